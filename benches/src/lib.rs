@@ -1,0 +1,1 @@
+//! Criterion benches of the Fusion workspace live in `benches/`; this library is empty.

@@ -1,0 +1,2 @@
+//! The fusion command: prepare, serve, query, plan, verify, eval and demo.
+#![forbid(unsafe_code)]

@@ -1,0 +1,161 @@
+//! The fixed-point program: what the two parties evaluate, step by step.
+//!
+//! A program is public (it is part of the model card). It has no weights: those are in [`Weights`], which only the server holds.
+//! The importer makes it from a float graph, the twin evaluates it in plaintext, the executor evaluates it on shares, and
+//! all three read the same types, so that none can mean something else by a step.
+//!
+//! # Values
+//! A tensor holds integers `v` modulo 2^`ring`, two's complement; the real number meant is `v / 2^frac` (times a factor that the
+//! importer has folded into the weights of the next linear step where an average was taken).
+
+use fusion_rlwe::{ConvGeometry, Padding, Shape};
+
+/// Index of a tensor in [`Program::tensors`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TensorId(pub usize);
+
+/// Width l of a ring Z_2^l, in bits, 1..=32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RingBits(pub u32);
+
+/// Public facts about one tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// Shape of one sample.
+    pub shape: Shape,
+    /// The tensor is shared modulo 2^ring.
+    pub ring: RingBits,
+    /// Binary scale: one unit is 2^-frac.
+    pub frac: i32,
+}
+
+/// The window that a requantisation keeps: drop the low `drop` bits, keep `bits` bits, sign included.
+///
+/// The plan guarantees |value| < 2^(drop + bits - 1); a value outside is an overflow (counted by the twin, garbage in the protocol).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// Low bits dropped, d. With d > 0 the server adds 2^d first (unbiased stochastic rounding); with d = 0 nothing is added.
+    pub drop: u32,
+    /// Window width h in bits, 2..=32.
+    pub bits: u32,
+}
+
+/// Pooling geometry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PoolGeometry {
+    /// Kernel rows and columns.
+    pub kernel: (usize, usize),
+    /// Vertical and horizontal stride.
+    pub stride: (usize, usize),
+    /// Positions outside the input are left out of a maximum and count as zero in a sum. Ceil mode appears here as extra
+    /// bottom/right padding.
+    pub padding: Padding,
+}
+
+/// What a requantisation does to the sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// max(v, 0).
+    Relu,
+    /// Keeps signed values.
+    Signed,
+}
+
+/// One convolution of a linear step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinearTerm {
+    /// The activation tensor read.
+    pub input: TensorId,
+    /// Its convolution.
+    pub geometry: ConvGeometry,
+}
+
+/// One step of a program. Every step writes exactly one tensor, `output`, which no other step writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    /// `output = sum of convolutions + bias`, at product scale, modulo 2^ring of the output. All terms have the same output shape and
+    /// product scale. Every input ring is at least as wide as the output ring (shares are reduced locally).
+    Linear {
+        /// One or more convolutions.
+        terms: Vec<LinearTerm>,
+        /// Bound on |weight| over all terms is 2^(weight_bits - 1); at most 16.
+        weight_bits: u32,
+        /// Planned bound on the Euclidean norm of any weight row (all terms together), as a power of two: norm <= 2^row_norm_bits.
+        row_norm_bits: u32,
+    },
+    /// Window, then the optional maximum pooling, then the activation, then widening to the output ring: the only step that costs OTs besides argmax.
+    Requantise {
+        /// Tensor at product scale.
+        input: TensorId,
+        /// Bits kept.
+        window: Window,
+        /// Maximum pooling inside the window (before the activation; the two commute).
+        pool: Option<PoolGeometry>,
+        /// What happens to negative values.
+        activation: Activation,
+    },
+    /// `output = sum over inputs of (input << shift)` modulo 2^ring of the output. Local.
+    Add {
+        /// Summands and their left shifts, all of the same shape.
+        inputs: Vec<(TensorId, u32)>,
+    },
+    /// Sum over pooling windows (average pooling with its division folded elsewhere). Local.
+    SumPool {
+        /// Tensor read.
+        input: TensorId,
+        /// Geometry.
+        pool: PoolGeometry,
+    },
+    /// Channel concatenation, `input << shift` each. Local.
+    Concat {
+        /// Parts in order, with left shifts that bring them to one scale.
+        inputs: Vec<(TensorId, u32)>,
+    },
+    /// `[c][h][w] -> [c*h*w][1][1]`. Local.
+    Flatten {
+        /// Tensor read.
+        input: TensorId,
+    },
+}
+
+/// A step and where its result goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Name of the node(s) of the imported graph that this step came from, for reports and errors.
+    pub name: String,
+    /// What to do.
+    pub op: Op,
+    /// The tensor written.
+    pub output: TensorId,
+}
+
+/// The fixed-point program of a classifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// All tensors.
+    pub tensors: Vec<TensorSpec>,
+    /// The input image tensor, which the client holds in the clear at the start.
+    pub input: TensorId,
+    /// Steps in an order in which every tensor is written before it is read.
+    pub steps: Vec<Step>,
+    /// The logits (shape `classes` x 1 x 1), at product scale.
+    pub logits: TensorId,
+    /// Window of the logits for the argmax.
+    pub logits_window: Window,
+}
+
+/// Private weights of the [`Op::Linear`] steps of one program, in step order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Weights {
+    /// One entry per linear step.
+    pub linear: Vec<LinearWeights>,
+}
+
+/// Private weights of one linear step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinearWeights {
+    /// One weight array per term, ordered as [`ConvGeometry`] says.
+    pub terms: Vec<Vec<i16>>,
+    /// One bias per output channel, at product scale.
+    pub bias: Vec<i64>,
+}

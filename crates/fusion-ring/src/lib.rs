@@ -1,0 +1,13 @@
+//! Arithmetic under two-party inference.
+//!
+//! This is the lowest crate of Fusion. It knows rings, bytes and CPU instructions, and nothing of protocols.
+//!
+//! ```text
+//!   channel   ordered reliable bytes between two parties (trait, in-memory pair)
+//!   simd      which instruction tier this process runs on, overridable by FUSION_SIMD
+//!   pack      l-bit ring elements <-> bytes
+//! ```
+
+pub mod channel;
+pub mod pack;
+pub mod simd;

@@ -1,0 +1,5 @@
+//! Hinted RLWE linear algebra.
+
+pub mod geometry;
+
+pub use geometry::{ConvGeometry, Padding, Shape};

@@ -1,0 +1,3 @@
+//! Maintenance tasks of the Fusion workspace: `cargo xtask <task>`.
+
+fn main() {}
