@@ -6,8 +6,14 @@
 //!   channel   ordered reliable bytes between two parties (trait, in-memory pair)
 //!   simd      which instruction tier this process runs on, overridable by FUSION_SIMD
 //!   pack      l-bit ring elements <-> bytes
+//!   aes       AES-128 in bulk
+//!   prg       seeds and their expansion
+//!   hash      correlation-robust hashes
 //! ```
 
+pub mod aes;
 pub mod channel;
+pub mod hash;
 pub mod pack;
+pub mod prg;
 pub mod simd;

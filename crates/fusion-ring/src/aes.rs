@@ -1,0 +1,172 @@
+//! AES-128 in bulk: the engine under the generators, hashes and trees of this workspace.
+//!
+//! Blocks are `u128`, byte 0 lowest. Only the forward direction exists. Three kernels compute the same function: the `aes` crate (portable, constant
+//! time), AES-NI with eight blocks in flight, and 512-bit VAES with sixteen; [`AesTier::best`] picks one per process.
+
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use std::sync::OnceLock;
+
+use ::aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
+use zeroize::Zeroize;
+
+use crate::simd;
+
+/// A block of 128 bits; byte 0 of the wire form is the least significant byte.
+pub type Block = u128;
+
+const _: () = assert!(cfg!(target_endian = "little"), "blocks are cast to bytes in place");
+
+/// Which AES kernel runs. All give the same bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum AesTier {
+    /// The `aes` crate.
+    Portable,
+    /// AES-NI, eight blocks at a time.
+    Ni,
+    /// VAES on 512-bit registers, sixteen blocks at a time.
+    Vaes512,
+}
+
+impl AesTier {
+    /// All kernels, slowest first.
+    pub const ALL: [Self; 3] = [Self::Portable, Self::Ni, Self::Vaes512];
+
+    /// The fastest kernel that [`simd`] allows on this CPU.
+    #[must_use]
+    pub fn best() -> Self {
+        if simd::has_aes() && simd::has_vaes() {
+            Self::Vaes512
+        } else if simd::has_aes() {
+            Self::Ni
+        } else {
+            Self::Portable
+        }
+    }
+
+    /// Whether this kernel can run here.
+    #[must_use]
+    pub fn runs_here(self) -> bool {
+        self <= Self::best()
+    }
+}
+
+/// Expanded key, in the form that its kernel wants.
+#[derive(Clone)]
+enum Schedule {
+    Portable(Box<::aes::Aes128>),
+    #[cfg(target_arch = "x86_64")]
+    Rounds(x86::RoundKeys),
+}
+
+/// AES-128 under one key. The expanded key is wiped on drop.
+#[derive(Clone)]
+pub struct Aes128 {
+    schedule: Schedule,
+    tier: AesTier,
+}
+
+impl Aes128 {
+    /// Expands `key`.
+    #[must_use]
+    pub fn new(key: &[u8; 16]) -> Self {
+        Self::with_tier(key, AesTier::best())
+    }
+
+    /// Expands `key` for one kernel, or for the best that runs here if `tier` does not.
+    #[must_use]
+    pub fn with_tier(key: &[u8; 16], tier: AesTier) -> Self {
+        let tier = tier.min(AesTier::best());
+        let schedule = match tier {
+            AesTier::Portable => Schedule::Portable(Box::new(::aes::Aes128::new(Array::cast_from_core(key)))),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the tier is at most `best()`, which is above portable only where AES-NI was detected.
+            AesTier::Ni | AesTier::Vaes512 => Schedule::Rounds(unsafe { x86::expand(key) }),
+            #[cfg(not(target_arch = "x86_64"))]
+            AesTier::Ni | AesTier::Vaes512 => unreachable!("best() is portable here"),
+        };
+        Self { schedule, tier }
+    }
+
+    /// Encrypts every block in place, each on its own.
+    pub fn encrypt(&self, blocks: &mut [Block]) {
+        match &self.schedule {
+            Schedule::Portable(cipher) => {
+                let blocks: &mut [[u8; 16]] = bytemuck::cast_slice_mut(blocks);
+                cipher.encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
+            }
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `Vaes512` is chosen only where `best()` detected VAES and AVX-512 F.
+            Schedule::Rounds(keys) if self.tier == AesTier::Vaes512 => unsafe { x86::encrypt_vaes512(keys, blocks) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2.
+            Schedule::Rounds(keys) => unsafe { x86::encrypt_ni(keys, blocks) },
+        }
+    }
+
+    /// Encrypts one block.
+    #[must_use]
+    pub fn encrypt_one(&self, block: Block) -> Block {
+        let mut one = [block];
+        self.encrypt(&mut one);
+        one[0]
+    }
+}
+
+impl Drop for Aes128 {
+    fn drop(&mut self) {
+        match &mut self.schedule {
+            // Wiped by the `aes` crate itself (its `zeroize` feature).
+            Schedule::Portable(_) => {}
+            #[cfg(target_arch = "x86_64")]
+            Schedule::Rounds(keys) => keys.zeroize(),
+        }
+    }
+}
+
+/// Key of the public permutation pi: the first 16 bytes of the fractional part of the number pi.
+const PI_KEY: [u8; 16] = 0x243f_6a88_85a3_08d3_1319_8a2e_0370_7344u128.to_be_bytes();
+
+/// The public permutation pi: AES-128 under a fixed key, modelled as an ideal permutation by the hashes built on it.
+#[must_use]
+pub fn fixed_key() -> &'static Aes128 {
+    static PI: OnceLock<Aes128> = OnceLock::new();
+    PI.get_or_init(|| Aes128::new(&PI_KEY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tiers() -> Vec<AesTier> {
+        let tiers: Vec<_> = AesTier::ALL.into_iter().filter(|t| t.runs_here()).collect();
+        println!("AES kernels under test: {tiers:?}");
+        tiers
+    }
+
+    #[test]
+    fn fips_197_example() {
+        let key: [u8; 16] = std::array::from_fn(|i| i as u8);
+        let plain = u128::from_be_bytes(std::array::from_fn(|i| (i * 0x11) as u8)).swap_bytes();
+        let expect = 0x69c4_e0d8_6a7b_0430_d8cd_b780_70b4_c55au128.swap_bytes();
+        for tier in tiers() {
+            assert_eq!(Aes128::with_tier(&key, tier).encrypt_one(plain), expect, "{tier:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn kernels_agree(key: [u8; 16], blocks in prop::collection::vec(any::<u128>(), 0..70)) {
+            let mut expect = blocks.clone();
+            Aes128::with_tier(&key, AesTier::Portable).encrypt(&mut expect);
+            for tier in tiers() {
+                let mut got = blocks.clone();
+                Aes128::with_tier(&key, tier).encrypt(&mut got);
+                prop_assert_eq!(&got, &expect, "{:?}", tier);
+            }
+        }
+    }
+}
