@@ -1,3 +1,37 @@
 //! Maintenance tasks of the Fusion workspace: `cargo xtask <task>`.
 
-fn main() {}
+mod codegen;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+/// Maintenance tasks of the Fusion workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Writes the Rust code and descriptor sets of proto/*.proto into the crates that use them
+    Codegen {
+        /// Writes nothing; fails if a committed file is not what would be written
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().task {
+        Task::Codegen { check: false } => codegen::write(&workspace_root()),
+        Task::Codegen { check: true } => codegen::check(&workspace_root()),
+    }
+}
+
+/// The checkout that this binary was built from.
+fn workspace_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
