@@ -1,0 +1,92 @@
+//! Helpers of this crate's tests: two parties on two threads, recorded transcripts, a peer that lies.
+
+use fusion_ring::channel::{Channel, ChannelError, MemoryChannel, Traffic, memory_pair};
+use sha3::{Digest, Sha3_256};
+
+/// Runs both parties to their end over an in-memory channel.
+pub(crate) fn run<A: Send, B: Send>(a: impl FnOnce(&mut Recorder) -> A + Send, b: impl FnOnce(&mut Recorder) -> B + Send) -> (A, B) {
+    let (a, b, _) = run_recorded(a, b);
+    (a, b)
+}
+
+/// As [`run`], with what each party sent.
+pub(crate) fn run_recorded<A: Send, B: Send>(
+    a: impl FnOnce(&mut Recorder) -> A + Send,
+    b: impl FnOnce(&mut Recorder) -> B + Send,
+) -> (A, B, [Record; 2]) {
+    let (left, right) = memory_pair();
+    std::thread::scope(|scope| {
+        let other = scope.spawn(move || {
+            let mut channel = Recorder::new(right);
+            (b(&mut channel), channel.record())
+        });
+        let mut channel = Recorder::new(left);
+        let a = a(&mut channel);
+        let ours = channel.record();
+        // Dropping our end lets a peer that still waits see that we are gone.
+        drop(channel);
+        let (b, theirs) = other.join().expect("the peer's thread");
+        (a, b, [ours, theirs])
+    })
+}
+
+/// What one party sent.
+pub(crate) struct Record {
+    pub(crate) sent: Vec<u8>,
+    pub(crate) traffic: Traffic,
+}
+
+impl Record {
+    /// First 8 bytes of SHA3-256 of everything sent, in hex.
+    pub(crate) fn digest(&self) -> String {
+        Sha3_256::digest(&self.sent)[..8].iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+/// A channel that records what is sent and can corrupt one byte of it.
+pub(crate) struct Recorder {
+    inner: MemoryChannel,
+    sent: Vec<u8>,
+    corrupt: Option<(usize, u8)>,
+}
+
+impl Recorder {
+    fn new(inner: MemoryChannel) -> Self {
+        Self { inner, sent: Vec::new(), corrupt: None }
+    }
+
+    #[expect(dead_code, reason = "used by the tests of the extensions, which land next")]
+    /// XORs `flip` into the byte at `offset` of everything that this party sends.
+    pub(crate) fn corrupt(&mut self, offset: usize, flip: u8) {
+        self.corrupt = Some((offset, flip));
+    }
+
+    fn record(&self) -> Record {
+        Record { sent: self.sent.clone(), traffic: self.inner.traffic() }
+    }
+}
+
+impl Channel for Recorder {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), ChannelError> {
+        let start = self.sent.len();
+        self.sent.extend_from_slice(bytes);
+        if let Some((offset, flip)) = self.corrupt
+            && (start..self.sent.len()).contains(&offset)
+        {
+            self.sent[offset] ^= flip;
+        }
+        self.inner.send(&self.sent[start..])
+    }
+
+    fn flush(&mut self) -> Result<(), ChannelError> {
+        self.inner.flush()
+    }
+
+    fn recv(&mut self, buf: &mut [u8]) -> Result<(), ChannelError> {
+        self.inner.recv(buf)
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.inner.traffic()
+    }
+}
