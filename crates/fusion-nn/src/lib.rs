@@ -1,4 +1,5 @@
 //! Two-party evaluation of convolutional networks.
 #![forbid(unsafe_code)]
 
+pub mod preprocess;
 pub mod program;
