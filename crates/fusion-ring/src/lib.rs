@@ -9,11 +9,15 @@
 //!   aes       AES-128 in bulk
 //!   prg       seeds and their expansion
 //!   hash      correlation-robust hashes
+//!   gemm      small weights times shifted rows of wide residues
+//!   ntt       exact products in Z[X]/(X^4096 + 1)
 //! ```
 
 pub mod aes;
 pub mod channel;
+pub mod gemm;
 pub mod hash;
+pub mod ntt;
 pub mod pack;
 pub mod prg;
 pub mod simd;

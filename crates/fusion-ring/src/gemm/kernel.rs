@@ -1,0 +1,130 @@
+//! The register tile: `TILE_OUT` outputs at `TILE_POS` positions for one limb, exact in `i32`.
+//!
+//! The three tiers differ only in the width of a vector and in whether multiply and add are one instruction.
+
+use super::{TILE_OUT, TILE_POS};
+use crate::simd::Tier;
+
+/// Sums of one tile.
+pub(super) type Sums = [[i32; TILE_POS]; TILE_OUT];
+
+/// `sums[j][p] = sum over steps (pair, offset) of weights[step][j] . rows[pair][position + offset + p]`, both 16-bit halves.
+pub(super) fn tile(tier: Tier, weights: &[i32], steps: &[(usize, usize)], rows: &[i32], stride: usize, position: usize) -> Sums {
+    assert_eq!(weights.len(), steps.len() * TILE_OUT, "weights of one tile");
+    for &(pair, offset) in steps {
+        assert!(pair * stride + position + offset + TILE_POS <= rows.len(), "rows have slack for a tile");
+    }
+    #[cfg(target_arch = "x86_64")]
+    {
+        if tier >= Tier::Avx512Vnni {
+            // SAFETY: the CPU has the features (tier), and the loop above proved every load in bounds.
+            return unsafe { x86::tile_vnni(weights, steps, rows, stride, position) };
+        }
+        if tier >= Tier::Avx512 {
+            // SAFETY: as above.
+            return unsafe { x86::tile_avx512(weights, steps, rows, stride, position) };
+        }
+        if tier >= Tier::Avx2 {
+            // SAFETY: as above.
+            return unsafe { x86::tile_avx2(weights, steps, rows, stride, position) };
+        }
+    }
+    let _ = tier;
+    portable(weights, steps, rows, stride, position)
+}
+
+fn portable(weights: &[i32], steps: &[(usize, usize)], rows: &[i32], stride: usize, position: usize) -> Sums {
+    let mut sums = [[0i32; TILE_POS]; TILE_OUT];
+    for (w, &(pair, offset)) in weights.chunks_exact(TILE_OUT).zip(steps) {
+        let x = &rows[pair * stride + position + offset..][..TILE_POS];
+        for (sums, &w) in sums.iter_mut().zip(w) {
+            let (low, high) = (i32::from(w as i16), w >> 16);
+            for (sum, &x) in sums.iter_mut().zip(x) {
+                *sum += low * i32::from(x as i16) + high * (x >> 16);
+            }
+        }
+    }
+    sums
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::{
+        __m256i, __m512i, _mm256_add_epi32, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_set1_epi32, _mm256_setzero_si256,
+        _mm256_storeu_si256, _mm512_add_epi32, _mm512_dpwssd_epi32, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_set1_epi32,
+        _mm512_setzero_si512, _mm512_storeu_si512,
+    };
+
+    use super::{Sums, TILE_OUT, TILE_POS};
+
+    /// A 512-bit tile: 6 outputs x 4 vectors of 16 positions fill 24 registers with sums.
+    macro_rules! tile_512 {
+        ($name:ident, $features:literal, $accumulate:expr) => {
+            /// # Safety
+            /// Every `rows[pair * stride + position + offset..][..TILE_POS]` must be in bounds, and `weights` hold TILE_OUT values a step.
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn $name(weights: &[i32], steps: &[(usize, usize)], rows: &[i32], stride: usize, position: usize) -> Sums {
+                const VECTORS: usize = TILE_POS / 16;
+                let mut acc = [[_mm512_setzero_si512(); VECTORS]; TILE_OUT];
+                for (w, &(pair, offset)) in weights.chunks_exact(TILE_OUT).zip(steps) {
+                    // SAFETY: in bounds by the contract of this function.
+                    let x: [__m512i; VECTORS] = unsafe {
+                        let base = rows.as_ptr().add(pair * stride + position + offset);
+                        std::array::from_fn(|v| _mm512_loadu_si512(base.add(16 * v).cast()))
+                    };
+                    for j in 0..TILE_OUT {
+                        let w = _mm512_set1_epi32(w[j]);
+                        for v in 0..VECTORS {
+                            acc[j][v] = $accumulate(acc[j][v], x[v], w);
+                        }
+                    }
+                }
+                let mut sums = [[0i32; TILE_POS]; TILE_OUT];
+                for j in 0..TILE_OUT {
+                    for v in 0..VECTORS {
+                        // SAFETY: a row of sums holds VECTORS vectors of 16 values.
+                        unsafe { _mm512_storeu_si512(sums[j].as_mut_ptr().add(16 * v).cast(), acc[j][v]) };
+                    }
+                }
+                sums
+            }
+        };
+    }
+
+    tile_512!(tile_avx512, "avx512f,avx512bw", |acc, x, w| _mm512_add_epi32(acc, _mm512_madd_epi16(x, w)));
+    tile_512!(tile_vnni, "avx512f,avx512bw,avx512vnni", |acc, x, w| _mm512_dpwssd_epi32(acc, x, w));
+
+    /// # Safety
+    /// As the 512-bit tiles.
+    #[target_feature(enable = "avx2")]
+    pub(super) unsafe fn tile_avx2(weights: &[i32], steps: &[(usize, usize)], rows: &[i32], stride: usize, position: usize) -> Sums {
+        // Sixteen registers: 6 outputs x 2 vectors of 8 positions at a time.
+        const STRIP: usize = 16;
+        let mut sums = [[0i32; TILE_POS]; TILE_OUT];
+        for strip in (0..TILE_POS).step_by(STRIP) {
+            let mut acc = [[_mm256_setzero_si256(); 2]; TILE_OUT];
+            for (w, &(pair, offset)) in weights.chunks_exact(TILE_OUT).zip(steps) {
+                // SAFETY: in bounds by the contract of this function.
+                let x: [__m256i; 2] = unsafe {
+                    let base = rows.as_ptr().add(pair * stride + position + offset + strip);
+                    [_mm256_loadu_si256(base.cast()), _mm256_loadu_si256(base.add(8).cast())]
+                };
+                for j in 0..TILE_OUT {
+                    let w = _mm256_set1_epi32(w[j]);
+                    for v in 0..2 {
+                        acc[j][v] = _mm256_add_epi32(acc[j][v], _mm256_madd_epi16(x[v], w));
+                    }
+                }
+            }
+            for j in 0..TILE_OUT {
+                let row = &mut sums[j][strip..strip + STRIP];
+                // SAFETY: the row is STRIP = 16 values, two vectors of 8.
+                unsafe {
+                    _mm256_storeu_si256(row.as_mut_ptr().cast(), acc[j][0]);
+                    _mm256_storeu_si256(row.as_mut_ptr().add(8).cast(), acc[j][1]);
+                }
+            }
+        }
+        sums
+    }
+}
