@@ -1,0 +1,398 @@
+//! Convolutions as shifted rows of ring polynomials (design page 01-linear, "Convolution as shifted rows").
+//!
+//! All samples of one channel lie one after another in a *stream* of cells, line by line. A kernel tap is then a shift of the whole stream, which is a
+//! power of X on polynomials. Strides are removed by space-to-depth: each *phase* (row and column residue modulo the stride) of a
+//! channel is a row of its own. Neighbouring lines and samples share their padding cells.
+//!
+//! The stream is cut into blocks of N cells; consecutive blocks overlap by the reach of the kernel, so that every output is
+//! computed inside one block. With cell index c of a block start B, output cell p and tap offset o the product reads
+//! coefficient p + o - B and writes coefficient p + reach - B: the tap is X^(reach - o).
+
+use std::ops::Range;
+
+use fusion_ring::ntt::DEGREE;
+
+use crate::{ConvGeometry, RlweError, Shape};
+
+/// Bound on any size of a layer, so that products of sizes never overflow.
+const MAX_SIZE: usize = 1 << 28;
+
+/// A cell that no input lies under: public zero padding.
+const PADDING: u32 = u32::MAX;
+
+/// The rows of one phase of one term: one row per input channel, all with the same taps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Phase {
+    /// Index of the term.
+    pub(crate) term: usize,
+    /// Residues of the padded row and column index modulo the stride.
+    residue: (usize, usize),
+    /// `(kernel index, stream offset)` of every tap.
+    pub(crate) taps: Vec<(usize, usize)>,
+    /// Index of this phase's first row among the rows of the layer.
+    pub(crate) first_row: usize,
+}
+
+/// How a linear layer lies in streams, independent of the number of samples.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    terms: Vec<ConvGeometry>,
+    output: Shape,
+    /// Cells between the starts of two lines, and lines between two samples.
+    line: usize,
+    lines: usize,
+    reach: usize,
+    pub(crate) phases: Vec<Phase>,
+    rows: usize,
+}
+
+/// Cells of one phase in one block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cells {
+    /// Runs of consecutive coefficients that are encrypted.
+    pub(crate) runs: Vec<Range<usize>>,
+    /// For each encrypted coefficient the index of its input in the tensor of the channel (`[sample][row][column]`), or PADDING.
+    sources: Vec<u32>,
+}
+
+/// One block of N cells for a given number of samples.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Block {
+    /// Cells by phase.
+    pub(crate) cells: Vec<Cells>,
+    /// Coefficients that carry outputs, ascending; their outputs are consecutive from `first_output` on.
+    pub(crate) outputs: Vec<u16>,
+    /// Index of the first output in the tensor of a channel (`[sample][row][column]`).
+    pub(crate) first_output: usize,
+}
+
+/// Zero-based first and last index along one axis that is a real input in some phase, clipped to what is read, and the largest tap shift.
+struct AxisExtent {
+    first: usize,
+    last: usize,
+    shift: usize,
+}
+
+impl AxisExtent {
+    fn of(size: usize, before: usize, kernel: usize, stride: usize, dilation: usize, outputs: usize) -> Self {
+        let shift = (kernel - 1) * dilation / stride;
+        let mut extent = Self { first: usize::MAX, last: 0, shift };
+        for tap in 0..kernel {
+            let residue = tap * dilation % stride;
+            // Real where 0 <= index * stride + residue - before < size.
+            let first = before.saturating_sub(residue).div_ceil(stride);
+            let beyond = (size + before).saturating_sub(residue).div_ceil(stride).min(outputs + shift);
+            if first < beyond {
+                extent.first = extent.first.min(first);
+                extent.last = extent.last.max(beyond - 1);
+            }
+        }
+        extent
+    }
+}
+
+/// Distance between line starts such that an index at or beyond it falls on padding of the next line, and the reverse.
+fn pitch(outputs: usize, extents: &[AxisExtent]) -> usize {
+    let shift = extents.iter().map(|e| e.shift).max().unwrap_or(0);
+    let first = extents.iter().map(|e| e.first).min().unwrap_or(0);
+    let last = extents.iter().map(|e| e.last).max().unwrap_or(0);
+    outputs.max(last + 1).max((outputs + shift).saturating_sub(first))
+}
+
+impl Layout {
+    /// Lays out a sum of convolutions that share an output shape.
+    ///
+    /// # Errors
+    /// [`RlweError::Layout`] for impossible or oversized geometry, terms with different outputs, or a kernel that reaches over a whole block.
+    pub fn new(terms: &[ConvGeometry]) -> Result<Self, RlweError> {
+        let refuse = |why: &str| RlweError::Layout(why.to_owned());
+        let first = terms.first().ok_or_else(|| refuse("a linear layer needs at least one term"))?;
+        let output = first.output().ok_or_else(|| refuse("impossible convolution geometry"))?;
+        for term in terms {
+            let p = term.padding;
+            let sizes = [
+                (term.input.channels, term.input.area()),
+                (term.out_channels, output.area()),
+                (term.kernel.0.saturating_mul(term.kernel.1), term.input.channels),
+                (p.top + p.bottom + term.input.height, p.left + p.right + term.input.width),
+                (term.dilation.0.saturating_mul(term.kernel.0), term.dilation.1.saturating_mul(term.kernel.1)),
+            ];
+            if sizes.iter().any(|&(a, b)| a.saturating_mul(b) > MAX_SIZE) || term.stride.0.max(term.stride.1) > MAX_SIZE {
+                return Err(refuse("a size of a convolution is out of range"));
+            }
+            if term.output() != Some(output) {
+                return Err(refuse("the terms of a linear layer have different output shapes"));
+            }
+        }
+        let columns: Vec<AxisExtent> = terms
+            .iter()
+            .map(|t| AxisExtent::of(t.input.width, t.padding.left, t.kernel.1, t.stride.1, t.dilation.1, output.width))
+            .collect();
+        let rows: Vec<AxisExtent> = terms
+            .iter()
+            .map(|t| AxisExtent::of(t.input.height, t.padding.top, t.kernel.0, t.stride.0, t.dilation.0, output.height))
+            .collect();
+        let (line, lines) = (pitch(output.width, &columns), pitch(output.height, &rows));
+        let mut layout = Self { terms: terms.to_vec(), output, line, lines, reach: 0, phases: Vec::new(), rows: 0 };
+        for (index, term) in terms.iter().enumerate() {
+            layout.add_phases(index, term);
+        }
+        layout.reach = layout.phases.iter().flat_map(|p| p.taps.iter().map(|t| t.1)).max().unwrap_or(0);
+        if layout.reach >= DEGREE / 2 {
+            return Err(RlweError::Layout(format!(
+                "a kernel reaches over {} cells where a block has {DEGREE}: the image is too wide for this convolution",
+                layout.reach
+            )));
+        }
+        Ok(layout)
+    }
+
+    fn add_phases(&mut self, index: usize, term: &ConvGeometry) {
+        let first = self.phases.len();
+        for kernel in 0..term.kernel.0 * term.kernel.1 {
+            let (y, x) = (kernel / term.kernel.1 * term.dilation.0, kernel % term.kernel.1 * term.dilation.1);
+            let residue = (y % term.stride.0, x % term.stride.1);
+            let offset = y / term.stride.0 * self.line + x / term.stride.1;
+            let phase = self.phases[first..].iter().position(|p| p.residue == residue).map(|i| first + i);
+            let phase = phase.unwrap_or_else(|| {
+                self.phases.push(Phase { term: index, residue, taps: Vec::new(), first_row: self.rows });
+                self.rows += term.input.channels;
+                self.phases.len() - 1
+            });
+            self.phases[phase].taps.push((kernel, offset));
+        }
+    }
+
+    /// The convolutions.
+    #[must_use]
+    pub fn terms(&self) -> &[ConvGeometry] {
+        &self.terms
+    }
+
+    /// Output shape of one sample.
+    #[must_use]
+    pub fn output(&self) -> Shape {
+        self.output
+    }
+
+    /// Input rows: polynomials that are encrypted per block.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Largest tap offset in cells.
+    pub(crate) fn reach(&self) -> usize {
+        self.reach
+    }
+
+    fn cell(&self, output: usize) -> usize {
+        let (sample, rest) = (output / self.output.area(), output % self.output.area());
+        (sample * self.lines + rest / self.output.width) * self.line + rest % self.output.width
+    }
+
+    /// Cells between the starts of two blocks.
+    fn step(&self) -> usize {
+        DEGREE - self.reach
+    }
+
+    /// Blocks that `samples` samples take.
+    ///
+    /// # Panics
+    /// Never for `samples` up to 2^16 (sizes are bounded by [`Layout::new`]).
+    #[must_use]
+    pub fn blocks(&self, samples: usize) -> usize {
+        if samples == 0 { 0 } else { self.cell(samples * self.output.area() - 1) / self.step() + 1 }
+    }
+
+    /// The blocks of a batch of `samples` samples.
+    pub(crate) fn cut(&self, samples: usize) -> Vec<Block> {
+        let total = samples * self.output.area();
+        let mut blocks = Vec::with_capacity(self.blocks(samples));
+        let mut next = 0;
+        for index in 0..self.blocks(samples) {
+            let start = index * self.step();
+            let first_output = next;
+            let mut outputs = Vec::new();
+            while next < total && self.cell(next) < start + self.step() {
+                outputs.push((self.cell(next) - start + self.reach) as u16);
+                next += 1;
+            }
+            let cells = self.phases.iter().map(|phase| self.cells(phase, start, &outputs, samples)).collect();
+            blocks.push(Block { cells, outputs, first_output });
+        }
+        blocks
+    }
+
+    fn cells(&self, phase: &Phase, start: usize, outputs: &[u16], samples: usize) -> Cells {
+        let mut needed = vec![false; DEGREE];
+        for &output in outputs {
+            for &(_, offset) in &phase.taps {
+                needed[usize::from(output) - self.reach + offset] = true;
+            }
+        }
+        let mut cells = Cells { runs: Vec::new(), sources: Vec::new() };
+        for coefficient in (0..DEGREE).filter(|&c| needed[c]) {
+            match cells.runs.last_mut() {
+                Some(run) if run.end == coefficient => run.end += 1,
+                _ => cells.runs.push(coefficient..coefficient + 1),
+            }
+            cells.sources.push(self.source(phase, start + coefficient, samples));
+        }
+        cells
+    }
+
+    /// Which input lies under a cell of a phase.
+    fn source(&self, phase: &Phase, cell: usize, samples: usize) -> u32 {
+        let term = &self.terms[phase.term];
+        let (line, x) = (cell / self.line, cell % self.line);
+        let (sample, y) = (line / self.lines, line % self.lines);
+        let row = (y * term.stride.0 + phase.residue.0).checked_sub(term.padding.top);
+        let column = (x * term.stride.1 + phase.residue.1).checked_sub(term.padding.left);
+        match (row, column) {
+            (Some(row), Some(column)) if sample < samples && row < term.input.height && column < term.input.width => {
+                (sample * term.input.area() + row * term.input.width + column) as u32
+            }
+            _ => PADDING,
+        }
+    }
+}
+
+impl Cells {
+    /// Number of encrypted coefficients.
+    pub(crate) fn len(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// The inputs under the encrypted coefficients, modulo 2^l by `mask`; zero under padding.
+    pub(crate) fn gather<'a>(&'a self, channel: &'a [u32], mask: u32) -> impl Iterator<Item = u32> + 'a {
+        self.sources.iter().map(move |&source| if source == PADDING { 0 } else { channel[source as usize] & mask })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Padding;
+
+    /// Evaluates the convolution through the layout in plain integers.
+    fn through_layout(layout: &Layout, inputs: &[Vec<i64>], weights: &[Vec<i64>], samples: usize) -> Vec<i64> {
+        let area = samples * layout.output().area();
+        let mut out = vec![i64::MIN; layout.output().channels * area];
+        for block in layout.cut(samples) {
+            for j in 0..layout.output().channels {
+                let mut sums = vec![0i64; block.outputs.len()];
+                for (phase, cells) in layout.phases.iter().zip(&block.cells) {
+                    let term = layout.terms()[phase.term];
+                    let per_group = term.input.channels / term.groups;
+                    let group = j / (term.out_channels / term.groups);
+                    for local in 0..per_group {
+                        let channel = group * per_group + local;
+                        let size = samples * term.input.area();
+                        let data: Vec<u32> = inputs[phase.term][channel * size..][..size].iter().map(|&v| v as u32).collect();
+                        let mut row = vec![None; DEGREE];
+                        let coefficients = cells.runs.iter().cloned().flatten();
+                        for (c, value) in coefficients.zip(cells.gather(&data, u32::MAX)) {
+                            row[c] = Some(i64::from(value as i32));
+                        }
+                        for (sum, &p) in sums.iter_mut().zip(&block.outputs) {
+                            for &(kernel, offset) in &phase.taps {
+                                let w = weights[phase.term][(j * per_group + local) * term.kernel.0 * term.kernel.1 + kernel];
+                                *sum += w * row[usize::from(p) - layout.reach() + offset].expect("read cells are encrypted");
+                            }
+                        }
+                    }
+                }
+                out[j * area + block.first_output..][..sums.len()].copy_from_slice(&sums);
+            }
+        }
+        out
+    }
+
+    fn case(terms: &[ConvGeometry], samples: usize, seed: u64) {
+        let Ok(layout) = Layout::new(terms) else { panic!("layout of {terms:?}") };
+        let mut state = seed;
+        let mut next = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as i64 % 100
+        };
+        let inputs: Vec<Vec<i64>> = terms.iter().map(|t| (0..t.input.len() * samples).map(|_| next()).collect()).collect();
+        let weights: Vec<Vec<i64>> = terms.iter().map(|t| (0..t.weights()).map(|_| next() - 50).collect()).collect();
+        let expect = crate::plain::convolve(terms, &inputs, &weights, samples);
+        assert_eq!(through_layout(&layout, &inputs, &weights, samples), expect, "{terms:?} x {samples}");
+    }
+
+    prop_compose! {
+        fn geometry()(kernel in (1usize..8, 1usize..8), stride in (1usize..4, 1usize..4), dilation in (1usize..3, 1usize..3),
+            pads in (0usize..4, 0usize..4, 0usize..4, 0usize..4), extra in (0usize..20, 0usize..20), channels in 1usize..4, out in 1usize..4, groups in 1usize..3)
+            -> ConvGeometry {
+            let reach = |k: usize, d: usize| (k - 1) * d + 1;
+            ConvGeometry {
+                input: Shape::new(channels * groups, reach(kernel.0, dilation.0) + extra.0, reach(kernel.1, dilation.1) + extra.1),
+                out_channels: out * groups, kernel, stride, dilation,
+                padding: Padding { top: pads.0, left: pads.1, bottom: pads.2, right: pads.3 }, groups,
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        #[test]
+        fn layout_computes_the_convolution(geometry in geometry(), samples in 1usize..5, seed: u64) {
+            case(&[geometry], samples, seed);
+        }
+    }
+
+    #[test]
+    fn blocks_overlap_by_the_reach() {
+        // 60 x 60 cells and more than one block.
+        let term = ConvGeometry {
+            input: Shape::new(2, 58, 59),
+            out_channels: 3,
+            kernel: (3, 3),
+            padding: Padding { top: 1, left: 1, bottom: 1, right: 1 },
+            ..ConvGeometry::dense(1, 1)
+        };
+        assert!(Layout::new(&[term]).unwrap().blocks(3) > 2);
+        case(&[term], 3, 7);
+    }
+
+    #[test]
+    fn terms_of_different_strides_share_a_stream() {
+        let main = ConvGeometry { input: Shape::new(3, 14, 14), ..ConvGeometry::dense(3, 4) };
+        let shortcut = ConvGeometry { input: Shape::new(2, 28, 28), stride: (2, 2), ..main };
+        case(&[main, shortcut], 3, 9);
+    }
+
+    #[test]
+    fn padding_is_shared_between_lines_and_samples() {
+        let term = ConvGeometry {
+            input: Shape::new(1, 56, 56),
+            kernel: (3, 3),
+            padding: Padding { top: 1, left: 1, bottom: 1, right: 1 },
+            ..ConvGeometry::dense(1, 1)
+        };
+        let layout = Layout::new(&[term]).unwrap();
+        assert_eq!((layout.line, layout.lines, layout.reach()), (57, 57, 2 * 57 + 2));
+        let strided = ConvGeometry { input: Shape::new(1, 28, 28), stride: (2, 2), ..ConvGeometry::dense(1, 1) };
+        let layout = Layout::new(&[strided]).unwrap();
+        assert_eq!((layout.line, layout.lines, layout.rows()), (14, 14, 1));
+    }
+
+    #[test]
+    fn hostile_geometry_is_refused() {
+        let good = ConvGeometry { input: Shape::new(1, 8, 8), kernel: (3, 3), ..ConvGeometry::dense(1, 1) };
+        for bad in [
+            ConvGeometry { input: Shape::new(1 << 40, 1 << 20, 8), ..good },
+            ConvGeometry { kernel: (0, 3), ..good },
+            ConvGeometry { kernel: (9, 9), ..good },
+            ConvGeometry { groups: 2, ..good },
+            ConvGeometry { input: Shape::new(1, 4000, 4000), ..good },
+            ConvGeometry { stride: (usize::MAX, 1), ..good },
+        ] {
+            assert!(matches!(Layout::new(&[bad]), Err(RlweError::Layout(_))), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! The server's side: packed weights, hint generation, homomorphic products.
+
+use fusion_ring::channel::Channel;
+use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
+use fusion_ring::ntt::{DEGREE, Prepared, Rns};
+use fusion_ring::pack::{mask32, pack64_into};
+use fusion_ring::prg::AesPrg;
+use rand_core::{CryptoRng, Rng};
+use rayon::prelude::*;
+use sha3::{Digest, Sha3_256};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::layer::{Layer, key_bytes, read_coefficients};
+use crate::layout::Block;
+use crate::public::PublicPolynomial;
+use crate::{RlweError, RlweParams, sample};
+
+/// The server's long-term secret of one prepared model: the masks u_j of every hint row come from it.
+///
+/// One key serves exactly one set of hints. Publishing hints of two weight sets under one key would give their difference away.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct ServerKey([u8; 32]);
+
+impl ServerKey {
+    /// A fresh key.
+    #[must_use]
+    pub fn random(rng: &mut impl CryptoRng) -> Self {
+        let mut key = Self([0; 32]);
+        rng.fill_bytes(&mut key.0);
+        key
+    }
+
+    /// The key that a private package stores.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes to store, secret.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The mask u_j of output `output` of layer `layer`.
+    fn mask(&self, layer: u32, output: usize) -> Zeroizing<Vec<i8>> {
+        let mut hash = Sha3_256::new();
+        hash.update(b"fusion-rlwe mask secret");
+        hash.update(self.0);
+        hash.update(layer.to_le_bytes());
+        hash.update((output as u64).to_le_bytes());
+        let digest = Zeroizing::new(<[u8; 32]>::from(hash.finalize()));
+        let mut seed = Zeroizing::new([0u8; 16]);
+        seed.copy_from_slice(&digest[..16]);
+        sample::ternary(&mut AesPrg::new(*seed))
+    }
+}
+
+impl std::fmt::Debug for ServerKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ServerKey(..)")
+    }
+}
+
+/// A layer with its weights, packed once and shared read-only between lanes.
+pub struct ServerLayer {
+    layer: Layer,
+    key: ServerKey,
+    /// One product per channel group.
+    parts: Vec<PackedWeights>,
+    /// First row of every phase inside a part.
+    phase_rows: Vec<usize>,
+}
+
+impl ServerLayer {
+    /// Packs `weights` (one array per term, ordered as [`crate::ConvGeometry`] says).
+    ///
+    /// # Errors
+    /// [`RlweError::Weights`] for arrays of the wrong size or a row norm above the plan's.
+    pub fn new(layer: Layer, weights: &[&[i16]], key: ServerKey) -> Result<Self, RlweError> {
+        let terms = layer.layout().terms();
+        if weights.len() != terms.len() || terms.iter().zip(weights).any(|(t, w)| t.weights() != w.len()) {
+            return Err(RlweError::Weights("the arrays do not match the layer's terms".to_owned()));
+        }
+        check_norms(&layer, weights)?;
+        let phases = &layer.layout().phases;
+        let groups = layer.groups();
+        let per_group = |phase: usize| layer.channels(phase) / groups;
+        let mut phase_rows = Vec::with_capacity(phases.len());
+        let mut taps: Vec<Vec<usize>> = Vec::new();
+        let mut owner: Vec<(usize, usize)> = Vec::new();
+        for (index, phase) in phases.iter().enumerate() {
+            phase_rows.push(taps.len());
+            let offsets: Vec<usize> = phase.taps.iter().map(|t| t.1).collect();
+            // Rows are multiplied in pairs: an odd phase gets a row of zeros.
+            for local in 0..per_group(index).next_multiple_of(2) {
+                taps.push(offsets.clone());
+                owner.push((index, local));
+            }
+        }
+        let taps: Vec<&[usize]> = taps.iter().map(Vec::as_slice).collect();
+        let reduction = Reduction::new(&taps);
+        let outputs = layer.outputs() / groups;
+        let parts = (0..groups)
+            .map(|group| {
+                PackedWeights::new(reduction.clone(), outputs, |output, row, tap| {
+                    let (index, local) = owner[row];
+                    if local >= per_group(index) {
+                        return 0;
+                    }
+                    let phase = &phases[index];
+                    let term = terms[phase.term];
+                    let kernel = term.kernel.0 * term.kernel.1;
+                    let at = ((group * outputs + output) * per_group(index) + local) * kernel + phase.taps[tap].0;
+                    weights[phase.term][at]
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map_err(|sum| RlweError::Weights(format!("a row of weights sums to {sum}, more than an accumulator holds")))?;
+        Ok(Self { layer, key, parts, phase_rows })
+    }
+
+    /// The public part.
+    #[must_use]
+    pub fn layer(&self) -> &Layer {
+        &self.layer
+    }
+
+    /// Sixteen-bit multiply-adds that the product for `samples` samples performs.
+    #[must_use]
+    pub fn limb_macs(&self, samples: usize) -> u64 {
+        let bits = self.layer.params().modulus_bits();
+        let spans = self.layer.layout().cut(samples).into_iter().map(|b| span(&b).1);
+        spans.map(|count| self.parts.iter().map(|p| p.limb_macs(count, bits)).sum::<u64>()).sum()
+    }
+
+    /// Makes the layer's hint, `[output][coefficient]` at `hint_bits` bits: h_j = sum W X^tau a_i + p u_j + e_j, rounded.
+    ///
+    /// Uses the rayon pool. `rng` supplies the errors e_j.
+    pub fn hint(&self, rng: &mut impl CryptoRng) -> Vec<u8> {
+        let params = self.layer.params();
+        let seed = self.layer.seed();
+        let mask = Rns::from_wide(&seed.polynomial(PublicPolynomial::Mask, params));
+        let outputs = self.layer.outputs() / self.parts.len();
+        let mut hint = Vec::with_capacity(self.layer.hint_bytes());
+        for (group, weights) in self.parts.iter().enumerate() {
+            let rows = self.public_rows(group, weights);
+            let mut products = vec![0u128; outputs * DEGREE];
+            weights.multiply_parallel(&rows, 0, DEGREE, &mut products);
+            let seeds: Vec<[u8; 16]> = (0..outputs).map(|_| fresh_seed(rng)).collect();
+            let packed: Vec<Vec<u8>> = products
+                .par_chunks_exact(DEGREE)
+                .zip(seeds)
+                .enumerate()
+                .map(|(output, (product, seed))| {
+                    let secret = Rns::from_small(&self.key.mask(self.layer.index(), group * outputs + output)).prepare();
+                    let masked = mask.multiply(&secret);
+                    let mut noise = Zeroizing::new(vec![0u128; DEGREE]);
+                    sample::errors(&mut AesPrg::new(seed), &mut noise);
+                    let sums = product.iter().zip(masked.coefficients()).zip(noise.iter());
+                    let mut row = Vec::with_capacity(self.layer.hint_row_bytes());
+                    let top = sums.map(|((&x, m), &e)| top_bits(x.wrapping_add(m).wrapping_add(e), params, params.hint_bits()));
+                    pack64_into(&mut row, top, params.hint_bits());
+                    row
+                })
+                .collect();
+            packed.iter().for_each(|row| hint.extend_from_slice(row));
+        }
+        hint
+    }
+
+    /// The public polynomials of one group as rows that the product's shifts turn into X^tau a_i.
+    fn public_rows(&self, group: usize, weights: &PackedWeights) -> LimbRows {
+        let params = self.layer.params();
+        let reach = self.layer.layout().reach();
+        let mut rows = LimbRows::zeros(weights, params.modulus_bits(), DEGREE + reach);
+        for (phase, &first) in self.phase_rows.iter().enumerate() {
+            let per_group = self.layer.channels(phase) / self.parts.len();
+            for local in 0..per_group {
+                let a = self.layer.row_polynomial(phase, group * per_group + local);
+                // What wraps around X^N = -1 comes in from the left with the opposite sign.
+                let wrapped: Vec<u128> = a[DEGREE - reach..].iter().map(|c| c.wrapping_neg() & params.modulus_mask()).collect();
+                rows.write(first + local, 0, &wrapped);
+                rows.write(first + local, reach, &a);
+            }
+        }
+        rows
+    }
+}
+
+/// The plan's norm bound must hold, or the noise budget would not.
+fn check_norms(layer: &Layer, weights: &[&[i16]]) -> Result<(), RlweError> {
+    let bound = 1u64 << (2 * layer.params().row_norm_bits());
+    let outputs = layer.outputs();
+    for output in 0..outputs {
+        let rows = weights.iter().map(|w| &w[output * (w.len() / outputs)..(output + 1) * (w.len() / outputs)]);
+        let norm: u64 = rows.flatten().map(|&w| u64::from(w.unsigned_abs()).pow(2)).sum();
+        if norm > bound {
+            return Err(RlweError::Weights(format!(
+                "weight row {output} has norm {:.1}, above the planned 2^{}",
+                (norm as f64).sqrt(),
+                layer.params().row_norm_bits()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn fresh_seed(rng: &mut impl Rng) -> [u8; 16] {
+    let mut seed = [0u8; 16];
+    rng.fill_bytes(&mut seed);
+    seed
+}
+
+/// The top `bits` bits of a coefficient, rounded to nearest.
+fn top_bits(value: u128, params: RlweParams, bits: u32) -> u64 {
+    let down = params.modulus_bits() - bits;
+    let rounded = value.wrapping_add(1 << (down - 1)) & params.modulus_mask();
+    (rounded >> down) as u64
+}
+
+/// First coefficient that carries an output, and how many coefficients from there to the last one.
+fn span(block: &Block) -> (usize, usize) {
+    match (block.outputs.first(), block.outputs.last()) {
+        (Some(&first), Some(&last)) => (usize::from(first), usize::from(last - first) + 1),
+        _ => (0, 0),
+    }
+}
+
+/// The server's state of one lane: the keys of the client's blocks and the lane's randomness.
+pub struct ServerLane {
+    modulus_bits: u32,
+    keys: Vec<Prepared>,
+    prg: AesPrg,
+}
+
+impl ServerLane {
+    /// A lane of a model whose widest modulus is 2^`modulus_bits`.
+    #[must_use]
+    pub fn new(modulus_bits: u32, rng: &mut impl CryptoRng) -> Self {
+        Self { modulus_bits, keys: Vec::new(), prg: AesPrg::new(fresh_seed(rng)) }
+    }
+
+    /// Receives the client's encrypted shares, adds this party's `shares` (one tensor per term, `[channel][sample][row][column]`, values modulo
+    /// 2^l), multiplies by the weights and sends the client's share of the product. Returns this party's share (without any bias),
+    /// `[out channel][sample][row][column]` modulo 2^l.
+    ///
+    /// # Errors
+    /// [`RlweError::Misuse`] for tensors of the wrong size, [`RlweError::Channel`] if the client goes away.
+    pub fn multiply(
+        &mut self,
+        layer: &ServerLayer,
+        shares: &[&[u32]],
+        samples: usize,
+        channel: &mut dyn Channel,
+    ) -> Result<Vec<u32>, RlweError> {
+        layer.layer.check_inputs(shares, samples)?;
+        let blocks = layer.layer.layout().cut(samples);
+        let area = samples * layer.layer.layout().output().area();
+        let mut product = Product::new(layer, blocks.len());
+        let mut out = vec![0u32; layer.layer.outputs() * area];
+        // Answers wait until every request is in: the client may still be sending, and nobody may block on both directions.
+        let mut answers = Vec::new();
+        for (index, block) in blocks.iter().enumerate() {
+            if index == self.keys.len() {
+                let bytes = channel.recv_vec(key_bytes(self.modulus_bits))?;
+                let key: Vec<u128> = read_coefficients(&bytes, self.modulus_bits as usize / 8).collect();
+                self.keys.push(Rns::from_wide(&key).prepare());
+            }
+            product.receive(shares, samples, block, channel)?;
+            answers.push(product.answer(&self.keys[index], block, &mut self.prg, area, &mut out));
+        }
+        for answer in &answers {
+            channel.send(answer)?;
+        }
+        channel.flush()?;
+        Ok(out)
+    }
+}
+
+/// Buffers of one layer's product.
+struct Product<'a> {
+    layer: &'a ServerLayer,
+    rows: Vec<LimbRows>,
+    /// Transforms of the masks u_j, kept only where several blocks use them.
+    masks: Vec<Rns>,
+    keep_masks: bool,
+}
+
+impl<'a> Product<'a> {
+    fn new(layer: &'a ServerLayer, blocks: usize) -> Self {
+        let bits = layer.layer.params().modulus_bits();
+        let length = DEGREE + layer.layer.layout().reach();
+        let rows = layer.parts.iter().map(|weights| LimbRows::zeros(weights, bits, length)).collect();
+        Self { layer, rows, masks: Vec::new(), keep_masks: blocks > 1 }
+    }
+
+    fn receive(&mut self, shares: &[&[u32]], samples: usize, block: &Block, channel: &mut dyn Channel) -> Result<(), RlweError> {
+        let layer = &self.layer.layer;
+        let params = layer.params();
+        let (width, mask) = (params.coefficient_bytes(), mask32(params.plain_bits()));
+        for (phase, cells) in block.cells.iter().enumerate() {
+            let term = layer.layout().phases[phase].term;
+            let size = layer.layout().terms()[term].input.area() * samples;
+            let per_group = layer.channels(phase) / self.rows.len();
+            let mut bytes = vec![0u8; cells.len() * width];
+            for index in 0..layer.channels(phase) {
+                channel.recv(&mut bytes)?;
+                let own = cells.gather(&shares[term][index * size..(index + 1) * size], mask);
+                let sums: Vec<u128> = read_coefficients(&bytes, width)
+                    .zip(own)
+                    .map(|(b, x)| b.wrapping_add(u128::from(x) << params.delta_bits()) & params.modulus_mask())
+                    .collect();
+                let rows = &mut self.rows[index / per_group];
+                let row = self.layer.phase_rows[phase] + index % per_group;
+                let mut from = 0;
+                for run in &cells.runs {
+                    rows.write(row, run.start, &sums[from..from + run.len()]);
+                    from += run.len();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Multiplies one block, masks it and splits off this party's share. Returns the packed answer.
+    fn answer(&mut self, key: &Prepared, block: &Block, prg: &mut AesPrg, area: usize, out: &mut [u32]) -> Vec<u8> {
+        let layer = &self.layer.layer;
+        let params = layer.params();
+        let reach = layer.layout().reach();
+        let (first, count) = span(block);
+        let per_part = layer.outputs() / self.rows.len();
+        let mut products = vec![0u128; per_part * count];
+        let mut packed = Vec::with_capacity(layer.answer_bytes(block));
+        let mut top = Vec::with_capacity(layer.outputs() * block.outputs.len());
+        for (part, weights) in self.layer.parts.iter().enumerate() {
+            weights.multiply(&self.rows[part], first.saturating_sub(reach), count, &mut products);
+            for output in 0..per_part {
+                let j = part * per_part + output;
+                let mask = if self.keep_masks && j < self.masks.len() {
+                    self.masks[j].multiply(key)
+                } else {
+                    let mask = Rns::from_small(&self.layer.key.mask(layer.index(), j));
+                    let product = mask.multiply(key);
+                    if self.keep_masks {
+                        self.masks.push(mask);
+                    }
+                    product
+                };
+                let mut values: Vec<u128> = block
+                    .outputs
+                    .iter()
+                    .map(|&p| products[output * count + usize::from(p) - first].wrapping_add(mask.coefficient(usize::from(p))))
+                    .collect();
+                sample::add_flood(prg, params.flood_uniform_bits(), &mut values);
+                let shares = &mut out[j * area + block.first_output..][..values.len()];
+                sample::uniform(prg, params.plain_bits(), shares);
+                top.extend(values.iter().zip(shares.iter()).map(|(&value, &share)| {
+                    top_bits(value.wrapping_sub(u128::from(share) << params.delta_bits()), params, params.answer_bits())
+                }));
+            }
+        }
+        pack64_into(&mut packed, top.into_iter(), params.answer_bits());
+        packed
+    }
+}
