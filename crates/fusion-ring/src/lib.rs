@@ -11,13 +11,17 @@
 //!   hash      correlation-robust hashes
 //!   gemm      small weights times shifted rows of wide residues
 //!   ntt       exact products in Z[X]/(X^4096 + 1)
+//!   gf128     the field of 2^128 elements
+//!   transpose bit matrices
 //! ```
 
 pub mod aes;
 pub mod channel;
 pub mod gemm;
+pub mod gf128;
 pub mod hash;
 pub mod ntt;
 pub mod pack;
 pub mod prg;
 pub mod simd;
+pub mod transpose;
