@@ -1,14 +1,69 @@
 //! Maliciously secure oblivious transfer in bulk.
+//!
+//! Oblivious transfer hands a receiver one of several messages of a sender without either learning more. Everything that a private computation cannot do by linear algebra is bought
+//! in random OTs, so this crate makes them by the million, with security against parties that deviate from the protocol.
+//!
+//! ```text
+//!   base          128 OTs from group arithmetic (Ristretto)
+//!     |
+//!   softspoken    any number of random 1-of-2^m OTs from AES: 15 to 63 bits per binary OT
+//!     |
+//!   functionality RandomOtSender, RandomOtReceiver: what users are written against; `ideal` stands in for tests
+//!     |
+//!   derandomised  chosen 1-of-2^m OT, shared table look-up
+//!   correlated    shares of choice times difference over Z_2^l
+//!   gate          products of shared bits with short vectors (AND, the merge of a comparison)
+//! ```
+//!
+//! ```
+//! use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender};
+//! use fusion_ot::{Role, derandomised, softspoken};
+//! use fusion_ring::channel::memory_pair;
+//! use rand_chacha::ChaCha20Rng;
+//! use rand_core::SeedableRng;
+//!
+//! let (mut a, mut b) = memory_pair();
+//! // A real caller seeds its generator from the operating system.
+//! let peer = std::thread::spawn(move || {
+//!     let (_, mut receiver) = softspoken::setup(Role::Second, &mut b, &mut ChaCha20Rng::seed_from_u64(2))?;
+//!     let pads = receiver.random_ot(&mut b, ChoiceBits::TWO, 1)?;
+//!     derandomised::receive_chosen(pads, &mut b, &[2], 8)
+//! });
+//! let (mut sender, _) = softspoken::setup(Role::First, &mut a, &mut ChaCha20Rng::seed_from_u64(1))?;
+//! let pads = sender.random_ot(&mut a, ChoiceBits::TWO, 1)?;
+//! // Four messages of eight bits in one word.
+//! derandomised::send_chosen(pads, &mut a, &[u64::from_le_bytes(*b"good\0\0\0\0")], 8)?;
+//! assert_eq!(peer.join().expect("peer")?, b"o");
+//! # Ok::<(), fusion_ot::OtError>(())
+//! ```
+//!
+//! # Security
+//! Both ends may be malicious. Every module says under *Security* what its protocol assumes, what leaks and what an abort means. The outputs of an instance are handed out only after the consistency
+//! check of their batch; after any error the instance refuses to go on, and its lane must end. The public-key part is classical (no post-quantum base OT yet).
+//!
+//! Read next: [`functionality`], then [`softspoken`].
 #![forbid(unsafe_code)]
 
+pub mod base;
 mod bits;
 pub mod correlated;
+mod delta;
 pub mod derandomised;
 pub mod error;
 pub mod functionality;
 pub mod gate;
 pub mod ideal;
+pub mod softspoken;
 #[cfg(test)]
 mod testing;
 
 pub use error::OtError;
+
+/// Which of the two parties of a lane this is: they do the steps of a set-up in opposite order. Any fixed assignment will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Begins as sender.
+    First,
+    /// Begins as receiver.
+    Second,
+}

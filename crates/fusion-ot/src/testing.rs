@@ -3,6 +3,8 @@
 use fusion_ring::channel::{Channel, ChannelError, MemoryChannel, Traffic, memory_pair};
 use sha3::{Digest, Sha3_256};
 
+use crate::functionality::{ReceiverPads, SenderPads};
+
 /// Runs both parties to their end over an in-memory channel.
 pub(crate) fn run<A: Send, B: Send>(a: impl FnOnce(&mut Recorder) -> A + Send, b: impl FnOnce(&mut Recorder) -> B + Send) -> (A, B) {
     let (a, b, _) = run_recorded(a, b);
@@ -30,6 +32,31 @@ pub(crate) fn run_recorded<A: Send, B: Send>(
     })
 }
 
+/// The functionality's predicate: the receiver's pad is the sender's at the choice and at no other, and choices take every value. (Equal pads at another choice are a
+/// 32-bit coincidence, so a few are let pass.)
+pub(crate) fn assert_random_ots(sender: &SenderPads, receiver: &ReceiverPads) {
+    assert_eq!((sender.len(), sender.choice_bits()), (receiver.len(), receiver.choice_bits()));
+    let mut seen = vec![0usize; sender.choice_bits().messages()];
+    let mut coincidences = 0;
+    for i in 0..sender.len() {
+        let choice = usize::from(receiver.choices()[i]);
+        seen[choice] += 1;
+        for (x, pad) in sender.get(i).iter().enumerate() {
+            if x == choice {
+                assert_eq!(*pad, receiver.pads()[i], "OT {i} at its choice");
+            } else if *pad == receiver.pads()[i] {
+                coincidences += 1;
+            }
+        }
+    }
+    assert!(coincidences <= 2, "{coincidences} pads equal at another choice");
+    let expect = sender.len() / seen.len();
+    if expect >= 1000 {
+        // Five standard deviations are 5 sqrt(n p) < n p / 6 from 1000 on.
+        assert!(seen.iter().all(|&s| s.abs_diff(expect) < expect / 6), "choices are not uniform: {seen:?}");
+    }
+}
+
 /// What one party sent.
 pub(crate) struct Record {
     pub(crate) sent: Vec<u8>,
@@ -55,10 +82,9 @@ impl Recorder {
         Self { inner, sent: Vec::new(), corrupt: None }
     }
 
-    #[expect(dead_code, reason = "used by the tests of the extensions, which land next")]
-    /// XORs `flip` into the byte at `offset` of everything that this party sends.
-    pub(crate) fn corrupt(&mut self, offset: usize, flip: u8) {
-        self.corrupt = Some((offset, flip));
+    /// XORs `flip` into the byte at `offset` of everything that this party sends from here on.
+    pub(crate) fn corrupt_from_now(&mut self, offset: usize, flip: u8) {
+        self.corrupt = Some((self.sent.len() + offset, flip));
     }
 
     fn record(&self) -> Record {

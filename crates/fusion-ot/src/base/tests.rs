@@ -1,0 +1,90 @@
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+
+use super::*;
+use crate::testing::{run, run_recorded};
+
+fn rng(seed: u64) -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(seed)
+}
+
+fn choices(n: usize) -> Vec<Choice> {
+    (0..n).map(|i| Choice::from((i * i / 3) as u8 & 1)).collect()
+}
+
+#[test]
+fn receiver_knows_its_key_only() {
+    for n in [0, 1, 5, 128] {
+        let b = choices(n);
+        let (s, r) = run(|ch| send(ch, n, &mut rng(1)), |ch| receive(ch, &b, &mut rng(2)));
+        for ((keys, key), b) in s.unwrap().iter().zip(r.unwrap().iter()).zip(&b) {
+            assert_eq!(keys[usize::from(b.unwrap_u8())], *key);
+            assert_ne!(keys[usize::from(1 - b.unwrap_u8())], *key);
+        }
+    }
+}
+
+#[test]
+fn bytes_rounds_and_transcript_are_pinned() {
+    let b = choices(9);
+    let (_, _, [sender, receiver]) = run_recorded(|ch| send(ch, 9, &mut rng(1)), |ch| receive(ch, &b, &mut rng(2)));
+    assert_eq!((sender.sent.len(), receiver.sent.len()), (32 + 32 * 9, 64 * 9));
+    assert_eq!((sender.traffic.turns, receiver.traffic.turns), (1, 0));
+    assert_eq!([sender.digest(), receiver.digest()], ["93fbae508b202010", "1d82675e16c433dd"]);
+}
+
+#[test]
+fn what_is_no_point_is_refused() {
+    let misbehaved = OtError::PeerMisbehaved("base OT: not a group element");
+    let b = choices(2);
+    // Every byte string with the top bit set is a non-canonical field element.
+    let (s, ()) = run(
+        |ch| send(ch, 2, &mut rng(1)).map(|_| ()),
+        |ch| {
+            ch.recv_vec(96).unwrap();
+            ch.send(&[0xff; 128]).unwrap();
+            ch.flush().unwrap();
+        },
+    );
+    assert_eq!(s.unwrap_err(), misbehaved);
+    let ((), r) = run(
+        |ch| {
+            ch.send(&[0xff; 96]).unwrap();
+            ch.flush().unwrap();
+        },
+        |ch| receive(ch, &b, &mut rng(2)).map(|_| ()),
+    );
+    assert_eq!(r.unwrap_err(), misbehaved);
+}
+
+#[test]
+fn random_bytes_never_panic() {
+    let mut noise = rng(3);
+    for _ in 0..20 {
+        let mut bytes = vec![0; 64 * 3];
+        noise.fill_bytes(&mut bytes);
+        let (s, ()) = run(
+            |ch| send(ch, 3, &mut rng(1)).map(|_| ()),
+            |ch| {
+                ch.recv_vec(32 + 96).unwrap();
+                ch.send(&bytes).unwrap();
+                ch.flush().unwrap();
+            },
+        );
+        // Six random strings all being points has probability below 2^-18.
+        assert!(matches!(s, Err(OtError::PeerMisbehaved(_))));
+    }
+}
+
+#[test]
+fn a_changed_point_yields_unrelated_keys() {
+    let b = choices(4);
+    // Replace the receiver's message by one for other choices' worth of valid points: the keys differ, nothing fails.
+    let (s, r) = run(|ch| send(ch, 4, &mut rng(1)), |ch| receive(ch, &b, &mut rng(2)));
+    let (s2, _) = run(|ch| send(ch, 4, &mut rng(1)), |ch| receive(ch, &b, &mut rng(5)));
+    let (s, s2, r) = (s.unwrap(), s2.unwrap(), r.unwrap());
+    for i in 0..4 {
+        assert!(!s2[i].contains(&r[i]));
+        assert!(s[i].contains(&r[i]));
+    }
+}

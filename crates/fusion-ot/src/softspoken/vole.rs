@@ -1,0 +1,174 @@
+//! Subspace VOLE over small fields from all-but-one seeds, before and after its consistency check.
+//!
+//! Tree i of 2^k leaves with streams r_x gives u_i = sum r_x and v_i = sum x r_x on the side that knows all leaves, and w_i = sum (x ^ Delta_i) r_x = v_i + u_i Delta_i on the side that misses
+//! leaf Delta_i. The corrections c_i = u_i ^ u_0 bring all trees to the same u.
+//!
+//! Bits lie in *columns* (one per bit of Delta, tree by tree) of blocks of 128 rows; [`Checked::into_rows`] transposes. An [`Unchecked`] batch can only be checked.
+
+use fusion_ring::aes::{Aes128, Block};
+use fusion_ring::gf128::dot;
+use fusion_ring::prg::AesPrg;
+use fusion_ring::transpose::transpose128;
+use zeroize::Zeroizing;
+
+use crate::delta::Delta;
+
+/// Bits of Delta, so columns.
+pub(super) const COLUMNS: usize = 128;
+/// Blocks of 128 rows that are expanded at once: small enough that a chunk stays in the second-level cache, and not a power of two, so that columns spread over its sets.
+pub(super) const CHUNK: usize = 56;
+
+/// The leaf streams of all trees.
+pub(super) struct Leaves {
+    k: usize,
+    /// Tree by tree, 2^k each; a hidden leaf has no stream.
+    streams: Vec<Option<Aes128>>,
+    /// Blocks of each stream that have been used.
+    position: Block,
+}
+
+impl Leaves {
+    /// Streams of `seeds`, tree by tree; leaf 0 of each tree is skipped if it is `hidden`.
+    pub(super) fn new(k: usize, seeds: &[Block], hidden: bool) -> Self {
+        let stream = |(i, seed): (usize, &Block)| (!hidden || i % (1 << k) != 0).then(|| Aes128::new(&seed.to_le_bytes()));
+        Self { k, streams: seeds.iter().enumerate().map(stream).collect(), position: 0 }
+    }
+
+    pub(super) fn trees(&self) -> usize {
+        COLUMNS / self.k
+    }
+
+    /// The next `blocks` blocks: fills `columns` (column by column) with sum y r_y and hands each tree's number and sum r_y to `sums`.
+    pub(super) fn expand(&mut self, blocks: usize, columns: &mut [Block], mut sums: impl FnMut(usize, &[Block])) {
+        let leaves = 1 << self.k;
+        let mut streams = Zeroizing::new(vec![0; leaves * blocks]);
+        for (tree, columns) in columns.chunks_exact_mut(self.k * blocks).enumerate() {
+            for (leaf, out) in self.streams[tree * leaves..(tree + 1) * leaves].iter().zip(streams.chunks_exact_mut(blocks)) {
+                match leaf {
+                    Some(aes) => {
+                        for (i, block) in (self.position..).zip(out.iter_mut()) {
+                            *block = i;
+                        }
+                        aes.encrypt(out);
+                    }
+                    None => out.fill(0),
+                }
+            }
+            // Bit b of y: the odd nodes of level b. Then neighbours merge and bit b + 1 becomes the lowest.
+            let mut count = leaves;
+            for column in columns.chunks_exact_mut(blocks) {
+                column.fill(0);
+                for pair in 0..count / 2 {
+                    let at = 2 * pair * blocks;
+                    for (i, sum) in column.iter_mut().enumerate() {
+                        let odd = streams[at + blocks + i];
+                        *sum ^= odd;
+                        streams[pair * blocks + i] = streams[at + i] ^ odd;
+                    }
+                }
+                count /= 2;
+            }
+            sums(tree, &streams[..blocks]);
+        }
+        self.position += blocks as Block;
+    }
+}
+
+/// Columns of a batch, chunk by chunk, whose correlation has not been checked.
+pub(super) struct Unchecked {
+    /// Blocks of 128 rows, the last of which only masks the check.
+    blocks: usize,
+    columns: Zeroizing<Vec<Block>>,
+}
+
+/// Columns whose correlation has been checked.
+pub(super) struct Checked(Unchecked);
+
+/// The receiver's answer to a challenge: its hashed choices and columns.
+pub(super) struct Response {
+    pub(super) choices: Block,
+    pub(super) columns: Vec<Block>,
+}
+
+/// Bytes of a [`Response`].
+pub(super) const RESPONSE_LEN: usize = 16 * (1 + COLUMNS);
+
+impl Response {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        std::iter::once(&self.choices).chain(&self.columns).flat_map(|b| b.to_le_bytes()).collect()
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8; RESPONSE_LEN]) -> Self {
+        let (blocks, _) = bytes.as_chunks::<16>();
+        let mut blocks = blocks.iter().map(|b| Block::from_le_bytes(*b));
+        let choices = blocks.next().unwrap_or_default();
+        Self { choices, columns: blocks.collect() }
+    }
+}
+
+/// The hash's coefficients: uniform for every block of rows but the last, which masks the result with coefficient one.
+fn coefficients(challenge: [u8; 16], blocks: usize) -> Vec<Block> {
+    let mut chi = vec![0; blocks];
+    AesPrg::new(challenge).fill_blocks(&mut chi);
+    chi[blocks - 1] = 1;
+    chi
+}
+
+impl Unchecked {
+    /// Room for `rows` blocks of 128 rows, and the masking block.
+    pub(super) fn new(rows: usize) -> Self {
+        let blocks = rows + 1;
+        Self { blocks, columns: Zeroizing::new(vec![0; COLUMNS * blocks]) }
+    }
+
+    /// The chunks in order, each with its number of blocks.
+    pub(super) fn chunks_mut(&mut self) -> impl Iterator<Item = (usize, &mut [Block])> {
+        self.columns.chunks_mut(COLUMNS * CHUNK).map(|chunk| (chunk.len() / COLUMNS, chunk))
+    }
+
+    fn hash(&self, chi: &[Block]) -> Vec<Block> {
+        let mut sums = vec![0; COLUMNS];
+        for (chunk, chi) in self.columns.chunks(COLUMNS * CHUNK).zip(chi.chunks(CHUNK)) {
+            for (sum, column) in sums.iter_mut().zip(chunk.chunks_exact(chi.len())) {
+                *sum ^= dot(column, chi);
+            }
+        }
+        sums
+    }
+
+    /// The receiver's end: it trusts its own columns once it has answered.
+    pub(super) fn answer(self, choices: &[Block], challenge: [u8; 16]) -> (Checked, Response) {
+        let chi = coefficients(challenge, self.blocks);
+        let response = Response { choices: dot(choices, &chi), columns: self.hash(&chi) };
+        (Checked(self), response)
+    }
+
+    /// The sender's end: w = v + u Delta must hold for the hashes.
+    pub(super) fn verify(self, delta: &Delta, challenge: [u8; 16], response: &Response) -> Option<Checked> {
+        let own = self.hash(&coefficients(challenge, self.blocks));
+        let wrong =
+            own.iter().zip(&response.columns).enumerate().fold(0, |acc, (c, (w, v))| acc | (w ^ v ^ (response.choices & delta.mask(c))));
+        (wrong == 0).then_some(Checked(self))
+    }
+}
+
+impl Checked {
+    /// Rows of 128 bits, without the masking ones, appended to `out`.
+    pub(super) fn into_rows(self, out: &mut Vec<Block>) {
+        let Unchecked { blocks, columns } = self.0;
+        let wanted = out.len() + COLUMNS * (blocks - 1);
+        out.reserve(COLUMNS * blocks);
+        let mut square = Zeroizing::new([0; 128]);
+        for chunk in columns.chunks(COLUMNS * CHUNK) {
+            let len = chunk.len() / COLUMNS;
+            for t in 0..len {
+                for (c, bits) in square.iter_mut().enumerate() {
+                    *bits = chunk[c * len + t];
+                }
+                transpose128(&mut square);
+                out.extend_from_slice(&*square);
+            }
+        }
+        out.truncate(wanted);
+    }
+}
