@@ -1,0 +1,171 @@
+//! Image input: equal to Pillow's resize, ordered by name, and clear about files that are no images.
+
+use std::path::{Path, PathBuf};
+
+use fusion_cli::images::{self, ImageError};
+use fusion_cli::{assets, samples};
+use fusion_nn::preprocess::{Channels, Preprocess};
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+fn raw(short_side: Option<u32>, crop: u32, channels: Channels) -> Preprocess {
+    Preprocess { short_side, crop, channels, mean: vec![0.0; channels.count()], scale: 1.0 }
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn resizing_equals_pillow_exactly() {
+    for side in [20, 64] {
+        let reference = images::load(&data(&format!("pattern-bilinear-{side}.png")), &raw(None, side, Channels::Rgb)).unwrap();
+        let ours = images::load(&data("pattern.png"), &raw(Some(side), side, Channels::Rgb)).unwrap();
+        assert_eq!(largest_difference(&ours, &reference), 0.0, "short side {side}");
+    }
+}
+
+#[test]
+fn crop_takes_the_centre_and_planes_follow_the_order() {
+    let pixel = |x: u32, y: u32| image::Rgb([x as u8, y as u8, 200]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ramp.png");
+    image::RgbImage::from_fn(10, 7, pixel).save(&file).unwrap();
+    let tensor = images::load(&file, &raw(None, 4, Channels::Bgr)).unwrap();
+    assert_eq!(&tensor[..16], &[200.0; 16], "blue first");
+    assert_eq!(&tensor[16..20], &[1.0; 4], "rows 1..5 of 7");
+    assert_eq!(&tensor[32..36], &[3.0, 4.0, 5.0, 6.0], "columns 3..7 of 10");
+}
+
+#[test]
+fn jpeg_is_read_by_content_whatever_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let renamed = folder.path().join("photo.png");
+    std::fs::copy(data("pattern.jpg"), &renamed).unwrap();
+    let spec = raw(Some(20), 20, Channels::Rgb);
+    let jpeg = images::load(&renamed, &spec).unwrap();
+    let png = images::load(&data("pattern.png"), &spec).unwrap();
+    assert!(largest_difference(&jpeg, &png) < 16.0, "only the compression differs");
+}
+
+#[test]
+fn files_that_are_no_images_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = Preprocess::mnist();
+    let write = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    };
+    let full = std::fs::read(data("pattern.png")).unwrap();
+    for (name, content) in [("text.png", b"hello".as_slice()), ("empty.jpg", b""), ("cut.png", &full[..full.len() / 2])] {
+        let error = images::load(&write(name, content), &spec).unwrap_err();
+        assert!(matches!(error, ImageError::NotAnImage { .. }), "{error:?}");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    let missing = folder.path().join("missing.png");
+    let error = images::load(&missing, &spec).unwrap_err();
+    assert!(matches!(&error, ImageError::Read { path, .. } if *path == missing), "{error:?}");
+}
+
+#[test]
+fn claimed_dimensions_are_bounded_before_decoding() {
+    // A PNG header that claims 2^31-1 x 2^31-1 pixels, followed by nothing.
+    let mut bomb = std::fs::read(data("pattern.png")).unwrap();
+    bomb[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
+    let crc = crc32(&bomb[12..29]);
+    bomb[29..33].copy_from_slice(&crc.to_be_bytes());
+    let error = images::decode(&bomb, "bomb.png").unwrap_err();
+    let ImageError::NotAnImage { source, .. } = error else { panic!("{error:?}") };
+    assert!(matches!(source, image::ImageError::Limits(_)), "{source:?}");
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), |c, _| if c & 1 == 1 { (c >> 1) ^ 0xedb8_8320 } else { c >> 1 }))
+}
+
+#[test]
+fn images_that_do_not_fit_the_recipe_are_refused() {
+    let small = image::DynamicImage::new_luma8(27, 28);
+    let error = images::preprocess(small, "small.png", &Preprocess::mnist()).unwrap_err();
+    assert!(matches!(error, ImageError::TooSmall { width: 27, height: 28, crop: 28, .. }), "{error:?}");
+    let strip = image::DynamicImage::new_luma8(1, 17);
+    let error = images::preprocess(strip, "strip.png", &Preprocess::imagenet_caffe()).unwrap_err();
+    assert!(matches!(error, ImageError::TooThin { width: 1, height: 17, .. }), "{error:?}");
+    let hostile = Preprocess { crop: u32::MAX, ..Preprocess::mnist() };
+    let error = images::preprocess(image::DynamicImage::new_luma8(28, 28), "digit.png", &hostile).unwrap_err();
+    assert!(matches!(error, ImageError::Preprocess(_)), "{error:?}");
+}
+
+#[test]
+fn a_folder_is_listed_by_name_without_other_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let digit = image::GrayImage::new(28, 28);
+    for name in ["b.png", "a.JPG", "c.jpeg", "notes.txt", "labels.csv"] {
+        digit.save_with_format(folder.path().join(name), image::ImageFormat::Png).unwrap();
+    }
+    std::fs::create_dir(folder.path().join("sub.png")).unwrap();
+    let names = |v: Vec<samples::Sample>| v.into_iter().map(|s| s.name).collect::<Vec<_>>();
+    assert_eq!(names(samples::folder(folder.path()).unwrap()), ["a.JPG", "b.png", "c.jpeg"]);
+    assert_eq!(names(samples::folder(&folder.path().join("b.png")).unwrap()), ["b.png"]);
+
+    let empty = tempfile::tempdir().unwrap();
+    let error = samples::folder(empty.path()).unwrap_err();
+    assert!(matches!(&error, ImageError::NoImages { path } if path == empty.path()), "{error:?}");
+}
+
+#[test]
+fn labels_select_files_and_every_fault_names_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.png", "b.png", "c.png"] {
+        image::GrayImage::new(28, 28).save(folder.path().join(name)).unwrap();
+    }
+    let list = folder.path().join("labels.csv");
+    let read = |text: &str| {
+        std::fs::write(&list, text).unwrap();
+        samples::labelled_folder(folder.path(), &list)
+    };
+    let labelled: Vec<_> = read("file,label\nc.png,7\n\na.png,1\n").unwrap().into_iter().map(|s| (s.name, s.label)).collect();
+    assert_eq!(labelled, [("a.png".to_owned(), Some(1)), ("c.png".to_owned(), Some(7))]);
+    for (text, at) in [("file,label\na.png,1\nb.png,x\n", 3), ("h\nnothing\n", 2), ("h\na.png,1\na.png,2\n", 3), ("h\nz.png,1\n", 2)] {
+        let error = read(text).unwrap_err();
+        assert!(matches!(error, ImageError::Labels { line, .. } if line == at), "{error:?}");
+    }
+}
+
+#[test]
+fn a_sheet_must_be_a_grid_with_matching_labels() {
+    let mut png = Vec::new();
+    let grid = image::GrayImage::from_fn(6, 4, |x, y| image::Luma([(x / 2 + 3 * (y / 2)) as u8]));
+    grid.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
+    let cells = samples::sheet(&png, "index,label\n0,5\n1,6\n2,7\n3,8\n", 2, "sheet").unwrap();
+    assert_eq!(cells.iter().map(|c| c.label).collect::<Vec<_>>(), [Some(5), Some(6), Some(7), Some(8)]);
+    assert_eq!(cells[3].tensor(&raw(None, 2, Channels::Gray)).unwrap(), [3.0; 4], "second row, first column");
+    assert!(matches!(samples::sheet(&png, "h\n", 5, "sheet"), Err(ImageError::Sheet { .. })));
+    assert!(matches!(samples::sheet(&png, "h\n1,5\n", 2, "sheet"), Err(ImageError::Labels { line: 2, .. })));
+    let too_many: String = std::iter::once("h\n".to_owned()).chain((0..7).map(|i| format!("{i},0\n"))).collect();
+    assert!(matches!(samples::sheet(&png, &too_many, 2, "sheet"), Err(ImageError::Sheet { .. })));
+}
+
+#[test]
+fn the_committed_pool_and_queries_are_usable_digits() {
+    let pool = assets::mnist_pool().unwrap();
+    assert!(pool.len() >= 440, "{} digits", pool.len());
+    let spec = Preprocess::mnist();
+    for class in 0..10 {
+        assert!(pool.iter().filter(|s| s.label == Some(class)).count() >= 20, "class {class} is rare");
+    }
+    let queries = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mnist/queries");
+    let queries = samples::labelled_folder(&queries, &queries.with_extension("csv")).unwrap();
+    assert!(queries.len() >= 16);
+    let pool: Vec<_> = pool.iter().map(|s| s.tensor(&spec).unwrap()).collect();
+    for query in &queries {
+        let tensor = query.tensor(&spec).unwrap();
+        let ink = tensor.iter().sum::<f32>() / tensor.len() as f32;
+        assert!((0.01..0.5).contains(&ink), "{}: mean ink {ink}", query.name);
+        assert!(!pool.contains(&tensor), "{} is in the public pool", query.name);
+    }
+}
