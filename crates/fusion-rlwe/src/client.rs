@@ -96,6 +96,12 @@ impl ClientLane {
         Ok(())
     }
 
+    /// The secret of a block, for tests that play the client's part.
+    #[cfg(test)]
+    pub(crate) fn secret(&self, block: usize) -> &Prepared {
+        &self.secrets[block]
+    }
+
     /// Draws the secret of the next block and sends its key k = p s + e'.
     fn send_key(&mut self, channel: &mut dyn Channel) -> Result<(), RlweError> {
         let secret = Rns::from_small(&sample::ternary(&mut self.prg)).prepare();

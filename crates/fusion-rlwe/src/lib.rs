@@ -1,9 +1,83 @@
-//! Hinted RLWE linear algebra.
+//! Hinted RLWE linear algebra: a server multiplies a client's encrypted vectors by its own small integer weights, at the speed of an integer matrix product.
+//!
+//! ```text
+//!        client (x, hint h)                                    server (W, u)
+//!   s <- ternary                      once per block
+//!   b_i = a_i s + e_i + Delta x_i  ----- b, k = p s + e' ----->  b'_j = sum W_ji X^tau b_i + k u_j + flood - Delta r_j
+//!   z_j = round((b'_j - h_j s) / Delta)  <----- top bits -----      keeps r_j
+//!                         z_j + r_j = sum W_ji x_i   (mod 2^l)
+//! ```
+//!
+//! The a_i and p are public uniform polynomials; the *hint* h_j = sum W_ji X^tau a_i + p u_j + e_j is made once per model and cached by every client. Because it
+//! does not depend on the data, only b and b' travel: w/8 bytes per input coefficient and l + 2 bits per output.
+//!
+//! # Why it is fast
+//! A ciphertext packs *positions* (pixels of many samples); each channel is a row of its own. A convolution is then a sum of shifted rows with
+//! small integer factors: an integer GEMM modulo 2^w ([`fusion_ring::gemm`]), without rotations, key switching or transforms. The few true polynomial products (a_i s, k u_j, h_j s) go
+//! through [`fusion_ring::ntt`].
+//!
+//! # Example
+//! Both parties in one process; the product of a 3 x 4 matrix with two vectors:
+//! ```
+//! use fusion_ring::channel::memory_pair;
+//! use fusion_rlwe::{ClientLane, ConvGeometry, Layer, PublicSeed, RlweParams, ServerKey, ServerLane, ServerLayer};
+//! # use rand_chacha::ChaCha20Rng;
+//! # use rand_core::SeedableRng;
+//! # let mut rng = ChaCha20Rng::seed_from_u64(1); // in earnest: seeded by the operating system
+//! let params = RlweParams::new(88, 25, 5)?; // q = 2^88, answers modulo 2^25, rows of norm at most 2^5
+//! let layer = Layer::new(PublicSeed([7; 32]), 0, &[ConvGeometry::dense(4, 3)], params)?;
+//! let weights: [i16; 12] = [1, 2, 3, 4, -1, -2, -3, -4, 5, 0, 0, 7];
+//! let served = ServerLayer::new(layer.clone(), &[&weights], ServerKey::random(&mut rng))?;
+//! let hint = served.hint(&mut rng); // published once
+//!
+//! let (mut to_server, mut to_client) = memory_pair();
+//! let x = [1, 10, 2, 20, 3, 30, 4, 40]; // [input][sample]: (1, 2, 3, 4) and (10, 20, 30, 40)
+//! let mut client = ClientLane::new(PublicSeed([7; 32]), params, &mut rng);
+//! client.encrypt(&layer, &[&x], 2, &mut to_server)?;
+//! let mut server = ServerLane::new(params.modulus_bits(), &mut rng);
+//! let theirs = server.multiply(&served, &[&[0; 8]], 2, &mut to_client)?;
+//! let mine = client.decrypt(&layer, &hint, 2, &mut to_server)?;
+//! let sum = |i: usize| (mine[i] + theirs[i]) % (1 << 25);
+//! assert_eq!([sum(0), sum(1), sum(4), sum(5)], [30, 300, 33, 330]);
+//! # Ok::<(), fusion_rlwe::RlweError>(())
+//! ```
+//!
+//! # Security
+//! **The client's data** is hidden by RLWE with N = 4096, ternary secrets, centred binomial errors of deviation 3.24 and log2 q <= 104: above 128 bits by the
+//! HomomorphicEncryption.org table (which allows 109). [`RlweParams::new`] refuses anything weaker. A secret is used for one block index in all layers of one lane, with fresh errors, and
+//! [`ClientLane::encrypt`] refuses to use it on the same polynomials twice. This holds against a malicious server: it sees only the b_i and k. What it answers decrypts to *something*, without
+//! branches on secrets and without an error that would tell it anything.
+//!
+//! **The weights** are hidden in the hint by the RLWE masks p u_j + e_j, and in the answers by re-randomisation and flooding, against a semi-honest client.
+//! One [`ServerKey`] belongs to one set of weights.
+//!
+//! ## Circuit privacy
+//! A client that knows its own errors sees, beside its share, the noise v = sum W e + e' u_j - e_j s + flood, and the rounding of the hint. The last tells
+//! only low bits of h_j, which is pseudorandom as a whole. For the rest flooding is sigma_f = 2^40 sigma_v wide, with
+//! sigma_v^2 = 3.24^2 (2^(2 row_norm_bits) + 2 * 2N/3) ([`params::Noise`]). It is the sum of four uniform integers: exact, bounded by 2 sqrt(3) sigma_f, and almost as
+//! good as a Gaussian, because its Fisher information is only 1.039 / sigma_f^2. A shift by v changes its
+//! distribution by D_KL = 1.039 v^2 / (2 sigma_f^2), divergences of independent coefficients add up, and by Pinsker's inequality Q coefficients
+//! together are within
+//!
+//! > sqrt(1.039 Q) / 2 * 2^-40
+//!
+//! of a distribution that does not depend on W: 2^-30 for a ResNet50 inference (Q = 9 M), growing with the *square root* of Q. Rounding the answer to l + 2 bits only takes information away.
+//!
+//! ## The hint commits the server to its weights
+//! To answer with other weights and still decrypt, a server needs (c, d) with sum c_i a_i + p d close to h_j: the difference times s must stay below Delta / 2,
+//! so its norm is below about 2^(w - l) (2^63 for ResNet50), and c, d are as short as weights and masks are. Two such openings of one
+//! h_j give a short vector of Ring-SIS for the public (a_1, ..., p, 1) with norm bound beta = 2^(w - l + 1). At N = 4096, q = 2^88, beta = 2^64 lattice reduction must reach a root Hermite
+//! factor of 1.0019, far beyond 128 bits of work (1.0045). So a hint is binding for every deviation of the *linear maps* below that
+//! norm. It does not cover what is added to shares, biases, or the non-linear protocols, nor an answer that is noise on purpose; mixing (`fusion-mix`) is for those.
+//!
+//! # Where to read next
+//! [`layout`] (how a convolution becomes shifts), [`params`] (the noise budget), [`ServerLayer`] and [`ClientLane`] (the two sides). `docs/` of the repository has the design.
 #![forbid(unsafe_code)]
 
 mod client;
 mod error;
 pub mod geometry;
+mod key;
 mod layer;
 pub mod layout;
 pub mod params;
@@ -15,8 +89,9 @@ mod server;
 pub use client::ClientLane;
 pub use error::RlweError;
 pub use geometry::{ConvGeometry, Padding, Shape};
+pub use key::ServerKey;
 pub use layer::{Layer, key_bytes};
 pub use layout::Layout;
 pub use params::RlweParams;
 pub use public::PublicSeed;
-pub use server::{ServerKey, ServerLane, ServerLayer};
+pub use server::{ServerLane, ServerLayer};

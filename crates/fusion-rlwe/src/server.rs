@@ -7,60 +7,13 @@ use fusion_ring::pack::{mask32, pack64_into};
 use fusion_ring::prg::AesPrg;
 use rand_core::{CryptoRng, Rng};
 use rayon::prelude::*;
-use sha3::{Digest, Sha3_256};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use zeroize::Zeroizing;
 
 use crate::layer::{Layer, key_bytes, read_coefficients};
 use crate::layout::Block;
 use crate::public::PublicPolynomial;
-use crate::{RlweError, RlweParams, sample};
-
-/// The server's long-term secret of one prepared model: the masks u_j of every hint row come from it.
-///
-/// One key serves exactly one set of hints. Publishing hints of two weight sets under one key would give their difference away.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct ServerKey([u8; 32]);
-
-impl ServerKey {
-    /// A fresh key.
-    #[must_use]
-    pub fn random(rng: &mut impl CryptoRng) -> Self {
-        let mut key = Self([0; 32]);
-        rng.fill_bytes(&mut key.0);
-        key
-    }
-
-    /// The key that a private package stores.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes to store, secret.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    /// The mask u_j of output `output` of layer `layer`.
-    fn mask(&self, layer: u32, output: usize) -> Zeroizing<Vec<i8>> {
-        let mut hash = Sha3_256::new();
-        hash.update(b"fusion-rlwe mask secret");
-        hash.update(self.0);
-        hash.update(layer.to_le_bytes());
-        hash.update((output as u64).to_le_bytes());
-        let digest = Zeroizing::new(<[u8; 32]>::from(hash.finalize()));
-        let mut seed = Zeroizing::new([0u8; 16]);
-        seed.copy_from_slice(&digest[..16]);
-        sample::ternary(&mut AesPrg::new(*seed))
-    }
-}
-
-impl std::fmt::Debug for ServerKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ServerKey(..)")
-    }
-}
+use crate::{RlweError, RlweParams, ServerKey, sample};
 
 /// A layer with its weights, packed once and shared read-only between lanes.
 pub struct ServerLayer {
@@ -139,34 +92,41 @@ impl ServerLayer {
     /// Uses the rayon pool. `rng` supplies the errors e_j.
     pub fn hint(&self, rng: &mut impl CryptoRng) -> Vec<u8> {
         let params = self.layer.params();
-        let seed = self.layer.seed();
-        let mask = Rns::from_wide(&seed.polynomial(PublicPolynomial::Mask, params));
-        let outputs = self.layer.outputs() / self.parts.len();
         let mut hint = Vec::with_capacity(self.layer.hint_bytes());
-        for (group, weights) in self.parts.iter().enumerate() {
-            let rows = self.public_rows(group, weights);
-            let mut products = vec![0u128; outputs * DEGREE];
-            weights.multiply_parallel(&rows, 0, DEGREE, &mut products);
-            let seeds: Vec<[u8; 16]> = (0..outputs).map(|_| fresh_seed(rng)).collect();
-            let packed: Vec<Vec<u8>> = products
-                .par_chunks_exact(DEGREE)
-                .zip(seeds)
-                .enumerate()
-                .map(|(output, (product, seed))| {
-                    let secret = Rns::from_small(&self.key.mask(self.layer.index(), group * outputs + output)).prepare();
-                    let masked = mask.multiply(&secret);
-                    let mut noise = Zeroizing::new(vec![0u128; DEGREE]);
-                    sample::errors(&mut AesPrg::new(seed), &mut noise);
-                    let sums = product.iter().zip(masked.coefficients()).zip(noise.iter());
-                    let mut row = Vec::with_capacity(self.layer.hint_row_bytes());
-                    let top = sums.map(|((&x, m), &e)| top_bits(x.wrapping_add(m).wrapping_add(e), params, params.hint_bits()));
-                    pack64_into(&mut row, top, params.hint_bits());
-                    row
+        for group in 0..self.parts.len() {
+            let rows: Vec<Vec<u8>> = self
+                .exact_hint(group, rng)
+                .into_par_iter()
+                .map(|row| {
+                    let mut packed = Vec::with_capacity(self.layer.hint_row_bytes());
+                    pack64_into(&mut packed, row.iter().map(|&c| top_bits(c, params, params.hint_bits())), params.hint_bits());
+                    packed
                 })
                 .collect();
-            packed.iter().for_each(|row| hint.extend_from_slice(row));
+            rows.iter().for_each(|row| hint.extend_from_slice(row));
         }
         hint
+    }
+
+    /// The hint rows of one channel group before rounding.
+    fn exact_hint(&self, group: usize, rng: &mut impl CryptoRng) -> Vec<Vec<u128>> {
+        let params = self.layer.params();
+        let mask = Rns::from_wide(&self.layer.seed().polynomial(PublicPolynomial::Mask, params));
+        let outputs = self.layer.outputs() / self.parts.len();
+        let weights = &self.parts[group];
+        let mut products = vec![0u128; outputs * DEGREE];
+        weights.multiply_parallel(&self.public_rows(group, weights), 0, DEGREE, &mut products);
+        let seeds: Vec<[u8; 16]> = (0..outputs).map(|_| fresh_seed(rng)).collect();
+        let rows = products.par_chunks_exact(DEGREE).zip(seeds).enumerate();
+        rows.map(|(output, (product, seed))| {
+            let secret = Rns::from_small(&self.key.mask(self.layer.index(), group * outputs + output)).prepare();
+            let masked = mask.multiply(&secret);
+            let mut noise = Zeroizing::new(vec![0u128; DEGREE]);
+            sample::errors(&mut AesPrg::new(seed), &mut noise);
+            let sums = product.iter().zip(masked.coefficients()).zip(noise.iter());
+            sums.map(|((&x, m), &e)| x.wrapping_add(m).wrapping_add(e) & params.modulus_mask()).collect()
+        })
+        .collect()
     }
 
     /// The public polynomials of one group as rows that the product's shifts turn into X^tau a_i.
@@ -325,20 +285,39 @@ impl<'a> Product<'a> {
 
     /// Multiplies one block, masks it and splits off this party's share. Returns the packed answer.
     fn answer(&mut self, key: &Prepared, block: &Block, prg: &mut AesPrg, area: usize, out: &mut [u32]) -> Vec<u8> {
+        let params = self.layer.layer.params();
+        let mut top = Vec::with_capacity(self.layer.layer.outputs() * block.outputs.len());
+        self.masked(key, block, params.flood_uniform_bits(), prg, |j, values, prg| {
+            let shares = &mut out[j * area + block.first_output..][..values.len()];
+            sample::uniform(prg, params.plain_bits(), shares);
+            top.extend(values.iter().zip(shares.iter()).map(|(&value, &share)| {
+                top_bits(value.wrapping_sub(u128::from(share) << params.delta_bits()), params, params.answer_bits())
+            }));
+        });
+        let mut packed = Vec::with_capacity(self.layer.layer.answer_bytes(block));
+        pack64_into(&mut packed, top.into_iter(), params.answer_bits());
+        packed
+    }
+
+    /// The re-randomised and flooded product of one block: `each` gets every output channel's number and its coefficients at the output positions.
+    fn masked(
+        &mut self,
+        key: &Prepared,
+        block: &Block,
+        flood_bits: u32,
+        prg: &mut AesPrg,
+        mut each: impl FnMut(usize, &[u128], &mut AesPrg),
+    ) {
         let layer = &self.layer.layer;
-        let params = layer.params();
-        let reach = layer.layout().reach();
         let (first, count) = span(block);
         let per_part = layer.outputs() / self.rows.len();
         let mut products = vec![0u128; per_part * count];
-        let mut packed = Vec::with_capacity(layer.answer_bytes(block));
-        let mut top = Vec::with_capacity(layer.outputs() * block.outputs.len());
         for (part, weights) in self.layer.parts.iter().enumerate() {
-            weights.multiply(&self.rows[part], first.saturating_sub(reach), count, &mut products);
+            weights.multiply(&self.rows[part], first.saturating_sub(layer.layout().reach()), count, &mut products);
             for output in 0..per_part {
                 let j = part * per_part + output;
-                let mask = if self.keep_masks && j < self.masks.len() {
-                    self.masks[j].multiply(key)
+                let mask = if let Some(mask) = self.masks.get(j) {
+                    mask.multiply(key)
                 } else {
                     let mask = Rns::from_small(&self.layer.key.mask(layer.index(), j));
                     let product = mask.multiply(key);
@@ -347,20 +326,15 @@ impl<'a> Product<'a> {
                     }
                     product
                 };
-                let mut values: Vec<u128> = block
-                    .outputs
-                    .iter()
-                    .map(|&p| products[output * count + usize::from(p) - first].wrapping_add(mask.coefficient(usize::from(p))))
-                    .collect();
-                sample::add_flood(prg, params.flood_uniform_bits(), &mut values);
-                let shares = &mut out[j * area + block.first_output..][..values.len()];
-                sample::uniform(prg, params.plain_bits(), shares);
-                top.extend(values.iter().zip(shares.iter()).map(|(&value, &share)| {
-                    top_bits(value.wrapping_sub(u128::from(share) << params.delta_bits()), params, params.answer_bits())
-                }));
+                let row = &products[output * count..(output + 1) * count];
+                let at = |&p: &u16| row[usize::from(p) - first].wrapping_add(mask.coefficient(usize::from(p)));
+                let mut values: Vec<u128> = block.outputs.iter().map(at).collect();
+                sample::add_flood(prg, flood_bits, &mut values);
+                each(j, &values, prg);
             }
         }
-        pack64_into(&mut packed, top.into_iter(), params.answer_bits());
-        packed
     }
 }
+
+#[cfg(test)]
+mod circuit_privacy;
