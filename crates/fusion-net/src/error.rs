@@ -1,0 +1,219 @@
+//! What can go wrong between two processes, and whose fault it is.
+
+use std::path::PathBuf;
+
+use fusion_ring::channel::ChannelError;
+
+use crate::digest::Digest;
+use crate::limits::LimitName;
+
+/// Who has to act on an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The other side broke the protocol.
+    Peer,
+    /// The network, or a peer that is gone; trying again is sensible.
+    Network,
+    /// Settings, files or calls of this side.
+    Local,
+    /// Both sides are right and do not fit: another version, another model, a limit.
+    Terms,
+}
+
+/// An error of this crate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetError {
+    /// Nobody answers at the address.
+    #[error("no Fusion server answers at {address}: {reason}")]
+    Unreachable {
+        /// Where we tried.
+        address: String,
+        /// What the transport said.
+        reason: String,
+    },
+    /// The peer is gone.
+    #[error("the peer closed the connection")]
+    Closed,
+    /// The peer was silent for too long.
+    #[error("the peer sent nothing for {seconds} s")]
+    Timeout {
+        /// Seconds waited.
+        seconds: u64,
+    },
+    /// The transport failed.
+    #[error("transport failed: {0}")]
+    Transport(String),
+    /// A limit of one of the two sides was reached.
+    #[error("limit reached: {limit}")]
+    Limit {
+        /// Which limit.
+        limit: LimitName,
+    },
+    /// The two sides do not fit together.
+    #[error("the client and the server differ in their {0}")]
+    Mismatch(Mismatch),
+    /// The server wants a credential that this client did not present.
+    #[error("the server refused the credentials")]
+    Unauthenticated,
+    /// The server is stopping and takes no more lanes.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// The peer broke the protocol.
+    #[error("the peer misbehaved: {0}")]
+    PeerMisbehaved(Misbehaviour),
+    /// The peer says that we broke the protocol.
+    #[error("the peer rejected what this side sent: {0}")]
+    Rejected(String),
+    /// The peer reports a failure of its own.
+    #[error("the peer failed: {0}")]
+    PeerFailed(String),
+    /// The settings of this side cannot be used.
+    #[error("{0}")]
+    Settings(String),
+    /// A file of this side cannot be used.
+    #[error("{path}: {reason}", path = path.display())]
+    Disk {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// In what a client and a server differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Mismatch {
+    /// The version of the wire protocol.
+    #[error("protocol_version")]
+    ProtocolVersion,
+    /// The version of cryptographic parameters and layer protocols.
+    #[error("params_version")]
+    ParamsVersion,
+    /// The model card.
+    #[error("card_digest")]
+    Card,
+    /// The hint.
+    #[error("hint_digest")]
+    Hint,
+}
+
+impl Mismatch {
+    pub(crate) const ALL: [Self; 4] = [Self::ProtocolVersion, Self::ParamsVersion, Self::Card, Self::Hint];
+}
+
+/// How a peer broke the protocol.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Misbehaviour {
+    /// A message that does not decode.
+    #[error("malformed message")]
+    MalformedMessage,
+    /// A frame without content.
+    #[error("empty frame")]
+    EmptyFrame,
+    /// A lane that does not begin with the frame `open`.
+    #[error("the first frame is not `open`")]
+    NotOpened,
+    /// The frame `open` in the middle of a lane.
+    #[error("a second `open` frame")]
+    OpenedTwice,
+    /// A digest that is not 32 bytes.
+    #[error("a digest of {0} bytes, expected 32")]
+    DigestLength(usize),
+    /// A lane for no samples.
+    #[error("a lane with 0 samples")]
+    NoSamples,
+    /// A value of `reveal` that is not defined.
+    #[error("unknown value {0} of `reveal`")]
+    UnknownReveal(i32),
+    /// Bytes after the end of the protocol.
+    #[error("{0} or more bytes after the end of the lane")]
+    TrailingBytes(usize),
+    /// The card does not have the digest that came with it.
+    #[error("the card's digest is {found}, announced was {announced}")]
+    CardDigest {
+        /// What the server announced.
+        announced: Digest,
+        /// What the card hashes to.
+        found: Digest,
+    },
+    /// The hint does not have the announced digest.
+    #[error("the hint's digest is {found}, announced was {announced}; the bad file was deleted")]
+    HintDigest {
+        /// What the server announced.
+        announced: Digest,
+        /// What the received bytes hash to.
+        found: Digest,
+    },
+    /// A piece of the hint out of place.
+    #[error("hint bytes from {found} on, expected {expected}")]
+    HintOrder {
+        /// Offset of the next byte.
+        expected: u64,
+        /// Offset that the piece carries.
+        found: u64,
+    },
+    /// More hint than announced.
+    #[error("a hint longer than the announced {announced} bytes")]
+    HintTooLong {
+        /// Announced length in bytes.
+        announced: u64,
+    },
+    /// An offset behind the end of the hint.
+    #[error("offset {offset} in a hint of {length} bytes")]
+    HintOffset {
+        /// What the client asked for.
+        offset: u64,
+        /// Length of the hint in bytes.
+        length: u64,
+    },
+    /// A check of the lane's protocol failed; the lane's handler says which.
+    #[error("{0}")]
+    Protocol(String),
+}
+
+impl NetError {
+    /// Who has to act.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::PeerMisbehaved(_) | Self::PeerFailed(_) => Fault::Peer,
+            Self::Unreachable { .. } | Self::Closed | Self::Timeout { .. } | Self::Transport(_) | Self::ShuttingDown => Fault::Network,
+            Self::Limit { .. } | Self::Mismatch(_) => Fault::Terms,
+            Self::Unauthenticated | Self::Rejected(_) | Self::Settings(_) | Self::Disk { .. } => Fault::Local,
+        }
+    }
+
+    pub(crate) fn disk(path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::Disk { path: path.to_path_buf(), reason: error.to_string() }
+    }
+}
+
+impl From<Misbehaviour> for NetError {
+    fn from(what: Misbehaviour) -> Self {
+        Self::PeerMisbehaved(what)
+    }
+}
+
+impl From<NetError> for ChannelError {
+    fn from(error: NetError) -> Self {
+        match error {
+            NetError::Closed => Self::Closed,
+            NetError::Timeout { seconds } => Self::Timeout { seconds },
+            NetError::Limit { limit } => Self::Limit { limit: limit.as_str() },
+            NetError::Unreachable { .. }
+            | NetError::Transport(_)
+            | NetError::Mismatch(_)
+            | NetError::Unauthenticated
+            | NetError::ShuttingDown
+            | NetError::PeerMisbehaved(_)
+            | NetError::Rejected(_)
+            | NetError::PeerFailed(_)
+            | NetError::Settings(_)
+            | NetError::Disk { .. } => Self::Transport(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! A server of lanes: accepts, checks, counts, runs each lane on a thread of its own, and stops in order.
+
+mod service;
+mod slots;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::server::TcpIncoming;
+
+use self::service::Service;
+pub(crate) use self::service::far;
+use self::slots::Slots;
+use crate::digest::Digest;
+use crate::error::NetError;
+use crate::handler::LaneHandler;
+use crate::limits::Limits;
+use crate::proto::DESCRIPTORS;
+use crate::proto::fusion_server::FusionServer;
+use crate::security::ServerSecurity;
+use crate::tuning::{
+    CONNECTION_WINDOW, DESCRIPTION_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MAX_HEADER_LIST, MAX_HTTP2_FRAME, STREAM_WINDOW,
+    STREAMS_PER_CONNECTION,
+};
+
+/// Threads that move bytes; lanes have their own.
+const TRANSPORT_THREADS: usize = 2;
+
+/// How long the last frames of ended lanes may take to leave once the grace period is over.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What a server is made of.
+#[derive(Debug)]
+pub struct ServerBuilder<H> {
+    handler: H,
+    limits: Limits,
+    security: ServerSecurity,
+}
+
+/// A running server. Dropping it stops it at once; [`Server::shutdown`] lets lanes finish.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    slots: Arc<Slots>,
+    stop: Option<oneshot::Sender<()>>,
+    serving: Option<JoinHandle<Result<(), tonic::transport::Error>>>,
+    runtime: Option<Runtime>,
+}
+
+/// How a shutdown went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Lanes that were still running when the grace period was over, and were cancelled.
+    pub cancelled: usize,
+}
+
+impl Server {
+    /// Begins to describe a server of one model.
+    #[must_use]
+    pub fn builder<H: LaneHandler>(handler: H) -> ServerBuilder<H> {
+        ServerBuilder { handler, limits: Limits::default(), security: ServerSecurity::default() }
+    }
+
+    /// Where the server listens; the port is real even if 0 was asked for.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lanes that run now.
+    #[must_use]
+    pub fn lanes_running(&self) -> usize {
+        self.slots.running()
+    }
+
+    /// Stops accepting, waits up to `grace` for the running lanes, then cancels the rest. Blocks.
+    pub fn shutdown(mut self, grace: Duration) -> Shutdown {
+        let end = far(grace);
+        self.slots.close();
+        self.stop_accepting();
+        let left = self.slots.wait_empty(grace);
+        self.slots.cancel_all();
+        self.slots.wait_empty(FAREWELL);
+        if let (Some(runtime), Some(serving)) = (self.runtime.take(), self.serving.take()) {
+            // Connections close by themselves once their streams are done and their last frames are out.
+            let time = end.saturating_duration_since(Instant::now()).min(FAREWELL).max(FAREWELL / 4);
+            let drained = runtime.block_on(async { tokio::time::timeout(time, serving).await });
+            if drained.is_err() {
+                tracing::warn!("connections still open after the grace period were cut");
+            }
+            runtime.shutdown_background();
+        }
+        Shutdown { cancelled: left }
+    }
+
+    fn stop_accepting(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // The serving task may have ended on its own.
+            let _ = stop.send(());
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.slots.close();
+        self.stop_accepting();
+        self.slots.cancel_all();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl<H: LaneHandler> ServerBuilder<H> {
+    /// Sets the limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets TLS and tokens.
+    #[must_use]
+    pub fn security(mut self, security: ServerSecurity) -> Self {
+        self.security = security;
+        self
+    }
+
+    /// Listens on `address` and serves until the [`Server`] is shut down or dropped.
+    ///
+    /// # Errors
+    /// [`NetError::Settings`] for limits, TLS settings or an address that cannot be used; [`NetError::Disk`] for
+    /// certificate files that cannot be read.
+    pub fn start(self, address: SocketAddr) -> Result<Server, NetError> {
+        self.limits.check()?;
+        let tls = self.security.tls(address)?;
+        let listener = TcpListener::bind(address).map_err(|error| NetError::Settings(format!("cannot listen on {address}: {error}")))?;
+        let address = listener.local_addr().map_err(setup)?;
+        listener.set_nonblocking(true).map_err(setup)?;
+
+        let description = self.handler.describe();
+        let slots = Arc::new(Slots::default());
+        let service = Service {
+            card_digest: Digest::of(&description.card),
+            description,
+            handler: Arc::new(self.handler),
+            slots: Arc::clone(&slots),
+            token: self.security.token,
+            limits: self.limits.clone(),
+        };
+        let service =
+            FusionServer::new(service).max_decoding_message_size(self.limits.message_bytes).max_encoding_message_size(DESCRIPTION_BYTES);
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()
+            .map_err(setup)?;
+
+        let mut transport = tonic::transport::Server::builder()
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(MAX_HTTP2_FRAME)
+            .http2_max_header_list_size(MAX_HEADER_LIST)
+            .max_concurrent_streams(STREAMS_PER_CONNECTION)
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
+        if let Some(tls) = tls {
+            transport = transport.tls_config(tls).map_err(setup)?;
+        }
+
+        let runtime = transport_runtime()?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = {
+            let _entered = runtime.enter();
+            let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener).map_err(setup)?).with_nodelay(Some(true));
+            tokio::spawn(async move {
+                let (reporter, health) = tonic_health::server::health_reporter();
+                reporter.set_serving::<FusionServer<Service<H>>>().await;
+                let until = async move {
+                    // A dropped sender means the same as a message: stop.
+                    let _ = stopped.await;
+                    reporter.set_not_serving::<FusionServer<Service<H>>>().await;
+                };
+                let router = transport.add_service(service).add_service(health).add_service(reflection);
+                router.serve_with_incoming_shutdown(incoming, until).await
+            })
+        };
+        tracing::info!(%address, "serving");
+        Ok(Server { address, slots, stop: Some(stop), serving: Some(serving), runtime: Some(runtime) })
+    }
+}
+
+fn setup(error: impl std::fmt::Display) -> NetError {
+    NetError::Settings(format!("cannot set up the server: {error}"))
+}
+
+/// A runtime for moving bytes; nothing computes on it.
+pub(crate) fn transport_runtime() -> Result<Runtime, NetError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(TRANSPORT_THREADS)
+        .thread_name("fusion-net")
+        .enable_all()
+        .build()
+        .map_err(|error| NetError::Settings(format!("cannot start the transport: {error}")))
+}

@@ -1,0 +1,148 @@
+//! Errors as gRPC statuses and back.
+//!
+//! The code says the kind; the metadata entry `fusion-reason` names the limit or the mismatch for machines; the message
+//! is for people. What a peer writes into a message is cut to a length and to printable characters before anyone sees it.
+
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Status};
+
+use crate::error::{Misbehaviour, Mismatch, NetError};
+use crate::limits::LimitName;
+
+const REASON: &str = "fusion-reason";
+
+/// Characters of a peer's message that we keep.
+const MESSAGE_CHARS: usize = 300;
+
+/// What the server tells its client about the end of a call.
+pub(crate) fn to_status(error: &NetError) -> Status {
+    match error {
+        NetError::Limit { limit } => with_reason(Status::resource_exhausted(error.to_string()), limit.as_str()),
+        NetError::Timeout { seconds } => {
+            let text = format!("limit reached: {}, nothing arrived for {seconds} s", LimitName::Idle);
+            with_reason(Status::resource_exhausted(text), LimitName::Idle.as_str())
+        }
+        NetError::Mismatch(what) => with_reason(Status::failed_precondition(error.to_string()), &what.to_string()),
+        NetError::Unauthenticated => Status::unauthenticated("a valid bearer token is required"),
+        NetError::ShuttingDown => Status::unavailable("the server is shutting down"),
+        NetError::PeerMisbehaved(what) => Status::invalid_argument(what.to_string()),
+        NetError::Closed => Status::cancelled("the client closed the lane"),
+        // Details of a failure on this side are for this side's log.
+        NetError::Unreachable { .. }
+        | NetError::Transport(_)
+        | NetError::Rejected(_)
+        | NetError::PeerFailed(_)
+        | NetError::Settings(_)
+        | NetError::Disk { .. } => Status::internal("the server failed; its log says why"),
+    }
+}
+
+fn with_reason(mut status: Status, reason: &str) -> Status {
+    if let Ok(value) = MetadataValue::try_from(reason) {
+        status.metadata_mut().insert(REASON, value);
+    }
+    status
+}
+
+/// What a status from the server means to the client.
+pub(crate) fn from_server(status: &Status) -> NetError {
+    let reason = status.metadata().get(REASON).and_then(|value| value.to_str().ok());
+    let text = printable(status.message());
+    match status.code() {
+        Code::ResourceExhausted => match reason.and_then(LimitName::from_wire) {
+            Some(limit) => NetError::Limit { limit },
+            None => NetError::PeerFailed(text),
+        },
+        Code::FailedPrecondition => match reason.and_then(|name| Mismatch::ALL.into_iter().find(|what| what.to_string() == name)) {
+            Some(what) => NetError::Mismatch(what),
+            None => NetError::PeerFailed(text),
+        },
+        Code::InvalidArgument => NetError::Rejected(text),
+        Code::Unauthenticated | Code::PermissionDenied => NetError::Unauthenticated,
+        // The library gives transport errors these codes too; then the status has a source.
+        Code::Unavailable if std::error::Error::source(status).is_none() => NetError::ShuttingDown,
+        Code::Internal if std::error::Error::source(status).is_none() => NetError::PeerFailed(text),
+        Code::OutOfRange => Misbehaviour::MalformedMessage.into(),
+        Code::Cancelled => NetError::Closed,
+        Code::Ok | Code::Unknown | Code::Unavailable | Code::Internal | Code::DataLoss | Code::Aborted | Code::DeadlineExceeded => {
+            lost(status, text)
+        }
+        Code::NotFound | Code::AlreadyExists | Code::Unimplemented => NetError::PeerFailed(text),
+    }
+}
+
+/// What a failure to read the client's frames means to the server.
+pub(crate) fn from_client(status: &Status) -> NetError {
+    if std::error::Error::source(status).is_some() {
+        return NetError::Closed;
+    }
+    match status.code() {
+        // Only the decoder of this process makes statuses on this path: too large, or not a message.
+        Code::OutOfRange => NetError::Limit { limit: LimitName::MessageBytes },
+        Code::Internal | Code::Unimplemented | Code::InvalidArgument => Misbehaviour::MalformedMessage.into(),
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::Unavailable
+        | Code::DataLoss
+        | Code::Unauthenticated => NetError::Closed,
+    }
+}
+
+/// A connection that broke is `Closed`; anything else keeps its text.
+fn lost(status: &Status, text: String) -> NetError {
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+            let gone = [BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof].contains(&io.kind());
+            return if gone { NetError::Closed } else { NetError::Transport(io.to_string()) };
+        }
+        cause = error.source();
+    }
+    NetError::Transport(text)
+}
+
+fn printable(text: &str) -> String {
+    text.chars().take(MESSAGE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_client_can_act_on_survives_the_wire() {
+        let mut errors = vec![NetError::Unauthenticated, NetError::ShuttingDown, NetError::Closed];
+        errors.extend(Mismatch::ALL.map(NetError::Mismatch));
+        errors.push(NetError::Limit { limit: LimitName::BytesPerLane });
+        for error in errors {
+            assert_eq!(from_server(&to_status(&error)), error);
+        }
+        assert_eq!(from_server(&to_status(&NetError::Timeout { seconds: 3 })), NetError::Limit { limit: LimitName::Idle });
+        let rejected = from_server(&to_status(&Misbehaviour::NoSamples.into()));
+        assert_eq!(rejected, NetError::Rejected("a lane with 0 samples".into()));
+    }
+
+    #[test]
+    fn internal_details_stay_inside() {
+        let status = to_status(&NetError::Disk { path: "/secret/place".into(), reason: "denied".into() });
+        assert_eq!(status.code(), Code::Internal);
+        assert!(!status.message().contains("secret"), "{}", status.message());
+    }
+
+    #[test]
+    fn a_hostile_message_is_cut_and_cleaned() {
+        let status = Status::internal(format!("\u{1b}[31m{}", "x".repeat(10_000)));
+        let NetError::PeerFailed(text) = from_server(&status) else { panic!("wrong kind") };
+        assert_eq!(text.chars().count(), MESSAGE_CHARS);
+        assert!(!text.chars().any(char::is_control));
+    }
+}
