@@ -192,7 +192,7 @@ impl PackedWeights {
         let mut out = [[0u128; TILE_POS]; TILE_OUT];
         for limb in 0..x.limbs {
             let rows = &x.data[limb * x.pairs * x.stride..(limb + 1) * x.pairs * x.stride];
-            let sums = kernel::tile(tier, weights, &self.reduction.steps, rows, x.stride, position);
+            let sums = kernel::tile(tier, weights, &self.reduction, rows, x.stride, position);
             let shift = limb as u32 * self.limb_bits;
             for (out, sums) in out.iter_mut().zip(&sums) {
                 for (o, &s) in out.iter_mut().zip(sums) {

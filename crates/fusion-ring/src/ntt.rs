@@ -15,6 +15,8 @@
 mod kernel;
 mod tables;
 
+use std::ops::Range;
+
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use tables::PRIMES;
@@ -39,7 +41,7 @@ pub struct Prepared {
     quotients: Vec<u32>,
 }
 
-/// An integer product, in mixed-radix digits of the four primes; [`Product::coefficient`] reads one coefficient.
+/// An integer product, in mixed-radix digits of the four primes; [`Product::range`] reads coefficients.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Product(Vec<u32>);
 
@@ -109,25 +111,26 @@ impl Rns {
 }
 
 impl Product {
-    /// Coefficient `index` modulo 2^128, two's complement: mask it to the ciphertext modulus.
+    /// The coefficients at `range` modulo 2^128, two's complement: mask them to the ciphertext modulus.
     ///
     /// # Panics
-    /// If `index` is not below [`DEGREE`].
-    #[must_use]
-    pub fn coefficient(&self, index: usize) -> u128 {
-        assert!(index < DEGREE, "coefficient index");
-        let digit = |i: usize| u64::from(self.0[i * DEGREE + index]);
-        let low = digit(0) + digit(1) * u64::from(PRIMES[0]);
-        let high = digit(2) + digit(3) * u64::from(PRIMES[2]);
-        let value = u128::from(low) + u128::from(high) * u128::from(P01);
-        // The upper half of the range stands for negative values; the magnitude bound keeps values far from the border.
-        let negative = (u64::from(PRIMES[3] / 2).wrapping_sub(digit(3)) >> 63) as u128;
-        value.wrapping_sub(P_ALL & negative.wrapping_neg())
+    /// If `range` is not inside `0..DEGREE`.
+    pub fn range(&self, range: Range<usize>) -> impl Iterator<Item = u128> + '_ {
+        assert!(range.end <= DEGREE, "coefficient index");
+        let digits = |i: usize| self.0[i * DEGREE + range.start..i * DEGREE + range.end].iter().map(|&d| u64::from(d));
+        digits(0).zip(digits(1)).zip(digits(2)).zip(digits(3)).map(|(((d0, d1), d2), d3)| {
+            let low = d0 + d1 * u64::from(PRIMES[0]);
+            let high = d2 + d3 * u64::from(PRIMES[2]);
+            let value = u128::from(low) + u128::from(high) * u128::from(P01);
+            // The upper half of the range stands for negative values; the magnitude bound keeps values far from the border.
+            let negative = (u64::from(PRIMES[3] / 2).wrapping_sub(d3) >> 63) as u128;
+            value.wrapping_sub(P_ALL & negative.wrapping_neg())
+        })
     }
 
     /// All coefficients modulo 2^128.
     pub fn coefficients(&self) -> impl Iterator<Item = u128> + '_ {
-        (0..DEGREE).map(|i| self.coefficient(i))
+        self.range(0..DEGREE)
     }
 }
 

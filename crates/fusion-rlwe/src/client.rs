@@ -83,9 +83,11 @@ impl ClientLane {
                     row += 1;
                     sample::errors(&mut self.prg, &mut errors);
                     let own = cells.gather(&inputs[term][number * size..(number + 1) * size], mask);
-                    let coefficients = cells.runs.iter().cloned().flatten().zip(own).zip(&errors);
-                    let encrypted = coefficients
-                        .map(|((c, x), &e)| product.coefficient(c).wrapping_add(e).wrapping_add(u128::from(x) << params.delta_bits()));
+                    let masks = cells.runs.iter().flat_map(|run| product.range(run.clone()));
+                    let encrypted = masks
+                        .zip(own)
+                        .zip(&errors)
+                        .map(|((m, x), &e)| m.wrapping_add(e).wrapping_add(u128::from(x) << params.delta_bits()));
                     bytes.clear();
                     write_coefficients(&mut bytes, encrypted, params.coefficient_bytes());
                     channel.send(&bytes)?;
@@ -137,15 +139,19 @@ impl ClientLane {
         let raise = params.modulus_bits() - params.answer_bits();
         let half = 1u128 << (params.delta_bits() - 1);
         let mut largest = 0u128;
+        let mut masks = Vec::new();
         for (j, row) in hint.chunks_exact(layer.hint_row_bytes()).enumerate() {
             let lift = params.modulus_bits() - params.hint_bits();
             let hint: Vec<u128> = unpack64(row, params.hint_bits()).map(|c| u128::from(c) << lift).collect();
             let hint = Rns::from_wide(&hint);
             for ((block, reader), secret) in blocks.iter().zip(&mut readers).zip(&self.secrets) {
                 let product = hint.multiply(secret);
+                let (first, count) = block.span();
+                masks.clear();
+                masks.extend(product.range(first..first + count));
                 let shares = &mut out[j * area + block.first_output..][..block.outputs.len()];
                 for ((share, answer), &p) in shares.iter_mut().zip(reader).zip(&block.outputs) {
-                    let value = (u128::from(answer) << raise).wrapping_sub(product.coefficient(usize::from(p))).wrapping_add(half);
+                    let value = (u128::from(answer) << raise).wrapping_sub(masks[usize::from(p) - first]).wrapping_add(half);
                     let value = value & params.modulus_mask();
                     *share = (value >> params.delta_bits()) as u32;
                     largest = largest.max((value & (2 * half - 1)).abs_diff(half));

@@ -258,6 +258,16 @@ impl Layout {
     }
 }
 
+impl Block {
+    /// First coefficient that carries an output, and how many coefficients from there to the last one.
+    pub(crate) fn span(&self) -> (usize, usize) {
+        match (self.outputs.first(), self.outputs.last()) {
+            (Some(&first), Some(&last)) => (usize::from(first), usize::from(last - first) + 1),
+            _ => (0, 0),
+        }
+    }
+}
+
 impl Cells {
     /// Number of encrypted coefficients.
     pub(crate) fn len(&self) -> usize {

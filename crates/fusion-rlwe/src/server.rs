@@ -83,7 +83,7 @@ impl ServerLayer {
     #[must_use]
     pub fn limb_macs(&self, samples: usize) -> u64 {
         let bits = self.layer.params().modulus_bits();
-        let spans = self.layer.layout().cut(samples).into_iter().map(|b| span(&b).1);
+        let spans = self.layer.layout().cut(samples).into_iter().map(|b| b.span().1);
         spans.map(|count| self.parts.iter().map(|p| p.limb_macs(count, bits)).sum::<u64>()).sum()
     }
 
@@ -177,14 +177,6 @@ fn top_bits(value: u128, params: RlweParams, bits: u32) -> u64 {
     let down = params.modulus_bits() - bits;
     let rounded = value.wrapping_add(1 << (down - 1)) & params.modulus_mask();
     (rounded >> down) as u64
-}
-
-/// First coefficient that carries an output, and how many coefficients from there to the last one.
-fn span(block: &Block) -> (usize, usize) {
-    match (block.outputs.first(), block.outputs.last()) {
-        (Some(&first), Some(&last)) => (usize::from(first), usize::from(last - first) + 1),
-        _ => (0, 0),
-    }
 }
 
 /// The server's state of one lane: the keys of the client's blocks and the lane's randomness.
@@ -309,9 +301,10 @@ impl<'a> Product<'a> {
         mut each: impl FnMut(usize, &[u128], &mut AesPrg),
     ) {
         let layer = &self.layer.layer;
-        let (first, count) = span(block);
+        let (first, count) = block.span();
         let per_part = layer.outputs() / self.rows.len();
         let mut products = vec![0u128; per_part * count];
+        let mut sums = Vec::with_capacity(count);
         for (part, weights) in self.layer.parts.iter().enumerate() {
             weights.multiply(&self.rows[part], first.saturating_sub(layer.layout().reach()), count, &mut products);
             for output in 0..per_part {
@@ -327,8 +320,9 @@ impl<'a> Product<'a> {
                     product
                 };
                 let row = &products[output * count..(output + 1) * count];
-                let at = |&p: &u16| row[usize::from(p) - first].wrapping_add(mask.coefficient(usize::from(p)));
-                let mut values: Vec<u128> = block.outputs.iter().map(at).collect();
+                sums.clear();
+                sums.extend(row.iter().zip(mask.range(first..first + count)).map(|(&x, m)| x.wrapping_add(m)));
+                let mut values: Vec<u128> = block.outputs.iter().map(|&p| sums[usize::from(p) - first]).collect();
                 sample::add_flood(prg, flood_bits, &mut values);
                 each(j, &values, prg);
             }

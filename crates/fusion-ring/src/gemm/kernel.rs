@@ -2,22 +2,23 @@
 //!
 //! The three tiers differ only in the width of a vector and in whether multiply and add are one instruction.
 
-use super::{TILE_OUT, TILE_POS};
+use super::{Reduction, TILE_OUT, TILE_POS};
 use crate::simd::Tier;
 
 /// Sums of one tile.
 pub(super) type Sums = [[i32; TILE_POS]; TILE_OUT];
 
 /// `sums[j][p] = sum over steps (pair, offset) of weights[step][j] . rows[pair][position + offset + p]`, both 16-bit halves.
-pub(super) fn tile(tier: Tier, weights: &[i32], steps: &[(usize, usize)], rows: &[i32], stride: usize, position: usize) -> Sums {
+pub(super) fn tile(tier: Tier, weights: &[i32], reduction: &Reduction, rows: &[i32], stride: usize, position: usize) -> Sums {
+    let steps = &reduction.steps[..];
     assert_eq!(weights.len(), steps.len() * TILE_OUT, "weights of one tile");
-    for &(pair, offset) in steps {
-        assert!(pair * stride + position + offset + TILE_POS <= rows.len(), "rows have slack for a tile");
-    }
+    // Every step has pair < pairs and offset <= max_offset: the last possible load bounds all.
+    let end = reduction.pairs().saturating_sub(1) * stride + position + reduction.max_offset + TILE_POS;
+    assert!(end <= rows.len(), "rows have slack for a tile");
     #[cfg(target_arch = "x86_64")]
     {
         if tier >= Tier::Avx512Vnni {
-            // SAFETY: the CPU has the features (tier), and the loop above proved every load in bounds.
+            // SAFETY: the CPU has the features (tier), and the assertion above proved every load in bounds.
             return unsafe { x86::tile_vnni(weights, steps, rows, stride, position) };
         }
         if tier >= Tier::Avx512 {

@@ -34,8 +34,7 @@ fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
         .enumerate()
         .map(|(i, row)| {
             let product = Rns::from_wide(&layer.row_polynomial(0, i)).multiply(client.secret(0));
-            let exact = (0..samples).map(|p| product.coefficient(p));
-            read(row).iter().zip(exact).map(|(&b, c)| centred(b.wrapping_sub(c))).collect()
+            read(row).iter().zip(product.range(0..samples)).map(|(&b, c)| centred(b.wrapping_sub(c))).collect()
         })
         .collect();
 
@@ -47,8 +46,8 @@ fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
     let (mut xy, mut xx, mut yy, mut n) = (0.0, 0.0, 0.0, 0);
     product.masked(&Rns::from_wide(&key).prepare(), &blocks[0], flood_bits(params), &mut AesPrg::new([8; 16]), |j, values, _| {
         let expected = Rns::from_wide(&hint[j]).multiply(client.secret(0));
-        for (p, &value) in values.iter().enumerate() {
-            let seen = centred(value.wrapping_sub(expected.coefficient(p)));
+        for (p, (&value, mask)) in values.iter().zip(expected.range(0..samples)).enumerate() {
+            let seen = centred(value.wrapping_sub(mask));
             let known: f64 = (0..inputs).map(|i| f64::from(weights[j * inputs + i]) * errors[i][p]).sum();
             (xy, xx, yy, n) = (xy + seen * known, xx + known * known, yy + seen * seen, n + 1);
         }
