@@ -6,6 +6,7 @@ use fusion_ring::pack::{mask32, unpack64};
 use fusion_ring::prg::AesPrg;
 use rand_core::CryptoRng;
 
+use crate::hint::HintSource;
 use crate::layer::{Layer, write_coefficients};
 use crate::public::{PublicPolynomial, PublicSeed};
 use crate::{RlweError, RlweParams, sample};
@@ -122,8 +123,15 @@ impl ClientLane {
     /// `[out channel][sample][row][column]` modulo 2^l. Any bytes of the right number decrypt to something.
     ///
     /// # Errors
-    /// [`RlweError::HintSize`] for the hint of another layer, [`RlweError::Misuse`] before [`ClientLane::encrypt`], [`RlweError::Channel`].
-    pub fn decrypt(&mut self, layer: &Layer, hint: &[u8], samples: usize, channel: &mut dyn Channel) -> Result<Vec<u32>, RlweError> {
+    /// [`RlweError::HintSize`] for the hint of another layer, [`RlweError::HintRead`] if it cannot be read, [`RlweError::Misuse`] before
+    /// [`ClientLane::encrypt`], [`RlweError::Channel`].
+    pub fn decrypt(
+        &mut self,
+        layer: &Layer,
+        hint: &dyn HintSource,
+        samples: usize,
+        channel: &mut dyn Channel,
+    ) -> Result<Vec<u32>, RlweError> {
         let params = layer.params();
         if hint.len() != layer.hint_bytes() {
             return Err(RlweError::HintSize { expected: layer.hint_bytes(), got: hint.len() });
@@ -138,11 +146,13 @@ impl ClientLane {
         let mut out = vec![0u32; layer.outputs() * area];
         let raise = params.modulus_bits() - params.answer_bits();
         let half = 1u128 << (params.delta_bits() - 1);
+        let lift = params.modulus_bits() - params.hint_bits();
+        let mut row = vec![0u8; layer.hint_row_bytes()];
         let mut largest = 0u128;
         let mut masks = Vec::new();
-        for (j, row) in hint.chunks_exact(layer.hint_row_bytes()).enumerate() {
-            let lift = params.modulus_bits() - params.hint_bits();
-            let hint: Vec<u128> = unpack64(row, params.hint_bits()).map(|c| u128::from(c) << lift).collect();
+        for j in 0..layer.outputs() {
+            hint.read(j * layer.hint_row_bytes(), &mut row)?;
+            let hint: Vec<u128> = unpack64(&row, params.hint_bits()).map(|c| u128::from(c) << lift).collect();
             let hint = Rns::from_wide(&hint);
             for ((block, reader), secret) in blocks.iter().zip(&mut readers).zip(&self.secrets) {
                 let product = hint.multiply(secret);

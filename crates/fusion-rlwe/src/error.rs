@@ -40,6 +40,9 @@ pub enum RlweError {
         /// Bytes given.
         got: usize,
     },
+    /// The hint could not be read.
+    #[error("cannot read the hint: {0}")]
+    HintRead(String),
     /// The caller broke the contract of a function.
     #[error("misuse: {0}")]
     Misuse(&'static str),

@@ -77,6 +77,7 @@
 mod client;
 mod error;
 pub mod geometry;
+mod hint;
 mod key;
 mod layer;
 pub mod layout;
@@ -89,6 +90,7 @@ mod server;
 pub use client::ClientLane;
 pub use error::RlweError;
 pub use geometry::{ConvGeometry, Padding, Shape};
+pub use hint::HintSource;
 pub use key::ServerKey;
 pub use layer::{Layer, key_bytes};
 pub use layout::Layout;
