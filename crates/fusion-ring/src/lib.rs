@@ -6,6 +6,7 @@
 //!   channel   ordered reliable bytes between two parties (trait, in-memory pair)
 //!   simd      which instruction tier this process runs on, overridable by FUSION_SIMD
 //!   pack      l-bit ring elements <-> bytes
+//!   planes    one bit of every element of a vector, 64 to a word
 //!   aes       AES-128 in bulk
 //!   prg       seeds and their expansion
 //!   hash      correlation-robust hashes
@@ -22,6 +23,7 @@ pub mod gf128;
 pub mod hash;
 pub mod ntt;
 pub mod pack;
+pub mod planes;
 pub mod prg;
 pub mod simd;
 pub mod transpose;
