@@ -1,6 +1,7 @@
 //! Maintenance tasks of the Fusion workspace: `cargo xtask <task>`.
 
 mod codegen;
+mod resnet50_weights;
 
 use std::path::{Path, PathBuf};
 
@@ -22,12 +23,23 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Finds, fetches or makes the ResNet50 that benchmarks run on, and prints where it is
+    Resnet50 {
+        /// An ONNX file of your own
+        #[arg(long, value_name = "ONNX")]
+        model: Option<PathBuf>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().task {
         Task::Codegen { check: false } => codegen::write(&workspace_root()),
         Task::Codegen { check: true } => codegen::check(&workspace_root()),
+        Task::Resnet50 { model } => {
+            let found = resnet50_weights::obtain(model.as_deref(), &workspace_root().join(resnet50_weights::CACHE))?;
+            println!("{}: {}{}", found.path.display(), found.source, if found.synthetic { " (SYNTHETIC)" } else { "" });
+            Ok(())
+        }
     }
 }
 
