@@ -11,7 +11,7 @@ fn data(name: &str) -> PathBuf {
 }
 
 fn raw(short_side: Option<u32>, crop: u32, channels: Channels) -> Preprocess {
-    Preprocess { short_side, crop, channels, mean: vec![0.0; channels.count()], scale: 1.0 }
+    Preprocess { short_side, crop, channels, mean: vec![0.0; channels.count()], scale: vec![1.0; channels.count()] }
 }
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {

@@ -53,8 +53,8 @@ pub struct Preprocess {
     pub channels: Channels,
     /// Subtracted from each pixel (0..=255), one per plane in the tensor's order.
     pub mean: Vec<f32>,
-    /// Multiplied after the subtraction.
-    pub scale: f32,
+    /// Multiplied after the subtraction, one per plane in the tensor's order.
+    pub scale: Vec<f32>,
 }
 
 /// Why a recipe, or the pixels given to it, cannot be used.
@@ -77,16 +77,18 @@ pub enum PreprocessError {
         /// The resized image's shorter side.
         short_side: u32,
     },
-    /// There must be one mean per plane.
-    #[error("preprocessing has {means} means for {planes} channels")]
-    Means {
+    /// There must be one mean and one scale per plane.
+    #[error("preprocessing has {means} means and {scales} scales for {planes} channels")]
+    Planes {
         /// Means given.
         means: usize,
+        /// Scales given.
+        scales: usize,
         /// Planes of the tensor.
         planes: usize,
     },
-    /// A mean is not finite, or the scale is not a finite positive number.
-    #[error("preprocessing has a mean or a scale that is not a finite number (the scale must be positive)")]
+    /// A mean is not finite, or a scale is not a finite positive number.
+    #[error("preprocessing has a mean or a scale that is not a finite number (scales must be positive)")]
     NotFinite,
     /// The pixel buffer has the wrong length.
     #[error("expected {expected} pixel bytes, got {actual}")]
@@ -102,13 +104,22 @@ impl Preprocess {
     /// The He et al. ImageNet networks (Caffe heritage): short side 256, centre 224, BGR in 0..255 minus the training set's mean.
     #[must_use]
     pub fn imagenet_caffe() -> Self {
-        Self { short_side: Some(256), crop: 224, channels: Channels::Bgr, mean: vec![103.939, 116.779, 123.68], scale: 1.0 }
+        Self { short_side: Some(256), crop: 224, channels: Channels::Bgr, mean: vec![103.939, 116.779, 123.68], scale: vec![1.0; 3] }
     }
 
     /// MNIST digits: 28 x 28, white ink on black, in 0..1.
     #[must_use]
     pub fn mnist() -> Self {
-        Self { short_side: None, crop: 28, channels: Channels::Gray, mean: vec![0.0], scale: 1.0 / 255.0 }
+        Self { short_side: None, crop: 28, channels: Channels::Gray, mean: vec![0.0], scale: vec![1.0 / 255.0] }
+    }
+
+    /// CIFAR-10 as most published networks read it: 32 x 32, RGB, each plane normalised by the training set's mean and deviation.
+    #[must_use]
+    pub fn cifar10() -> Self {
+        let per_plane =
+            |mean: [f32; 3], deviation: [f32; 3]| (mean.map(|m| m * 255.0).to_vec(), deviation.map(|d| 1.0 / (d * 255.0)).to_vec());
+        let (mean, scale) = per_plane([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]);
+        Self { short_side: None, crop: 32, channels: Channels::Rgb, mean, scale }
     }
 
     /// The recipe called `name` on the command line: one of [`Preprocess::PRESETS`].
@@ -116,13 +127,14 @@ impl Preprocess {
     pub fn preset(name: &str) -> Option<Self> {
         match name {
             "imagenet-caffe" => Some(Self::imagenet_caffe()),
+            "cifar10" => Some(Self::cifar10()),
             "mnist" => Some(Self::mnist()),
             _ => None,
         }
     }
 
     /// Names that [`Preprocess::preset`] knows.
-    pub const PRESETS: [&'static str; 2] = ["imagenet-caffe", "mnist"];
+    pub const PRESETS: [&'static str; 3] = ["imagenet-caffe", "cifar10", "mnist"];
 
     /// Checks a recipe that came from elsewhere; everything below assumes that it passed.
     ///
@@ -137,10 +149,11 @@ impl Preprocess {
         if let Some(short_side) = self.short_side.filter(|&s| s < self.crop) {
             return Err(PreprocessError::CropExceedsShortSide { crop: self.crop, short_side });
         }
-        if self.mean.len() != self.channels.count() {
-            return Err(PreprocessError::Means { means: self.mean.len(), planes: self.channels.count() });
+        let (means, scales, planes) = (self.mean.len(), self.scale.len(), self.channels.count());
+        if (means, scales) != (planes, planes) {
+            return Err(PreprocessError::Planes { means, scales, planes });
         }
-        if self.mean.iter().any(|m| !m.is_finite()) || !self.scale.is_finite() || self.scale <= 0.0 {
+        if self.mean.iter().any(|m| !m.is_finite()) || self.scale.iter().any(|s| !s.is_finite() || *s <= 0.0) {
             return Err(PreprocessError::NotFinite);
         }
         Ok(())
@@ -176,8 +189,8 @@ impl Preprocess {
             Channels::Bgr => &[2, 1, 0],
         };
         let mut tensor = Vec::with_capacity(self.len());
-        for (&byte, &mean) in source.iter().zip(&self.mean) {
-            tensor.extend(pixels.chunks_exact(source.len()).map(|p| (f32::from(p[byte]) - mean) * self.scale));
+        for ((&byte, &mean), &scale) in source.iter().zip(&self.mean).zip(&self.scale) {
+            tensor.extend(pixels.chunks_exact(source.len()).map(|p| (f32::from(p[byte]) - mean) * scale));
         }
         Ok(tensor)
     }
@@ -197,12 +210,18 @@ mod tests {
 
     #[test]
     fn planes_follow_the_channel_order() {
-        let two = |channels, mean| Preprocess { short_side: None, crop: 2, channels, mean, scale: 2.0 };
+        let two = |channels: Channels, mean| Preprocess {
+            short_side: None,
+            crop: 2,
+            channels,
+            mean,
+            scale: vec![2.0, 3.0, 4.0][..channels.count()].to_vec(),
+        };
         let pixels: Vec<u8> = (1..=12).collect();
         let rgb = two(Channels::Rgb, vec![0.0; 3]).tensor(&pixels).unwrap();
-        assert_eq!(rgb, [2., 8., 14., 20., 4., 10., 16., 22., 6., 12., 18., 24.]);
+        assert_eq!(rgb, [2., 8., 14., 20., 6., 15., 24., 33., 12., 24., 36., 48.]);
         let bgr = two(Channels::Bgr, vec![1.0, 0.0, 0.5]).tensor(&pixels).unwrap();
-        assert_eq!(bgr, [4., 10., 16., 22., 4., 10., 16., 22., 1., 7., 13., 19.]);
+        assert_eq!(bgr, [4., 10., 16., 22., 6., 15., 24., 33., 2., 14., 26., 38.]);
         let gray = two(Channels::Gray, vec![1.0]).tensor(&pixels[..4]).unwrap();
         assert_eq!(gray, [0., 2., 4., 6.]);
     }
@@ -216,9 +235,9 @@ mod tests {
         assert_eq!(check(Preprocess { short_side: Some(5000), ..good.clone() }), PreprocessError::Side { what: "short_side", side: 5000 });
         let small = Preprocess { short_side: Some(100), ..good.clone() };
         assert_eq!(check(small), PreprocessError::CropExceedsShortSide { crop: 224, short_side: 100 });
-        assert_eq!(check(Preprocess { mean: vec![0.0], ..good.clone() }), PreprocessError::Means { means: 1, planes: 3 });
-        assert_eq!(check(Preprocess { scale: f32::NAN, ..good.clone() }), PreprocessError::NotFinite);
-        assert_eq!(check(Preprocess { scale: 0.0, ..good.clone() }), PreprocessError::NotFinite);
+        assert_eq!(check(Preprocess { mean: vec![0.0], ..good.clone() }), PreprocessError::Planes { means: 1, scales: 3, planes: 3 });
+        assert_eq!(check(Preprocess { scale: vec![1.0, f32::NAN, 1.0], ..good.clone() }), PreprocessError::NotFinite);
+        assert_eq!(check(Preprocess { scale: vec![0.0; 3], ..good.clone() }), PreprocessError::NotFinite);
         assert_eq!(good.tensor(&[0; 7]), Err(PreprocessError::Pixels { expected: 224 * 224 * 3, actual: 7 }));
     }
 }
