@@ -23,7 +23,11 @@ struct Unit {
     service: bool,
 }
 
-const UNITS: &[Unit] = &[Unit { sources: &["fusion.proto"], out: "crates/fusion-net/src/proto", service: true }];
+const UNITS: &[Unit] = &[
+    Unit { sources: &["fusion.proto"], out: "crates/fusion-net/src/proto", service: true },
+    Unit { sources: &["onnx.proto"], out: "crates/fusion-nn/src/onnx/proto", service: false },
+    Unit { sources: &["card.proto"], out: "crates/fusion-nn/src/card/proto", service: false },
+];
 
 /// Writes every generated file of the workspace at `root`.
 pub(crate) fn write(root: &Path) -> Result<()> {

@@ -10,6 +10,13 @@
 
 use fusion_rlwe::{ConvGeometry, Padding, Shape};
 
+mod validate;
+mod weights;
+
+pub use validate::{MAX_ELEMENTS, MAX_STEPS, MAX_WEIGHTS, ProgramError, StepFault};
+pub use weights::WeightsError;
+pub(crate) use weights::row_norm_bits_of;
+
 /// Index of a tensor in [`Program::tensors`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TensorId(pub usize);
@@ -31,7 +38,9 @@ pub struct TensorSpec {
 
 /// The window that a requantisation keeps: drop the low `drop` bits, keep `bits` bits, sign included.
 ///
-/// The plan guarantees |value| < 2^(drop + bits - 1); a value outside is an overflow (counted by the twin, garbage in the protocol).
+/// The plan guarantees |value| < 2^(drop + bits - 1); where values are compared (maximum pooling, argmax) the same of their differences, and
+/// where they keep their sign ([`Activation::Signed`]) half of it. A value outside is an overflow (counted by the twin, garbage in the
+/// protocol).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
     /// Low bits dropped, d. With d > 0 the server adds 2^d first (unbiased stochastic rounding); with d = 0 nothing is added.
@@ -52,12 +61,38 @@ pub struct PoolGeometry {
     pub padding: Padding,
 }
 
+impl PoolGeometry {
+    /// Output shape of one sample of shape `input`, or `None` if the geometry is impossible: a zero where none may be, a kernel larger
+    /// than the padded input, a window that lies wholly in the padding, sizes that overflow.
+    #[must_use]
+    pub fn output(&self, input: Shape) -> Option<Shape> {
+        let p = self.padding;
+        let axis = |size: usize, before: usize, after: usize, kernel: usize, stride: usize| {
+            if stride == 0 || kernel == 0 || before >= kernel {
+                return None;
+            }
+            let padded = size.checked_add(before)?.checked_add(after)?;
+            let outputs = padded.checked_sub(kernel)? / stride + 1;
+            (((outputs - 1) * stride) < size + before).then_some(outputs)
+        };
+        let height = axis(input.height, p.top, p.bottom, self.kernel.0, self.stride.0)?;
+        let width = axis(input.width, p.left, p.right, self.kernel.1, self.stride.1)?;
+        Some(Shape::new(input.channels, height, width))
+    }
+
+    /// Positions of a kernel.
+    #[must_use]
+    pub const fn area(&self) -> usize {
+        self.kernel.0 * self.kernel.1
+    }
+}
+
 /// What a requantisation does to the sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// max(v, 0).
     Relu,
-    /// Keeps signed values.
+    /// Keeps signed values. The window has a spare bit for it: the plan guarantees |value| < 2^(drop + bits - 2).
     Signed,
 }
 
@@ -116,6 +151,18 @@ pub enum Op {
         /// Tensor read.
         input: TensorId,
     },
+}
+
+impl Op {
+    /// The tensors read, in order.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<TensorId> {
+        match self {
+            Self::Linear { terms, .. } => terms.iter().map(|t| t.input).collect(),
+            Self::Requantise { input, .. } | Self::SumPool { input, .. } | Self::Flatten { input } => vec![*input],
+            Self::Add { inputs } | Self::Concat { inputs } => inputs.iter().map(|part| part.0).collect(),
+        }
+    }
 }
 
 /// A step and where its result goes.

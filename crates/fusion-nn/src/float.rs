@@ -1,0 +1,110 @@
+//! Float evaluation of a [`Graph`]: the reference for labels and the source of calibration ranges.
+
+use fusion_rlwe::Shape;
+
+use crate::conv;
+use crate::graph::{FloatOp, Graph, Node, NodeId};
+
+/// An image that does not suit the network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the network reads images of {expected:?}, {} values; got {actual} values", expected.len())]
+pub struct ImageError {
+    /// Shape that the network reads.
+    pub expected: Shape,
+    /// Values given.
+    pub actual: usize,
+}
+
+/// Evaluates the graph on one image (`[channel][row][column]`) and returns the logits.
+///
+/// # Errors
+/// The image has the wrong length.
+pub fn evaluate(graph: &Graph, image: &[f32]) -> Result<Vec<f32>, ImageError> {
+    visit(graph, image, |_, _, _| ())
+}
+
+/// Like [`evaluate`], showing every node's value as soon as it is computed. Values that nobody will read again are dropped, so that
+/// memory stays at a few activation tensors.
+///
+/// # Errors
+/// The image has the wrong length.
+pub fn visit(graph: &Graph, image: &[f32], mut see: impl FnMut(NodeId, &Node, &[f32])) -> Result<Vec<f32>, ImageError> {
+    if image.len() != graph.input_shape().len() {
+        return Err(ImageError { expected: graph.input_shape(), actual: image.len() });
+    }
+    let mut readers: Vec<usize> = graph.consumers().iter().map(Vec::len).collect();
+    readers[graph.output.0] += 1;
+    let mut values: Vec<Vec<f32>> = vec![Vec::new(); graph.nodes.len()];
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let value = if node.inputs.is_empty() { image.to_vec() } else { compute(graph, node, &values) };
+        see(NodeId(index), node, &value);
+        values[index] = value;
+        for input in &node.inputs {
+            readers[input.0] -= 1;
+            if readers[input.0] == 0 {
+                values[input.0] = Vec::new();
+            }
+        }
+    }
+    Ok(std::mem::take(&mut values[graph.output.0]))
+}
+
+fn compute(graph: &Graph, node: &Node, values: &[Vec<f32>]) -> Vec<f32> {
+    let inputs: Vec<&[f32]> = node.inputs.iter().map(|id| values[id.0].as_slice()).collect();
+    let area = node.shape.area();
+    match &node.op {
+        FloatOp::Input => Vec::new(),
+        FloatOp::Linear { terms, bias } => {
+            let mut output: Vec<f32> = bias.iter().flat_map(|&b| std::iter::repeat_n(b, area)).collect();
+            for (term, input) in terms.iter().zip(inputs) {
+                conv::add_convolution(&term.geometry, &term.weights, input, &mut output);
+            }
+            output
+        }
+        FloatOp::ChannelAffine { scale, shift } => {
+            let planes = inputs[0].chunks_exact(area);
+            planes.zip(scale.iter().zip(shift)).flat_map(|(plane, (&a, &b))| plane.iter().map(move |&x| x * a + b)).collect()
+        }
+        FloatOp::Relu => inputs[0].iter().map(|&x| x.max(0.0)).collect(),
+        FloatOp::MaxPool(pool) => conv::pool(pool, graph.node(node.inputs[0]).shape, inputs[0], f32::max),
+        FloatOp::AveragePool(pool) => {
+            let factor = 1.0 / pool.area() as f32;
+            let mut sums = conv::pool(pool, graph.node(node.inputs[0]).shape, inputs[0], |a, b| a + b);
+            sums.iter_mut().for_each(|x| *x *= factor);
+            sums
+        }
+        FloatOp::SumPool(pool) => conv::pool(pool, graph.node(node.inputs[0]).shape, inputs[0], |a, b| a + b),
+        FloatOp::Pad(padding) => {
+            let from = graph.node(node.inputs[0]).shape;
+            let mut output = vec![0.0; node.shape.len()];
+            for (plane, target) in inputs[0].chunks_exact(from.area()).zip(output.chunks_exact_mut(area)) {
+                let rows = target.chunks_exact_mut(node.shape.width).skip(padding.top);
+                for (source, row) in plane.chunks_exact(from.width).zip(rows) {
+                    row[padding.left..padding.left + from.width].copy_from_slice(source);
+                }
+            }
+            output
+        }
+        FloatOp::Add => {
+            let mut sum = inputs[0].to_vec();
+            for input in &inputs[1..] {
+                sum.iter_mut().zip(*input).for_each(|(a, b)| *a += b);
+            }
+            sum
+        }
+        FloatOp::Concat => inputs.concat(),
+        FloatOp::Flatten => inputs[0].to_vec(),
+    }
+}
+
+/// Index of the largest logit; ties go to the lower index.
+#[must_use]
+pub fn argmax(logits: &[f32]) -> usize {
+    let mut best = 0;
+    for (index, &value) in logits.iter().enumerate() {
+        if value > logits[best] {
+            best = index;
+        }
+    }
+    best
+}

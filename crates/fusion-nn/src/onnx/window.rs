@@ -1,0 +1,100 @@
+//! Windows over the spatial axes: kernel, stride, dilation and the many ways in which ONNX says padding.
+
+use fusion_rlwe::{Padding, Shape};
+
+use super::attributes::OnnxNode;
+use super::{ImportError, proto};
+
+/// Largest image side, kernel, stride or padding that is read.
+const MAX_SIDE: usize = 4096;
+
+/// A window that slides over an image.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SlidingWindow {
+    pub(super) kernel: (usize, usize),
+    pub(super) stride: (usize, usize),
+    pub(super) dilation: (usize, usize),
+    /// With the extra rows and columns of ceil mode.
+    pub(super) padding: Padding,
+    /// Whether ceil mode added any.
+    pub(super) ceil_extra: bool,
+}
+
+impl SlidingWindow {
+    /// Reads the attributes; `kernel` is what the weights say, if there are any.
+    pub(super) fn read(node: OnnxNode<'_>, input: Shape, kernel: Option<(usize, usize)>) -> Result<Self, ImportError> {
+        let kernel = match (kernel, node.attribute("kernel_shape")) {
+            (Some(kernel), None) => kernel,
+            (expected, Some(_)) => {
+                let [rows, columns] = node.sizes("kernel_shape", 1, 1, MAX_SIDE)?;
+                if expected.is_some_and(|e| e != (rows, columns)) {
+                    return Err(node.invalid(format!("`kernel_shape` is {rows}x{columns}, the weights are {expected:?}")));
+                }
+                (rows, columns)
+            }
+            (None, None) => return Err(node.invalid("`kernel_shape` is missing")),
+        };
+        let [sy, sx] = node.sizes("strides", 1, 1, MAX_SIDE)?;
+        let [dy, dx] = node.sizes("dilations", 1, 1, MAX_SIDE)?;
+        let [top, left, bottom, right] = node.sizes("pads", 0, 0, MAX_SIDE)?;
+        let ceil = node.int("ceil_mode", 0) == 1;
+        let auto_pad = node.string("auto_pad", "NOTSET")?;
+        let axis = |size: usize, k: usize, s: usize, d: usize, before: usize, after: usize| -> Result<(usize, usize, bool), ImportError> {
+            let reach = (k - 1) * d + 1;
+            match auto_pad {
+                "NOTSET" | "" => {
+                    let padded = size + before + after;
+                    if !ceil || reach > padded {
+                        return Ok((before, after, false));
+                    }
+                    let mut outputs = (padded - reach).div_ceil(s) + 1;
+                    // A window that would start in the padding after the image is left out.
+                    if (outputs - 1) * s >= size + before {
+                        outputs -= 1;
+                    }
+                    let extra = ((outputs - 1) * s + reach).saturating_sub(padded);
+                    Ok((before, after + extra, extra > 0))
+                }
+                "VALID" => Ok((0, 0, false)),
+                "SAME_UPPER" | "SAME_LOWER" => {
+                    let total = ((size.div_ceil(s) - 1) * s + reach).saturating_sub(size);
+                    let (small, large) = (total / 2, total - total / 2);
+                    Ok(if auto_pad == "SAME_UPPER" { (small, large, false) } else { (large, small, false) })
+                }
+                other => Err(node.invalid(format!("unknown auto_pad `{other}`"))),
+            }
+        };
+        let (top, bottom, ceil_y) = axis(input.height, kernel.0, sy, dy, top, bottom)?;
+        let (left, right, ceil_x) = axis(input.width, kernel.1, sx, dx, left, right)?;
+        Ok(Self {
+            kernel,
+            stride: (sy, sx),
+            dilation: (dy, dx),
+            padding: Padding { top, left, bottom, right },
+            ceil_extra: ceil_y || ceil_x,
+        })
+    }
+}
+
+/// Shape of one sample of the graph's input, and whether it is a flat vector.
+pub(super) fn image_shape(input: &proto::ValueInfoProto) -> Result<(Shape, bool), String> {
+    use proto::tensor_shape_proto::dimension::Value;
+    use proto::type_proto::Value as Type;
+    let name = input.name();
+    let dims = match input.r#type.as_ref().and_then(|t| t.value.as_ref()) {
+        Some(Type::TensorType(t)) => t.shape.as_ref().map(|s| s.dim.as_slice()).unwrap_or_default(),
+        None => return Err(format!("its input `{name}` has no tensor type")),
+    };
+    let mut sizes = Vec::with_capacity(3);
+    for (axis, dim) in dims.iter().enumerate().skip(1) {
+        match dim.value {
+            Some(Value::DimValue(n)) if (1..=1 << 22).contains(&n) => sizes.push(n as usize),
+            _ => return Err(format!("axis {axis} of its input `{name}` is not fixed; export it with a fixed image size")),
+        }
+    }
+    match *sizes.as_slice() {
+        [channels, height, width] if height <= MAX_SIDE && width <= MAX_SIDE => Ok((Shape::new(channels, height, width), false)),
+        [features] => Ok((Shape::flat(features), true)),
+        _ => Err(format!("its input `{name}` should be [N, C, H, W] or [N, features]")),
+    }
+}

@@ -1,0 +1,343 @@
+//! Lowering: one pass over the graph that emits steps, then one back over the steps that sets the rings.
+
+use fusion_rlwe::Shape;
+
+use super::quantise::{self, largest_frac};
+use super::{PlanError, PlanOptions};
+use crate::calibrate::{Range, Ranges};
+use crate::graph::{FloatOp, FloatTerm, Graph, NodeId};
+use crate::program::{
+    Activation, LinearTerm, LinearWeights, Op, PoolGeometry, Program, RingBits, Step, TensorId, TensorSpec, Weights, Window,
+};
+
+/// Bits that a sum over a pooling window may exceed the window width by and still be read by a linear step directly.
+const SUM_HEADROOM_BITS: u32 = 2;
+/// A tensor of at most this many elements gets [`SMALL_EXTRA_BITS`] more window: the traffic is negligible, the accuracy is not (dense
+/// layers, the vector before the classifier).
+const SMALL_ELEMENTS: usize = 4096;
+/// See [`SMALL_ELEMENTS`].
+const SMALL_EXTRA_BITS: u32 = 3;
+/// Window width of the logits: a few thousand elements cost nothing, and ties are rarer.
+const LOGITS_BITS: u32 = 16;
+/// Units that rounding may add to a value, kept free at the top of a window.
+const ROUNDING_UNITS: f64 = 2.0;
+
+/// Whether a linear step may read a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Width {
+    /// An activation: fits the window width.
+    Narrow,
+    /// At product scale: must be requantised first.
+    Wide,
+}
+
+struct Lowering<'a> {
+    graph: &'a Graph,
+    ranges: &'a Ranges,
+    options: &'a PlanOptions,
+    /// Per node: the largest magnitude that its scale carries through sums, concatenations and data movement.
+    ring_range: Vec<f64>,
+    /// Per node: the same through concatenations only, whose parts share one activation scale.
+    window_range: Vec<f64>,
+    tensors: Vec<TensorSpec>,
+    widths: Vec<Width>,
+    steps: Vec<Step>,
+    weights: Weights,
+    /// Per node: its value as first computed.
+    values: Vec<Option<TensorId>>,
+    /// Per node: its value as an activation, where that is another tensor.
+    requantised: Vec<Option<TensorId>>,
+}
+
+pub(super) fn lower(graph: &Graph, ranges: &Ranges, options: &PlanOptions) -> Result<(Program, Weights), PlanError> {
+    let (ring_range, window_range) = carried_ranges(graph, ranges);
+    let mut lowering = Lowering {
+        graph,
+        ranges,
+        options,
+        ring_range,
+        window_range,
+        tensors: Vec::new(),
+        widths: Vec::new(),
+        steps: Vec::new(),
+        weights: Weights::default(),
+        values: vec![None; graph.nodes.len()],
+        requantised: vec![None; graph.nodes.len()],
+    };
+    let consumers = graph.consumers();
+    for (index, readers) in consumers.iter().enumerate() {
+        let id = NodeId(index);
+        // A maximum that only ReLUs read is part of their requantisation.
+        let fused = matches!(graph.node(id).op, FloatOp::MaxPool(_))
+            && id != graph.output
+            && readers.iter().all(|&r| graph.node(r).op == FloatOp::Relu);
+        if !fused {
+            lowering.node(id)?;
+        }
+    }
+    lowering.finish()
+}
+
+/// The two per-node ranges of [`Lowering`].
+fn carried_ranges(graph: &Graph, ranges: &Ranges) -> (Vec<f64>, Vec<f64>) {
+    let mut ring: Vec<f64> = ranges.nodes.iter().map(|r| r.magnitude()).collect();
+    let mut window = ring.clone();
+    for (index, node) in graph.nodes.iter().enumerate().rev() {
+        let (through_ring, through_window) = match &node.op {
+            FloatOp::Add | FloatOp::SumPool(_) => (1.0, 0.0),
+            // The average of a sum at scale s has scale s * area.
+            FloatOp::AveragePool(pool) => (pool.area() as f64, 0.0),
+            FloatOp::Concat | FloatOp::Flatten => (1.0, 1.0),
+            FloatOp::Input
+            | FloatOp::Linear { .. }
+            | FloatOp::ChannelAffine { .. }
+            | FloatOp::Relu
+            | FloatOp::MaxPool(_)
+            | FloatOp::Pad(_) => continue,
+        };
+        for input in &node.inputs {
+            ring[input.0] = ring[input.0].max(ring[index] * through_ring);
+            window[input.0] = window[input.0].max(window[index] * through_window);
+        }
+    }
+    (ring, window)
+}
+
+impl Lowering<'_> {
+    fn node(&mut self, id: NodeId) -> Result<(), PlanError> {
+        let node = self.graph.node(id);
+        let value = match &node.op {
+            FloatOp::Input => {
+                let frac = self.activation_frac(id, self.ranges.nodes[id.0].magnitude());
+                self.tensor(node.shape, frac, Width::Narrow)
+            }
+            FloatOp::Linear { terms, bias } => self.linear(id, terms, bias)?,
+            FloatOp::Relu => {
+                let source = self.graph.node(node.inputs[0]);
+                if let FloatOp::MaxPool(pool) = &source.op
+                    && self.values[node.inputs[0].0].is_none()
+                {
+                    let name = format!("{} + {}", source.name, node.name);
+                    self.requantise(&name, id, source.inputs[0], Some(*pool), Activation::Relu)?
+                } else {
+                    self.requantise(&node.name, id, node.inputs[0], None, Activation::Relu)?
+                }
+            }
+            FloatOp::MaxPool(pool) => self.requantise(&node.name, id, node.inputs[0], Some(*pool), Activation::Signed)?,
+            FloatOp::AveragePool(pool) => {
+                if !pool.area().is_power_of_two() {
+                    return Err(self.refuse(id, "its window's area is no power of two; simplify the graph first"));
+                }
+                self.sum_pool(id, *pool, pool.area().ilog2().cast_signed())?
+            }
+            FloatOp::SumPool(pool) => self.sum_pool(id, *pool, 0)?,
+            FloatOp::Add => {
+                let parts = node.inputs.iter().map(|&n| self.value(n)).collect::<Result<Vec<_>, _>>()?;
+                let (inputs, frac) = self.aligned(id, &parts)?;
+                let output = self.tensor(node.shape, frac, Width::Wide);
+                self.emit(&node.name, Op::Add { inputs }, output)
+            }
+            FloatOp::Concat => self.concat(id)?,
+            FloatOp::Flatten => {
+                let input = self.value(node.inputs[0])?;
+                let output = self.tensor(node.shape, self.tensors[input.0].frac, self.widths[input.0]);
+                self.emit(&node.name, Op::Flatten { input }, output)
+            }
+            FloatOp::Pad(_) | FloatOp::ChannelAffine { .. } => return Err(self.refuse(id, "simplify the graph first")),
+        };
+        self.values[id.0] = Some(value);
+        Ok(())
+    }
+
+    fn refuse(&self, id: NodeId, reason: &str) -> PlanError {
+        let node = self.graph.node(id);
+        PlanError::Node { node: node.name.clone(), kind: node.op.kind(), reason: reason.to_owned() }
+    }
+
+    fn tensor(&mut self, shape: Shape, frac: i32, width: Width) -> TensorId {
+        // Rings are set when all readers are known.
+        self.tensors.push(TensorSpec { shape, ring: RingBits(1), frac });
+        self.widths.push(width);
+        TensorId(self.tensors.len() - 1)
+    }
+
+    fn emit(&mut self, name: &str, op: Op, output: TensorId) -> TensorId {
+        let name: String = name.chars().take(64).collect();
+        self.steps.push(Step { name, op, output });
+        output
+    }
+
+    fn value(&self, id: NodeId) -> Result<TensorId, PlanError> {
+        self.values[id.0].ok_or_else(|| self.refuse(id, "its value is read before it is computed"))
+    }
+
+    /// The node's value as an activation.
+    fn activation(&mut self, id: NodeId) -> Result<TensorId, PlanError> {
+        let value = self.value(id)?;
+        if self.widths[value.0] == Width::Narrow {
+            return Ok(value);
+        }
+        if let Some(done) = self.requantised[id.0] {
+            return Ok(done);
+        }
+        let name = format!("{} (requantise)", self.graph.node(id).name);
+        let narrow = self.requantise(&name, id, id, None, Activation::Signed)?;
+        self.requantised[id.0] = Some(narrow);
+        Ok(narrow)
+    }
+
+    /// Scale of an activation of this magnitude.
+    fn activation_frac(&self, id: NodeId, magnitude: f64) -> i32 {
+        let margin = self.options.margin;
+        let window = 2f64.powi(self.target_bits(id).cast_signed() - 1) - ROUNDING_UNITS;
+        let by_window = largest_frac(magnitude.max(self.window_range[id.0]) * margin, window);
+        by_window.min(self.ring_frac(id))
+    }
+
+    /// Window width that the node's activation aims at.
+    fn target_bits(&self, id: NodeId) -> u32 {
+        let small = self.graph.node(id).shape.len() <= SMALL_ELEMENTS;
+        self.options.window_bits + if small { SMALL_EXTRA_BITS } else { 0 }
+    }
+
+    /// Largest scale at which everything that this node's scale reaches stays within the widest ring, with a spare bit.
+    fn ring_frac(&self, id: NodeId) -> i32 {
+        let limit = 2f64.powi(self.options.max_ring_bits.cast_signed() - 2);
+        largest_frac(self.ring_range[id.0] * self.options.margin, limit)
+    }
+
+    /// Requantises the value of `source` into the value of `node`.
+    fn requantise(
+        &mut self,
+        name: &str,
+        node: NodeId,
+        source: NodeId,
+        pool: Option<PoolGeometry>,
+        activation: Activation,
+    ) -> Result<TensorId, PlanError> {
+        let input = self.value(source)?;
+        let range = self.ranges.nodes[source.0];
+        let shape = match (&pool, self.tensors[input.0].shape) {
+            (Some(pool), shape) => pool.output(shape).ok_or_else(|| self.refuse(node, "its pooling window does not fit"))?,
+            (None, shape) => shape,
+        };
+        let extent = if pool.is_some() { compared_extent(range) } else { range.magnitude() };
+        let spare = u32::from(activation == Activation::Signed);
+        let from = self.tensors[input.0].frac;
+        let frac = self.activation_frac(node, extent).min(from);
+        let bits = window_bits(extent * self.options.margin, frac).min(self.target_bits(node)) + spare;
+        let window = Window { drop: (from - frac).unsigned_abs(), bits };
+        let output = self.tensor(shape, frac, Width::Narrow);
+        Ok(self.emit(name, Op::Requantise { input, window, pool, activation }, output))
+    }
+
+    fn linear(&mut self, id: NodeId, terms: &[FloatTerm], bias: &[f32]) -> Result<TensorId, PlanError> {
+        let node = self.graph.node(id);
+        let inputs = node.inputs.iter().map(|&n| self.activation(n)).collect::<Result<Vec<_>, _>>()?;
+        let fracs: Vec<i32> = inputs.iter().map(|t| self.tensors[t.0].frac).collect();
+        let finest = terms.iter().zip(&fracs).filter_map(|(term, frac)| {
+            quantise::largest_scale(&term.weights, self.options.weight_bits).map(|scale| scale.saturating_add(*frac))
+        });
+        let product = finest.min().unwrap_or(0).min(self.ring_frac(id));
+        let scales: Vec<i32> = fracs.iter().map(|frac| product - frac).collect();
+        let quantised = quantise::quantise(terms, bias, &scales, product);
+        let op = Op::Linear {
+            terms: terms.iter().zip(&inputs).map(|(t, &input)| LinearTerm { input, geometry: t.geometry }).collect(),
+            weight_bits: self.options.weight_bits,
+            row_norm_bits: quantised.row_norm_bits,
+        };
+        self.weights.linear.push(LinearWeights { terms: quantised.terms, bias: quantised.bias });
+        let output = self.tensor(node.shape, product, Width::Wide);
+        Ok(self.emit(&node.name, op, output))
+    }
+
+    fn sum_pool(&mut self, id: NodeId, pool: PoolGeometry, division: i32) -> Result<TensorId, PlanError> {
+        let node = self.graph.node(id);
+        let input = self.value(node.inputs[0])?;
+        let frac = self.tensors[input.0].frac + division;
+        let bits = window_bits(self.ranges.nodes[id.0].magnitude() * self.options.margin, frac);
+        let narrow = self.widths[input.0] == Width::Narrow && bits <= self.options.window_bits + SUM_HEADROOM_BITS;
+        let output = self.tensor(node.shape, frac, if narrow { Width::Narrow } else { Width::Wide });
+        Ok(self.emit(&node.name, Op::SumPool { input, pool }, output))
+    }
+
+    fn concat(&mut self, id: NodeId) -> Result<TensorId, PlanError> {
+        let node = self.graph.node(id);
+        let mut parts = node.inputs.iter().map(|&n| self.value(n)).collect::<Result<Vec<_>, _>>()?;
+        let wide = parts.iter().all(|p| self.widths[p.0] == Width::Wide);
+        if !wide {
+            parts = node.inputs.iter().map(|&n| self.activation(n)).collect::<Result<Vec<_>, _>>()?;
+        }
+        let (inputs, frac) = self.aligned(id, &parts)?;
+        let bits = window_bits(self.ranges.nodes[id.0].magnitude() * self.options.margin, frac);
+        let narrow = !wide && bits <= self.options.window_bits + SUM_HEADROOM_BITS;
+        let output = self.tensor(node.shape, frac, if narrow { Width::Narrow } else { Width::Wide });
+        Ok(self.emit(&node.name, Op::Concat { inputs }, output))
+    }
+
+    /// Left shifts that bring tensors to the finest of their scales.
+    fn aligned(&self, id: NodeId, parts: &[TensorId]) -> Result<(Vec<(TensorId, u32)>, i32), PlanError> {
+        let fracs = parts.iter().map(|p| self.tensors[p.0].frac);
+        let finest = fracs.max().unwrap_or(0);
+        let shift = |p: &TensorId| (finest - self.tensors[p.0].frac).unsigned_abs();
+        if parts.iter().any(|p| shift(p) > 31) {
+            return Err(self.refuse(id, "the scales of its inputs are too far apart"));
+        }
+        Ok((parts.iter().map(|p| (*p, shift(p))).collect(), finest))
+    }
+
+    fn finish(mut self) -> Result<(Program, Weights), PlanError> {
+        let logits = self.value(self.graph.output)?;
+        let range = self.ranges.nodes[self.graph.output.0];
+        let extent = compared_extent(range) * self.options.margin;
+        let from = self.tensors[logits.0].frac;
+        let frac = largest_frac(extent, 2f64.powi(LOGITS_BITS.cast_signed() - 1) - ROUNDING_UNITS).min(from);
+        let logits_window = Window { drop: (from - frac).unsigned_abs(), bits: window_bits(extent, frac).min(LOGITS_BITS) };
+        self.set_rings(logits, logits_window)?;
+        let program = Program { tensors: self.tensors, input: TensorId(0), steps: self.steps, logits, logits_window };
+        Ok((program, self.weights))
+    }
+
+    /// Makes every ring as wide as its readers need.
+    fn set_rings(&mut self, logits: TensorId, logits_window: Window) -> Result<(), PlanError> {
+        let mut need = vec![1u32; self.tensors.len()];
+        need[logits.0] = logits_window.drop + logits_window.bits;
+        for step in self.steps.iter().rev() {
+            let mut output = need[step.output.0];
+            let mut ask = |id: TensorId, bits: u32| need[id.0] = need[id.0].max(bits);
+            let mut available = 32;
+            match &step.op {
+                Op::Linear { terms, .. } => {
+                    available = self.options.max_ring_bits;
+                    terms.iter().for_each(|t| ask(t.input, output));
+                }
+                Op::Requantise { input, window, .. } => {
+                    output = output.max(window.bits);
+                    ask(*input, window.drop + window.bits);
+                }
+                Op::Add { inputs } | Op::Concat { inputs } => {
+                    inputs.iter().for_each(|&(id, shift)| ask(id, output.saturating_sub(shift)));
+                }
+                Op::SumPool { input, .. } | Op::Flatten { input } => ask(*input, output),
+            }
+            if output > available {
+                return Err(PlanError::Ring { layer: step.name.clone(), needed: output, available });
+            }
+            self.tensors[step.output.0].ring = RingBits(output);
+        }
+        self.tensors[0].ring = RingBits(need[0]);
+        Ok(())
+    }
+}
+
+/// Values and their differences must fit the window.
+fn compared_extent(range: Range) -> f64 {
+    range.magnitude().max(range.span())
+}
+
+/// Least window width, sign included, for values of this magnitude at this scale.
+fn window_bits(magnitude: f64, frac: i32) -> u32 {
+    let units = magnitude * 2f64.powi(frac) + ROUNDING_UNITS;
+    // At least the value and its rounding; the clamp also covers absurd ranges, which the ring check refuses.
+    units.log2().ceil().clamp(2.0, 40.0) as u32 + 1
+}

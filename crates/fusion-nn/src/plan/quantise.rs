@@ -1,0 +1,64 @@
+//! From float weights to integers.
+
+use crate::graph::FloatTerm;
+use crate::program::row_norm_bits_of;
+
+/// Integer weights of one linear step.
+pub(super) struct QuantisedLinear {
+    pub(super) terms: Vec<Vec<i16>>,
+    pub(super) bias: Vec<i64>,
+    pub(super) row_norm_bits: u32,
+}
+
+/// Largest binary scale at which all weights fit `bits` bits, sign included. `None` if all are zero.
+pub(super) fn largest_scale(weights: &[f32], bits: u32) -> Option<i32> {
+    let magnitude = weights.iter().fold(0f64, |m, &w| m.max(f64::from(w).abs()));
+    (magnitude > 0.0).then(|| largest_frac(magnitude, f64::from((1u32 << (bits - 1)) - 1)))
+}
+
+/// Largest `frac` with `magnitude * 2^frac <= limit`, kept within what a program may state.
+pub(super) fn largest_frac(magnitude: f64, limit: f64) -> i32 {
+    if magnitude <= 0.0 {
+        return MOST_FRAC;
+    }
+    let mut frac = (limit / magnitude).log2().floor().clamp(-60.0, f64::from(MOST_FRAC)) as i32;
+    // The logarithm may be off by an ulp at powers of two.
+    if magnitude * 2f64.powi(frac) > limit {
+        frac -= 1;
+    } else if frac < MOST_FRAC && magnitude * 2f64.powi(frac + 1) <= limit {
+        frac += 1;
+    }
+    frac
+}
+
+/// No scale is finer: a tensor that is zero on every calibration image would otherwise have an infinite one.
+pub(super) const MOST_FRAC: i32 = 30;
+
+/// Rounds weights to `2^scales[term]` and biases to `2^product`.
+pub(super) fn quantise(terms: &[FloatTerm], bias: &[f32], scales: &[i32], product: i32) -> QuantisedLinear {
+    let integer = |term: &FloatTerm, scale: i32| -> Vec<i16> {
+        let factor = 2f64.powi(scale);
+        // Saturates by definition of `as`; `largest_scale` keeps the product in range.
+        term.weights.iter().map(|&w| (f64::from(w) * factor).round() as i16).collect()
+    };
+    let weights: Vec<Vec<i16>> = terms.iter().zip(scales).map(|(t, &s)| integer(t, s)).collect();
+    let factor = 2f64.powi(product);
+    let bias: Vec<i64> = bias.iter().map(|&b| (f64::from(b) * factor).round() as i64).collect();
+    let row_norm_bits = row_norm_bits_of(&weights, bias.len());
+    QuantisedLinear { terms: weights, bias, row_norm_bits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scales_are_the_largest_that_fit() {
+        assert_eq!(largest_frac(1.0, 511.0), 8);
+        assert_eq!(largest_frac(1.0, 512.0), 9);
+        assert_eq!(largest_frac(1024.0, 512.0), -1);
+        assert_eq!(largest_frac(0.0, 512.0), MOST_FRAC);
+        assert_eq!(largest_scale(&[0.25, -0.5], 10), Some(9));
+        assert_eq!(largest_scale(&[0.0], 10), None);
+    }
+}

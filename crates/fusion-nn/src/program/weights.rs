@@ -1,0 +1,103 @@
+//! Validation of private weights against their public program.
+
+use super::{Op, Program, Weights};
+
+/// Weights that are not the program's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// A different number of linear steps.
+    #[error("weights for {actual} linear steps, the program has {expected}")]
+    Steps {
+        /// In the program.
+        expected: usize,
+        /// In the weights.
+        actual: usize,
+    },
+    /// An array of the wrong length.
+    #[error("layer `{layer}`: {actual} {what}, the program says {expected}")]
+    Length {
+        /// The step's name.
+        layer: String,
+        /// Which array.
+        what: &'static str,
+        /// In the program.
+        expected: usize,
+        /// In the weights.
+        actual: usize,
+    },
+    /// Weights beyond the public bounds that security and correctness of the linear layer rest on.
+    #[error("layer `{layer}`: {what} exceeds the {bits} bits that the program states")]
+    Bound {
+        /// The step's name.
+        layer: String,
+        /// What is too large.
+        what: &'static str,
+        /// The bound.
+        bits: u32,
+    },
+}
+
+impl Weights {
+    /// Checks that there is one array of the right length per convolution and that all stated bounds hold. The program must be valid.
+    ///
+    /// # Errors
+    /// The first mismatch, with the layer's name.
+    pub fn validate(&self, program: &Program) -> Result<(), WeightsError> {
+        let mut linear = self.linear.iter();
+        let expected = program.steps.iter().filter(|s| matches!(s.op, Op::Linear { .. })).count();
+        if expected != self.linear.len() {
+            return Err(WeightsError::Steps { expected, actual: self.linear.len() });
+        }
+        for step in &program.steps {
+            let Op::Linear { terms, weight_bits, row_norm_bits } = &step.op else { continue };
+            let Some(weights) = linear.next() else { break };
+            let length = |what, expected: usize, actual: usize| {
+                let layer = step.name.clone();
+                if expected == actual { Ok(()) } else { Err(WeightsError::Length { layer, what, expected, actual }) }
+            };
+            let rows = program.tensors[step.output.0].shape.channels;
+            length("convolutions", terms.len(), weights.terms.len())?;
+            length("biases", rows, weights.bias.len())?;
+            for (term, w) in terms.iter().zip(&weights.terms) {
+                length("weights", term.geometry.weights(), w.len())?;
+            }
+            let bound = |what, holds: bool, bits: u32| {
+                if holds { Ok(()) } else { Err(WeightsError::Bound { layer: step.name.clone(), what, bits }) }
+            };
+            let limit = 1u32 << (weight_bits - 1);
+            let fits = weights.terms.iter().flatten().all(|w| u32::from(w.unsigned_abs()) <= limit);
+            bound("a weight", fits, *weight_bits)?;
+            bound("a row's norm", row_norm_bits_of(&weights.terms, rows) <= *row_norm_bits, *row_norm_bits)?;
+        }
+        Ok(())
+    }
+}
+
+/// The least n with `norm <= 2^n` for the Euclidean norm of every row, a row being one output channel's weights in all terms.
+pub(crate) fn row_norm_bits_of(terms: &[Vec<i16>], rows: usize) -> u32 {
+    let square = |row: &[i16]| row.iter().map(|&w| u64::from(w.unsigned_abs()).pow(2)).sum::<u64>();
+    let largest = (0..rows)
+        .map(|j| {
+            let part = |t: &Vec<i16>| square(&t[j * (t.len() / rows)..][..t.len() / rows]);
+            terms.iter().map(part).sum::<u64>()
+        })
+        .max();
+    // ceil(log2(square) / 2)
+    largest.filter(|&s| s > 1).map_or(0, |s| ((s - 1).ilog2() + 1).div_ceil(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::row_norm_bits_of;
+
+    #[test]
+    fn row_norms_cover_all_terms() {
+        assert_eq!(row_norm_bits_of(&[vec![3, 4, 0, 0]], 2), 3);
+        assert_eq!(row_norm_bits_of(&[vec![4, 0]], 2), 2);
+        assert_eq!(row_norm_bits_of(&[vec![3, 0], vec![4, 0]], 2), 3);
+        assert_eq!(row_norm_bits_of(&[vec![0, 0]], 2), 0);
+        assert_eq!(row_norm_bits_of(&[vec![1, 1]], 2), 0);
+        assert_eq!(row_norm_bits_of(&[vec![-32768]], 1), 15);
+    }
+}

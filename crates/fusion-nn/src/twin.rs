@@ -1,0 +1,240 @@
+//! The twin: a plaintext evaluator of a [`Program`] that computes what the two parties compute, bit by bit.
+//!
+//! The only thing that the protocol does not determine is the carry of the bits that a requantisation drops: the parties shift their
+//! shares separately, so that the result is `floor(y / 2^d)` or one more, depending on how the client's share happens to fall. The twin
+//! draws that share's low bits ([`Carries::Random`], for accuracy figures) or fixes them.
+//!
+//! Values are exact integers between requantisations; a value that leaves its window is counted as an overflow of the step that
+//! requantises it and then wraps as it does in the protocol. So the twin is both the oracle for protocol tests and the judge of a plan.
+//!
+//! Cost: an integer layer is one `f64` matrix product (exact: every sum of products is below 2^53, otherwise a slow exact path is taken).
+
+mod step;
+
+use rand_core::Rng;
+
+use self::step::TermWeights;
+use crate::program::{Op, Program, ProgramError, Step, TensorId, Weights, WeightsError, Window};
+
+/// The low bits of the client's shares, which a requantisation drops.
+pub enum Carries<'a> {
+    /// Uniform, as in the protocol: stochastic rounding without bias.
+    Random(&'a mut dyn Rng),
+    /// All zero: every result with dropped bits is `floor(y / 2^d) + 1`. What the protocol computes when the client's share is zero.
+    Zero,
+    /// Half a unit: rounds to the nearest.
+    Nearest,
+}
+
+impl Carries<'_> {
+    /// The low `drop` bits of one share.
+    fn draw(&mut self, drop: u32) -> i64 {
+        match self {
+            Self::Random(rng) => i64::from(rng.next_u32() & ((1u32 << drop) - 1)),
+            Self::Zero => 0,
+            Self::Nearest => (1i64 << drop) >> 1,
+        }
+    }
+}
+
+/// Why a twin cannot be made or run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TwinError {
+    /// The program is invalid.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The weights are not the program's.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A tensor handed in has the wrong length.
+    #[error("tensor {tensor} has {expected} elements, got {actual}")]
+    Length {
+        /// Its index.
+        tensor: usize,
+        /// Elements of one sample.
+        expected: usize,
+        /// Elements given.
+        actual: usize,
+    },
+}
+
+/// A program with its weights, ready to be evaluated in plaintext. Can be shared between threads.
+pub struct Twin<'a> {
+    program: &'a Program,
+    /// One entry per step; empty unless it is linear.
+    weights: Vec<Vec<TermWeights<'a>>>,
+    /// One entry per step; empty unless it is linear.
+    bias: Vec<&'a [i64]>,
+}
+
+/// What one evaluation found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TwinRun {
+    /// The logits at product scale, before their window.
+    pub logits: Vec<i64>,
+    /// The label: the largest logit inside the window, the lower index on ties.
+    pub label: usize,
+    /// Per step, the values that left its window; one more entry at the end for the logits' window.
+    pub overflows: Vec<u64>,
+}
+
+impl TwinRun {
+    /// Overflows of all steps.
+    #[must_use]
+    pub fn total_overflows(&self) -> u64 {
+        self.overflows.iter().sum()
+    }
+}
+
+impl<'a> Twin<'a> {
+    /// Prepares a program and its weights.
+    ///
+    /// # Errors
+    /// One of them is invalid.
+    pub fn new(program: &'a Program, weights: &'a Weights) -> Result<Self, TwinError> {
+        program.validate()?;
+        weights.validate(program)?;
+        let mut linear = weights.linear.iter();
+        let mut prepared = Vec::with_capacity(program.steps.len());
+        let mut bias = Vec::with_capacity(program.steps.len());
+        for step in &program.steps {
+            let of_step = if matches!(step.op, Op::Linear { .. }) { linear.next() } else { None };
+            let rows = program.tensors[step.output.0].shape.channels;
+            prepared.push(of_step.map(|w| w.terms.iter().map(|t| TermWeights::new(t, rows)).collect()).unwrap_or_default());
+            bias.push(of_step.map(|w| w.bias.as_slice()).unwrap_or_default());
+        }
+        Ok(Self { program, weights: prepared, bias })
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &'a Program {
+        self.program
+    }
+
+    /// Evaluates the program on one encoded image (see [`Program::encode`]).
+    ///
+    /// # Errors
+    /// The image has the wrong length.
+    pub fn run(&self, image: Vec<i64>, carries: &mut Carries<'_>) -> Result<TwinRun, TwinError> {
+        self.visit(image, carries, |_, _, _| ())
+    }
+
+    /// Like [`Twin::run`], showing every step's result as soon as it is computed.
+    ///
+    /// # Errors
+    /// The image has the wrong length.
+    pub fn visit(
+        &self,
+        image: Vec<i64>,
+        carries: &mut Carries<'_>,
+        mut see: impl FnMut(usize, &Step, &[i64]),
+    ) -> Result<TwinRun, TwinError> {
+        let program = self.program;
+        let mut readers = vec![0usize; program.tensors.len()];
+        for step in &program.steps {
+            step.op.inputs().iter().for_each(|id| readers[id.0] += 1);
+        }
+        readers[program.logits.0] += 1;
+        let mut tensors: Vec<Option<Vec<i64>>> = vec![None; program.tensors.len()];
+        tensors[program.input.0] = Some(image);
+        let mut overflows = Vec::with_capacity(program.steps.len() + 1);
+        for (index, step) in program.steps.iter().enumerate() {
+            let inputs = step.op.inputs();
+            let slices: Vec<&[i64]> = inputs.iter().map(|id| tensors[id.0].as_deref().unwrap_or_default()).collect();
+            let (value, overflow) = self.step(index, &slices, carries)?;
+            overflows.push(overflow);
+            see(index, step, &value);
+            tensors[step.output.0] = Some(value);
+            for id in inputs {
+                readers[id.0] -= 1;
+                if readers[id.0] == 0 {
+                    tensors[id.0] = None;
+                }
+            }
+        }
+        let logits = tensors[program.logits.0].take().unwrap_or_default();
+        let (label, overflow) = self.label(&logits, carries);
+        overflows.push(overflow);
+        Ok(TwinRun { logits, label, overflows })
+    }
+
+    /// Evaluates step `index` alone, on the values of the tensors that it reads (in the order of [`Op::inputs`]); returns the result and
+    /// the number of overflows. A protocol test checks each step this way on the very values that the protocol had.
+    ///
+    /// Inputs are taken as exact integers; where only their residues modulo the ring are known, pass the representative in
+    /// `-2^(ring-1)..2^(ring-1)`.
+    ///
+    /// # Errors
+    /// A tensor has the wrong length.
+    pub fn step(&self, index: usize, inputs: &[&[i64]], carries: &mut Carries<'_>) -> Result<(Vec<i64>, u64), TwinError> {
+        let step = &self.program.steps[index];
+        let ids = step.op.inputs();
+        for (position, id) in ids.iter().enumerate() {
+            let expected = self.program.tensors[id.0].shape.len();
+            let actual = inputs.get(position).map_or(0, |v| v.len());
+            if actual != expected {
+                return Err(TwinError::Length { tensor: id.0, expected, actual });
+            }
+        }
+        let shape_of = |id: TensorId| self.program.tensors[id.0].shape;
+        let local = match &step.op {
+            Op::Linear { terms, .. } => {
+                let output = shape_of(step.output);
+                step::linear(terms, &self.weights[index], self.bias[index], inputs, output)
+            }
+            Op::Requantise { input, window, pool, activation } => {
+                return Ok(step::requantise(inputs[0], shape_of(*input), *window, pool.as_ref(), *activation, carries));
+            }
+            Op::Add { inputs: parts } => step::add(parts, inputs),
+            Op::SumPool { input, pool } => step::sum_pool(pool, shape_of(*input), inputs[0]),
+            Op::Concat { inputs: parts } => step::concat(parts, inputs),
+            Op::Flatten { .. } => inputs[0].to_vec(),
+        };
+        Ok((local, 0))
+    }
+
+    /// The argmax inside the logits' window, the lower index on ties, and the number of overflows.
+    #[must_use]
+    pub fn label(&self, logits: &[i64], carries: &mut Carries<'_>) -> (usize, u64) {
+        let Window { bits, .. } = self.program.logits_window;
+        let (windowed, mut overflows) = step::window(logits, self.program.logits_window, carries);
+        let mut best = 0;
+        for (index, &value) in windowed.iter().enumerate().skip(1) {
+            let difference = windowed[best] - value;
+            let wrapped = step::wrap(difference, bits);
+            overflows += u64::from(difference != wrapped);
+            if wrapped < 0 {
+                best = index;
+            }
+        }
+        (best, overflows)
+    }
+}
+
+impl Program {
+    /// Rounds an image (`[channel][row][column]`, the numbers that the float network reads) to the input tensor's scale.
+    ///
+    /// # Errors
+    /// The image has the wrong length.
+    pub fn encode(&self, image: &[f32]) -> Result<Vec<i64>, TwinError> {
+        let spec = self
+            .tensors
+            .get(self.input.0)
+            .ok_or(ProgramError::Tensor { tensor: self.input.0, fault: crate::program::StepFault::NoSuchTensor(self.input.0) })?;
+        if image.len() != spec.shape.len() {
+            return Err(TwinError::Length { tensor: self.input.0, expected: spec.shape.len(), actual: image.len() });
+        }
+        let factor = 2f64.powi(spec.frac);
+        let limit = 2f64.powi(spec.ring.0.cast_signed() - 1) - 1.0;
+        Ok(image.iter().map(|&x| (f64::from(x) * factor).round().clamp(-limit, limit) as i64).collect())
+    }
+
+    /// The real numbers that logits at product scale stand for.
+    #[must_use]
+    pub fn decode_logits(&self, logits: &[i64]) -> Vec<f32> {
+        let factor = self.tensors.get(self.logits.0).map_or(1.0, |spec| 2f64.powi(-spec.frac));
+        logits.iter().map(|&v| (v as f64 * factor) as f32).collect()
+    }
+}
