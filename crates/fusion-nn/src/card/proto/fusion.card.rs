@@ -68,9 +68,9 @@ pub struct Preprocess {
     /// One per plane.
     #[prost(float, repeated, tag = "4")]
     pub mean: ::prost::alloc::vec::Vec<f32>,
-    /// Factor after the subtraction.
-    #[prost(float, tag = "5")]
-    pub scale: f32,
+    /// Factor after the subtraction, one per plane.
+    #[prost(float, repeated, tag = "5")]
+    pub scale: ::prost::alloc::vec::Vec<f32>,
 }
 /// Nested message and enum types in `Preprocess`.
 pub mod preprocess {
