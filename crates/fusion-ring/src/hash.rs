@@ -41,7 +41,7 @@ pub fn tmmo(blocks: &mut [Block], first_tweak: Block, per_tweak: usize) {
 }
 
 /// The linear orthomorphism s(L, R) = (L ^ R, L) on halves of 64 bits, L the upper one.
-fn sigma(x: Block) -> Block {
+pub(crate) fn sigma(x: Block) -> Block {
     let (left, right) = ((x >> 64) as u64, x as u64);
     (Block::from(left ^ right) << 64) | Block::from(left)
 }

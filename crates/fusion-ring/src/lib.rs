@@ -14,13 +14,17 @@
 //!   ntt       exact products in Z[X]/(X^4096 + 1)
 //!   gf128     the field of 2^128 elements
 //!   transpose bit matrices
+//!   half_tree correlated GGM trees
+//!   lpn       the 10-local code
 //! ```
 
 pub mod aes;
 pub mod channel;
 pub mod gemm;
 pub mod gf128;
+pub mod half_tree;
 pub mod hash;
+pub mod lpn;
 pub mod ntt;
 pub mod pack;
 pub mod planes;
