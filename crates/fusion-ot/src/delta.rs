@@ -11,7 +11,7 @@ use fusion_ring::hash::tmmo;
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::functionality::{ChoiceBits, ReceiverPads, SenderPads};
+use crate::functionality::ChoiceBits;
 
 /// Blocks hashed at once.
 const BATCH: usize = 1024;
@@ -64,36 +64,33 @@ pub(crate) struct PadStream {
 }
 
 impl PadStream {
-    /// Pads of OTs with the sender's blocks `w`, one per OT.
-    pub(crate) fn sender(&mut self, delta: &Delta, m: ChoiceBits, w: impl ExactSizeIterator<Item = Block>) -> SenderPads {
-        let multiples = delta.multiples(m);
-        let k = m.messages();
-        let mut pads = Vec::with_capacity(w.len() * k);
-        let mut batch = Zeroizing::new(Vec::with_capacity(BATCH));
-        let mut w = w.peekable();
-        while w.peek().is_some() {
-            batch.clear();
-            batch.extend(w.by_ref().take(BATCH / k).flat_map(|w| multiples.iter().map(move |x| w ^ x)));
-            tmmo(&mut batch, Block::from(self.next_tweak), k);
-            self.next_tweak += (batch.len() / k) as u64;
+    /// Appends the 2^m pads of each OT whose sender's block is in `w`; `multiples` from [`Delta::multiples`].
+    pub(crate) fn sender(&mut self, multiples: &[Block], w: &[Block], pads: &mut Vec<u32>) {
+        let k = multiples.len();
+        let mut batch = Zeroizing::new([0; BATCH]);
+        for w in w.chunks(BATCH / k) {
+            let batch = &mut batch[..w.len() * k];
+            for (own, &w) in batch.chunks_exact_mut(k).zip(w) {
+                for (block, x) in own.iter_mut().zip(multiples) {
+                    *block = w ^ x;
+                }
+            }
+            tmmo(batch, Block::from(self.next_tweak), k);
+            self.next_tweak += w.len() as u64;
             pads.extend(batch.iter().map(|&pad| pad as u32));
         }
-        SenderPads::new(m, pads)
     }
 
-    /// Pads of OTs with the receiver's `choices` and blocks `v`, one per OT.
-    pub(crate) fn receiver(&mut self, m: ChoiceBits, choices: Vec<u8>, v: impl ExactSizeIterator<Item = Block>) -> ReceiverPads {
-        let mut pads = Vec::with_capacity(v.len());
-        let mut batch = Zeroizing::new(Vec::with_capacity(BATCH));
-        let mut v = v.peekable();
-        while v.peek().is_some() {
-            batch.clear();
-            batch.extend(v.by_ref().take(BATCH));
-            tmmo(&mut batch, Block::from(self.next_tweak), 1);
-            self.next_tweak += batch.len() as u64;
+    /// Appends the pad of each OT whose receiver's block is in `v`.
+    pub(crate) fn receiver(&mut self, v: &[Block], pads: &mut Vec<u32>) {
+        let mut batch = Zeroizing::new([0; BATCH]);
+        for v in v.chunks(BATCH) {
+            let batch = &mut batch[..v.len()];
+            batch.copy_from_slice(v);
+            tmmo(batch, Block::from(self.next_tweak), 1);
+            self.next_tweak += v.len() as u64;
             pads.extend(batch.iter().map(|&pad| pad as u32));
         }
-        ReceiverPads::new(m, choices, pads)
     }
 }
 
@@ -123,11 +120,13 @@ mod tests {
             let choices: Vec<u8> = (0..n).map(|i| (i * 5) as u8 & (m.messages() as u8 - 1)).collect();
             let multiples = delta.multiples(m);
             let w: Vec<Block> = v.iter().zip(&choices).map(|(v, &u)| v ^ multiples[usize::from(u)]).collect();
-            let (sent, got) = (s.sender(&delta, m, w.into_iter()), r.receiver(m, choices.clone(), v.into_iter()));
-            assert_eq!((sent.len(), got.len()), (n, n));
+            let (mut sent, mut got) = (Vec::new(), Vec::new());
+            s.sender(&multiples, &w, &mut sent);
+            r.receiver(&v, &mut got);
+            assert_eq!((sent.len(), got.len()), (n * m.messages(), n));
             for (i, choice) in choices.iter().enumerate() {
-                for (x, pad) in sent.get(i).iter().enumerate() {
-                    assert_eq!(*pad == got.pads()[i], x == usize::from(*choice), "m={m:?} i={i} x={x}");
+                for (x, pad) in sent[i * m.messages()..(i + 1) * m.messages()].iter().enumerate() {
+                    assert_eq!(*pad == got[i], x == usize::from(*choice), "m={m:?} i={i} x={x}");
                 }
             }
         }

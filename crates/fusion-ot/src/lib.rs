@@ -8,6 +8,8 @@
 //!     |
 //!   softspoken    any number of random 1-of-2^m OTs from AES: 15 to 63 bits per binary OT
 //!     |
+//!   silent        the same from LPN: less than one bit per binary, less than two per 1-of-16 OT; for large numbers
+//!     |
 //!   functionality RandomOtSender, RandomOtReceiver: what users are written against; `ideal` stands in for tests
 //!     |
 //!   derandomised  chosen 1-of-2^m OT, shared table look-up
@@ -41,7 +43,15 @@
 //! Both ends may be malicious. Every module says under *Security* what its protocol assumes, what leaks and what an abort means. The outputs of an instance are handed out only after the consistency
 //! check of their batch; after any error the instance refuses to go on, and its lane must end. The public-key part is classical (no post-quantum base OT yet).
 //!
-//! Read next: [`functionality`], then [`softspoken`].
+//! # Known attacks on this family of protocols, and the answer here
+//! - *Keys chosen by one party of a base OT* (the ways in which "simplest OT" fails): endemic OT with hashes bound to nonce, index and transcript ([`base`]).
+//! - *KOS-style checks that hash too little* (Roy, CRYPTO 2022, section 4.1): the subspace-VOLE check hashes every column ([`softspoken`]).
+//! - *Selective failure on trees*: the abort bit is all that leaks; both tree protocols check every level sum, before any output exists ([`softspoken`], [`silent`]).
+//! - *Hashes that break correlations only for semi-honest receivers*: TMMO with a tweak that never repeats under one Delta.
+//! - *LPN parameters chosen for speed*: a closed table with its estimate ([`silent::estimate`]); public code by coin toss.
+//! - *Replays after a failure*: an instance that failed refuses every call.
+//!
+//! Read next: [`functionality`], then [`softspoken`] and [`silent`].
 #![forbid(unsafe_code)]
 
 pub mod base;
@@ -53,6 +63,7 @@ pub mod error;
 pub mod functionality;
 pub mod gate;
 pub mod ideal;
+pub mod silent;
 pub mod softspoken;
 #[cfg(test)]
 mod testing;

@@ -138,17 +138,23 @@ impl Sender {
         Ok(Self { delta, leaves, challenges, rows: Zeroizing::new(Vec::new()), pads: PadStream::default(), dead: false })
     }
 
-    /// Makes sure that `rows` checked rows are there.
-    fn provide(&mut self, channel: &mut dyn Channel, rows: usize) -> Result<(), OtError> {
+    /// `n` checked rows w.
+    pub(crate) fn rows(&mut self, channel: &mut dyn Channel, n: usize) -> Result<Zeroizing<Vec<Block>>, OtError> {
         if self.dead {
             return Err(OtError::Misuse("the instance failed before"));
         }
         self.dead = true;
-        while self.rows.len() < rows {
-            self.batch(channel, batch_rows(rows - self.rows.len()))?;
+        while self.rows.len() < n {
+            self.batch(channel, batch_rows(n - self.rows.len()))?;
         }
         self.dead = false;
-        Ok(())
+        let at = self.rows.len() - n;
+        Ok(Zeroizing::new(self.rows.split_off(at)))
+    }
+
+    /// The secret of this instance.
+    pub(crate) fn delta(&self) -> &Delta {
+        &self.delta
     }
 
     fn batch(&mut self, channel: &mut dyn Channel, rows: usize) -> Result<(), OtError> {
@@ -185,13 +191,16 @@ impl RandomOtSender for Sender {
     fn random_ot(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<SenderPads, OtError> {
         let width = m.bits() as usize;
         let rows = n.checked_mul(width).ok_or(OtError::Misuse("too many OTs"))?;
-        self.provide(channel, rows)?;
-        let from = self.rows.len() - rows;
-        let pads = self.pads.sender(&self.delta, m, self.rows[from..].chunks_exact(width).map(combine));
-        self.rows.truncate(from);
-        Ok(pads)
+        let rows = self.rows(channel, rows)?;
+        let blocks = Zeroizing::new(rows.chunks_exact(width).map(combine).collect::<Vec<_>>());
+        let mut pads = Vec::with_capacity(n * m.messages());
+        self.pads.sender(&self.delta.multiples(m), &blocks, &mut pads);
+        Ok(SenderPads::new(m, pads))
     }
 }
+
+/// Choice bits and rows v.
+type ChosenRows = (Zeroizing<Vec<u8>>, Zeroizing<Vec<Block>>);
 
 /// The end that learns the choices.
 pub struct Receiver {
@@ -224,17 +233,18 @@ impl Receiver {
         Ok(Self { leaves, rows, choices: Zeroizing::new(Vec::new()), pads: PadStream::default(), dead: false })
     }
 
-    /// Makes sure that `rows` checked rows are there.
-    fn provide(&mut self, channel: &mut dyn Channel, rows: usize) -> Result<(), OtError> {
+    /// `n` choice bits and checked rows v.
+    pub(crate) fn rows(&mut self, channel: &mut dyn Channel, n: usize) -> Result<ChosenRows, OtError> {
         if self.dead {
             return Err(OtError::Misuse("the instance failed before"));
         }
         self.dead = true;
-        while self.rows.len() < rows {
-            self.batch(channel, batch_rows(rows - self.rows.len()))?;
+        while self.rows.len() < n {
+            self.batch(channel, batch_rows(n - self.rows.len()))?;
         }
         self.dead = false;
-        Ok(())
+        let at = self.rows.len() - n;
+        Ok((Zeroizing::new(self.choices.split_off(at)), Zeroizing::new(self.rows.split_off(at))))
     }
 
     fn batch(&mut self, channel: &mut dyn Channel, rows: usize) -> Result<(), OtError> {
@@ -271,14 +281,18 @@ impl RandomOtReceiver for Receiver {
     fn random_ot(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverPads, OtError> {
         let width = m.bits() as usize;
         let rows = n.checked_mul(width).ok_or(OtError::Misuse("too many OTs"))?;
-        self.provide(channel, rows)?;
-        let from = self.rows.len() - rows;
-        let choices = self.choices[from..].chunks_exact(width).map(|bits| bits.iter().rev().fold(0, |acc, bit| acc << 1 | bit)).collect();
-        let pads = self.pads.receiver(m, choices, self.rows[from..].chunks_exact(width).map(combine));
-        self.rows.truncate(from);
-        self.choices.truncate(from);
-        Ok(pads)
+        let (choices, rows) = self.rows(channel, rows)?;
+        let choices = choices.chunks_exact(width).map(join_bits).collect();
+        let blocks = Zeroizing::new(rows.chunks_exact(width).map(combine).collect::<Vec<_>>());
+        let mut pads = Vec::with_capacity(n);
+        self.pads.receiver(&blocks, &mut pads);
+        Ok(ReceiverPads::new(m, choices, pads))
     }
+}
+
+/// sum bits\[j\] 2^j.
+pub(crate) fn join_bits(bits: &[u8]) -> u8 {
+    bits.iter().rev().fold(0, |acc, bit| acc << 1 | bit)
 }
 
 #[cfg(test)]

@@ -1,0 +1,319 @@
+//! Silent extension: random OTs for less than two bits each, from LPN.
+//!
+//! # Functionality
+//! Any number of random 1-of-2^m OTs ([`RandomOtSender`], [`RandomOtReceiver`]) after one set-up; beneath them correlations w = v + u Delta with u of m bits ([`Sender::correlated`]).
+//!
+//! # Roles
+//! [`setup`] gives each party a [`Sender`] and a [`Receiver`], whose other ends are the peer's [`Receiver`] and [`Sender`]. The sender holds Delta.
+//!
+//! # Protocol
+//! Yang, Weng, Lan, Zhang, Wang, "Ferret", CCS 2020, with the trees of Guo et al., "Half-Tree", EUROCRYPT 2023. A round starts from correlations set aside: k LPN secrets, depth per tree, masks. For each of t trees
+//! the receiver's choice bits are the path away from its noise position, the sender sends level sums, and both hold a vector that differs by u Delta at that one
+//! position. All trees together are the regular noise of a primal LPN instance whose 10-local code ([`fusion_ring::lpn`]) turns the k secrets into t 2^depth new correlations; the first of them are
+//! set aside for the next round. The first round's come from [`crate::softspoken`].
+//!
+//! *Choices of m > 1 bits*: u is an element sum u_j X^j of an F_2-subspace of the field of 2^128 elements, secrets are uniform in it, and each noise position has a uniform non-zero value (Half-Tree,
+//! section 5). One output makes one 1-of-2^m OT. Correlations for the tree levels must be binary: the receiver publishes the upper bits of the choices spent on them.
+//!
+//! *Coins*: the code's seed and the trees' public offset come from a coin toss (commit, share, open) at set-up.
+//!
+//! *Check*: after the trees the receiver draws coefficients a_i b_j and sends them as a seed with the masked noise combination; the sender proves by a hash that it holds the matching
+//! combination of its leaves, then so does the receiver. Every tree is expanded once for the check and once for its outputs, so a round's leaves are never stored.
+//!
+//! # Cost
+//! Set-up: that of SoftSpoken with trees of depth 8, and 96 bytes. First use of a width m: m [`Parameters::reserve`] rows of SoftSpoken (15 bits each). Per round of [`Parameters::outputs`], less
+//! [`Parameters::reserve`], OTs: the sender sends 16 t (depth - 1) bytes for m = 1, 16 t (depth + 1) for m > 1, and 32; the receiver 64, and for m > 1 (m - 1) t depth + m t bits; two round trips.
+//! In bits per OT: 0.67 at m = 1 and 1.5 at m = 2, 3, 4 ([`RoundSize::B11`]). Memory per width in use: 32 bytes per LPN secret and a few hundred per tree: 5 MB, nothing else grows with a round.
+//!
+//! # Security
+//! UC-secure against a malicious sender or receiver given SoftSpoken, in the ideal-permutation and random-oracle model, if LPN with regular noise over the 10-local code is hard for the parameters in
+//! [`parameters`], which alone can be instantiated; [`estimate`] says what the known attacks cost. As in SoftSpoken 121 bits of Delta are uniform.
+//! - *Malicious sender*: wrong level sums make the receiver's leaves wrong in a way that depends on its noise positions. The check passes with probability 2^-127 plus that of guessing those positions right: the sender learns
+//!   from a passed check that its guess (a set of positions) was right, about one bit per check in expectation, and from an abort one bit in all. This is LPN with static leakage, as in Ferret; nothing else depends on the noise.
+//! - *Malicious receiver*: it sends nothing before the check for m = 1. For m > 1 its corrections only change its own choices and values. A wrong noise combination makes the sender's proof a hash of
+//!   an unknown multiple of Delta, and its own proof fails.
+//!
+//! Outputs exist only for trees that passed the check: the types `Planted` and `Rooted` inside see to that. After any error the instance refuses every call. [`SemiHonest`] instances skip the check, exist
+//! for measurement, and do not implement the traits. Access patterns within a tree depend on the noise position (order of cache lines, not time or branches).
+
+mod check;
+pub mod estimate;
+pub mod parameters;
+mod receiver;
+mod sender;
+mod trees;
+
+use std::marker::PhantomData;
+
+use fusion_ring::aes::Block;
+use fusion_ring::channel::Channel;
+use fusion_ring::prg::{AesPrg, Seed};
+use rand_core::CryptoRng;
+use sha3::{Digest, Sha3_256};
+use zeroize::Zeroizing;
+
+use crate::delta::{PadStream, combine};
+use crate::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
+use crate::softspoken::{self, TreeDepth, join_bits};
+use crate::{OtError, Role};
+pub use parameters::{Parameters, RoundSize};
+
+mod sealed {
+    pub trait Sealed: Send {}
+}
+
+/// Whether rounds are checked: [`Malicious`] or [`SemiHonest`].
+pub trait Security: sealed::Sealed {
+    /// Whether rounds are checked.
+    const CHECKED: bool;
+}
+
+/// Rounds are checked: secure against any deviation of the peer.
+#[derive(Debug)]
+pub struct Malicious;
+
+/// Rounds are not checked: for measuring what the check costs.
+#[derive(Debug)]
+pub struct SemiHonest;
+
+impl sealed::Sealed for Malicious {}
+impl sealed::Sealed for SemiHonest {}
+impl Security for Malicious {
+    const CHECKED: bool = true;
+}
+impl Security for SemiHonest {
+    const CHECKED: bool = false;
+}
+
+/// Sets up both directions of a lane with the default [`RoundSize`].
+///
+/// # Errors
+/// [`OtError`].
+pub fn setup(role: Role, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<(Sender, Receiver), OtError> {
+    setup_with(RoundSize::default(), role, channel, rng)
+}
+
+/// Sets up both directions of a lane.
+///
+/// # Errors
+/// [`OtError`].
+pub fn setup_with(size: RoundSize, role: Role, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<(Sender, Receiver), OtError> {
+    match role {
+        Role::First => {
+            let sender = Sender::setup(size, channel, rng)?;
+            Ok((sender, Receiver::setup(size, channel, rng)?))
+        }
+        Role::Second => {
+            let receiver = Receiver::setup(size, channel, rng)?;
+            Ok((Sender::setup(size, channel, rng)?, receiver))
+        }
+    }
+}
+
+/// Public randomness of one choice width, from the coin toss of the set-up.
+struct PublicCoins {
+    code_seed: [u8; 16],
+    /// Offset of the trees' hash.
+    offset: Block,
+}
+
+impl PublicCoins {
+    fn new(toss: &[u8; 32], m: ChoiceBits) -> Self {
+        let digest = Sha3_256::new().chain_update(b"fusion silent OT coins").chain_update(toss).chain_update([m.bits() as u8]).finalize();
+        let half = |at: usize| std::array::from_fn(|i| digest[at + i]);
+        Self { code_seed: half(0), offset: Block::from_le_bytes(half(16)) }
+    }
+}
+
+fn commitment(share: &[u8; 32]) -> [u8; 32] {
+    Sha3_256::new().chain_update(b"fusion silent OT coin commitment").chain_update(share).finalize().into()
+}
+
+fn joint(sender: &[u8; 32], receiver: &[u8; 32]) -> [u8; 32] {
+    Sha3_256::new().chain_update(b"fusion silent OT coin toss").chain_update(sender).chain_update(receiver).finalize().into()
+}
+
+/// Index of the engine for `m`.
+fn slot(m: ChoiceBits) -> usize {
+    m.bits() as usize - 1
+}
+
+/// The end that holds Delta.
+pub struct Sender<S: Security = Malicious> {
+    source: softspoken::Sender,
+    size: RoundSize,
+    toss: [u8; 32],
+    engines: [Option<Box<sender::Engine>>; 4],
+    pads: PadStream,
+    dead: bool,
+    security: PhantomData<S>,
+}
+
+impl<S: Security> Sender<S> {
+    /// Sets up this direction; the peer calls [`Receiver::setup`].
+    ///
+    /// # Errors
+    /// [`OtError`].
+    pub fn setup(size: RoundSize, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
+        let source = softspoken::Sender::setup(TreeDepth::Eight, channel, rng)?;
+        let mut own = [0; 32];
+        rng.fill_bytes(&mut own);
+        channel.send(&commitment(&own))?;
+        let mut theirs = [0; 32];
+        channel.recv(&mut theirs)?;
+        channel.send(&own)?;
+        channel.flush()?;
+        let toss = joint(&own, &theirs);
+        Ok(Self { source, size, toss, engines: [const { None }; 4], pads: PadStream::default(), dead: false, security: PhantomData })
+    }
+
+    /// Produces `n` correlations of width `m` and hands the blocks w to `sink` in pieces, in order. The peer calls [`Receiver::correlated`] with the same numbers.
+    ///
+    /// The low m bits of every w are zero. Blocks under one Delta must be hashed before anything of them is sent; [`Sender::random_ot`](RandomOtSender::random_ot) does.
+    ///
+    /// # Errors
+    /// [`OtError`]; the instance is dead afterwards and what `sink` got is void.
+    pub fn correlated(
+        &mut self,
+        channel: &mut dyn Channel,
+        m: ChoiceBits,
+        n: usize,
+        sink: &mut dyn FnMut(&[Block]),
+    ) -> Result<(), OtError> {
+        if self.dead {
+            return Err(OtError::Misuse("the instance failed before"));
+        }
+        self.dead = true;
+        let slot = &mut self.engines[slot(m)];
+        let engine = match slot {
+            Some(engine) => engine,
+            None => {
+                let parameters = Parameters::new(m, self.size);
+                let width = m.bits() as usize;
+                let rows = self.source.rows(channel, parameters.reserve() * width)?;
+                let reserve = Zeroizing::new(rows.chunks_exact(width).map(combine).collect::<Vec<_>>());
+                let coins = PublicCoins::new(&self.toss, m);
+                slot.insert(Box::new(sender::Engine::new(self.source.delta(), &coins, parameters, reserve)))
+            }
+        };
+        engine.take::<S>(channel, n, sink)?;
+        self.dead = false;
+        Ok(())
+    }
+
+    /// Random 1-of-2^m OTs at this instance's security, see [`RandomOtSender::random_ot`].
+    ///
+    /// # Errors
+    /// [`OtError`].
+    pub fn pads(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<SenderPads, OtError> {
+        let total = n.checked_mul(m.messages()).ok_or(OtError::Misuse("too many OTs"))?;
+        let multiples = self.source.delta().multiples(m);
+        let mut pads = Vec::with_capacity(total);
+        let mut stream = std::mem::take(&mut self.pads);
+        self.correlated(channel, m, n, &mut |w| stream.sender(&multiples, w, &mut pads))?;
+        self.pads = stream;
+        Ok(SenderPads::new(m, pads))
+    }
+}
+
+impl RandomOtSender for Sender<Malicious> {
+    fn random_ot(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<SenderPads, OtError> {
+        self.pads(channel, m, n)
+    }
+}
+
+/// The end that learns the choices.
+pub struct Receiver<S: Security = Malicious> {
+    source: softspoken::Receiver,
+    size: RoundSize,
+    toss: [u8; 32],
+    coins: AesPrg,
+    engines: [Option<Box<receiver::Engine>>; 4],
+    pads: PadStream,
+    dead: bool,
+    security: PhantomData<S>,
+}
+
+impl<S: Security> Receiver<S> {
+    /// Sets up this direction; the peer calls [`Sender::setup`].
+    ///
+    /// # Errors
+    /// [`OtError`]; [`OtError::PeerMisbehaved`] if the peer opens another coin than it committed to.
+    pub fn setup(size: RoundSize, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
+        let source = softspoken::Receiver::setup(TreeDepth::Eight, channel, rng)?;
+        let mut own = [0; 32];
+        rng.fill_bytes(&mut own);
+        let (mut committed, mut theirs) = ([0; 32], [0; 32]);
+        channel.recv(&mut committed)?;
+        channel.send(&own)?;
+        channel.recv(&mut theirs)?;
+        if commitment(&theirs) != committed {
+            return Err(OtError::PeerMisbehaved("silent OT: coin-toss opening"));
+        }
+        let toss = joint(&theirs, &own);
+        let coins = AesPrg::from_seed_ref(&Seed::random(rng));
+        let engines = [const { None }; 4];
+        Ok(Self { source, size, toss, coins, engines, pads: PadStream::default(), dead: false, security: PhantomData })
+    }
+
+    /// Produces `n` correlations of width `m` and hands the blocks v to `sink` in pieces, in order; the choice u stands in the low m bits of each. See [`Sender::correlated`].
+    ///
+    /// # Errors
+    /// [`OtError`]; the instance is dead afterwards and what `sink` got is void.
+    pub fn correlated(
+        &mut self,
+        channel: &mut dyn Channel,
+        m: ChoiceBits,
+        n: usize,
+        sink: &mut dyn FnMut(&[Block]),
+    ) -> Result<(), OtError> {
+        if self.dead {
+            return Err(OtError::Misuse("the instance failed before"));
+        }
+        self.dead = true;
+        let slot = &mut self.engines[slot(m)];
+        let engine = match slot {
+            Some(engine) => engine,
+            None => {
+                let parameters = Parameters::new(m, self.size);
+                let width = m.bits() as usize;
+                let (choices, rows) = self.source.rows(channel, parameters.reserve() * width)?;
+                let blocks = rows.chunks_exact(width).map(combine).zip(choices.chunks_exact(width).map(join_bits));
+                let carry = |(v, u): (Block, u8)| (v & !parameters.choice_mask()) | Block::from(u);
+                let reserve = Zeroizing::new(blocks.map(carry).collect::<Vec<_>>());
+                let mut seed = [0; 16];
+                self.coins.fill(&mut seed);
+                let coins = PublicCoins::new(&self.toss, m);
+                slot.insert(Box::new(receiver::Engine::new(AesPrg::new(seed), &coins, parameters, reserve)))
+            }
+        };
+        engine.take::<S>(channel, n, sink)?;
+        self.dead = false;
+        Ok(())
+    }
+
+    /// Random 1-of-2^m OTs at this instance's security, see [`RandomOtReceiver::random_ot`].
+    ///
+    /// # Errors
+    /// [`OtError`].
+    pub fn pads(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverPads, OtError> {
+        let low = (1u8 << m.bits()) - 1;
+        let (mut choices, mut pads) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        let mut stream = std::mem::take(&mut self.pads);
+        self.correlated(channel, m, n, &mut |v| {
+            choices.extend(v.iter().map(|&block| block as u8 & low));
+            stream.receiver(v, &mut pads);
+        })?;
+        self.pads = stream;
+        Ok(ReceiverPads::new(m, choices, pads))
+    }
+}
+
+impl RandomOtReceiver for Receiver<Malicious> {
+    fn random_ot(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverPads, OtError> {
+        self.pads(channel, m, n)
+    }
+}
+
+#[cfg(test)]
+mod tests;

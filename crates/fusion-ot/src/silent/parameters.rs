@@ -1,0 +1,152 @@
+//! The LPN parameter sets of the silent extension. There is no other way to make a [`Parameters`] than from this table.
+//!
+//! t trees of 2^depth leaves give t 2^depth outputs per round over a table of 2^log_table secrets. The binary sets are those of emp-ot 1.0; with choices of m > 1 bits a projection of the choice
+//! to one bit zeroes each noise value with probability just under one half and leaves a binary instance of the same code, so wide choices have twice the noise positions in
+//! the same length. The `lpn_estimate` test recomputes the strength of every row, see [`super::estimate`].
+
+use crate::OtError;
+use crate::functionality::ChoiceBits;
+
+/// Size of a round. Larger rounds waste fewer outputs on the next round's secrets and take more memory and a longer wait for the first output. Both parties must use the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum RoundSize {
+    /// 0.87 million outputs per round, table of 1 MB.
+    B10,
+    /// 2.4 million outputs per round, table of 2 MB.
+    #[default]
+    B11,
+    /// 6.2 million outputs per round, table of 4 MB.
+    B12,
+    /// 15.6 million outputs per round, table of 8 MB.
+    B13,
+}
+
+impl RoundSize {
+    /// All sizes, smallest first.
+    pub const ALL: [Self; 4] = [Self::B10, Self::B11, Self::B12, Self::B13];
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parameters {
+    m: ChoiceBits,
+    trees: usize,
+    depth: usize,
+    log_table: u32,
+}
+
+impl Parameters {
+    /// The set for choices of `m` bits.
+    #[must_use]
+    pub const fn new(m: ChoiceBits, size: RoundSize) -> Self {
+        let (trees, log_table, depth) = match size {
+            RoundSize::B10 => (850, 16, 10),
+            RoundSize::B11 => (1170, 17, 11),
+            RoundSize::B12 => (1520, 18, 12),
+            RoundSize::B13 => (1900, 19, 13),
+        };
+        if m.bits() == 1 { Self { m, trees, depth, log_table } } else { Self { m, trees: 2 * trees, depth: depth - 1, log_table } }
+    }
+
+    /// The set with exactly these numbers, if it is in the table.
+    ///
+    /// # Errors
+    /// [`OtError::Misuse`] if it is not: nothing is known about its security here.
+    pub fn checked(m: ChoiceBits, trees: usize, depth: usize, log_table: u32) -> Result<Self, OtError> {
+        let asked = Self { m, trees, depth, log_table };
+        let known = RoundSize::ALL.into_iter().any(|size| Self::new(m, size) == asked);
+        if known { Ok(asked) } else { Err(OtError::Misuse("LPN parameters are not in the table")) }
+    }
+
+    /// Choice width.
+    #[must_use]
+    pub const fn choice_bits(self) -> ChoiceBits {
+        self.m
+    }
+
+    /// Noise positions, one per tree.
+    #[must_use]
+    pub const fn trees(self) -> usize {
+        self.trees
+    }
+
+    /// Levels of a tree below its root: 2^depth outputs each.
+    #[must_use]
+    pub const fn depth(self) -> usize {
+        self.depth
+    }
+
+    /// Binary logarithm of the number of LPN secrets.
+    #[must_use]
+    pub const fn log_table(self) -> u32 {
+        self.log_table
+    }
+
+    /// Outputs of a round, those for the next round included.
+    #[must_use]
+    pub const fn outputs(self) -> usize {
+        self.trees << self.depth
+    }
+
+    /// Outputs that seed the next round: LPN secrets, a correlation per tree level, one per noise value where values are not all one, and the mask of the check.
+    #[must_use]
+    pub const fn reserve(self) -> usize {
+        let values = if self.m.bits() > 1 { self.trees } else { 0 };
+        (1 << self.log_table) + self.trees * self.depth + values + self.masks()
+    }
+
+    /// Correlations that mask the check's 128 bits.
+    pub(super) const fn masks(self) -> usize {
+        128usize.div_ceil(self.m.bits() as usize)
+    }
+
+    /// Whether noise values are uniform rather than one.
+    pub(super) const fn wide(self) -> bool {
+        self.m.bits() > 1
+    }
+
+    /// The low bits of a block that carry the choice.
+    pub(super) const fn choice_mask(self) -> u128 {
+        (1 << self.m.bits()) - 1
+    }
+
+    /// Blocks that the sender sends per tree: one per level below the first; where noise has values two for the last level, and one for the value.
+    pub(super) const fn tree_message(self) -> usize {
+        if self.wide() { self.depth + 1 } else { self.depth - 1 }
+    }
+
+    /// Bytes of the receiver's message that fixes tree correlations and noise values: m - 1 bits per level, m bits per tree. None for binary choices.
+    pub(super) const fn fixing_len(self) -> usize {
+        let m = self.m.bits() as usize;
+        if self.wide() { (self.trees * self.depth * (m - 1)).div_ceil(8) + (self.trees * m).div_ceil(8) } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_table_is_accepted() {
+        let m = ChoiceBits::ONE;
+        assert_eq!(Parameters::checked(m, 1170, 11, 17).unwrap(), Parameters::new(m, RoundSize::B11));
+        assert_eq!(Parameters::checked(ChoiceBits::THREE, 2340, 10, 17).unwrap(), Parameters::new(ChoiceBits::THREE, RoundSize::B11));
+        let unknown = OtError::Misuse("LPN parameters are not in the table");
+        for (m, t, d, k) in [(1, 1169, 11, 17), (1, 1170, 11, 16), (3, 1170, 11, 17), (1, 2340, 10, 17), (1, 0, 0, 0)] {
+            assert_eq!(Parameters::checked(ChoiceBits::new(m).unwrap(), t, d, k).unwrap_err(), unknown);
+        }
+    }
+
+    #[test]
+    fn rounds_keep_their_length_and_leave_outputs() {
+        for size in RoundSize::ALL {
+            let binary = Parameters::new(ChoiceBits::ONE, size);
+            for m in 1..=4 {
+                let set = Parameters::new(ChoiceBits::new(m).unwrap(), size);
+                assert_eq!(set.outputs(), binary.outputs());
+                assert!(set.reserve() * 8 < set.outputs(), "{set:?}");
+            }
+        }
+    }
+}

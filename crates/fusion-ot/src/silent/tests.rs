@@ -1,0 +1,292 @@
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use super::*;
+use crate::testing::{Recorder, assert_random_ots, run, run_recorded};
+
+fn rng(seed: u64) -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(seed)
+}
+
+fn sender(ch: &mut Recorder) -> Sender {
+    Sender::setup(RoundSize::B10, ch, &mut rng(1)).unwrap()
+}
+
+fn receiver(ch: &mut Recorder) -> Receiver {
+    Receiver::setup(RoundSize::B10, ch, &mut rng(2)).unwrap()
+}
+
+/// Sizes around every edge: of a tree (512 and 1024 leaves), of a batch of pads, and past the end of a round for the widths that the layers use.
+fn sizes(m: ChoiceBits) -> Vec<usize> {
+    let mut sizes = vec![0, 1, 127, 128, 129, 511, 512, 513, 1023, 1024, 1025];
+    if m == ChoiceBits::ONE || m == ChoiceBits::THREE {
+        sizes.push(800_000);
+    }
+    sizes
+}
+
+#[test]
+fn outputs_are_random_ots_at_every_size() {
+    let all = [ChoiceBits::ONE, ChoiceBits::TWO, ChoiceBits::THREE, ChoiceBits::FOUR];
+    run_and_compare(
+        |ch, each| {
+            let mut s = sender(ch);
+            all.into_iter().for_each(|m| sizes(m).into_iter().for_each(|n| each(s.random_ot(ch, m, n).unwrap())));
+        },
+        |ch, each| {
+            let mut r = receiver(ch);
+            all.into_iter().for_each(|m| sizes(m).into_iter().for_each(|n| each(r.random_ot(ch, m, n).unwrap())));
+        },
+    );
+}
+
+/// Runs both ends and compares what they produce call by call, so that a long test need not keep it all.
+fn run_and_compare(
+    s: impl FnOnce(&mut Recorder, &mut dyn FnMut(SenderPads)) + Send,
+    r: impl FnOnce(&mut Recorder, &mut dyn FnMut(ReceiverPads)) + Send,
+) {
+    let (tx, rx) = std::sync::mpsc::channel();
+    let (tx2, rx2) = std::sync::mpsc::channel();
+    run(move |ch| s(ch, &mut |pads| tx.send(pads).unwrap()), move |ch| r(ch, &mut |pads| tx2.send(pads).unwrap()));
+    let (sent, got): (Vec<_>, Vec<_>) = (rx.iter().collect(), rx2.iter().collect());
+    assert_eq!(sent.len(), got.len());
+    sent.iter().zip(&got).for_each(|(s, r)| assert_random_ots(s, r));
+}
+
+#[test]
+fn correlation_holds_in_every_block() {
+    for m in [ChoiceBits::ONE, ChoiceBits::FOUR] {
+        let n = 40_000;
+        let ((delta, w), v) = run(
+            |ch| {
+                let (mut s, mut w) = (sender(ch), Vec::new());
+                s.correlated(ch, m, n, &mut |blocks| w.extend_from_slice(blocks)).unwrap();
+                (s.source.delta().multiples(m), w)
+            },
+            |ch| {
+                let (mut r, mut v) = (receiver(ch), Vec::new());
+                r.correlated(ch, m, n, &mut |blocks| v.extend_from_slice(blocks)).unwrap();
+                v
+            },
+        );
+        assert_eq!((w.len(), v.len()), (n, n));
+        let low = (1 << m.bits()) - 1;
+        for (w, v) in w.iter().zip(&v) {
+            assert_eq!(w ^ v, delta[(v & low) as usize]);
+            assert_eq!(w & low, 0);
+        }
+    }
+}
+
+#[test]
+fn semi_honest_instances_skip_the_check_only() {
+    let n = 5000;
+    let (s, r) = run(
+        |ch| Sender::<SemiHonest>::setup(RoundSize::B10, ch, &mut rng(1)).unwrap().pads(ch, ChoiceBits::TWO, n).unwrap(),
+        |ch| Receiver::<SemiHonest>::setup(RoundSize::B10, ch, &mut rng(2)).unwrap().pads(ch, ChoiceBits::TWO, n).unwrap(),
+    );
+    assert_random_ots(&s, &r);
+}
+
+/// Bytes of each side: set-up, first use of width m with one output, a second round.
+fn measure(m: ChoiceBits) -> [[(usize, u64); 3]; 2] {
+    let set = Parameters::new(m, RoundSize::B10);
+    let second = set.outputs() - set.reserve();
+    let reading = |ch: &Recorder| (ch.traffic().sent as usize, ch.traffic().turns);
+    let (s, r) = run(
+        |ch| {
+            let mut s = sender(ch);
+            let mut readings = [reading(ch); 3];
+            for (i, n) in [1, second].into_iter().enumerate() {
+                s.correlated(ch, m, n, &mut |_| ()).unwrap();
+                readings[i + 1] = reading(ch);
+            }
+            readings
+        },
+        |ch| {
+            let mut r = receiver(ch);
+            let mut readings = [reading(ch); 3];
+            for (i, n) in [1, second].into_iter().enumerate() {
+                r.correlated(ch, m, n, &mut |_| ()).unwrap();
+                readings[i + 1] = reading(ch);
+            }
+            readings
+        },
+    );
+    [s, r]
+}
+
+#[test]
+fn bytes_and_rounds_are_the_formula() {
+    for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
+        let set = Parameters::new(m, RoundSize::B10);
+        let (t, depth, bits) = (set.trees(), set.depth(), m.bits() as usize);
+        let [s, r] = measure(m);
+        assert_eq!(s[0].0, 64 * 128 + 64);
+        assert_eq!(r[0].0, 32 + 32 * 128 + 4096 + 64 * 16 + 32);
+        let (trees, fixing) = if bits == 1 {
+            (16 * t * (depth - 1), 0)
+        } else {
+            (16 * t * (depth + 1), (t * depth * (bits - 1)).div_ceil(8) + (t * bits).div_ceil(8))
+        };
+        let rows = (set.reserve() * bits).div_ceil(128);
+        assert_eq!(s[1].0 - s[0].0, 16 + trees + 32);
+        assert_eq!(r[1].0 - r[0].0, 16 * 15 * (rows + 1) + 2064 + fixing + 64);
+        assert_eq!((s[2].0 - s[1].0, r[2].0 - r[1].0), (trees + 32, fixing + 64));
+        // Sender: trees, then proof; receiver: (corrections,) challenge, then its proof, whose turn ends with what it sends next.
+        assert_eq!(s[2].1 - s[1].1, 2);
+        assert!(r[2].1 - r[1].1 <= 2);
+    }
+}
+
+/// The figures of the issue: at most 0.9 bits per binary and 1.7 bits per wide output.
+#[test]
+fn traffic_per_output_is_within_its_target() {
+    for size in [RoundSize::B11, RoundSize::B12] {
+        for (m, limit) in [(1, 0.9), (2, 1.7), (3, 1.7), (4, 1.7)] {
+            let set = Parameters::new(ChoiceBits::new(m).unwrap(), size);
+            let bytes = 16 * set.trees() * set.tree_message() + set.fixing_len() + 96;
+            let per_output = 8.0 * bytes as f64 / (set.outputs() - set.reserve()) as f64;
+            assert!(per_output <= limit, "{set:?}: {per_output}");
+        }
+    }
+}
+
+#[test]
+fn transcript_is_pinned() {
+    let digests = [ChoiceBits::ONE, ChoiceBits::THREE].map(|m| {
+        let (_, _, [s, r]) = run_recorded(
+            |ch| sender(ch).random_ot(ch, m, 100).unwrap().as_slice()[0],
+            |ch| receiver(ch).random_ot(ch, m, 100).unwrap().pads()[0],
+        );
+        [s.digest(), r.digest()]
+    });
+    assert_eq!(digests, [["12aeb2e2cc5f09f9", "8ade8f83d358eb5a"], ["d13c19223f43bdd3", "aaf141fadb85dcec"]]);
+}
+
+/// Bytes that each side sends before its first round of width m begins.
+fn before_round(m: ChoiceBits) -> (usize, usize) {
+    let set = Parameters::new(m, RoundSize::B10);
+    (16, 16 * 15 * ((set.reserve() * m.bits() as usize).div_ceil(128) + 1) + 2064)
+}
+
+type Outcome = Result<(), OtError>;
+
+/// Runs one round in which the sender or the receiver flips a bit of what it sends after its set-up.
+fn corrupted(m: ChoiceBits, by_sender: bool, offset: usize) -> (Outcome, Outcome) {
+    run(
+        |ch| {
+            let mut s = sender(ch);
+            if by_sender {
+                ch.corrupt_from_now(before_round(m).0 + offset, 0x40);
+            }
+            s.random_ot(ch, m, 10).map(drop)
+        },
+        |ch| {
+            let mut r = receiver(ch);
+            if !by_sender {
+                ch.corrupt_from_now(before_round(m).1 + offset, 0x40);
+            }
+            let first = r.random_ot(ch, m, 10).map(drop);
+            if first.is_err() {
+                assert_eq!(r.random_ot(ch, m, 1).err(), Some(OtError::Misuse("the instance failed before")));
+            }
+            first
+        },
+    )
+}
+
+const TREES: Outcome = Err(OtError::PeerMisbehaved("silent OT: the sender's trees"));
+const PROOF: Outcome = Err(OtError::PeerMisbehaved("silent OT: the receiver's proof"));
+
+#[test]
+fn a_cheating_sender_is_caught() {
+    for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
+        let set = Parameters::new(m, RoundSize::B10);
+        let trees = 16 * set.trees() * set.tree_message();
+        // The first tree's second level, the last block of the last tree, the proof. A level sum enters whatever the noise position is.
+        for offset in [0, trees - 16, trees + 5] {
+            assert_eq!(corrupted(m, true, offset).1, TREES, "m={m:?} offset={offset}");
+        }
+    }
+}
+
+/// Each of the two sums of a last level is used by the receivers whose noise lies on the other side: changing one is caught or has no effect at all, which is the selective failure that the functionality allows.
+#[test]
+fn a_selective_failure_shows_as_the_abort_only() {
+    let m = ChoiceBits::THREE;
+    let set = Parameters::new(m, RoundSize::B10);
+    let outcome = |tree: usize, side: usize| corrupted(m, true, 16 * (tree * set.tree_message() + set.depth() - 2 + side)).1;
+    for tree in 0..3 {
+        let outcomes = [outcome(tree, 0), outcome(tree, 1)];
+        assert!(outcomes.contains(&TREES) && outcomes.contains(&Ok(())), "{outcomes:?}");
+    }
+}
+
+#[test]
+fn a_cheating_receiver_is_caught() {
+    for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
+        let fixing = Parameters::new(m, RoundSize::B10).fixing_len();
+        // Its proof.
+        assert_eq!(corrupted(m, false, fixing + 32).0, PROOF);
+        // Seed and noise combination: the two sides' combinations differ, so neither proof fits; our honest code notices first and hangs up.
+        for offset in [fixing, fixing + 16] {
+            let (s, r) = corrupted(m, false, offset);
+            assert_eq!(r, TREES);
+            assert!(matches!(s, Err(OtError::Channel(_))));
+        }
+    }
+    // Corrections of tree correlations and of noise values.
+    let m = ChoiceBits::THREE;
+    let set = Parameters::new(m, RoundSize::B10);
+    for offset in [0, set.fixing_len() - 2] {
+        assert_eq!(corrupted(m, false, offset).1, TREES);
+    }
+}
+
+#[test]
+fn a_changed_coin_is_caught() {
+    let (_, r) = run(
+        |ch| {
+            // The opening comes after the 8,192 bytes of the base OT and the commitment.
+            ch.corrupt_from_now(64 * 128 + 32, 1);
+            Sender::<Malicious>::setup(RoundSize::B10, ch, &mut rng(1)).map(drop)
+        },
+        |ch| Receiver::<Malicious>::setup(RoundSize::B10, ch, &mut rng(2)).map(drop),
+    );
+    assert_eq!(r, Err(OtError::PeerMisbehaved("silent OT: coin-toss opening")));
+}
+
+/// A peer that sends noise instead of its messages: an error on our side, whatever the noise.
+#[test]
+fn noise_from_the_peer_is_an_error() {
+    for seed in 0..4 {
+        let noise = |ch: &mut Recorder, len: usize| {
+            let mut bytes = vec![0; len];
+            AesPrg::new([seed; 16]).fill(&mut bytes);
+            ch.send(&bytes).unwrap();
+            ch.flush().unwrap();
+            // Stays until the honest side hangs up, which it must.
+            while ch.recv(&mut [0]).is_ok() {}
+        };
+        let m = ChoiceBits::new(seed % 4 + 1).unwrap();
+        let (s, ()) = run(
+            |ch| sender(ch).random_ot(ch, m, 10).map(drop),
+            |ch| {
+                let mut r = receiver(ch);
+                let _ = r.source.rows(ch, Parameters::new(m, RoundSize::B10).reserve() * m.bits() as usize);
+                noise(ch, 1 << 18);
+            },
+        );
+        assert!(matches!(s, Err(OtError::PeerMisbehaved(_))), "{s:?}");
+        let ((), r) = run(
+            |ch| {
+                let mut s = sender(ch);
+                let _ = s.source.rows(ch, Parameters::new(m, RoundSize::B10).reserve() * m.bits() as usize);
+                noise(ch, 1 << 20);
+            },
+            |ch| receiver(ch).random_ot(ch, m, 10).map(drop),
+        );
+        assert!(matches!(r, Err(OtError::PeerMisbehaved(_))), "{r:?}");
+    }
+}
