@@ -3,6 +3,7 @@
 
 pub mod calibrate;
 mod conv;
+pub mod exec;
 pub mod float;
 pub mod graph;
 pub mod nonlinear;

@@ -1,0 +1,235 @@
+//! What each party knows of a model before a lane starts. Built once, shared read-only by all lanes.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use fusion_rlwe::{HintSource, Layer, PublicSeed, RlweError, RlweParams, ServerKey, ServerLayer};
+use rand_core::CryptoRng;
+
+use super::LaneError;
+use crate::nonlinear::Requantise;
+use crate::program::{Op, Program, Step, Weights};
+
+/// The public side of a model: its program with every step prepared.
+#[derive(Debug, Clone)]
+pub struct PublicModel {
+    program: Program,
+    seed: PublicSeed,
+    prepared: Vec<Prepared>,
+    widest: RlweParams,
+    hint_bytes: usize,
+}
+
+/// What a step needs beside its description.
+#[derive(Debug, Clone)]
+pub(super) enum Prepared {
+    /// A linear layer, its number among the linear layers, and the position of its hint.
+    Linear { layer: Layer, number: usize, hint_offset: usize },
+    /// A requantisation.
+    Requantise(Requantise),
+    /// Steps without communication.
+    Local,
+}
+
+impl PublicModel {
+    /// Prepares every step of a validated `program`. `seed` chooses the public polynomials.
+    ///
+    /// # Errors
+    /// [`LaneError::Step`] naming the step whose parameters, noise budget or layout do not work out.
+    pub fn new(program: Program, seed: PublicSeed) -> Result<Self, LaneError> {
+        program.validate().map_err(LaneError::Program)?;
+        let mut prepared = Vec::with_capacity(program.steps.len());
+        let mut widest: Option<RlweParams> = None;
+        let (mut number, mut hint_bytes) = (0, 0);
+        for step in &program.steps {
+            let fail = |error: &dyn std::fmt::Display| LaneError::Step { step: step.name.clone(), reason: error.to_string() };
+            prepared.push(match &step.op {
+                Op::Linear { terms, row_norm_bits, .. } => {
+                    let plain = program.tensors[step.output.0].ring.0;
+                    let params = RlweParams::narrowest(plain, *row_norm_bits).map_err(|e| fail(&e))?;
+                    let geometries: Vec<_> = terms.iter().map(|t| t.geometry).collect();
+                    let layer = Layer::new(seed, number as u32, &geometries, params).map_err(|e| fail(&e))?;
+                    widest = Some(widest.map_or(params, |w| if params.modulus_bits() > w.modulus_bits() { params } else { w }));
+                    let hint_offset = hint_bytes;
+                    hint_bytes += layer.hint_bytes();
+                    number += 1;
+                    Prepared::Linear { layer, number: number - 1, hint_offset }
+                }
+                Op::Requantise { input, window, pool, activation } => {
+                    let spec = program.tensors[input.0];
+                    let output = program.tensors[step.output.0].ring;
+                    let requantise = Requantise::new(spec.shape, spec.ring, *window, pool.as_ref(), *activation, output);
+                    Prepared::Requantise(requantise.map_err(|e| fail(&e))?)
+                }
+                Op::Add { .. } | Op::Concat { .. } | Op::SumPool { .. } | Op::Flatten { .. } => Prepared::Local,
+            });
+        }
+        let widest = widest.ok_or(LaneError::Misuse("a program has at least one linear step"))?;
+        Ok(Self { program, seed, prepared, widest, hint_bytes })
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Bytes of the whole hint: the hints of all linear layers in step order.
+    #[must_use]
+    pub fn hint_bytes(&self) -> usize {
+        self.hint_bytes
+    }
+
+    /// The linear layers in step order.
+    pub fn layers(&self) -> impl Iterator<Item = &Layer> {
+        self.prepared.iter().filter_map(|p| match p {
+            Prepared::Linear { layer, .. } => Some(layer),
+            Prepared::Requantise(_) | Prepared::Local => None,
+        })
+    }
+
+    /// The requantisation of step `step`, if it is one: for cost prediction.
+    #[must_use]
+    pub fn requantise(&self, step: usize) -> Option<&Requantise> {
+        match self.prepared.get(step) {
+            Some(Prepared::Requantise(requantise)) => Some(requantise),
+            Some(Prepared::Linear { .. } | Prepared::Local) | None => None,
+        }
+    }
+
+    pub(super) fn seed(&self) -> PublicSeed {
+        self.seed
+    }
+
+    /// Parameters of the layer with the widest modulus.
+    pub(super) fn widest(&self) -> RlweParams {
+        self.widest
+    }
+
+    pub(super) fn steps(&self) -> impl Iterator<Item = (&Step, &Prepared)> {
+        self.program.steps.iter().zip(&self.prepared)
+    }
+}
+
+/// The hint of a whole model, in memory or in a file, shared by all lanes.
+pub struct Hint {
+    bytes: HintBytes,
+}
+
+enum HintBytes {
+    Memory(Vec<u8>),
+    File(File),
+}
+
+impl Hint {
+    /// A hint in memory.
+    ///
+    /// # Errors
+    /// [`LaneError::HintSize`] for the hint of another model.
+    pub fn from_bytes(model: &PublicModel, bytes: Vec<u8>) -> Result<Self, LaneError> {
+        let got = bytes.len() as u64;
+        Self { bytes: HintBytes::Memory(bytes) }.checked(model, got)
+    }
+
+    /// A hint in a file, read row by row when it is needed. The file must not change while lanes run: a changed hint makes wrong answers.
+    ///
+    /// # Errors
+    /// [`LaneError::HintSize`] for the hint of another model, [`LaneError::HintFile`] if the file cannot be opened.
+    pub fn open(model: &PublicModel, path: &Path) -> Result<Self, LaneError> {
+        let fail = |e: std::io::Error| LaneError::HintFile { path: path.display().to_string(), reason: e.to_string() };
+        let file = File::open(path).map_err(fail)?;
+        let got = file.metadata().map_err(fail)?.len();
+        Self { bytes: HintBytes::File(file) }.checked(model, got)
+    }
+
+    fn checked(self, model: &PublicModel, got: u64) -> Result<Self, LaneError> {
+        let expected = model.hint_bytes as u64;
+        if got == expected { Ok(self) } else { Err(LaneError::HintSize { expected, got }) }
+    }
+
+    pub(super) fn layer(&self, layer: &Layer, offset: usize) -> LayerHint<'_> {
+        LayerHint { bytes: &self.bytes, offset, len: layer.hint_bytes() }
+    }
+}
+
+/// The part of a hint that belongs to one layer.
+pub(super) struct LayerHint<'a> {
+    bytes: &'a HintBytes,
+    offset: usize,
+    len: usize,
+}
+
+impl HintSource for LayerHint<'_> {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn read(&self, offset: usize, row: &mut [u8]) -> Result<(), RlweError> {
+        match self.bytes {
+            HintBytes::Memory(bytes) => bytes.read(self.offset + offset, row),
+            HintBytes::File(file) => file.read_exact_at(row, (self.offset + offset) as u64).map_err(|e| RlweError::HintRead(e.to_string())),
+        }
+    }
+}
+
+/// The server's side of a model: weights packed for the kernels. Secret.
+pub struct ServerModel {
+    public: PublicModel,
+    layers: Vec<ServerLayer>,
+    /// Biases modulo 2^32 by linear layer.
+    bias: Vec<Vec<u32>>,
+}
+
+impl ServerModel {
+    /// Packs `weights` under `key`.
+    ///
+    /// # Errors
+    /// [`LaneError::Step`] naming the linear step whose weights do not match the program.
+    pub fn new(public: PublicModel, weights: &Weights, key: &ServerKey) -> Result<Self, LaneError> {
+        if weights.linear.len() != public.layers().count() {
+            return Err(LaneError::Misuse("one set of weights per linear step"));
+        }
+        let mut layers = Vec::with_capacity(weights.linear.len());
+        let mut bias = Vec::with_capacity(weights.linear.len());
+        for (step, prepared) in public.steps() {
+            let Prepared::Linear { layer, number, .. } = prepared else { continue };
+            let own = &weights.linear[*number];
+            let fail = |reason: String| LaneError::Step { step: step.name.clone(), reason };
+            let terms: Vec<&[i16]> = own.terms.iter().map(Vec::as_slice).collect();
+            layers.push(ServerLayer::new(layer.clone(), &terms, key.clone()).map_err(|e: RlweError| fail(e.to_string()))?);
+            if own.bias.len() != layer.layout().output().channels {
+                return Err(fail("one bias per output channel".to_owned()));
+            }
+            // Two's complement modulo the ring: truncation to 32 bits is reduction.
+            bias.push(own.bias.iter().map(|&b| b as u32).collect());
+        }
+        Ok(Self { public, layers, bias })
+    }
+
+    /// The public side.
+    #[must_use]
+    pub fn public(&self) -> &PublicModel {
+        &self.public
+    }
+
+    /// The layers with their weights.
+    #[must_use]
+    pub fn layers(&self) -> &[ServerLayer] {
+        &self.layers
+    }
+
+    pub(super) fn bias(&self, number: usize) -> &[u32] {
+        &self.bias[number]
+    }
+
+    /// Makes the whole hint, layer by layer; `done` is told the bytes made after each layer. Uses the rayon pool.
+    pub fn hint(&self, rng: &mut impl CryptoRng, mut done: impl FnMut(usize)) -> Vec<u8> {
+        let mut hint = Vec::with_capacity(self.public.hint_bytes);
+        for layer in &self.layers {
+            hint.extend_from_slice(&layer.hint(rng));
+            done(hint.len());
+        }
+        hint
+    }
+}
