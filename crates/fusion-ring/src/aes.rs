@@ -11,7 +11,11 @@ use std::sync::OnceLock;
 use ::aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use zeroize::Zeroize;
 
+use crate::hash::sigma;
 use crate::simd;
+
+/// Blocks that the composed forms of the hashes hold at once.
+const FUSED: usize = 64;
 
 /// A block of 128 bits; byte 0 of the wire form is the least significant byte.
 pub type Block = u128;
@@ -106,6 +110,53 @@ impl Aes128 {
         }
     }
 
+    /// Replaces each block x with tweak i by E(E(x) ^ i) ^ E(x).
+    pub(crate) fn tmmo(&self, blocks: &mut [Block], tweaks: &[Block]) {
+        debug_assert_eq!(blocks.len(), tweaks.len());
+        #[cfg(target_arch = "x86_64")]
+        if let (Schedule::Rounds(keys), AesTier::Ni) = (&self.schedule, self.tier) {
+            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2.
+            return unsafe { x86::tmmo_ni(keys, blocks, tweaks) };
+        }
+        self.encrypt(blocks);
+        let mut outer = [0; FUSED];
+        for (part, tweaks) in blocks.chunks_mut(FUSED).zip(tweaks.chunks(FUSED)) {
+            let outer = &mut outer[..part.len()];
+            for ((o, inner), tweak) in outer.iter_mut().zip(part.iter()).zip(tweaks) {
+                *o = inner ^ tweak;
+            }
+            self.encrypt(outer);
+            for (block, o) in part.iter_mut().zip(outer.iter()) {
+                *block ^= o;
+            }
+        }
+        outer.zeroize();
+    }
+
+    /// With h(p) = E(s(p ^ offset)) ^ s(p ^ offset), replaces each p in `lower` and its fellow in `upper` by h(p) ^ (p & swap) and h(p) ^ (p & !swap).
+    pub(crate) fn half_tree_level(&self, lower: &mut [Block], upper: &mut [Block], swap: Block, offset: Block) {
+        #[cfg(target_arch = "x86_64")]
+        if let (Schedule::Rounds(keys), AesTier::Ni) = (&self.schedule, self.tier) {
+            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2.
+            return unsafe { x86::half_tree_ni(keys, lower, upper, swap, offset) };
+        }
+        let mut plain = [0; FUSED];
+        for (lower, upper) in lower.chunks_mut(FUSED).zip(upper.chunks_mut(FUSED)) {
+            let plain = &mut plain[..lower.len()];
+            for ((parent, image), plain) in lower.iter().zip(upper.iter_mut()).zip(plain.iter_mut()) {
+                *plain = sigma(*parent ^ offset);
+                *image = *plain;
+            }
+            self.encrypt(upper);
+            for ((parent, image), plain) in lower.iter_mut().zip(upper.iter_mut()).zip(plain.iter()) {
+                let left = *image ^ *plain;
+                *image = left ^ (*parent & !swap);
+                *parent = left ^ (*parent & swap);
+            }
+        }
+        plain.zeroize();
+    }
+
     /// Encrypts one block.
     #[must_use]
     pub fn encrypt_one(&self, block: Block) -> Block {
@@ -158,6 +209,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn fused_kernels_agree(key: [u8; 16], pairs in prop::collection::vec(any::<(u128, u128)>(), 0..150), swap: bool, offset: u128) {
+            let (blocks, tweaks): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+            let swap = if swap { u128::MAX } else { 0 };
+            let run = |tier| {
+                let aes = Aes128::with_tier(&key, tier);
+                let mut hashed = blocks.clone();
+                aes.tmmo(&mut hashed, &tweaks);
+                let (mut lower, mut upper) = (blocks.clone(), tweaks.clone());
+                aes.half_tree_level(&mut lower, &mut upper, swap, offset);
+                (hashed, lower, upper)
+            };
+            let expect = run(AesTier::Portable);
+            for tier in tiers() {
+                prop_assert_eq!(&run(tier), &expect, "{:?}", tier);
+            }
+        }
+
         #[test]
         fn kernels_agree(key: [u8; 16], blocks in prop::collection::vec(any::<u128>(), 0..70)) {
             let mut expect = blocks.clone();

@@ -15,22 +15,8 @@ const BATCH: usize = 32;
 /// # Panics
 /// If the number of blocks is odd.
 pub fn expand(nodes: &mut [Block], swap: Block, offset: Block) {
-    let pi = fixed_key();
     let (lower, upper) = halves(nodes);
-    let mut plain = [0; BATCH];
-    for (lower, upper) in lower.chunks_mut(BATCH).zip(upper.chunks_mut(BATCH)) {
-        let plain = &mut plain[..lower.len()];
-        for ((parent, input), plain) in lower.iter_mut().zip(upper.iter_mut()).zip(plain.iter_mut()) {
-            *plain = sigma(*parent ^ offset);
-            *input = *plain;
-        }
-        pi.encrypt(upper);
-        for ((parent, image), plain) in lower.iter_mut().zip(upper.iter_mut()).zip(plain.iter()) {
-            let left = *image ^ *plain;
-            *image = left ^ (*parent & !swap);
-            *parent = left ^ (*parent & swap);
-        }
-    }
+    fixed_key().half_tree_level(lower, upper, swap, offset);
 }
 
 /// Expands the last level of a pseudorandom tree: as [`expand`], with children that are unrelated to each other.

@@ -20,24 +20,19 @@ pub fn tmmo(blocks: &mut [Block], first_tweak: Block, per_tweak: usize) {
     let pi = fixed_key();
     let mut tweak = first_tweak;
     let mut used = 0;
-    let mut outer = [0; BATCH];
+    let mut tweaks = [0; BATCH];
     for part in blocks.chunks_mut(BATCH) {
-        pi.encrypt(part);
-        let outer = &mut outer[..part.len()];
-        for (o, inner) in outer.iter_mut().zip(part.iter()) {
+        let tweaks = &mut tweaks[..part.len()];
+        for slot in tweaks.iter_mut() {
             if used == per_tweak {
                 tweak = tweak.wrapping_add(1);
                 used = 0;
             }
             used += 1;
-            *o = *inner ^ tweak;
+            *slot = tweak;
         }
-        pi.encrypt(outer);
-        for (block, o) in part.iter_mut().zip(outer.iter()) {
-            *block ^= o;
-        }
+        pi.tmmo(part, tweaks);
     }
-    zeroize::Zeroize::zeroize(&mut outer);
 }
 
 /// The linear orthomorphism s(L, R) = (L ^ R, L) on halves of 64 bits, L the upper one.

@@ -1,69 +1,61 @@
 //! Transposes of 128 x 128 bits.
 //!
-//! One kernel in plain Rust, compiled once per instruction tier so that the compiler vectorises it.
+//! On x86-64 bytes are collected by SSE2 shuffles and bits by the sign-bit mask, which every such CPU has; elsewhere quarters are swapped recursively.
 
 use crate::aes::Block;
-use crate::simd::{self, Tier};
 
 /// Transposes in place: bit c of row r becomes bit r of row c (bit 0 lowest).
 pub fn transpose128(rows: &mut [Block; 128]) {
-    transpose_with(simd::tier(), rows);
-}
-
-fn transpose_with(tier: Tier, rows: &mut [Block; 128]) {
-    let words: &mut [[u64; 2]; 128] = bytemuck::cast_mut(rows);
-    match tier {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: `tier()` and the tests give these tiers only where AVX-512 F was detected.
-        Tier::Avx512 | Tier::Avx512Vnni => unsafe { transpose_avx512(words) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above, for AVX2.
-        Tier::Avx2 => unsafe { transpose_avx2(words) },
-        #[allow(unreachable_patterns, reason = "other architectures have no kernel of their own")]
-        Tier::Portable | Tier::Avx2 | Tier::Avx512 | Tier::Avx512Vnni => transpose_words(words),
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE2 is part of x86-64.
+    unsafe {
+        transpose_sse2(rows);
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    transpose_portable(rows);
 }
 
+/// Sixteen rows at a time: a 16 x 16 byte transpose brings the rows' bytes side by side, then each of eight shifts gives the mask of one bit of all sixteen.
+///
 /// # Safety
-/// The CPU has AVX2.
+/// The CPU has SSE2.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-unsafe fn transpose_avx2(words: &mut [[u64; 2]; 128]) {
-    transpose_words(words);
-}
-
-/// # Safety
-/// The CPU has AVX-512 F.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-unsafe fn transpose_avx512(words: &mut [[u64; 2]; 128]) {
-    transpose_words(words);
+#[target_feature(enable = "sse2")]
+unsafe fn transpose_sse2(rows: &mut [Block; 128]) {
+    use std::arch::x86_64::{_mm_movemask_epi8, _mm_set_epi64x, _mm_slli_epi64, _mm_unpackhi_epi8, _mm_unpacklo_epi8};
+    let mut out = [[0u16; 8]; 128];
+    for (g, group) in rows.as_chunks::<16>().0.iter().enumerate() {
+        let mut bytes = group.map(|row| _mm_set_epi64x((row >> 64) as i64, row as i64));
+        // Four perfect shuffles of rows i and i + 8 transpose.
+        for _ in 0..4 {
+            bytes = std::array::from_fn(|i| {
+                let (a, b) = (bytes[i / 2], bytes[i / 2 + 8]);
+                if i % 2 == 0 { _mm_unpacklo_epi8(a, b) } else { _mm_unpackhi_epi8(a, b) }
+            });
+        }
+        for (column, mut byte) in bytes.into_iter().enumerate() {
+            for bit in (0..8).rev() {
+                out[8 * column + bit][g] = _mm_movemask_epi8(byte) as u16;
+                byte = _mm_slli_epi64::<1>(byte);
+            }
+        }
+    }
+    *rows = bytemuck::cast(out);
 }
 
 /// Swaps the off-diagonal quarters of every 2j x 2j square, for j = 64, 32, ..., 1 (Knuth, TAOCP 7.1.3).
-#[inline(always)]
-fn transpose_words(words: &mut [[u64; 2]; 128]) {
-    let (upper, lower) = words.split_at_mut(64);
-    for (a, b) in upper.iter_mut().zip(lower) {
-        std::mem::swap(&mut a[1], &mut b[0]);
-    }
-    swap_quarters::<32>(words, 0x0000_0000_ffff_ffff);
-    swap_quarters::<16>(words, 0x0000_ffff_0000_ffff);
-    swap_quarters::<8>(words, 0x00ff_00ff_00ff_00ff);
-    swap_quarters::<4>(words, 0x0f0f_0f0f_0f0f_0f0f);
-    swap_quarters::<2>(words, 0x3333_3333_3333_3333);
-    swap_quarters::<1>(words, 0x5555_5555_5555_5555);
-}
-
-#[inline(always)]
-fn swap_quarters<const J: usize>(words: &mut [[u64; 2]; 128], low: u64) {
-    for square in words.chunks_exact_mut(2 * J) {
-        let (upper, lower) = square.split_at_mut(J);
-        for (a, b) in upper.iter_mut().zip(lower) {
-            for (a, b) in a.iter_mut().zip(b) {
-                let differ = ((*a >> J) ^ *b) & low;
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn transpose_portable(rows: &mut [Block; 128]) {
+    for log in (0..7).rev() {
+        let j = 1 << log;
+        // Low j bits of every 2j.
+        let low = (0..128 / (2 * j)).fold(0, |mask, i| mask | (((1 << j) - 1) << (2 * j * i)));
+        for square in rows.chunks_exact_mut(2 * j) {
+            let (upper, lower) = square.split_at_mut(j);
+            for (a, b) in upper.iter_mut().zip(lower) {
+                let differ = ((*a >> j) ^ *b) & low;
                 *b ^= differ;
-                *a ^= differ << J;
+                *a ^= differ << j;
             }
         }
     }
@@ -76,7 +68,7 @@ mod tests {
     use rand_core::{Rng, SeedableRng};
 
     #[test]
-    fn every_tier_is_the_definition() {
+    fn kernels_are_the_definition() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let rows: [Block; 128] = std::array::from_fn(|_| (Block::from(rng.next_u64()) << 64) | Block::from(rng.next_u64()));
         let mut expect = [0; 128];
@@ -85,11 +77,10 @@ mod tests {
                 *out |= ((row >> c) & 1) << r;
             }
         }
-        println!("transposes under test: {:?}", simd::available());
-        for tier in simd::available() {
+        for kernel in [transpose128, transpose_portable] {
             let mut got = rows;
-            transpose_with(tier, &mut got);
-            assert_eq!(got, expect, "{tier:?}");
+            kernel(&mut got);
+            assert_eq!(got, expect);
         }
     }
 }
