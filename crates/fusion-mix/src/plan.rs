@@ -1,0 +1,256 @@
+//! Choosing a plan: the least overhead that meets the user's demands, and judging a plan that the user chose.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    MixError,
+    accuracy::{FlipRate, PublicLabels, least_where},
+    audit::AuditedAccuracy,
+    binomial::ln_choose,
+    soundness::{MAX_SAMPLES, Mix, Soundness, is_sound, soundness},
+};
+
+/// The most copies that the planner tries.
+const MOST_COPIES: u32 = 256;
+
+/// What the user wants from a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanRequest {
+    /// `R`, the number of queries.
+    pub queries: u32,
+    /// Position-dependent cheating passes with chance at most `2^-lambda`.
+    pub lambda: f64,
+    /// What the known labels are, what is claimed, what must be noticed.
+    pub labels: PublicLabels,
+    /// An honest server is rejected with chance at most `alpha`.
+    pub alpha: f64,
+    /// A function at `detect_below` is accepted with chance at most `beta`.
+    pub beta: f64,
+    /// How often honest copies disagree.
+    pub flips: FlipRate,
+    /// The most public samples that the plan may draw: the size of the pool.
+    pub max_publics: u32,
+    /// The accuracy that earlier batches under the same hint digest have shown. If it already lies above `detect_below`, this batch need not show it again.
+    pub audited: Option<AuditedAccuracy>,
+}
+
+impl PlanRequest {
+    /// A request with the defaults `alpha = 1e-3`, `beta = 1e-3`, no honest disagreement, and no limit on the pool.
+    #[must_use]
+    pub fn new(queries: u32, lambda: f64, labels: PublicLabels) -> Self {
+        let max_publics = MAX_SAMPLES as u32;
+        Self { queries, lambda, labels, alpha: 1e-3, beta: 1e-3, flips: FlipRate::ZERO, max_publics, audited: None }
+    }
+
+    fn validate(&self) -> Result<(), MixError> {
+        let out = |what, range, value: f64| Err(MixError::OutOfRange { what, range, value: value.to_string() });
+        if self.queries == 0 {
+            return out("the number of queries R", "at least 1", 0.0);
+        }
+        if !(self.lambda > 0.0 && self.lambda <= 256.0) {
+            return out("lambda", "more than 0 and at most 256", self.lambda);
+        }
+        if !(self.alpha > 0.0 && self.alpha < 1.0) {
+            return out("alpha", "strictly between 0 and 1", self.alpha);
+        }
+        if !(self.beta > 0.0 && self.beta < 1.0) {
+            return out("beta", "strictly between 0 and 1", self.beta);
+        }
+        self.labels.validate()
+    }
+
+    /// Whether the public samples of this batch must themselves notice a function at `detect_below`.
+    fn must_notice(&self) -> bool {
+        match (self.labels.detect_below(), &self.audited) {
+            (Some(p1), Some(audited)) => audited.interval.low < p1,
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+
+    /// `kappa` for `copies`, and what it leaves of `alpha` for the public samples.
+    fn split_alpha(&self, copies: u32) -> (u32, f64) {
+        let kappa = self.flips.least_kappa(self.queries, copies, self.alpha / 2.0);
+        (kappa, self.alpha - self.flips.false_reject(self.queries, copies, kappa))
+    }
+}
+
+/// A plan and everything that is known about it before it runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plan {
+    /// What is mixed and tolerated.
+    pub mix: Mix,
+    /// The soundness asked for, in bits.
+    pub lambda: f64,
+    /// The soundness that it has, and the adversary's best `m`.
+    pub soundness: Soundness,
+    /// The chance that an honest server is rejected.
+    pub false_reject: f64,
+    /// The chance that this batch's public samples accept a function at `detect_below`, if one was named.
+    pub false_accept: Option<f64>,
+    /// What the known labels are and what is claimed about them.
+    pub labels: PublicLabels,
+    /// Whether the accuracy claim rests on earlier batches (see [`PlanRequest::audited`]).
+    pub relies_on_audit: bool,
+}
+
+/// A plan as `--json` prints it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanJson {
+    /// Queries.
+    #[serde(rename = "R")]
+    pub queries: u32,
+    /// Copies of each query.
+    #[serde(rename = "B")]
+    pub copies: u32,
+    /// Public samples.
+    #[serde(rename = "T")]
+    pub publics: u32,
+    /// Wrong public answers tolerated.
+    pub tau: u32,
+    /// Inconclusive groups tolerated.
+    pub kappa: u32,
+    /// Soundness asked for, bits.
+    pub lambda: f64,
+    /// `log2 P`, to 1e-6.
+    pub soundness_log2: f64,
+    /// Whether `P <= 2^-lambda`.
+    pub sound: bool,
+    /// The number of corrupted positions that is best for the adversary.
+    pub worst_m: u32,
+    /// Samples per query, `B + T/R`.
+    pub overhead: f64,
+    /// The chance that an honest server is rejected.
+    pub false_reject: f64,
+    /// The chance that a function at `detect_below` passes this batch's public samples; null if none was named.
+    pub false_accept: Option<f64>,
+    /// What the known labels are.
+    pub labels: PublicLabels,
+    /// Whether the accuracy claim rests on accumulated audits.
+    pub relies_on_audit: bool,
+}
+
+impl Plan {
+    /// The least overhead that meets `request`; among equals, the fewest copies.
+    ///
+    /// For each `B` the least `T` is found exactly: `P` falls with `T` and grows with `tau`, and `tau(T)`, the least that keeps an honest
+    /// server's rejection within `alpha`, does not fall with `T`; so climbing from below meets the least common solution.
+    ///
+    /// # Errors
+    /// [`MixError::OutOfRange`] for a malformed request, [`MixError::NoPlan`] if nothing within the limits meets it.
+    pub fn optimise(request: &PlanRequest) -> Result<Self, MixError> {
+        request.validate()?;
+        // Plans with few public samples are cheap to judge, and a good one bounds the search among the others.
+        let few = request.max_publics.min(request.queries.saturating_mul(2).saturating_add(1024));
+        let best = search(request, few, None);
+        let best = search(request, request.max_publics, best);
+        let found = best.ok_or(MixError::NoPlan {
+            queries: request.queries,
+            lambda: request.lambda,
+            max_publics: request.max_publics,
+            max_copies: MOST_COPIES,
+            hint: "enlarge the pool, ask for more queries at once, or lower lambda, alpha's strictness or the accuracy demand",
+        })?;
+        Self::evaluate(request, found)
+    }
+
+    /// Judges a given plan against `request`; [`Plan::is_sound`] tells whether it reaches `lambda`.
+    ///
+    /// # Errors
+    /// [`MixError::OutOfRange`] for a malformed request or a plan for another number of queries.
+    pub fn evaluate(request: &PlanRequest, mix: Mix) -> Result<Self, MixError> {
+        request.validate()?;
+        if mix.queries() != request.queries {
+            return Err(MixError::OutOfRange { what: "the plan's R", range: "that of the request", value: mix.queries().to_string() });
+        }
+        let public = request.labels.false_reject(mix.publics(), mix.tau());
+        let copies = request.flips.false_reject(mix.queries(), mix.copies(), mix.kappa());
+        Ok(Self {
+            mix,
+            lambda: request.lambda,
+            soundness: soundness(&mix),
+            // The union bound; both are at most alpha.
+            false_reject: (public + copies).min(1.0),
+            false_accept: request.labels.false_accept(mix.publics(), mix.tau()),
+            labels: request.labels,
+            relies_on_audit: request.labels.detect_below().is_some() && !request.must_notice(),
+        })
+    }
+
+    /// Whether position-dependent cheating passes with chance at most `2^-lambda`.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.soundness.meets(self.lambda)
+    }
+
+    /// The plan as `--json` prints it.
+    #[must_use]
+    pub fn to_json(&self) -> PlanJson {
+        PlanJson {
+            queries: self.mix.queries(),
+            copies: self.mix.copies(),
+            publics: self.mix.publics(),
+            tau: self.mix.tau(),
+            kappa: self.mix.kappa(),
+            lambda: self.lambda,
+            soundness_log2: self.soundness.log2,
+            sound: self.is_sound(),
+            worst_m: self.soundness.worst_m,
+            overhead: self.mix.overhead(),
+            false_reject: self.false_reject,
+            false_accept: self.false_accept,
+            labels: self.labels,
+            relies_on_audit: self.relies_on_audit,
+        }
+    }
+}
+
+/// The plan with the fewest samples and at most `most_publics` public ones, if it has fewer samples than `best`; else `best`.
+fn search(request: &PlanRequest, most_publics: u32, mut best: Option<Mix>) -> Option<Mix> {
+    for copies in 1..=MOST_COPIES {
+        let copied = u64::from(request.queries) * u64::from(copies);
+        let budget = best.map_or(MAX_SAMPLES, |mix| u64::from(mix.samples()) - 1);
+        if copied > budget {
+            break;
+        }
+        let most = most_publics.min((budget - copied) as u32);
+        best = least_publics(request, copies, most).or(best);
+    }
+    best
+}
+
+/// The plan with `copies` and the least number of public samples, at most `most`, that meets `request`.
+fn least_publics(request: &PlanRequest, copies: u32, most: u32) -> Option<Mix> {
+    let (kappa, alpha) = request.split_alpha(copies);
+    let with = |publics, tau| Mix::new(request.queries, copies, publics, tau, kappa).ok();
+    let noticed =
+        |publics, tau| !request.must_notice() || request.labels.false_accept(publics, tau).is_none_or(|chance| chance <= request.beta);
+    // First with a lower bound on P that costs nothing, then with P itself.
+    let glance =
+        |publics, tau| noticed(publics, tau) && with(publics, tau).is_some_and(|mix| lower_bound_log2(&mix) <= 1e-6 - request.lambda);
+    let exact = |publics, tau| glance(publics, tau) && with(publics, tau).is_some_and(|mix| is_sound(&mix, request.lambda));
+
+    let climb = |from: u32, holds: &dyn Fn(u32, u32) -> bool| {
+        let mut publics = from;
+        loop {
+            let tau = request.labels.least_tau(publics, alpha);
+            let next = least_where(publics, most, |t| holds(t, tau))?;
+            if next == publics {
+                return Some((publics, tau));
+            }
+            publics = next;
+        }
+    };
+    let (start, _) = climb(0, &glance)?;
+    let (publics, tau) = climb(start, &exact)?;
+    with(publics, tau)
+}
+
+/// A lower bound on `log2 P`: one query corrupted in full and no public sample, or as many as are tolerated.
+fn lower_bound_log2(mix: &Mix) -> f64 {
+    let [samples, copies, publics, tau] = [mix.samples(), mix.copies(), mix.publics(), mix.tau()].map(u64::from);
+    let ln_queries = f64::from(mix.queries()).ln();
+    let none = ln_queries - ln_choose(samples, copies);
+    let all = ln_queries + ln_choose(publics, tau) - ln_choose(samples, copies + tau);
+    none.max(all) / std::f64::consts::LN_2
+}

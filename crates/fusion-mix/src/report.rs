@@ -1,0 +1,287 @@
+//! The report on a batch: plan, verdict, evidence, both guarantees, and the answers if they may be shown. As data, text, JSON and HTML.
+//!
+//! A report names queries by index and public samples by pool id, never positions: it may be shown to anyone, the server included, without betraying
+//! the secret order.
+
+mod html;
+mod text;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    audit::{AuditedAccuracy, LabelSource},
+    batch::Label,
+    guarantee::Guarantees,
+    interval::{Interval, clopper_pearson},
+    plan::{Plan, PlanJson},
+    verify::{Answer, Evidence, RevealRejected, Verdict, Verification},
+};
+
+/// The confidence of the intervals in a report.
+const CONFIDENCE: f64 = 0.95;
+
+/// What a report says besides the verification itself.
+#[derive(Debug, Clone, Default)]
+pub struct ReportContext<'a> {
+    /// The float model's labels by query, to be shown beside the answers.
+    pub float_labels: Option<&'a [Label]>,
+    /// Consent to show the answers of a rejected batch.
+    pub reveal_rejected: Option<RevealRejected>,
+    /// What earlier batches under the same hint digest have shown, this one included or not.
+    pub accumulated: Option<AuditedAccuracy>,
+    /// Warnings from drawing the public samples and from the caller.
+    pub warnings: Vec<String>,
+}
+
+/// One line of the answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerLine {
+    /// The query's index.
+    pub index: u32,
+    /// Its label; null if its copies disagree.
+    pub label: Option<Label>,
+    /// The float model's label, if known.
+    pub float_label: Option<Label>,
+    /// How many copies gave the most frequent label; `B` if the answer is conclusive.
+    pub copies: u32,
+}
+
+/// How the public samples were answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PublicResult {
+    /// Right answers.
+    pub correct: u32,
+    /// Samples compared; 0 if the batch is incomplete.
+    pub total: u32,
+    /// Where their labels come from.
+    pub labels: LabelSource,
+    /// The exact interval of the rate of right answers, from this batch alone.
+    pub interval: Option<Interval>,
+}
+
+/// The report on one batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The plan.
+    pub plan: PlanJson,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The answers; empty if withheld or incomplete.
+    pub answers: Vec<AnswerLine>,
+    /// Whether answers exist but are withheld because the batch was rejected.
+    pub answers_withheld: bool,
+    /// Whether the answers shown are those of a rejected batch.
+    pub answers_of_rejected_batch: bool,
+    /// This batch's public samples.
+    pub public: PublicResult,
+    /// Earlier batches' public samples under the same hint digest.
+    pub accumulated: Option<AuditedAccuracy>,
+    /// Why the verdict is what it is.
+    pub evidence: Evidence,
+    /// What an accepted batch guarantees; null for any other verdict.
+    pub guarantees: Option<Guarantees>,
+    /// What weakens the result.
+    pub warnings: Vec<String>,
+}
+
+impl Report {
+    /// The report on `verification`, which ran under `plan`.
+    #[must_use]
+    pub fn new(plan: &Plan, verification: &Verification, context: ReportContext<'_>) -> Self {
+        let (verdict, evidence) = (verification.verdict(), verification.evidence().clone());
+        let rejected = verdict.is_rejected();
+        let shown: &[Answer] = match (verification.answers(), context.reveal_rejected) {
+            (Some(answers), _) => answers,
+            (None, Some(consent)) => verification.answers_despite_rejection(consent),
+            (None, None) => &[],
+        };
+        let float_label = |query: u32| context.float_labels.and_then(|labels| labels.get(query as usize).copied());
+        let answers: Vec<AnswerLine> = shown
+            .iter()
+            .map(|answer| AnswerLine {
+                index: answer.query,
+                label: answer.label,
+                float_label: float_label(answer.query),
+                copies: answer.agreeing,
+            })
+            .collect();
+        let total = evidence.publics;
+        let correct = total - evidence.wrong_publics.len() as u32;
+        let interval = (total > 0).then(|| clopper_pearson(correct.into(), total.into(), CONFIDENCE));
+        let mut warnings = context.warnings;
+        warnings.extend(own_warnings(plan, &evidence));
+        Self {
+            plan: plan.to_json(),
+            verdict,
+            answers_withheld: rejected && answers.is_empty(),
+            answers_of_rejected_batch: rejected && !answers.is_empty(),
+            answers,
+            public: PublicResult { correct, total, labels: LabelSource::from(&plan.labels), interval },
+            accumulated: context.accumulated,
+            evidence,
+            guarantees: (verdict == Verdict::Accepted).then(|| Guarantees::shown(plan, interval.as_ref())),
+            warnings,
+        }
+    }
+
+    /// The report as one JSON object. A caller that adds fields of its own (bytes, seconds) may do so in [`serde_json::to_value`]'s result.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        // A plain tree of numbers and strings always serialises; should it ever not, the reason is the report.
+        serde_json::to_value(self).unwrap_or_else(|error| serde_json::json!({ "error": error.to_string() }))
+    }
+
+    /// The report for a terminal.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        text::render(self)
+    }
+
+    /// The report as one self-contained HTML page: no scripts, nothing fetched.
+    #[must_use]
+    pub fn to_html(&self) -> String {
+        html::render(self)
+    }
+
+    /// One sentence on why the verdict is what it is.
+    fn reason(&self) -> String {
+        let wrong = self.evidence.wrong_publics.len();
+        let disagreements = self.evidence.disagreements.len();
+        match self.verdict {
+            Verdict::Incomplete => format!("{} positions have no answer; nothing was compared", self.evidence.missing),
+            Verdict::Accepted | Verdict::RejectedAccuracy | Verdict::RejectedInconsistentCopies => format!(
+                "{wrong} of {} public answers are wrong (at most {} allowed); {disagreements} of {} queries have copies that disagree (at most {} allowed)",
+                self.evidence.publics, self.plan.tau, self.plan.queries, self.plan.kappa
+            ),
+        }
+    }
+}
+
+fn own_warnings(plan: &Plan, evidence: &Evidence) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !plan.is_sound() {
+        warnings.push(format!("this plan's soundness is 2^{:.2}, weaker than the 2^-{} asked for", plan.soundness.log2, plan.lambda));
+    }
+    if let Some(drift) = evidence.drift.filter(crate::drift::LabelDrift::is_gross) {
+        warnings.push(format!(
+            "the labels of queries and of public samples are distributed differently (distance {:.2}, chance explains at most {:.2}): the measured accuracy may not hold for \
+             the queries",
+            drift.distance, drift.chance_limit
+        ));
+    }
+    if evidence.failed_lane_runs > 0 {
+        warnings.push(format!("{} lane runs failed and were repeated with fresh randomness", evidence.failed_lane_runs));
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        accuracy::PublicLabels,
+        batch::{AnswerSheet, Item, MixedBatch, PublicSample},
+        plan::PlanRequest,
+        soundness::Mix,
+        verify::verify,
+    };
+    use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+
+    /// Eight queries, of which `q` is answered `40 + q`, and sixteen public samples with label 3, the first `wrong` of them answered 4.
+    fn run(wrong: u32) -> (Plan, Verification) {
+        let labels = PublicLabels::GroundTruth { claimed_accuracy: 0.98, detect_below: Some(0.8) };
+        let request = PlanRequest::new(8, 40.0, labels);
+        let mix = Mix::new(8, 12, 16, 2, 0).unwrap();
+        let publics = (0..16).map(|id| PublicSample { id, label: 3 }).collect();
+        let batch = MixedBatch::assemble(mix, publics, &mut ChaCha20Rng::seed_from_u64(21)).unwrap();
+        let answers: Vec<Label> = (0..mix.samples())
+            .map(|position| match batch.item(position) {
+                Item::Query { query } => 40 + query,
+                Item::Public { id } => 3 + u32::from(id < wrong),
+            })
+            .collect();
+        let mut sheet = AnswerSheet::new(&batch, 0);
+        sheet.record(0..mix.samples(), &answers).unwrap();
+        (Plan::evaluate(&request, mix).unwrap(), verify(&batch, &sheet).unwrap())
+    }
+
+    fn all_forms(report: &Report) -> [String; 3] {
+        [report.to_text(), report.to_json().to_string(), report.to_html()]
+    }
+
+    #[test]
+    fn an_accepted_report_states_everything() {
+        let (plan, verification) = run(2);
+        let floats: Vec<Label> = (40..48).collect();
+        let report = Report::new(&plan, &verification, ReportContext { float_labels: Some(&floats), ..ReportContext::default() });
+        let json = report.to_json();
+        for field in ["R", "B", "T", "tau", "kappa", "lambda", "soundness_log2", "overhead", "worst_m", "false_reject", "false_accept"] {
+            assert!(json["plan"][field].is_number(), "plan.{field}");
+        }
+        assert_eq!(json["verdict"], "accepted");
+        assert_eq!(json["answers"][7], serde_json::json!({ "index": 7, "label": 47, "float_label": 47, "copies": 12 }));
+        assert_eq!((&json["public"]["correct"], &json["public"]["total"]), (&14.into(), &16.into()));
+        assert_eq!(serde_json::from_value::<Report>(json).unwrap().verdict, Verdict::Accepted);
+        for form in all_forms(&report) {
+            assert!(form.contains("deviates at some positions"), "the first guarantee: {form}");
+            assert!(form.contains("another function alike at all positions"), "the second: {form}");
+            assert!(!form.contains("distributed differently"), "24 labels are too few to tell: {form}");
+        }
+    }
+
+    #[test]
+    fn a_rejected_report_withholds_the_answers() {
+        let (plan, verification) = run(3);
+        let report = Report::new(&plan, &verification, ReportContext::default());
+        assert!(report.answers_withheld && report.guarantees.is_none());
+        for form in all_forms(&report) {
+            assert!(form.contains("rejected(accuracy)"), "{form}");
+            assert!(
+                (40..48).all(|label| !form.contains(&format!(" {label}<")) && !form.contains(&format!(" {label} "))),
+                "an answer shows: {form}"
+            );
+        }
+        assert_eq!(report.to_json()["answers"], serde_json::json!([]));
+        let revealed =
+            Report::new(&plan, &verification, ReportContext { reveal_rejected: Some(RevealRejected), ..ReportContext::default() });
+        assert!(revealed.answers_of_rejected_batch && revealed.answers.len() == 8);
+        assert!(revealed.to_text().contains("may be wrong on purpose"));
+        assert!(revealed.to_html().contains("may be wrong on purpose"));
+    }
+
+    #[test]
+    fn the_same_answers_in_another_order_give_the_same_report() {
+        // What a report says must not depend on the secret order.
+        let labels = PublicLabels::Certified { mismatch: 0.0, detect_below: None };
+        let request = PlanRequest::new(4, 10.0, labels);
+        let mix = Mix::new(4, 3, 5, 0, 0).unwrap();
+        let plan = Plan::evaluate(&request, mix).unwrap();
+        let reports: Vec<String> = (0..5)
+            .map(|seed| {
+                let publics = (0..5).map(|id| PublicSample { id, label: id }).collect();
+                let batch = MixedBatch::assemble(mix, publics, &mut ChaCha20Rng::seed_from_u64(seed)).unwrap();
+                let mut spoilt = false;
+                let answers: Vec<Label> = (0..mix.samples())
+                    .map(|position| match batch.item(position) {
+                        Item::Query { query: 2 } if !std::mem::replace(&mut spoilt, true) => 77,
+                        Item::Query { query } => query,
+                        Item::Public { id } => id + id % 2,
+                    })
+                    .collect();
+                let mut sheet = AnswerSheet::new(&batch, 0);
+                sheet.record(0..mix.samples(), &answers).unwrap();
+                Report::new(&plan, &verify(&batch, &sheet).unwrap(), ReportContext::default()).to_json().to_string()
+            })
+            .collect();
+        assert!(reports.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+
+    #[test]
+    fn html_escapes_what_it_is_given() {
+        let (plan, verification) = run(0);
+        let warnings = vec!["<script>alert(\"&\")</script>".to_owned()];
+        let page = Report::new(&plan, &verification, ReportContext { warnings, ..ReportContext::default() }).to_html();
+        assert!(!page.contains("<script>") && page.contains("&lt;script&gt;"));
+        assert!(page.starts_with("<!doctype html>") && !page.contains("http"));
+    }
+}

@@ -1,0 +1,105 @@
+//! The planner: what it returns meets the request, nothing smaller does, and it is quick.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::time::{Duration, Instant};
+
+use fusion_mix::{
+    MixError,
+    accuracy::{FlipRate, PublicLabels},
+    plan::{Plan, PlanRequest},
+    soundness::{Mix, soundness},
+};
+
+const IMAGENET: PublicLabels = PublicLabels::GroundTruth { claimed_accuracy: 0.747, detect_below: Some(0.60) };
+const DIGITS: PublicLabels = PublicLabels::GroundTruth { claimed_accuracy: 0.98, detect_below: Some(0.9) };
+const CERTIFIED: PublicLabels = PublicLabels::Certified { mismatch: 0.001, detect_below: Some(0.9) };
+
+fn request(queries: u32, lambda: f64, labels: PublicLabels, flips: f64) -> PlanRequest {
+    PlanRequest { flips: FlipRate::new(flips).unwrap(), ..PlanRequest::new(queries, lambda, labels) }
+}
+
+#[test]
+fn meets_every_demand() {
+    for labels in [IMAGENET, DIGITS, CERTIFIED] {
+        for flips in [0.0, 1e-4, 1e-3] {
+            for queries in [1, 3, 16, 64, 512, 5000] {
+                let request = request(queries, 40.0, labels, flips);
+                let plan = Plan::optimise(&request).unwrap();
+                assert!(plan.is_sound() && soundness(&plan.mix).log2 <= -40.0);
+                assert!(plan.false_reject <= request.alpha, "{plan:?}");
+                assert!(plan.false_accept.unwrap() <= request.beta, "{plan:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_smaller_plan_meets_the_demands() {
+    for (queries, lambda, labels, flips) in [(4, 12.0, DIGITS, 0.01), (6, 16.0, CERTIFIED, 0.0), (3, 10.0, IMAGENET, 0.002)] {
+        let request = PlanRequest { beta: 0.05, alpha: 0.02, ..request(queries, lambda, labels, flips) };
+        let found = Plan::optimise(&request).unwrap();
+        for copies in 1..found.mix.samples() / queries + 1 {
+            let kappa = request.flips.least_kappa(queries, copies, request.alpha / 2.0);
+            let alpha = request.alpha - request.flips.false_reject(queries, copies, kappa);
+            for publics in 0.. {
+                let tau = labels.least_tau(publics, alpha);
+                let mix = Mix::new(queries, copies, publics, tau, kappa).unwrap();
+                if mix.samples() >= found.mix.samples() {
+                    break;
+                }
+                let plan = Plan::evaluate(&request, mix).unwrap();
+                let meets = plan.is_sound() && plan.false_accept.unwrap() <= request.beta;
+                assert!(!meets, "{mix:?} meets the request with fewer samples than {found:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn plans_up_to_a_hundred_thousand_queries_in_two_seconds() {
+    for (labels, flips) in [(IMAGENET, 0.0), (DIGITS, 1e-4), (CERTIFIED, 1e-4)] {
+        let start = Instant::now();
+        for queries in [1, 10, 100, 1000, 10_000, 100_000] {
+            Plan::optimise(&request(queries, 40.0, labels, flips)).unwrap();
+        }
+        assert!(start.elapsed() < Duration::from_secs(2), "{labels:?}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn costs_what_the_design_page_says() {
+    // About x4 for thousands of queries, x5 for 500, x7 for 64, x12 for 8, when little is tolerated.
+    let strict = PublicLabels::Certified { mismatch: 0.0, detect_below: None };
+    for (queries, overhead) in [(5000, 4.0), (500, 5.0), (64, 7.0), (8, 12.0)] {
+        let plan = Plan::optimise(&request(queries, 40.0, strict, 0.0)).unwrap();
+        assert!((plan.mix.overhead() - overhead).abs() < 0.3, "R={queries}: {}", plan.mix.overhead());
+    }
+}
+
+#[test]
+fn the_pool_limits_the_plan() {
+    let mut limited = request(16, 40.0, DIGITS, 0.0);
+    let free = Plan::optimise(&limited).unwrap();
+    limited.max_publics = free.mix.publics();
+    assert_eq!(Plan::optimise(&limited).unwrap().mix, free.mix);
+    limited.max_publics = 20;
+    let error = Plan::optimise(&limited).unwrap_err();
+    assert!(matches!(error, MixError::NoPlan { queries: 16, max_publics: 20, .. }), "{error}");
+}
+
+#[test]
+fn refuses_malformed_requests() {
+    let good = request(16, 40.0, DIGITS, 0.0);
+    for bad in [
+        PlanRequest { queries: 0, ..good },
+        PlanRequest { lambda: 0.0, ..good },
+        PlanRequest { lambda: f64::NAN, ..good },
+        PlanRequest { alpha: 0.0, ..good },
+        PlanRequest { beta: 1.0, ..good },
+        PlanRequest { labels: PublicLabels::GroundTruth { claimed_accuracy: 0.5, detect_below: Some(0.7) }, ..good },
+    ] {
+        assert!(matches!(Plan::optimise(&bad), Err(MixError::OutOfRange { .. })), "{bad:?}");
+    }
+    let other = Mix::new(17, 5, 5, 0, 0).unwrap();
+    assert!(Plan::evaluate(&good, other).is_err());
+}
