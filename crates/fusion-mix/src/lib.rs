@@ -66,6 +66,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accuracy;
+pub mod adversary;
 pub mod audit;
 pub mod batch;
 pub mod binomial;
@@ -73,14 +74,21 @@ pub mod drift;
 mod error;
 pub mod guarantee;
 pub mod interval;
+pub mod overview;
 pub mod permutation;
 pub mod plan;
 pub mod pool;
 mod private_file;
 pub mod report;
 mod resume;
+pub mod simulate;
 pub mod soundness;
 mod tilt;
 pub mod verify;
 
 pub use error::MixError;
+
+/// Runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,393 @@
+//! What `fusion plan` and `fusion audit` print: data for `--json`, text for a terminal. The commands only parse flags.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    MixError,
+    audit::{AuditLog, AuditedAccuracy, LabelSource},
+    guarantee::Guarantees,
+    plan::{Plan, PlanJson, PlanRequest},
+    soundness::Mix,
+};
+
+/// The numbers of queries in the table that stands below a plan.
+pub const TABLE_QUERIES: [u32; 16] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000];
+
+/// What one sample costs with the model at hand, from its card or from a measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SampleCost {
+    /// Bytes on the wire per sample, both directions together.
+    pub bytes: f64,
+    /// Seconds per sample in the steady state.
+    pub seconds: f64,
+    /// Bytes once per model: the hint.
+    pub setup_bytes: f64,
+    /// Seconds once per batch or model.
+    pub setup_seconds: f64,
+}
+
+/// Predicted cost of a whole batch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PredictedCost {
+    /// Bytes on the wire, both directions together, the hint included.
+    pub bytes: f64,
+    /// Seconds, the set-up included.
+    pub seconds: f64,
+    /// Bytes per query, the hint left out.
+    pub bytes_per_query: f64,
+    /// Seconds per query, the set-up left out.
+    pub seconds_per_query: f64,
+}
+
+impl SampleCost {
+    fn of(&self, mix: &Mix) -> PredictedCost {
+        let (samples, queries) = (f64::from(mix.samples()), f64::from(mix.queries()));
+        let (bytes, seconds) = (samples * self.bytes, samples * self.seconds);
+        PredictedCost {
+            bytes: self.setup_bytes + bytes,
+            seconds: self.setup_seconds + seconds,
+            bytes_per_query: bytes / queries,
+            seconds_per_query: seconds / queries,
+        }
+    }
+}
+
+/// A plan, what it costs and guarantees, and what other numbers of queries would cost.
+///
+/// As JSON the plan's fields (`R`, `B`, `T`, `tau`, ...) stand at the top level.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanOverview {
+    /// The plan.
+    #[serde(flatten)]
+    pub plan: PlanJson,
+    /// What the batch will cost, if the model's cost is known.
+    pub predicted: Option<PredictedCost>,
+    /// What earlier batches have shown, if the plan counts on it.
+    pub audited: Option<AuditedAccuracy>,
+    /// Both guarantees.
+    pub guarantees: Guarantees,
+    /// What the user should know before running it.
+    pub warnings: Vec<String>,
+    /// The best plan for other numbers of queries.
+    pub table: Vec<TableRow>,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TableRow {
+    /// The plan.
+    #[serde(flatten)]
+    pub plan: PlanJson,
+    /// What the batch will cost, if the model's cost is known.
+    pub predicted: Option<PredictedCost>,
+}
+
+/// Plans `request`, or judges `given` if the user named a plan, and tabulates the best plans for [`TABLE_QUERIES`].
+///
+/// A row whose request cannot be met (the pool is too small) is left out of the table.
+///
+/// # Errors
+/// As [`Plan::optimise`] and [`Plan::evaluate`].
+pub fn plan_overview(request: &PlanRequest, given: Option<Mix>, cost: Option<&SampleCost>) -> Result<PlanOverview, MixError> {
+    let plan = match given {
+        Some(mix) => Plan::evaluate(request, mix)?,
+        None => Plan::optimise(request)?,
+    };
+    let row = |plan: &Plan| TableRow { plan: plan.to_json(), predicted: cost.map(|cost| cost.of(&plan.mix)) };
+    let mut table = Vec::with_capacity(TABLE_QUERIES.len());
+    for queries in TABLE_QUERIES {
+        match Plan::optimise(&PlanRequest { queries, ..*request }) {
+            Ok(plan) => table.push(row(&plan)),
+            Err(MixError::NoPlan { .. }) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(PlanOverview {
+        plan: plan.to_json(),
+        predicted: cost.map(|cost| cost.of(&plan.mix)),
+        audited: request.audited,
+        guarantees: Guarantees::planned(&plan),
+        warnings: plan_warnings(request, &plan),
+        table,
+    })
+}
+
+fn plan_warnings(request: &PlanRequest, plan: &Plan) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !plan.is_sound() {
+        warnings.push(format!("this plan is weaker than the 2^-{} asked for", plan.lambda));
+    }
+    if plan.false_reject > request.alpha {
+        warnings.push(format!(
+            "an honest server is rejected with probability {:.2e}, more than alpha = {:.0e}",
+            plan.false_reject, request.alpha
+        ));
+    }
+    match plan.false_accept {
+        None => warnings.push(
+            "no accuracy to be noticed was named (detect-below): this plan says little about the function that is computed".to_owned(),
+        ),
+        Some(chance) if chance > request.beta && !plan.relies_on_audit => {
+            warnings.push(format!(
+                "a function at detect-below is accepted with probability {chance:.2e}, more than beta = {:.0e}",
+                request.beta
+            ));
+        }
+        Some(_) => {}
+    }
+    if request.max_publics < plan.mix.publics() {
+        warnings.push(format!("the plan draws {} public samples, but the pool holds only {}", plan.mix.publics(), request.max_publics));
+    }
+    if plan.mix.overhead() >= 10.0 {
+        warnings.push(format!(
+            "small batches are dear: {:.1} samples are computed per query; more queries at once cost less each (see the table)",
+            plan.mix.overhead()
+        ));
+    }
+    warnings
+}
+
+impl PlanOverview {
+    /// The overview for a terminal.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write(&mut out);
+        out
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        let plan = &self.plan;
+        writeln!(
+            out,
+            "R = {} queries, B = {} copies, T = {} public samples, tau = {}, kappa = {}",
+            plan.queries, plan.copies, plan.publics, plan.tau, plan.kappa
+        )?;
+        writeln!(
+            out,
+            "soundness     2^{:.6} (asked for 2^-{}); the adversary's best m = {}",
+            plan.soundness_log2, plan.lambda, plan.worst_m
+        )?;
+        writeln!(out, "overhead      {:.3} samples per query", plan.overhead)?;
+        writeln!(out, "false reject  {:.3e} (an honest server)", plan.false_reject)?;
+        match plan.false_accept {
+            Some(chance) => writeln!(out, "false accept  {chance:.3e} (a function at detect-below, by this batch's public samples)")?,
+            None => writeln!(out, "false accept  not designed for (name an accuracy with detect-below)")?,
+        }
+        if let Some(cost) = &self.predicted {
+            writeln!(
+                out,
+                "predicted     {} in {}, of which per query {} in {}",
+                bytes(cost.bytes),
+                seconds(cost.seconds),
+                bytes(cost.bytes_per_query),
+                seconds(cost.seconds_per_query)
+            )?;
+        }
+        if let Some(audited) = &self.audited {
+            writeln!(
+                out,
+                "audited       {} of {} right before, {:.2}% interval {:.4} .. {:.4}",
+                audited.correct,
+                audited.total,
+                audited.interval.confidence * 100.0,
+                audited.interval.low,
+                audited.interval.high
+            )?;
+        }
+        for warning in &self.warnings {
+            writeln!(out, "warning       {warning}")?;
+        }
+        writeln!(
+            out,
+            "\nWhat an accepted batch guarantees\n  1. {}\n  2. {}",
+            self.guarantees.position_dependent, self.guarantees.function_dependent
+        )?;
+        writeln!(out, "What that assumes")?;
+        for assumption in &self.guarantees.assumptions {
+            writeln!(out, "  - {assumption}")?;
+        }
+        writeln!(
+            out,
+            "\n{:>8} {:>4} {:>7} {:>5} {:>6} {:>9} {:>10} {:>9}  per query",
+            "R", "B", "T", "tau", "kappa", "overhead", "soundness", "worst m"
+        )?;
+        for row in &self.table {
+            let p = &row.plan;
+            write!(
+                out,
+                "{:>8} {:>4} {:>7} {:>5} {:>6} {:>9.3} {:>10} {:>9}",
+                p.queries,
+                p.copies,
+                p.publics,
+                p.tau,
+                p.kappa,
+                p.overhead,
+                format!("2^{:.2}", p.soundness_log2),
+                p.worst_m
+            )?;
+            match &row.predicted {
+                Some(cost) => writeln!(out, "  {} in {}", bytes(cost.bytes_per_query), seconds(cost.seconds_per_query))?,
+                None => writeln!(out, "  -")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes in binary units.
+fn bytes(count: f64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut count, mut unit) = (count, 0);
+    while count >= 1024.0 && unit + 1 < units.len() {
+        count /= 1024.0;
+        unit += 1;
+    }
+    format!("{count:.1} {}", units[unit])
+}
+
+fn seconds(count: f64) -> String {
+    match count {
+        s if s < 120.0 => format!("{s:.2} s"),
+        s if s < 7200.0 => format!("{:.1} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+/// What an audit log knows about one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// The hint digest.
+    pub digest: String,
+    /// Where the known labels come from.
+    pub labels: LabelSource,
+    /// The tally and its interval.
+    #[serde(flatten)]
+    pub accuracy: AuditedAccuracy,
+}
+
+/// All rows of an audit log, or those of one pinned hint digest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditOverview {
+    /// One row per model and source of labels.
+    pub models: Vec<AuditRow>,
+}
+
+/// Tabulates `log`, for the model `digest` alone if one is given.
+///
+/// # Errors
+/// As [`AuditLog::accuracy`].
+pub fn audit_overview(log: &AuditLog, digest: Option<&str>, confidence: f64) -> Result<AuditOverview, MixError> {
+    let digests: Vec<String> =
+        digest.map_or_else(|| log.digests().map(str::to_owned).collect(), |digest| vec![digest.to_ascii_lowercase()]);
+    let mut models = Vec::new();
+    for digest in digests {
+        for labels in [LabelSource::GroundTruth, LabelSource::Certified] {
+            if let Some(accuracy) = log.accuracy(&digest, labels, confidence)? {
+                models.push(AuditRow { digest: digest.clone(), labels, accuracy });
+            }
+        }
+    }
+    Ok(AuditOverview { models })
+}
+
+impl AuditOverview {
+    /// The overview for a terminal.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        if self.models.is_empty() {
+            return "No public samples are on record for this model.\n".to_owned();
+        }
+        let mut out = String::new();
+        for row in &self.models {
+            let a = &row.accuracy;
+            let labels = match row.labels {
+                LabelSource::GroundTruth => "the truth",
+                LabelSource::Certified => "certified labels",
+            };
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                out,
+                "hint {}\n  {} of {} distinct public samples agree with {labels}, over {} batches ({} rejected)\n  {:.2}% interval {:.5} .. {:.5}",
+                row.digest,
+                a.correct,
+                a.total,
+                a.batches,
+                a.rejected,
+                a.interval.confidence * 100.0,
+                a.interval.low,
+                a.interval.high
+            );
+        }
+        out.push_str("The interval is about the function computed under that hint, on samples drawn like these; every complete batch counts, rejected ones too.\n");
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{accuracy::PublicLabels, interval::clopper_pearson};
+    use std::time::{Duration, Instant};
+
+    const LABELS: PublicLabels = PublicLabels::GroundTruth { claimed_accuracy: 0.747, detect_below: Some(0.60) };
+
+    #[test]
+    fn prints_a_plan_and_a_table_quickly() {
+        let start = Instant::now();
+        let cost = SampleCost { bytes: 2e8, seconds: 5.0, setup_bytes: 1e9, setup_seconds: 60.0 };
+        let overview = plan_overview(&PlanRequest::new(100_000, 40.0, LABELS), None, Some(&cost)).unwrap();
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        assert_eq!(overview.table.len(), TABLE_QUERIES.len());
+        assert!(overview.table.windows(2).all(|pair| pair[1].plan.overhead <= pair[0].plan.overhead), "larger batches cost less per query");
+        let json = serde_json::to_value(&overview).unwrap();
+        for field in ["R", "B", "T", "tau", "kappa", "lambda", "soundness_log2", "worst_m", "overhead", "false_reject", "false_accept"] {
+            assert!(json[field].is_number(), "{field}");
+            assert!(json["table"][0][field].is_number(), "table {field}");
+        }
+        let samples = f64::from(overview.plan.copies) * 1e5 + f64::from(overview.plan.publics);
+        assert!((overview.predicted.unwrap().bytes - 1e9 - samples * 2e8).abs() < 1.0);
+        let text = overview.to_text();
+        assert!(text.contains("deviates at some positions") && text.contains("another function alike") && text.contains("2^-"), "{text}");
+    }
+
+    #[test]
+    fn judges_the_very_plan_that_is_given() {
+        let mix = Mix::new(8, 8, 100, 0, 0).unwrap();
+        let overview = plan_overview(&PlanRequest::new(8, 40.0, LABELS), Some(mix), None).unwrap();
+        assert!(overview.plan.sound && overview.plan.soundness_log2 < -40.0);
+        assert!(
+            overview.warnings.iter().any(|w| w.contains("honest server is rejected")),
+            "tau = 0 rejects a 74.7% model: {:?}",
+            overview.warnings
+        );
+        let weak = Mix::new(8, 2, 10, 0, 0).unwrap();
+        let overview = plan_overview(&PlanRequest::new(8, 40.0, LABELS), Some(weak), None).unwrap();
+        assert!(!overview.plan.sound && overview.warnings[0].contains("weaker"));
+    }
+
+    #[test]
+    fn an_audited_model_needs_fewer_public_samples() {
+        let fresh = PlanRequest::new(64, 40.0, LABELS);
+        let tally =
+            |correct| AuditedAccuracy { correct, total: 1000, batches: 5, rejected: 0, interval: clopper_pearson(correct, 1000, 0.999) };
+        let trusted = Plan::optimise(&PlanRequest { audited: Some(tally(740)), ..fresh }).unwrap();
+        let plain = Plan::optimise(&fresh).unwrap();
+        assert!(trusted.relies_on_audit && !plain.relies_on_audit);
+        assert!(trusted.is_sound() && trusted.mix.samples() < plain.mix.samples(), "{trusted:?} {plain:?}");
+        assert!(trusted.false_reject <= fresh.alpha);
+        // A tally that does not show enough changes nothing.
+        let doubtful = Plan::optimise(&PlanRequest { audited: Some(tally(610)), ..fresh }).unwrap();
+        assert_eq!(doubtful.mix, plain.mix);
+    }
+
+    #[test]
+    fn an_audit_overview_knows_only_its_digest() {
+        let log = AuditLog::default();
+        assert!(audit_overview(&log, Some("aa"), 0.95).unwrap().to_text().contains("No public samples"));
+        assert!(audit_overview(&log, Some("not hex"), 0.95).is_err());
+    }
+}
