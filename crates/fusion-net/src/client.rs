@@ -16,13 +16,14 @@ use crate::digest::Digest;
 use crate::error::{Misbehaviour, Mismatch, NetError};
 use crate::handler::Description;
 use crate::hint::{HintCache, HintProgress};
-use crate::lane::{LaneBounds, LaneChannel, LanePipes, LaneRequest, OutgoingFrames, read_frames};
+use crate::lane::{LaneBounds, LaneChannel, LanePipes, OutgoingFrames, read_frames};
 use crate::limits::AnnouncedLimits;
 use crate::proto::fusion_client::FusionClient;
 use crate::proto::{DescribeReply, DescribeRequest, HintChunk, HintRequest};
 use crate::security::ClientSecurity;
 use crate::server::{far, transport_runtime};
 use crate::status::from_server;
+use crate::terms::LaneRequest;
 use crate::tuning::{
     CONNECTION_WINDOW, DESCRIPTION_BYTES, FRAME_BYTES, HINT_CHUNK_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MAX_HEADER_LIST,
     MAX_HTTP2_FRAME, STREAM_WINDOW,

@@ -7,7 +7,7 @@ use fusion_ring::channel::{Channel, ChannelError};
 
 use crate::digest::Digest;
 use crate::error::{Misbehaviour, NetError};
-use crate::lane::LaneRequest;
+use crate::terms::LaneRequest;
 
 /// The public description of a served model.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -79,6 +79,7 @@ pub mod relay;
 mod security;
 mod server;
 mod status;
+mod terms;
 mod tuning;
 
 pub use client::{Client, ClientSettings, Served};
@@ -86,10 +87,11 @@ pub use digest::Digest;
 pub use error::{Fault, Misbehaviour, Mismatch, NetError};
 pub use handler::{Description, HintSource, LaneFailure, LaneHandler};
 pub use hint::{HintCache, HintProgress};
-pub use lane::{LaneChannel, LaneRequest, Reveal};
+pub use lane::LaneChannel;
 pub use limits::{AnnouncedLimits, LimitName, Limits};
 pub use security::{ClientSecurity, KeyPair, ServerSecurity, Token};
 pub use server::{Server, ServerBuilder, Shutdown};
+pub use terms::{LaneRequest, Reveal};
 
 /// Version of the wire protocol of this build: `proto/fusion.proto` and the framing of lanes.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -27,12 +27,14 @@ pub enum LimitName {
     LaneTime,
     /// [`Limits::hints_total`].
     HintsTotal,
+    /// [`Limits::connections_total`].
+    ConnectionsTotal,
     /// `max_hint_bytes` of the client's settings.
     HintBytes,
 }
 
 impl LimitName {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::LanesTotal,
         Self::LanesPerClient,
         Self::SamplesPerLane,
@@ -41,6 +43,7 @@ impl LimitName {
         Self::Idle,
         Self::LaneTime,
         Self::HintsTotal,
+        Self::ConnectionsTotal,
         Self::HintBytes,
     ];
 
@@ -56,6 +59,7 @@ impl LimitName {
             Self::Idle => "idle_seconds",
             Self::LaneTime => "lane_seconds",
             Self::HintsTotal => "hints_total",
+            Self::ConnectionsTotal => "connections_total",
             Self::HintBytes => "hint_bytes",
         }
     }
@@ -92,6 +96,8 @@ pub struct Limits {
     pub lane: Duration,
     /// Hint downloads at the same time, over all clients (16).
     pub hints_total: u32,
+    /// Connections at the same time, over all clients (256). A connection above it is closed before it can be told why.
+    pub connections_total: u32,
 }
 
 impl Default for Limits {
@@ -105,6 +111,7 @@ impl Default for Limits {
             idle: Duration::from_secs(300),
             lane: Duration::from_secs(2 * 3600),
             hints_total: 16,
+            connections_total: 256,
         }
     }
 }
@@ -122,6 +129,7 @@ impl Limits {
             (LimitName::SamplesPerLane, u64::from(self.samples_per_lane)),
             (LimitName::BytesPerLane, self.bytes_per_lane),
             (LimitName::HintsTotal, u64::from(self.hints_total)),
+            (LimitName::ConnectionsTotal, u64::from(self.connections_total)),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(NetError::Settings(format!("the limit {name} must be at least 1")));
@@ -196,6 +204,7 @@ mod tests {
             (Limits { samples_per_lane: 0, ..Limits::default() }, "samples_per_lane"),
             (Limits { bytes_per_lane: 0, ..Limits::default() }, "bytes_per_lane"),
             (Limits { hints_total: 0, ..Limits::default() }, "hints_total"),
+            (Limits { connections_total: 0, ..Limits::default() }, "connections_total"),
             (Limits { message_bytes: FRAME_BYTES, ..Limits::default() }, "message_bytes"),
             (Limits { idle: Duration::ZERO, ..Limits::default() }, "idle_seconds"),
             (Limits { lane: Duration::MAX, ..Limits::default() }, "lane_seconds"),

@@ -52,6 +52,7 @@ impl ServerSecurity {
             }
             return Ok(None);
         };
+        only_tls13();
         let mut tls = ServerTlsConfig::new().identity(identity.read()?).timeout(OPENING_TIMEOUT);
         if let Some(path) = &self.client_ca {
             tls = tls.client_ca_root(Certificate::from_pem(read(path)?));
@@ -88,6 +89,7 @@ impl ClientSecurity {
             }
             return Ok(None);
         };
+        only_tls13();
         let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?)).timeout(OPENING_TIMEOUT);
         tls = tls.domain_name(self.server_name.clone().unwrap_or_else(|| host.to_string()));
         if let Some(identity) = &self.identity {
@@ -95,6 +97,15 @@ impl ClientSecurity {
         }
         Ok(Some(tls))
     }
+}
+
+/// Takes the cipher suites of TLS 1.2 out of this process: tonic has no setting for the version, and offers a version
+/// only if the process has suites for it.
+fn only_tls13() {
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites.retain(|suite| suite.tls13().is_some());
+    // An application that has chosen a provider before us has decided for itself.
+    let _ = provider.install_default();
 }
 
 fn is_loopback(host: &str) -> bool {

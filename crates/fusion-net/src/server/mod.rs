@@ -1,5 +1,6 @@
 //! A server of lanes: accepts, checks, counts, runs each lane on a thread of its own, and stops in order.
 
+mod accept;
 mod service;
 mod slots;
 
@@ -12,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;
 
+use self::accept::Accept;
 use self::service::Service;
 pub(crate) use self::service::far;
 use self::slots::Slots;
@@ -178,6 +180,7 @@ impl<H: LaneHandler> ServerBuilder<H> {
         let serving = {
             let _entered = runtime.enter();
             let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener).map_err(setup)?).with_nodelay(Some(true));
+            let incoming = Accept::new(incoming, self.limits.connections_total);
             tokio::spawn(async move {
                 let (reporter, health) = tonic_health::server::health_reporter();
                 reporter.set_serving::<FusionServer<Service<H>>>().await;

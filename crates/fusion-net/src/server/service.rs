@@ -14,12 +14,13 @@ use super::slots::{ClientId, HintSlot, LaneSlot, Slots};
 use crate::digest::Digest;
 use crate::error::{Misbehaviour, Mismatch, NetError};
 use crate::handler::{Description, HintSource, LaneHandler};
-use crate::lane::{LaneBounds, LaneChannel, LanePipes, LaneRequest, OutgoingFrames, ReplyFrames, read_frames};
+use crate::lane::{LaneBounds, LaneChannel, LanePipes, OutgoingFrames, ReplyFrames, read_frames};
 use crate::limits::{LimitName, Limits};
 use crate::proto::fusion_server::Fusion;
 use crate::proto::{DescribeReply, DescribeRequest, Frame, HintChunk, HintRequest, frame::Kind};
 use crate::security::Token;
 use crate::status::{from_client, to_status};
+use crate::terms::LaneRequest;
 use crate::tuning::{HINT_CHUNK_BYTES, OPENING_TIMEOUT};
 use crate::{PROTOCOL_VERSION, RELEASE};
 

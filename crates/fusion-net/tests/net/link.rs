@@ -1,15 +1,11 @@
 //! The relay does what it is set to, and the wire counters agree with what it carries.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::*;
 use fusion_net::relay::{Link, Relay, Script, measure};
 use fusion_net::{Client, Limits};
 use fusion_ring::channel::Channel as _;
-use support::*;
 
 /// A busy machine only ever makes a link slower, so one good try of several proves the setting.
 fn holds(link: Link) {

@@ -1,10 +1,6 @@
 //! Hint download: whole, resumed, damaged, wrong.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod support;
-
+use crate::support::*;
 use fusion_net::{Digest, HintCache, HintProgress, LimitName, Misbehaviour, NetError, Server};
-use support::*;
 
 fn fetch(server: &Server, cache: &HintCache) -> (Result<std::path::PathBuf, NetError>, Vec<HintProgress>) {
     let client = connect(server);

@@ -1,6 +1,8 @@
 //! A served "model" for tests: its lanes do what their number of samples says.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, reason = "each test file uses a part of this")]
 
+pub mod raw;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

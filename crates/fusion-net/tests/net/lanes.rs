@@ -1,13 +1,9 @@
 //! Lanes end to end over loopback: bytes, counters, endings, refusals.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::*;
 use fusion_net::{Fault, LimitName, Limits, Misbehaviour, Mismatch, NetError};
 use fusion_ring::channel::{Channel as _, ChannelError, MAX_CROSSING_BYTES, Traffic};
-use support::*;
 
 #[test]
 fn bytes_of_every_size_come_back_and_are_counted() {

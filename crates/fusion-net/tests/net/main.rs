@@ -1,0 +1,12 @@
+//! The crate from outside, over loopback. One binary, since each would link the whole gRPC stack again.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod faults;
+mod hints;
+mod hostile;
+mod lanes;
+mod limits;
+mod link;
+mod support;
+mod tls;
