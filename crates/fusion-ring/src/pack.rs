@@ -18,26 +18,63 @@ pub const fn mask32(bits: u32) -> u32 {
     if bits >= 32 { u32::MAX } else { (1 << bits) - 1 }
 }
 
+/// Elements of a block: whatever their width, a block is a whole number of 32-bit words.
+const BLOCK: usize = 32;
+
+/// Calls `$function::<BITS>` for the width at hand, so that every shift of a block is a constant.
+macro_rules! by_width {
+    (@widths [$($width:literal)*] $bits:expr, $function:ident $arguments:tt) => {
+        match $bits {
+            $($width => by_width!(@call $width $function $arguments),)*
+            _ => by_width!(@call 32 $function $arguments),
+        }
+    };
+    (@call $width:literal $function:ident ($($argument:expr),*)) => { $function::<$width>($($argument),*) };
+    ($bits:expr, $function:ident $arguments:tt) => {
+        by_width!(@widths [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31] $bits, $function $arguments)
+    };
+}
+
 /// Appends the low `bits` bits (1..=32) of every value to `out`.
 ///
 /// # Panics
 /// If `bits` is not in 1..=32.
 pub fn pack_into(out: &mut Vec<u8>, values: &[u32], bits: u32) {
     assert!((1..=32).contains(&bits), "element width {bits} is not in 1..=32");
-    out.reserve(packed_len(values.len(), bits));
-    let mask = u64::from(mask32(bits));
-    let (mut acc, mut have) = (0u64, 0u32);
-    for &value in values {
-        acc |= (u64::from(value) & mask) << have;
-        have += bits;
-        if have >= 32 {
-            out.extend_from_slice(&(acc as u32).to_le_bytes());
-            acc >>= 32;
-            have -= 32;
+    let start = out.len();
+    out.resize(start + packed_len(values.len(), bits), 0);
+    by_width!(bits, pack_blocks(&mut out[start..], values));
+}
+
+/// Packs into exactly [`packed_len`] zeroed bytes.
+fn pack_blocks<const BITS: usize>(out: &mut [u8], values: &[u32]) {
+    let (blocks, rest) = values.as_chunks::<BLOCK>();
+    let (whole, tail) = out.split_at_mut(blocks.len() * 4 * BITS);
+    for (block, bytes) in blocks.iter().zip(whole.chunks_exact_mut(4 * BITS)) {
+        let words = pack_block::<BITS>(block);
+        for (bytes, word) in bytes.chunks_exact_mut(4).zip(words) {
+            bytes.copy_from_slice(&word.to_le_bytes());
         }
     }
-    let rest = (have as usize).div_ceil(8);
-    out.extend_from_slice(&acc.to_le_bytes()[..rest]);
+    let mut block = [0u32; BLOCK];
+    block[..rest.len()].copy_from_slice(rest);
+    for (bytes, word) in tail.chunks_mut(4).zip(pack_block::<BITS>(&block)) {
+        bytes.copy_from_slice(&word.to_le_bytes()[..bytes.len()]);
+    }
+}
+
+#[inline(always)]
+fn pack_block<const BITS: usize>(values: &[u32; BLOCK]) -> [u32; BITS] {
+    let mut words = [0u32; BITS];
+    for (i, value) in values.iter().enumerate() {
+        let value = value & mask32(BITS as u32);
+        let (word, shift) = (i * BITS / 32, i * BITS % 32);
+        words[word] |= value << shift;
+        if shift + BITS > 32 {
+            words[word + 1] |= value >> (32 - shift);
+        }
+    }
+    words
 }
 
 /// The packed bytes of `values`, see [`pack_into`].
@@ -56,24 +93,42 @@ pub fn pack(values: &[u32], bits: u32) -> Vec<u8> {
 pub fn unpack(bytes: &[u8], bits: u32, n: usize) -> Vec<u32> {
     assert!((1..=32).contains(&bits), "element width {bits} is not in 1..=32");
     assert_eq!(bytes.len(), packed_len(n, bits), "packed length");
-    let mask = u64::from(mask32(bits));
-    let (mut acc, mut have) = (0u64, 0u32);
-    let mut words = bytes.chunks(4);
-    let mut out = Vec::with_capacity(n);
-    for _ in 0..n {
-        if have < bits {
-            let mut word = [0u8; 4];
-            // The length check above leaves a chunk for every refill; an absent one reads as zeros.
-            let chunk = words.next().unwrap_or(&[]);
-            word[..chunk.len()].copy_from_slice(chunk);
-            acc |= u64::from(u32::from_le_bytes(word)) << have;
-            have += 32;
-        }
-        out.push((acc & mask) as u32);
-        acc >>= bits;
-        have -= bits;
-    }
+    let mut out = vec![0u32; n];
+    by_width!(bits, unpack_blocks(bytes, &mut out));
     out
+}
+
+fn unpack_blocks<const BITS: usize>(bytes: &[u8], out: &mut [u32]) {
+    let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+    let (whole, tail) = bytes.split_at(blocks.len() * 4 * BITS);
+    for (block, bytes) in blocks.iter_mut().zip(whole.chunks_exact(4 * BITS)) {
+        let mut words = [0u32; BITS];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        *block = unpack_block::<BITS>(&words);
+    }
+    let mut words = [0u32; BITS];
+    for (word, bytes) in words.iter_mut().zip(tail.chunks(4)) {
+        let mut padded = [0u8; 4];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        *word = u32::from_le_bytes(padded);
+    }
+    rest.copy_from_slice(&unpack_block::<BITS>(&words)[..rest.len()]);
+}
+
+#[inline(always)]
+fn unpack_block<const BITS: usize>(words: &[u32; BITS]) -> [u32; BLOCK] {
+    let mut values = [0u32; BLOCK];
+    for (i, value) in values.iter_mut().enumerate() {
+        let (word, shift) = (i * BITS / 32, i * BITS % 32);
+        *value = words[word] >> shift;
+        if shift + BITS > 32 {
+            *value |= words[word + 1] << (32 - shift);
+        }
+        *value &= mask32(BITS as u32);
+    }
+    values
 }
 
 /// Appends the low `bits` bits (1..=64) of every value to `out`, in the same layout.

@@ -4,7 +4,11 @@
 //! the wire. Element `i` of a plane is bit `i % 64` of word `i / 64`; bits past the last element mean nothing.
 //! Every function takes time that depends on lengths only, never on the values.
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 use crate::pack::packed_len;
+use crate::simd::{self, Tier};
 
 /// Words of a plane of `n` elements.
 #[must_use]
@@ -12,33 +16,87 @@ pub const fn plane_words(n: usize) -> usize {
     n.div_ceil(64)
 }
 
-/// The plane of bit `bit` (0..32) of every value.
+/// The plane of bit `bit` of every value.
+///
+/// # Panics
+/// If `bit` is not below 32.
 #[must_use]
 pub fn plane_of_words(values: &[u32], bit: u32) -> Vec<u64> {
-    values.chunks(64).map(|chunk| gather(chunk.iter().map(|&v| v >> bit))).collect()
+    plane_of_words_with(simd::tier(), values, bit)
+}
+
+fn plane_of_words_with(tier: Tier, values: &[u32], bit: u32) -> Vec<u64> {
+    assert!(bit < 32, "bit of a 32-bit word");
+    let mut plane = vec![0; plane_words(values.len())];
+    let done = match tier {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `tier()` and the tests give these tiers only where AVX-512 F was detected.
+        Tier::Avx512 | Tier::Avx512Vnni => unsafe { x86::words_avx512(values, bit, &mut plane) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above, for AVX2.
+        Tier::Avx2 => unsafe { x86::words_avx2(values, bit, &mut plane) },
+        #[allow(unreachable_patterns, reason = "other architectures have no kernel of their own")]
+        Tier::Portable | Tier::Avx2 | Tier::Avx512 | Tier::Avx512Vnni => 0,
+    };
+    for (chunk, word) in values.chunks(64).zip(&mut plane).skip(done) {
+        *word = gather(chunk.iter().map(|&v| v >> bit));
+    }
+    plane
 }
 
 /// The plane of bit 0 of every byte.
 #[must_use]
 pub fn plane_of_bytes(values: &[u8]) -> Vec<u64> {
-    values.chunks(64).map(|chunk| gather(chunk.iter().map(|&v| u32::from(v)))).collect()
+    plane_of_bytes_with(simd::tier(), values)
+}
+
+fn plane_of_bytes_with(tier: Tier, values: &[u8]) -> Vec<u64> {
+    let mut plane = vec![0; plane_words(values.len())];
+    let done = match tier {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `tier()` and the tests give these tiers only where AVX-512 F and BW were detected.
+        Tier::Avx512 | Tier::Avx512Vnni => unsafe { x86::bytes_avx512(values, &mut plane) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above, for AVX2.
+        Tier::Avx2 => unsafe { x86::bytes_avx2(values, &mut plane) },
+        #[allow(unreachable_patterns, reason = "other architectures have no kernel of their own")]
+        Tier::Portable | Tier::Avx2 | Tier::Avx512 | Tier::Avx512Vnni => 0,
+    };
+    for (chunk, word) in values.chunks(64).zip(&mut plane).skip(done) {
+        *word = gather(chunk.iter().map(|&v| u32::from(v)));
+    }
+    plane
 }
 
 /// For interleaved pairs `p0 p1 p0 p1 ...`: the planes of bit `bit` of every `p0`, and of every `p0 ^ p1`.
 ///
 /// # Panics
-/// If the number of values is odd.
+/// If the number of values is odd, or `bit` not below 32.
 #[must_use]
 pub fn planes_of_pairs(pairs: &[u32], bit: u32) -> (Vec<u64>, Vec<u64>) {
+    planes_of_pairs_with(simd::tier(), pairs, bit)
+}
+
+fn planes_of_pairs_with(tier: Tier, pairs: &[u32], bit: u32) -> (Vec<u64>, Vec<u64>) {
     assert!(pairs.len().is_multiple_of(2), "whole pairs");
-    pairs
-        .chunks(128)
-        .map(|chunk| {
-            let first = gather(chunk.chunks_exact(2).map(|p| p[0] >> bit));
-            let difference = gather(chunk.chunks_exact(2).map(|p| (p[0] ^ p[1]) >> bit));
-            (first, difference)
-        })
-        .unzip()
+    assert!(bit < 32, "bit of a 32-bit word");
+    let words = plane_words(pairs.len() / 2);
+    let (mut first, mut difference) = (vec![0; words], vec![0; words]);
+    let done = match tier {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `tier()` and the tests give these tiers only where AVX-512 F was detected.
+        Tier::Avx512 | Tier::Avx512Vnni => unsafe { x86::pairs_avx512(pairs, bit, &mut first, &mut difference) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above, for AVX2.
+        Tier::Avx2 => unsafe { x86::pairs_avx2(pairs, bit, &mut first, &mut difference) },
+        #[allow(unreachable_patterns, reason = "other architectures have no kernel of their own")]
+        Tier::Portable | Tier::Avx2 | Tier::Avx512 | Tier::Avx512Vnni => 0,
+    };
+    for ((chunk, first), difference) in pairs.chunks(128).zip(&mut first).zip(&mut difference).skip(done) {
+        *first = gather(chunk.chunks_exact(2).map(|p| p[0] >> bit));
+        *difference = gather(chunk.chunks_exact(2).map(|p| (p[0] ^ p[1]) >> bit));
+    }
+    (first, difference)
 }
 
 /// Bit 0 of up to 64 values as one word.
@@ -133,7 +191,10 @@ mod tests {
         fn planes_hold_the_bits(values in prop::collection::vec(any::<u32>(), 0..400), at in 0u32..32) {
             let plane = plane_of_words(&values, at);
             let bytes: Vec<u8> = values.iter().map(|&v| (v >> at) as u8).collect();
-            prop_assert_eq!(&plane, &plane_of_bytes(&bytes));
+            for tier in simd::available() {
+                prop_assert_eq!(&plane_of_words_with(tier, &values, at), &plane, "{}", tier.name());
+                prop_assert_eq!(&plane_of_bytes_with(tier, &bytes), &plane, "{}", tier.name());
+            }
             let masks = masks_of_plane(&plane, values.len());
             for (i, &v) in values.iter().enumerate() {
                 prop_assert_eq!(bit(&plane, i), v >> at & 1);
@@ -145,6 +206,9 @@ mod tests {
         fn pairs_split(pairs in prop::collection::vec((any::<u32>(), any::<u32>()), 0..300), at in 0u32..32) {
             let flat: Vec<u32> = pairs.iter().flat_map(|&(a, b)| [a, b]).collect();
             let (first, difference) = planes_of_pairs(&flat, at);
+            for tier in simd::available() {
+                prop_assert_eq!(planes_of_pairs_with(tier, &flat, at), (first.clone(), difference.clone()), "{}", tier.name());
+            }
             for (i, &(a, b)) in pairs.iter().enumerate() {
                 prop_assert_eq!(bit(&first, i), a >> at & 1);
                 prop_assert_eq!(bit(&difference, i), (a ^ b) >> at & 1);
