@@ -1,5 +1,6 @@
 //! Maintenance tasks of the Fusion workspace: `cargo xtask <task>`.
 
+mod bench_relu;
 mod codegen;
 mod resnet50_weights;
 
@@ -17,6 +18,15 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Measures bytes, OTs and time per element of the non-linear layers
+    BenchRelu {
+        /// Also writes the rows to this file
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+        /// Runs of each protocol, of which the fastest counts
+        #[arg(long, default_value_t = 5)]
+        repeat: usize,
+    },
     /// Writes the Rust code and descriptor sets of proto/*.proto into the crates that use them
     Codegen {
         /// Writes nothing; fails if a committed file is not what would be written
@@ -33,6 +43,7 @@ enum Task {
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().task {
+        Task::BenchRelu { json, repeat } => bench_relu::run(json.as_deref(), repeat),
         Task::Codegen { check: false } => codegen::write(&workspace_root()),
         Task::Codegen { check: true } => codegen::check(&workspace_root()),
         Task::Resnet50 { model } => {

@@ -1,0 +1,243 @@
+//! `cargo xtask bench-relu`: bytes, OTs and time of the non-linear layers, two threads over an in-memory channel.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use fusion_nn::nonlinear::{Party, Phase, ProtocolError, Role, Spare, maximum, relu, widen_signed};
+use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
+use fusion_ot::{OtError, softspoken};
+use fusion_ring::channel::{Channel, MemoryChannel, memory_pair};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use serde::Serialize;
+
+/// Elements of the tile that is measured.
+const TILE: usize = 1 << 18;
+
+/// One protocol at one width.
+#[derive(Debug, Clone, Copy)]
+enum Op {
+    Relu { h: u32, l: u32 },
+    Maximum { h: u32 },
+    Truncate { h: u32, l: u32 },
+}
+
+/// What `--json` writes, one row per protocol.
+#[derive(Debug, Serialize)]
+struct Row {
+    op: &'static str,
+    /// Window width in bits.
+    h: u32,
+    /// Output width in bits.
+    l: u32,
+    /// Both directions, without the traffic of OT generation.
+    bytes_per_element: f64,
+    /// Both directions, of OT generation alone.
+    ot_bytes_per_element: f64,
+    /// Both directions together.
+    ots_per_element: u32,
+    /// Wall-clock time of one party on a core of its own, OT generation included.
+    us_per_element: f64,
+    /// The part of it spent making random OTs.
+    ot_us_per_element: f64,
+    /// Processor time of the client's thread outside OT generation, where the system tells (Linux): unlike wall-clock time it does not
+    /// suffer from other work on the machine.
+    cpu_us_per_element: Option<f64>,
+    /// Processor time of the client's thread in OT generation.
+    ot_cpu_us_per_element: Option<f64>,
+    /// Rounds of the whole tile, without those of OT generation.
+    rounds: u64,
+}
+
+impl Op {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Relu { .. } => "relu",
+            Self::Maximum { .. } => "maximum",
+            Self::Truncate { .. } => "truncate",
+        }
+    }
+
+    fn widths(self) -> (u32, u32) {
+        match self {
+            Self::Relu { h, l } | Self::Truncate { h, l } => (h, l),
+            Self::Maximum { h } => (h, h),
+        }
+    }
+
+    fn ots(self) -> u32 {
+        use fusion_nn::nonlinear::cost;
+        let cost = match self {
+            Self::Relu { h, l } => cost::relu(h, l),
+            Self::Maximum { h } => cost::maximum(h),
+            Self::Truncate { h, l } => cost::widen_signed(h, Spare::One, l),
+        };
+        cost.m_ary_ots + cost.binary_ots
+    }
+
+    fn run(self, party: &mut Party<'_>, x: &[u32]) -> Result<usize, ProtocolError> {
+        let y = match self {
+            Self::Relu { h, l } => relu(party, x, h, l),
+            Self::Maximum { h } => maximum(party, x, &vec![0; x.len()], h),
+            Self::Truncate { h, l } => widen_signed(party, x, h, Spare::One, l),
+        };
+        y.map(|y| y.len())
+    }
+}
+
+/// Processor time of this thread so far.
+fn cpu_time() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    stat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// Books the processor time of an OT instance.
+struct Timed<T>(T, Arc<Mutex<Duration>>);
+
+impl<T> Timed<T> {
+    fn book<R>(&mut self, run: impl FnOnce(&mut T) -> R) -> R {
+        let start = cpu_time();
+        let result = run(&mut self.0);
+        if let (Some(start), Some(end), Ok(mut spent)) = (start, cpu_time(), self.1.lock()) {
+            *spent += end.saturating_sub(start);
+        }
+        result
+    }
+}
+
+impl<T: RandomOtSender> RandomOtSender for Timed<T> {
+    fn random_ot(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<SenderPads, OtError> {
+        self.book(|sender| sender.random_ot(channel, m, n))
+    }
+}
+
+impl<T: RandomOtReceiver> RandomOtReceiver for Timed<T> {
+    fn random_ot(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverPads, OtError> {
+        self.book(|receiver| receiver.random_ot(channel, m, n))
+    }
+}
+
+/// Time, bytes both ways and rounds of one run: everything, and OT generation alone.
+#[derive(Debug, Clone, Copy)]
+struct Measured {
+    time: Duration,
+    ot_time: Duration,
+    cpu: Option<Duration>,
+    ot_cpu: Duration,
+    bytes: u64,
+    ot_bytes: u64,
+    rounds: u64,
+}
+
+impl Measured {
+    /// Each time by its least.
+    fn or_faster(self, run: Self) -> Self {
+        let faster = if run.time < self.time { run } else { self };
+        Self { cpu: self.cpu.zip(run.cpu).map(|(a, b)| a.min(b)), ot_cpu: self.ot_cpu.min(run.ot_cpu), ..faster }
+    }
+}
+
+fn party(role: Role, mut channel: MemoryChannel, ot_cpu: &Arc<Mutex<Duration>>) -> anyhow::Result<Party<'static>> {
+    let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+    let side = if role == Role::Client { fusion_ot::Role::First } else { fusion_ot::Role::Second };
+    let (sender, receiver) = softspoken::setup(side, &mut channel, &mut rng)?;
+    let (sender, receiver) = (Timed(sender, Arc::clone(ot_cpu)), Timed(receiver, Arc::clone(ot_cpu)));
+    Ok(Party::new(role, Box::new(channel), Box::new(sender), Box::new(receiver)))
+}
+
+/// Runs every operation `repeat` times and keeps the fastest run of each.
+fn measure(role: Role, channel: MemoryChannel, ops: &[Op], repeat: usize) -> anyhow::Result<Vec<Measured>> {
+    let ot_cpu = Arc::new(Mutex::new(Duration::ZERO));
+    let mut party = party(role, channel, &ot_cpu)?.with_half_tile(TILE / 2);
+    let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+    let mut results = Vec::new();
+    for &op in ops {
+        let (h, _) = op.widths();
+        let x: Vec<u32> = (0..TILE).map(|_| rng.next_u32() >> (32 - h)).collect();
+        let mut best: Option<Measured> = None;
+        for _ in 0..repeat {
+            let before = party.ledger();
+            *ot_cpu.lock().map_err(|_| anyhow!("poisoned"))? = Duration::ZERO;
+            let (cpu, start) = (cpu_time(), Instant::now());
+            op.run(&mut party, &x)?;
+            let time = start.elapsed();
+            let cpu = cpu_time().zip(cpu).map(|(end, start)| end.saturating_sub(start));
+            let ot_cpu = *ot_cpu.lock().map_err(|_| anyhow!("poisoned"))?;
+            let spent = party.ledger().since(&before);
+            let (all, ot) = (spent.total(), spent.get(Phase::RandomOt));
+            let run = Measured {
+                time,
+                ot_time: ot.time,
+                cpu: cpu.map(|cpu| cpu.saturating_sub(ot_cpu)),
+                ot_cpu,
+                bytes: all.traffic.total() - ot.traffic.total(),
+                ot_bytes: ot.traffic.total(),
+                rounds: all.traffic.turns - ot.traffic.turns,
+            };
+            best = Some(best.map_or(run, |best| best.or_faster(run)));
+        }
+        results.extend(best);
+    }
+    Ok(results)
+}
+
+/// Measures, prints a table, and writes the rows to `json` if given.
+pub(crate) fn run(json: Option<&Path>, repeat: usize) -> anyhow::Result<()> {
+    let ops = [
+        Op::Relu { h: 13, l: 25 },
+        Op::Relu { h: 11, l: 25 },
+        Op::Relu { h: 16, l: 32 },
+        Op::Maximum { h: 13 },
+        Op::Maximum { h: 14 },
+        Op::Truncate { h: 14, l: 25 },
+    ];
+    let (client, server) = memory_pair();
+    let results = std::thread::scope(|scope| {
+        let server = scope.spawn(|| measure(Role::Server, server, &ops, repeat));
+        let client = measure(Role::Client, client, &ops, repeat);
+        server.join().map_err(|_| anyhow!("the server's thread panicked"))??;
+        client
+    })?;
+    let row = |(op, m): (&Op, Measured)| {
+        let per = |x: f64| x / TILE as f64;
+        let (h, l) = op.widths();
+        Row {
+            op: op.name(),
+            h,
+            l,
+            bytes_per_element: per(m.bytes as f64),
+            ot_bytes_per_element: per(m.ot_bytes as f64),
+            ots_per_element: op.ots(),
+            us_per_element: per(m.time.as_secs_f64() * 1e6),
+            ot_us_per_element: per(m.ot_time.as_secs_f64() * 1e6),
+            cpu_us_per_element: m.cpu.map(|cpu| per(cpu.as_secs_f64() * 1e6)),
+            ot_cpu_us_per_element: m.cpu.map(|_| per(m.ot_cpu.as_secs_f64() * 1e6)),
+            rounds: m.rounds,
+        }
+    };
+    let rows: Vec<Row> = ops.iter().zip(results).map(row).collect();
+    println!("non-linear layers, {TILE} elements, one thread per party, OT by SoftSpoken, tier {:?}", fusion_ring::simd::tier());
+    println!("op         h   l  bytes/el  +OT bytes  OTs/el  us/el  of it OT  rounds  cpu us/el  cpu OT");
+    for r in &rows {
+        println!(
+            "{:9} {:2}  {:2}  {:8.3}  {:9.2}  {:6}  {:5.3}  {:8.3}  {:6}  {:9.3}  {:6.3}",
+            r.op,
+            r.h,
+            r.l,
+            r.bytes_per_element,
+            r.ot_bytes_per_element,
+            r.ots_per_element,
+            r.us_per_element,
+            r.ot_us_per_element,
+            r.rounds,
+            r.cpu_us_per_element.unwrap_or(f64::NAN),
+            r.ot_cpu_us_per_element.unwrap_or(f64::NAN)
+        );
+    }
+    if let Some(path) = json {
+        std::fs::write(path, serde_json::to_vec_pretty(&rows)?).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
