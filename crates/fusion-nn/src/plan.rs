@@ -9,7 +9,7 @@
 //! - A *requantisation* drops the bits between the two. Its window's guarantee is the margin over the calibrated range.
 //! - A *ring* is as wide as the widest reader needs, no wider: bytes on the wire grow with it.
 //!
-//! Values that are compared (maximum pooling, argmax) or stay signed have a spare bit in their window, see [`Window`].
+//! Where values are compared (maximum pooling, argmax) or stay signed, the ring has the spare bit that makes this cheap, see [`Window`].
 
 mod lower;
 mod quantise;

@@ -38,14 +38,14 @@ pub struct TensorSpec {
 
 /// The window that a requantisation keeps: drop the low `drop` bits, keep `bits` bits, sign included.
 ///
-/// The plan guarantees |value| < 2^(drop + bits - 1); where values are compared (maximum pooling, argmax) the same of their differences, and
-/// where they keep their sign ([`Activation::Signed`]) half of it. A value outside is an overflow (counted by the twin, garbage in the
-/// protocol).
+/// The plan guarantees |value| < 2^(drop + bits - 1); a value outside is an overflow (counted by the twin, garbage in the protocol). Where
+/// values are compared (maximum pooling, argmax) or keep their sign ([`Activation::Signed`]) the protocol works with one bit more, which is
+/// free if the ring of the input has it; the planner makes it so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
     /// Low bits dropped, d. With d > 0 the server adds 2^d first (unbiased stochastic rounding); with d = 0 nothing is added.
     pub drop: u32,
-    /// Window width h in bits, 2..=32.
+    /// Window width h in bits, 2..=31.
     pub bits: u32,
 }
 
@@ -92,7 +92,7 @@ impl PoolGeometry {
 pub enum Activation {
     /// max(v, 0).
     Relu,
-    /// Keeps signed values. The window has a spare bit for it: the plan guarantees |value| < 2^(drop + bits - 2).
+    /// Keeps signed values.
     Signed,
 }
 

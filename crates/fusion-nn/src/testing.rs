@@ -343,3 +343,28 @@ pub(crate) fn random_network(seed: u64, blocks: usize) -> (Vec<u8>, Vec<Vec<f32>
     let logits = b.node("Identity", &[&logits], &[]);
     (b.finish(&logits, classes), images)
 }
+
+/// A planned 1x6x6 network of three classes: card (without hint) and private part.
+pub(crate) fn small_model(seed: u64) -> (crate::card::ModelCard, crate::package::PrivateModel) {
+    let (mut b, image) = ModelBuilder::new(seed, [1, 6, 6]);
+    let x = b.same_conv(&image, 3, 3, 1);
+    let x = b.relu(&x);
+    let x = b.max_pool(&x);
+    let flat = b.node("Flatten", &[&x.0], &[]);
+    let weights = b.random(&[x.1.iter().product(), 3], 0.5);
+    let logits = b.node("MatMul", &[&flat, &weights], &[]);
+    let images: Vec<Vec<f32>> = (0..4).map(|_| (0..36).map(|_| b.real()).collect()).collect();
+    let graph = crate::onnx::import(&b.finish(&logits, 3)).expect("a supported network");
+    let ranges = crate::calibrate::calibrate(&graph, &images).expect("images of the right size");
+    let (program, weights) = crate::plan::plan(&graph, &ranges, &crate::plan::PlanOptions::default()).expect("a plan");
+    let card = crate::card::ModelCard {
+        name: format!("test network {seed}"),
+        program,
+        preprocess: crate::preprocess::Preprocess { crop: 6, ..crate::preprocess::Preprocess::mnist() },
+        labels: ["a", "b", "c"].map(str::to_owned).to_vec(),
+        claim: Some(crate::card::Claim { top1: 0.75, dataset: "noise".to_owned() }),
+        weights_digest: crate::card::Digest::of(b"weights"),
+        hint: None,
+    };
+    (card, crate::package::PrivateModel { weights, key: fusion_rlwe::ServerKey::from_bytes([seed as u8; 32]) })
+}

@@ -14,7 +14,7 @@ mod step;
 use rand_core::Rng;
 
 use self::step::TermWeights;
-use crate::program::{Op, Program, ProgramError, Step, TensorId, Weights, WeightsError, Window};
+use crate::program::{Op, Program, ProgramError, Step, TensorId, Weights, WeightsError};
 
 /// The low bits of the client's shares, which a requantisation drops.
 pub enum Carries<'a> {
@@ -198,14 +198,10 @@ impl<'a> Twin<'a> {
     /// The argmax inside the logits' window, the lower index on ties, and the number of overflows.
     #[must_use]
     pub fn label(&self, logits: &[i64], carries: &mut Carries<'_>) -> (usize, u64) {
-        let Window { bits, .. } = self.program.logits_window;
-        let (windowed, mut overflows) = step::window(logits, self.program.logits_window, carries);
+        let (windowed, overflows) = step::window(logits, self.program.logits_window, carries);
         let mut best = 0;
-        for (index, &value) in windowed.iter().enumerate().skip(1) {
-            let difference = windowed[best] - value;
-            let wrapped = step::wrap(difference, bits);
-            overflows += u64::from(difference != wrapped);
-            if wrapped < 0 {
+        for (index, &value) in windowed.iter().enumerate() {
+            if value > windowed[best] {
                 best = index;
             }
         }

@@ -4,7 +4,7 @@ use fusion_rlwe::Shape;
 
 use super::quantise::{self, largest_frac};
 use super::{PlanError, PlanOptions};
-use crate::calibrate::{Range, Ranges};
+use crate::calibrate::Ranges;
 use crate::graph::{FloatOp, FloatTerm, Graph, NodeId};
 use crate::program::{
     Activation, LinearTerm, LinearWeights, Op, PoolGeometry, Program, RingBits, Step, TensorId, TensorSpec, Weights, Window,
@@ -19,6 +19,8 @@ const SMALL_ELEMENTS: usize = 4096;
 const SMALL_EXTRA_BITS: u32 = 3;
 /// Window width of the logits: a few thousand elements cost nothing, and ties are rarer.
 const LOGITS_BITS: u32 = 16;
+/// What a comparison or a signed value needs above its window.
+const SPARE_BIT: u32 = 1;
 /// Units that rounding may add to a value, kept free at the top of a window.
 const ROUNDING_UNITS: f64 = 2.0;
 
@@ -35,6 +37,7 @@ struct Lowering<'a> {
     graph: &'a Graph,
     ranges: &'a Ranges,
     options: &'a PlanOptions,
+    consumers: Vec<Vec<NodeId>>,
     /// Per node: the largest magnitude that its scale carries through sums, concatenations and data movement.
     ring_range: Vec<f64>,
     /// Per node: the same through concatenations only, whose parts share one activation scale.
@@ -55,6 +58,7 @@ pub(super) fn lower(graph: &Graph, ranges: &Ranges, options: &PlanOptions) -> Re
         graph,
         ranges,
         options,
+        consumers: graph.consumers(),
         ring_range,
         window_range,
         tensors: Vec::new(),
@@ -64,9 +68,9 @@ pub(super) fn lower(graph: &Graph, ranges: &Ranges, options: &PlanOptions) -> Re
         values: vec![None; graph.nodes.len()],
         requantised: vec![None; graph.nodes.len()],
     };
-    let consumers = graph.consumers();
-    for (index, readers) in consumers.iter().enumerate() {
+    for index in 0..graph.nodes.len() {
         let id = NodeId(index);
+        let readers = &lowering.consumers[index];
         // A maximum that only ReLUs read is part of their requantisation.
         let fused = matches!(graph.node(id).op, FloatOp::MaxPool(_))
             && id != graph.output
@@ -188,21 +192,41 @@ impl Lowering<'_> {
 
     /// Scale of an activation of this magnitude.
     fn activation_frac(&self, id: NodeId, magnitude: f64) -> i32 {
-        let margin = self.options.margin;
-        let window = 2f64.powi(self.target_bits(id).cast_signed() - 1) - ROUNDING_UNITS;
-        let by_window = largest_frac(magnitude.max(self.window_range[id.0]) * margin, window);
-        by_window.min(self.ring_frac(id))
+        let magnitude = magnitude.max(self.window_range[id.0]) * self.options.margin;
+        let within = |bits: u32| largest_frac(magnitude, 2f64.powi(bits.cast_signed() - 1) - ROUNDING_UNITS);
+        let mut frac = within(self.options.window_bits);
+        if self.graph.node(id).shape.len() <= SMALL_ELEMENTS {
+            frac = frac.max(within(self.options.window_bits + SMALL_EXTRA_BITS).min(self.useful_frac(id)));
+        }
+        frac.min(self.ring_frac(id))
     }
 
-    /// Window width that the node's activation aims at.
-    fn target_bits(&self, id: NodeId) -> u32 {
-        let small = self.graph.node(id).shape.len() <= SMALL_ELEMENTS;
-        self.options.window_bits + if small { SMALL_EXTRA_BITS } else { 0 }
+    /// The finest scale that costs no linear reader a bit of its weights.
+    fn useful_frac(&self, id: NodeId) -> i32 {
+        let mut finest = i32::MAX;
+        for &reader in &self.consumers[id.0] {
+            let node = self.graph.node(reader);
+            let limit = match &node.op {
+                FloatOp::Linear { terms, .. } => {
+                    let here = terms.iter().zip(&node.inputs).filter(|(_, input)| **input == id);
+                    let scales = here.filter_map(|(t, _)| quantise::largest_scale(&t.weights, self.options.weight_bits));
+                    self.ring_frac(reader) - scales.max().unwrap_or(0)
+                }
+                FloatOp::AveragePool(pool) => self.useful_frac(reader).saturating_sub(pool.area().ilog2().cast_signed()),
+                FloatOp::SumPool(_) | FloatOp::Flatten | FloatOp::Concat => self.useful_frac(reader),
+                FloatOp::Input | FloatOp::ChannelAffine { .. } | FloatOp::Relu | FloatOp::MaxPool(_) | FloatOp::Pad(_) | FloatOp::Add => {
+                    i32::MAX
+                }
+            };
+            finest = finest.min(limit);
+        }
+        finest
     }
 
-    /// Largest scale at which everything that this node's scale reaches stays within the widest ring, with a spare bit.
+    /// Largest scale at which everything that this node's scale reaches stays within the widest ring: with the
+    /// sign, the slack of a window over its range, and the spare bit of a comparison.
     fn ring_frac(&self, id: NodeId) -> i32 {
-        let limit = 2f64.powi(self.options.max_ring_bits.cast_signed() - 2);
+        let limit = 2f64.powi(self.options.max_ring_bits.cast_signed() - 3);
         largest_frac(self.ring_range[id.0] * self.options.margin, limit)
     }
 
@@ -221,11 +245,10 @@ impl Lowering<'_> {
             (Some(pool), shape) => pool.output(shape).ok_or_else(|| self.refuse(node, "its pooling window does not fit"))?,
             (None, shape) => shape,
         };
-        let extent = if pool.is_some() { compared_extent(range) } else { range.magnitude() };
-        let spare = u32::from(activation == Activation::Signed);
+        let extent = range.magnitude();
         let from = self.tensors[input.0].frac;
         let frac = self.activation_frac(node, extent).min(from);
-        let bits = window_bits(extent * self.options.margin, frac).min(self.target_bits(node)) + spare;
+        let bits = window_bits(extent * self.options.margin, frac);
         let window = Window { drop: (from - frac).unsigned_abs(), bits };
         let output = self.tensor(shape, frac, Width::Narrow);
         Ok(self.emit(name, Op::Requantise { input, window, pool, activation }, output))
@@ -289,7 +312,7 @@ impl Lowering<'_> {
     fn finish(mut self) -> Result<(Program, Weights), PlanError> {
         let logits = self.value(self.graph.output)?;
         let range = self.ranges.nodes[self.graph.output.0];
-        let extent = compared_extent(range) * self.options.margin;
+        let extent = range.magnitude() * self.options.margin;
         let from = self.tensors[logits.0].frac;
         let frac = largest_frac(extent, 2f64.powi(LOGITS_BITS.cast_signed() - 1) - ROUNDING_UNITS).min(from);
         let logits_window = Window { drop: (from - frac).unsigned_abs(), bits: window_bits(extent, frac).min(LOGITS_BITS) };
@@ -301,7 +324,7 @@ impl Lowering<'_> {
     /// Makes every ring as wide as its readers need.
     fn set_rings(&mut self, logits: TensorId, logits_window: Window) -> Result<(), PlanError> {
         let mut need = vec![1u32; self.tensors.len()];
-        need[logits.0] = logits_window.drop + logits_window.bits;
+        need[logits.0] = logits_window.drop + logits_window.bits + SPARE_BIT;
         for step in self.steps.iter().rev() {
             let mut output = need[step.output.0];
             let mut ask = |id: TensorId, bits: u32| need[id.0] = need[id.0].max(bits);
@@ -311,9 +334,10 @@ impl Lowering<'_> {
                     available = self.options.max_ring_bits;
                     terms.iter().for_each(|t| ask(t.input, output));
                 }
-                Op::Requantise { input, window, .. } => {
+                Op::Requantise { input, window, pool, activation } => {
+                    let spare = if pool.is_some() || *activation == Activation::Signed { SPARE_BIT } else { 0 };
                     output = output.max(window.bits);
-                    ask(*input, window.drop + window.bits);
+                    ask(*input, window.drop + window.bits + spare);
                 }
                 Op::Add { inputs } | Op::Concat { inputs } => {
                     inputs.iter().for_each(|&(id, shift)| ask(id, output.saturating_sub(shift)));
@@ -328,11 +352,6 @@ impl Lowering<'_> {
         self.tensors[0].ring = RingBits(need[0]);
         Ok(())
     }
-}
-
-/// Values and their differences must fit the window.
-fn compared_extent(range: Range) -> f64 {
-    range.magnitude().max(range.span())
 }
 
 /// Least window width, sign included, for values of this magnitude at this scale.

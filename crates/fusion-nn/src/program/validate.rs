@@ -5,7 +5,7 @@
 
 use fusion_rlwe::{Padding, Shape};
 
-use super::{Activation, Op, PoolGeometry, Program, Step, TensorId, TensorSpec, Window};
+use super::{Op, PoolGeometry, Program, Step, TensorId, TensorSpec, Window};
 
 /// Most steps, and most tensors, of a program.
 pub const MAX_STEPS: usize = 4096;
@@ -204,12 +204,9 @@ impl Program {
                     needs(term.input, input, output.ring.0)?;
                 }
             }
-            Op::Requantise { input, window, pool, activation } => {
+            Op::Requantise { input, window, pool, activation: _ } => {
                 let spec = self.read(*input, written)?;
                 check_window(*window, *input, &spec)?;
-                if *activation == Activation::Signed {
-                    range("window bits of a signed value", window.bits, 3, 32)?;
-                }
                 range("output ring bits", output.ring.0, i64::from(window.bits), 32)?;
                 let shape = match pool {
                     Some(pool) => pooled(pool, spec.shape)?,
@@ -285,7 +282,7 @@ fn check_tensor(spec: &TensorSpec) -> Result<(), StepFault> {
 }
 
 fn check_window(window: Window, tensor: TensorId, spec: &TensorSpec) -> Result<(), StepFault> {
-    range("window bits", window.bits, 2, 32)?;
+    range("window bits", window.bits, 2, 31)?;
     range("dropped bits", window.drop, 0, 31)?;
     needs(tensor, *spec, window.drop + window.bits)
 }
@@ -319,7 +316,7 @@ mod tests {
     use fusion_rlwe::ConvGeometry;
 
     use super::*;
-    use crate::program::{LinearTerm, RingBits};
+    use crate::program::{Activation, LinearTerm, RingBits};
 
     /// Image 2x4x4 -> conv -> requantise with pooling -> add to itself -> flatten -> dense.
     fn program() -> Program {

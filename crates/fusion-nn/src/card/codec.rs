@@ -1,0 +1,254 @@
+//! Between the card and its protobuf messages.
+
+use bytes::Bytes;
+use fusion_rlwe::{ConvGeometry, Padding, Shape};
+use prost::Message as _;
+
+use super::{CardError, Claim, Digest, HintFacts, ModelCard, proto};
+use crate::preprocess::{Channels, Preprocess};
+use crate::program::{Activation, LinearTerm, Op, PoolGeometry, Program, RingBits, Step, TensorId, TensorSpec, Window};
+
+/// Version of the format.
+const VERSION: u32 = 1;
+/// Ring degree N of the linear layers' encryption.
+const DEGREE: u32 = 4096;
+
+pub(super) fn encode(card: &ModelCard) -> Result<Vec<u8>, CardError> {
+    let message = proto::ModelCard {
+        version: VERSION,
+        name: card.name.clone(),
+        program: Some(program(&card.program)),
+        preprocess: Some(preprocess(&card.preprocess)),
+        labels: card.labels.clone(),
+        claim: card.claim.as_ref().map(|c| proto::Claim { top1: c.top1, dataset: c.dataset.clone() }),
+        rlwe: Some(proto::Rlwe { degree: DEGREE, modulus_bits: card.modulus_bits()? }),
+        weights_digest: Bytes::copy_from_slice(&card.weights_digest.0),
+        hint_digest: card.hint.map(|h| Bytes::copy_from_slice(&h.digest.0)).unwrap_or_default(),
+        hint_bytes: card.hint.map_or(0, |h| h.bytes),
+    };
+    Ok(message.encode_to_vec())
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<ModelCard, CardError> {
+    let message = proto::ModelCard::decode(bytes).map_err(|e| CardError::Decode(e.to_string()))?;
+    if message.version != VERSION {
+        return Err(CardError::Version(message.version));
+    }
+    let rlwe = message.rlwe.ok_or(CardError::Missing("encryption parameters"))?;
+    let hint = match (message.hint_digest.is_empty(), message.hint_bytes) {
+        (true, 0) => None,
+        (_, bytes) => Some(HintFacts { digest: digest("hint digest", &message.hint_digest)?, bytes }),
+    };
+    let card = ModelCard {
+        name: message.name,
+        program: read_program(message.program.ok_or(CardError::Missing("program"))?)?,
+        preprocess: read_preprocess(message.preprocess.ok_or(CardError::Missing("preprocessing"))?)?,
+        labels: message.labels,
+        claim: message.claim.map(|c| Claim { top1: c.top1, dataset: c.dataset }),
+        weights_digest: digest("weights digest", &message.weights_digest)?,
+        hint,
+    };
+    card.program.validate()?;
+    let modulus_bits = card.modulus_bits()?;
+    if (rlwe.degree, rlwe.modulus_bits) != (DEGREE, modulus_bits) {
+        let reason = format!("degree {}, modulus 2^{}; the program needs {DEGREE}, 2^{modulus_bits}", rlwe.degree, rlwe.modulus_bits);
+        return Err(CardError::Invalid { field: "encryption parameters", reason });
+    }
+    Ok(card)
+}
+
+fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, CardError> {
+    let digest = bytes.try_into().map_err(|_| CardError::Invalid { field, reason: format!("{} bytes long", bytes.len()) })?;
+    Ok(Digest(digest))
+}
+
+/// Sizes of a valid program are far below 2^32; a saturated one would fail validation at the reader.
+fn small(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn index(id: TensorId) -> u32 {
+    small(id.0)
+}
+
+fn id(index: u32) -> TensorId {
+    TensorId(index as usize)
+}
+
+fn shape(s: Shape) -> proto::Shape {
+    proto::Shape { channels: small(s.channels), height: small(s.height), width: small(s.width) }
+}
+
+fn read_shape(s: Option<proto::Shape>) -> Result<Shape, CardError> {
+    let s = s.ok_or(CardError::Missing("shape of a tensor"))?;
+    Ok(Shape::new(s.channels as usize, s.height as usize, s.width as usize))
+}
+
+fn pair((rows, columns): (usize, usize)) -> Option<proto::Pair> {
+    Some(proto::Pair { rows: small(rows), columns: small(columns) })
+}
+
+fn read_pair(p: Option<proto::Pair>) -> Result<(usize, usize), CardError> {
+    let p = p.ok_or(CardError::Missing("size of a window"))?;
+    Ok((p.rows as usize, p.columns as usize))
+}
+
+fn padding(p: Padding) -> proto::Padding {
+    proto::Padding { top: small(p.top), left: small(p.left), bottom: small(p.bottom), right: small(p.right) }
+}
+
+fn read_padding(p: Option<proto::Padding>) -> Result<Padding, CardError> {
+    let p = p.ok_or(CardError::Missing("padding of a window"))?;
+    Ok(Padding { top: p.top as usize, left: p.left as usize, bottom: p.bottom as usize, right: p.right as usize })
+}
+
+fn pool(p: &PoolGeometry) -> proto::Pool {
+    proto::Pool { kernel: pair(p.kernel), stride: pair(p.stride), padding: Some(padding(p.padding)) }
+}
+
+fn read_pool(p: proto::Pool) -> Result<PoolGeometry, CardError> {
+    Ok(PoolGeometry { kernel: read_pair(p.kernel)?, stride: read_pair(p.stride)?, padding: read_padding(p.padding)? })
+}
+
+fn window(w: Window) -> proto::Window {
+    proto::Window { drop: w.drop, bits: w.bits }
+}
+
+fn read_window(w: Option<proto::Window>) -> Result<Window, CardError> {
+    let w = w.ok_or(CardError::Missing("window of a requantisation"))?;
+    Ok(Window { drop: w.drop, bits: w.bits })
+}
+
+fn convolution(term: &LinearTerm) -> proto::Convolution {
+    let g = &term.geometry;
+    proto::Convolution {
+        input: index(term.input),
+        shape: Some(shape(g.input)),
+        out_channels: small(g.out_channels),
+        kernel: pair(g.kernel),
+        stride: pair(g.stride),
+        dilation: pair(g.dilation),
+        padding: Some(padding(g.padding)),
+        groups: small(g.groups),
+    }
+}
+
+fn read_convolution(c: proto::Convolution) -> Result<LinearTerm, CardError> {
+    let geometry = ConvGeometry {
+        input: read_shape(c.shape)?,
+        out_channels: c.out_channels as usize,
+        kernel: read_pair(c.kernel)?,
+        stride: read_pair(c.stride)?,
+        dilation: read_pair(c.dilation)?,
+        padding: read_padding(c.padding)?,
+        groups: c.groups as usize,
+    };
+    Ok(LinearTerm { input: id(c.input), geometry })
+}
+
+fn parts(inputs: &[(TensorId, u32)]) -> proto::Parts {
+    proto::Parts { inputs: inputs.iter().map(|&(id, shift)| proto::Shifted { input: index(id), shift }).collect() }
+}
+
+fn read_parts(p: proto::Parts) -> Vec<(TensorId, u32)> {
+    p.inputs.into_iter().map(|s| (id(s.input), s.shift)).collect()
+}
+
+fn step(s: &Step) -> proto::Step {
+    let op = match &s.op {
+        Op::Linear { terms, weight_bits, row_norm_bits } => proto::step::Op::Linear(proto::Linear {
+            terms: terms.iter().map(convolution).collect(),
+            weight_bits: *weight_bits,
+            row_norm_bits: *row_norm_bits,
+        }),
+        Op::Requantise { input, window: w, pool: p, activation } => proto::step::Op::Requantise(proto::Requantise {
+            input: index(*input),
+            window: Some(window(*w)),
+            pool: p.as_ref().map(pool),
+            activation: match activation {
+                Activation::Relu => proto::requantise::Activation::Relu,
+                Activation::Signed => proto::requantise::Activation::Signed,
+            }
+            .into(),
+        }),
+        Op::Add { inputs } => proto::step::Op::Add(parts(inputs)),
+        Op::SumPool { input, pool: p } => proto::step::Op::SumPool(proto::SumPool { input: index(*input), pool: Some(pool(p)) }),
+        Op::Concat { inputs } => proto::step::Op::Concat(parts(inputs)),
+        Op::Flatten { input } => proto::step::Op::Flatten(proto::Flatten { input: index(*input) }),
+    };
+    proto::Step { name: s.name.clone(), output: index(s.output), op: Some(op) }
+}
+
+fn read_step(s: proto::Step) -> Result<Step, CardError> {
+    let op = match s.op.ok_or(CardError::Missing("operation of a step"))? {
+        proto::step::Op::Linear(l) => Op::Linear {
+            terms: l.terms.into_iter().map(read_convolution).collect::<Result<_, _>>()?,
+            weight_bits: l.weight_bits,
+            row_norm_bits: l.row_norm_bits,
+        },
+        proto::step::Op::Requantise(r) => Op::Requantise {
+            input: id(r.input),
+            window: read_window(r.window)?,
+            activation: match r.activation() {
+                proto::requantise::Activation::Relu => Activation::Relu,
+                proto::requantise::Activation::Signed => Activation::Signed,
+                proto::requantise::Activation::Unspecified => return Err(CardError::Missing("activation of a requantisation")),
+            },
+            pool: r.pool.map(read_pool).transpose()?,
+        },
+        proto::step::Op::Add(p) => Op::Add { inputs: read_parts(p) },
+        proto::step::Op::SumPool(p) => {
+            Op::SumPool { input: id(p.input), pool: read_pool(p.pool.ok_or(CardError::Missing("window of a sum"))?)? }
+        }
+        proto::step::Op::Concat(p) => Op::Concat { inputs: read_parts(p) },
+        proto::step::Op::Flatten(f) => Op::Flatten { input: id(f.input) },
+    };
+    Ok(Step { name: s.name, op, output: id(s.output) })
+}
+
+fn program(p: &Program) -> proto::Program {
+    let tensor = |t: &TensorSpec| proto::Tensor { shape: Some(shape(t.shape)), ring: t.ring.0, frac: t.frac };
+    proto::Program {
+        tensors: p.tensors.iter().map(tensor).collect(),
+        input: index(p.input),
+        steps: p.steps.iter().map(step).collect(),
+        logits: index(p.logits),
+        logits_window: Some(window(p.logits_window)),
+    }
+}
+
+fn read_program(p: proto::Program) -> Result<Program, CardError> {
+    let tensor = |t: proto::Tensor| Ok(TensorSpec { shape: read_shape(t.shape)?, ring: RingBits(t.ring), frac: t.frac });
+    Ok(Program {
+        tensors: p.tensors.into_iter().map(tensor).collect::<Result<_, CardError>>()?,
+        input: id(p.input),
+        steps: p.steps.into_iter().map(read_step).collect::<Result<_, _>>()?,
+        logits: id(p.logits),
+        logits_window: read_window(p.logits_window)?,
+    })
+}
+
+fn preprocess(p: &Preprocess) -> proto::Preprocess {
+    let channels = match p.channels {
+        Channels::Gray => proto::preprocess::Channels::Gray,
+        Channels::Rgb => proto::preprocess::Channels::Rgb,
+        Channels::Bgr => proto::preprocess::Channels::Bgr,
+    };
+    proto::Preprocess {
+        short_side: p.short_side.unwrap_or(0),
+        crop: p.crop,
+        channels: channels.into(),
+        mean: p.mean.clone(),
+        scale: p.scale.clone(),
+    }
+}
+
+fn read_preprocess(p: proto::Preprocess) -> Result<Preprocess, CardError> {
+    let channels = match p.channels() {
+        proto::preprocess::Channels::Gray => Channels::Gray,
+        proto::preprocess::Channels::Rgb => Channels::Rgb,
+        proto::preprocess::Channels::Bgr => Channels::Bgr,
+        proto::preprocess::Channels::Unspecified => return Err(CardError::Missing("order of the image planes")),
+    };
+    Ok(Preprocess { short_side: (p.short_side > 0).then_some(p.short_side), crop: p.crop, channels, mean: p.mean, scale: p.scale })
+}
