@@ -227,7 +227,7 @@ fn error_bound_log2(mix: &Mix) -> f64 {
 fn leaf_width(mix: &Mix, first: u64, last: u64) -> u64 {
     let edge = first.min(u64::from(mix.samples()) - last) as f64;
     let likely = edge.sqrt() as u64;
-    u64::from(mix.tau()).max(16 + 2 * likely).min(16 + 8 * likely)
+    u64::from(mix.tau()).max(16 + 6 * likely).min(16 + 8 * likely)
 }
 
 /// An upper bound on `ln P(m)` for all `first <= m <= last`: `Pr[win] / Pr[M = m]`, the mass of `M` being least at an end of the block.
