@@ -7,7 +7,8 @@
 //! Images come from the user's own disk, but a folder may hold anything: dimensions and memory are bounded before pixels are decoded, and every
 //! error names the file.
 
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{Cursor, Read as _};
 use std::path::{Path, PathBuf};
 
 use fusion_nn::preprocess::{Channels, Preprocess, PreprocessError};
@@ -37,12 +38,10 @@ pub enum ImageError {
         source: std::io::Error,
     },
     /// The file is larger than [`MAX_FILE_BYTES`].
-    #[error("{}: {bytes} bytes is more than an image file may have ({MAX_FILE_BYTES})", path.display())]
+    #[error("{}: more bytes than an image file may have ({MAX_FILE_BYTES})", path.display())]
     FileTooLarge {
         /// The file.
         path: PathBuf,
-        /// Its size.
-        bytes: u64,
     },
     /// Not a PNG or JPEG image, or a damaged one.
     #[error("{name}: not a readable PNG or JPEG image: {source}")]
@@ -109,11 +108,11 @@ pub enum ImageError {
 /// The file cannot be read, is no image, does not fit the recipe, or the recipe is invalid.
 pub fn load(path: &Path, spec: &Preprocess) -> Result<Vec<f32>, ImageError> {
     let read = |source| ImageError::Read { path: path.to_owned(), source };
-    let bytes = std::fs::metadata(path).map_err(read)?.len();
-    if bytes > MAX_FILE_BYTES {
-        return Err(ImageError::FileTooLarge { path: path.to_owned(), bytes });
+    let mut content = Vec::new();
+    File::open(path).map_err(read)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut content).map_err(read)?;
+    if content.len() as u64 > MAX_FILE_BYTES {
+        return Err(ImageError::FileTooLarge { path: path.to_owned() });
     }
-    let content = std::fs::read(path).map_err(read)?;
     let name = path.display().to_string();
     preprocess(decode(&content, &name)?, &name, spec)
 }

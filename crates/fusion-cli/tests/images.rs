@@ -66,6 +66,10 @@ fn files_that_are_no_images_are_named() {
         assert!(matches!(error, ImageError::NotAnImage { .. }), "{error:?}");
         assert!(error.to_string().contains(name), "{error}");
     }
+    let huge = write("huge.png", &full);
+    std::fs::OpenOptions::new().write(true).open(&huge).unwrap().set_len(images::MAX_FILE_BYTES + 1).unwrap();
+    let error = images::load(&huge, &spec).unwrap_err();
+    assert!(matches!(&error, ImageError::FileTooLarge { path } if *path == huge), "{error:?}");
     let missing = folder.path().join("missing.png");
     let error = images::load(&missing, &spec).unwrap_err();
     assert!(matches!(&error, ImageError::Read { path, .. } if *path == missing), "{error:?}");
