@@ -94,14 +94,46 @@ mod tests {
     }
 
     #[test]
-    fn synthetic_weights_are_flagged_reproducible_and_cached() {
+    fn synthetic_weights_are_flagged_reproducible_usable_and_cached() {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let first = seeded(one.path()).unwrap();
         assert!(first.synthetic && first.source.contains("SYNTHETIC"));
         let written = fs::read(&first.path).unwrap();
         assert!((102_000_000..103_000_000).contains(&written.len()), "{} bytes", written.len());
         assert!(written == fs::read(seeded(two.path()).unwrap().path).unwrap(), "the same bytes anywhere");
+
+        let graph = fusion_nn::onnx::import(&written).unwrap();
+        assert_eq!(graph.multiplications(), 3_857_973_248, "those of ResNet50 v1");
+        let input: Vec<f32> = (0..graph.input_shape().len()).map(|i| (i * 7919 % 255) as f32 - 127.0).collect();
+        let logits = fusion_nn::float::evaluate(&graph, &input).unwrap();
+        let largest = logits.iter().fold(0.0f32, |m, l| m.max(l.abs()));
+        assert!(logits.len() == 1000 && (0.1..1e5).contains(&largest), "largest logit {largest}");
+
         fs::write(&first.path, b"cached").unwrap();
         assert_eq!(fs::read(seeded(one.path()).unwrap().path).unwrap(), b"cached");
+    }
+
+    /// The first of the checkout's ancestors that has `shared/<name>`: the models and photos that lie beside the repository.
+    fn shared(name: &str) -> PathBuf {
+        let root = crate::workspace_root();
+        let found = root.ancestors().map(|folder| folder.join("shared").join(name)).find(|path| path.exists());
+        found.unwrap_or_else(|| panic!("no shared/{name} beside the repository"))
+    }
+
+    #[test]
+    #[ignore = "fetches 95 MB by npm and needs the shared models and photos: cargo test -p xtask -- --ignored"]
+    fn the_converted_network_answers_as_the_published_onnx() {
+        let cache = crate::workspace_root().join(CACHE);
+        let graph = |path: &Path| fusion_nn::onnx::import(&fs::read(path).unwrap()).unwrap();
+        let ours = graph(&published(&cache).unwrap().path);
+        let reference = graph(&shared("models/resnet50.onnx"));
+        assert_eq!(ours.multiplications(), reference.multiplications());
+        let spec = fusion_nn::preprocess::Preprocess::imagenet_caffe();
+        for class in [1, 285] {
+            let photo = fusion_cli::images::load(&shared(&format!("images/imagenet/{class:04}.jpg")), &spec).unwrap();
+            let logits = fusion_nn::float::evaluate(&ours, &photo).unwrap();
+            assert_eq!(logits, fusion_nn::float::evaluate(&reference, &photo).unwrap());
+            assert_eq!(fusion_nn::float::argmax(&logits), class);
+        }
     }
 }
