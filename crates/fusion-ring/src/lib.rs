@@ -7,6 +7,7 @@
 //!   simd      which instruction tier this process runs on, overridable by FUSION_SIMD
 //!   pack      l-bit ring elements <-> bytes
 //!   planes    one bit of every element of a vector, 64 to a word
+//!   tables    masked truth tables of digit comparisons
 //!   aes       AES-128 in bulk
 //!   prg       seeds and their expansion
 //!   hash      correlation-robust hashes
@@ -30,4 +31,5 @@ pub mod pack;
 pub mod planes;
 pub mod prg;
 pub mod simd;
+pub mod tables;
 pub mod transpose;
