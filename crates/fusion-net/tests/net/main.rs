@@ -8,5 +8,6 @@ mod hostile;
 mod lanes;
 mod limits;
 mod link;
+mod standard;
 mod support;
 mod tls;
