@@ -1,5 +1,6 @@
 //! Maintenance tasks of the Fusion workspace: `cargo xtask <task>`.
 
+mod bench_ot;
 mod bench_relu;
 mod codegen;
 mod resnet50_weights;
@@ -27,6 +28,8 @@ enum Task {
         #[arg(long, default_value_t = 5)]
         repeat: usize,
     },
+    /// Measures random OT: rate, bytes, memory, share of the memory-bound limit
+    BenchOt(bench_ot::Options),
     /// Writes the Rust code and descriptor sets of proto/*.proto into the crates that use them
     Codegen {
         /// Writes nothing; fails if a committed file is not what would be written
@@ -44,6 +47,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Args::parse().task {
         Task::BenchRelu { json, repeat } => bench_relu::run(json.as_deref(), repeat),
+        Task::BenchOt(options) => bench_ot::run(&options),
         Task::Codegen { check: false } => codegen::write(&workspace_root()),
         Task::Codegen { check: true } => codegen::check(&workspace_root()),
         Task::Resnet50 { model } => {

@@ -1,0 +1,283 @@
+//! `cargo xtask bench-ot`: random OTs per second, one thread per party over an in-memory channel.
+//!
+//! Every row runs both parties for at least the wanted number of outputs (whole rounds, set-up and first round excluded), once for the correlated blocks and once
+//! with pads. The limit beside them is the bare LPN fold over a table of the same size, on one thread, measured in the same run. Rates are by the clock on the wall; on a machine
+//! that is busy with other things the figures by CPU time of the slower party say more, so both are printed.
+
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::sync::Barrier;
+use std::time::Instant;
+
+use anyhow::{Context, anyhow};
+use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender};
+use fusion_ot::silent::{Malicious, Parameters, Receiver, RoundSize, Security, SemiHonest, Sender};
+use fusion_ot::{OtError, Role, softspoken};
+use fusion_ring::channel::{Channel, MemoryChannel, memory_pair};
+use fusion_ring::lpn::LocalCode;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::Serialize;
+
+/// Pads made by one call, as a layer would.
+const PADS_AT_ONCE: usize = 1 << 16;
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Fewest outputs per row
+    #[arg(long, default_value_t = 10_000_000)]
+    outputs: usize,
+    /// Writes the rows as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    kind: &'static str,
+    m: u32,
+    malicious: bool,
+    /// Million outputs per second before pads.
+    mots: f64,
+    mots_with_pads: f64,
+    bits_per_output: f64,
+    /// Of the bare LPN fold; absent where there is none.
+    fraction_of_limit: Option<f64>,
+    /// What both parties together added to the process at their peak, in MB.
+    peak_mb: f64,
+    /// As `mots`, by CPU time of the slower party.
+    mots_cpu: f64,
+    mots_with_pads_cpu: f64,
+    fraction_of_limit_cpu: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    host: String,
+    tier: &'static str,
+    aes: String,
+    /// Million outputs per second of the bare fold, by the wall and by CPU time.
+    limit_mots: f64,
+    limit_mots_cpu: f64,
+    rows: Vec<Row>,
+}
+
+/// Wall and CPU seconds of the calling thread.
+#[derive(Clone, Copy)]
+struct Clock {
+    wall: Instant,
+    cpu: f64,
+}
+
+impl Clock {
+    fn now() -> Self {
+        // First field: nanoseconds on a CPU.
+        let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        let cpu = stat.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).map_or(f64::NAN, |ns| ns * 1e-9);
+        Self { wall: Instant::now(), cpu }
+    }
+
+    fn since(self, earlier: Self) -> (f64, f64) {
+        (self.wall.duration_since(earlier.wall).as_secs_f64(), self.cpu - earlier.cpu)
+    }
+}
+
+/// One party's readings: seconds for blocks, seconds for pads, bytes sent for the blocks.
+type Readings = ((f64, f64), (f64, f64), u64);
+
+/// Times `blocks` and then `pads`, both parties starting together.
+fn timed<I>(
+    instance: &mut I,
+    channel: &mut MemoryChannel,
+    start: &Barrier,
+    blocks: impl FnOnce(&mut I, &mut MemoryChannel) -> Result<(), OtError>,
+    pads: impl FnOnce(&mut I, &mut MemoryChannel) -> Result<(), OtError>,
+) -> Result<Readings, OtError> {
+    start.wait();
+    let (before, traffic) = (Clock::now(), channel.traffic());
+    blocks(instance, channel)?;
+    let (between, sent) = (Clock::now(), channel.traffic().since(traffic).sent);
+    start.wait();
+    let again = Clock::now();
+    pads(instance, channel)?;
+    Ok((between.since(before), Clock::now().since(again), sent))
+}
+
+/// Runs both parties and turns their readings into a row.
+fn row(
+    (kind, m, malicious, n): (&'static str, ChoiceBits, bool, usize),
+    limit: Option<(f64, f64)>,
+    sender: impl FnOnce(&mut MemoryChannel, &Barrier) -> Result<Readings, OtError> + Send,
+    receiver: impl FnOnce(&mut MemoryChannel, &Barrier) -> Result<Readings, OtError>,
+) -> anyhow::Result<Row> {
+    let before = memory_kb("VmRSS:");
+    // Writing 5 resets the peak; where that is not allowed the figure is the process's peak so far.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    let (mut a, mut b) = memory_pair();
+    let start = Barrier::new(2);
+    let (s, r) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| sender(&mut a, &start));
+        let r = receiver(&mut b, &start);
+        (other.join(), r)
+    });
+    let s = s.map_err(|_| anyhow!("the sender's thread panicked"))??;
+    let r = r?;
+    let peak_mb = (memory_kb("VmHWM:") - before) / 1024.0;
+    let rate = |seconds: f64| n as f64 / seconds * 1e-6;
+    let (mots, mots_cpu) = (rate(s.0.0.max(r.0.0)), rate(s.0.1.max(r.0.1)));
+    Ok(Row {
+        kind,
+        m: m.bits(),
+        malicious,
+        mots,
+        mots_with_pads: rate(s.1.0.max(r.1.0)),
+        bits_per_output: (s.2 + r.2) as f64 * 8.0 / n as f64,
+        fraction_of_limit: limit.map(|l| mots / l.0),
+        peak_mb,
+        mots_cpu,
+        mots_with_pads_cpu: rate(s.1.1.max(r.1.1)),
+        fraction_of_limit_cpu: limit.map(|l| mots_cpu / l.1),
+    })
+}
+
+/// Calls of at most [`PADS_AT_ONCE`] that sum to `n`.
+fn portions(n: usize) -> impl Iterator<Item = usize> {
+    (0..n).step_by(PADS_AT_ONCE).map(move |at| PADS_AT_ONCE.min(n - at))
+}
+
+fn silent<S: Security>(m: ChoiceBits, outputs: usize, limit: (f64, f64)) -> anyhow::Result<Row> {
+    let set = Parameters::new(m, RoundSize::default());
+    let per_round = set.outputs() - set.reserve();
+    let n = outputs.div_ceil(per_round) * per_round;
+    row(
+        ("silent", m, S::CHECKED, n),
+        Some(limit),
+        |channel, start| {
+            let mut s = Sender::<S>::setup(RoundSize::default(), channel, &mut ChaCha20Rng::seed_from_u64(1))?;
+            s.correlated(channel, m, per_round, &mut |_| ())?;
+            timed(
+                &mut s,
+                channel,
+                start,
+                |s, channel| {
+                    s.correlated(channel, m, n, &mut |blocks| {
+                        black_box(blocks);
+                    })
+                },
+                |s, channel| portions(n).try_for_each(|n| s.pads(channel, m, n).map(drop)),
+            )
+        },
+        |channel, start| {
+            let mut r = Receiver::<S>::setup(RoundSize::default(), channel, &mut ChaCha20Rng::seed_from_u64(2))?;
+            r.correlated(channel, m, per_round, &mut |_| ())?;
+            timed(
+                &mut r,
+                channel,
+                start,
+                |r, channel| {
+                    r.correlated(channel, m, n, &mut |blocks| {
+                        black_box(blocks);
+                    })
+                },
+                |r, channel| portions(n).try_for_each(|n| r.pads(channel, m, n).map(drop)),
+            )
+        },
+    )
+}
+
+/// SoftSpoken for comparison; it has no form without pads here, so both columns are with pads.
+fn softspoken_row(outputs: usize) -> anyhow::Result<Row> {
+    let (m, n) = (ChoiceBits::ONE, outputs.next_multiple_of(PADS_AT_ONCE));
+    row(
+        ("softspoken", m, true, n),
+        None,
+        |channel, start| {
+            let (mut s, _) = softspoken::setup(Role::First, channel, &mut ChaCha20Rng::seed_from_u64(1))?;
+            let run = |s: &mut softspoken::Sender, channel: &mut MemoryChannel| {
+                portions(n).try_for_each(|n| s.random_ot(channel, m, n).map(drop))
+            };
+            timed(&mut s, channel, start, run, run)
+        },
+        |channel, start| {
+            let (_, mut r) = softspoken::setup(Role::Second, channel, &mut ChaCha20Rng::seed_from_u64(2))?;
+            let run = |r: &mut softspoken::Receiver, channel: &mut MemoryChannel| {
+                portions(n).try_for_each(|n| r.random_ot(channel, m, n).map(drop))
+            };
+            timed(&mut r, channel, start, run, run)
+        },
+    )
+}
+
+/// Million outputs per second of the bare fold over the default table, by the wall and by CPU time.
+fn limit(outputs: usize) -> (f64, f64) {
+    let set = Parameters::new(ChoiceBits::ONE, RoundSize::default());
+    let table: Vec<u128> = (0..1u128 << set.log_table()).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+    let code = LocalCode::new([1; 16], set.log_table());
+    let mut out = vec![0u128; 1 << set.depth()];
+    let trees = outputs.div_ceil(out.len());
+    let before = Clock::now();
+    for tree in 0..trees {
+        code.fold((tree * out.len()) as u64, &table, black_box(&mut out));
+    }
+    let (wall, cpu) = Clock::now().since(before);
+    let n = (trees * out.len()) as f64 * 1e-6;
+    (n / wall, n / cpu)
+}
+
+fn memory_kb(field: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(field));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(f64::NAN)
+}
+
+fn host() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split(':').nth(1)).unwrap_or("unknown CPU");
+    model.trim().to_owned()
+}
+
+/// Runs the benchmark.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let n = options.outputs;
+    let limit = limit(n);
+    let (tier, aes) = (fusion_ring::simd::tier().name(), format!("{:?}", fusion_ring::aes::AesTier::best()));
+    println!("{}, {tier}, AES {aes}; one thread per party, >= {n} outputs per row", host());
+    println!("bare LPN fold: {:.1} M/s ({:.1} by CPU time)\n", limit.0, limit.1);
+    println!(
+        "{:<11}{:>2} {:>9} {:>16} {:>16} {:>12} {:>14} {:>8}",
+        "kind", "m", "malicious", "M/s (cpu)", "pads M/s (cpu)", "bits/output", "of limit (cpu)", "peak MB"
+    );
+    let mut rows = Vec::new();
+    let mut add = |row: anyhow::Result<Row>| -> anyhow::Result<()> {
+        let row = row?;
+        let of = |f: Option<f64>| f.map_or_else(|| "-".to_owned(), |f| format!("{:.0}%", 100.0 * f));
+        println!(
+            "{:<11}{:>2} {:>9} {:>8.1} ({:>5.1}) {:>8.1} ({:>5.1}) {:>12.3} {:>7} ({:>4}) {:>8.1}",
+            row.kind,
+            row.m,
+            row.malicious,
+            row.mots,
+            row.mots_cpu,
+            row.mots_with_pads,
+            row.mots_with_pads_cpu,
+            row.bits_per_output,
+            of(row.fraction_of_limit),
+            of(row.fraction_of_limit_cpu),
+            row.peak_mb
+        );
+        rows.push(row);
+        Ok(())
+    };
+    add(softspoken_row(n))?;
+    for m in [ChoiceBits::ONE, ChoiceBits::THREE, ChoiceBits::FOUR] {
+        add(silent::<Malicious>(m, n, limit))?;
+        add(silent::<SemiHonest>(m, n, limit))?;
+    }
+    if let Some(path) = &options.json {
+        let report = Report { host: host(), tier, aes, limit_mots: limit.0, limit_mots_cpu: limit.1, rows };
+        let text = serde_json::to_string_pretty(&report)?;
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
