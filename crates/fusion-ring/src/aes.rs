@@ -103,10 +103,10 @@ impl Aes128 {
             }
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `Vaes512` is chosen only where `best()` detected VAES and AVX-512 F.
-            Schedule::Rounds(keys) if self.tier == AesTier::Vaes512 => unsafe { x86::encrypt_vaes512(keys, blocks) },
+            Schedule::Rounds(keys) if self.tier == AesTier::Vaes512 => unsafe { x86::vaes512::encrypt(keys, blocks) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2.
-            Schedule::Rounds(keys) => unsafe { x86::encrypt_ni(keys, blocks) },
+            Schedule::Rounds(keys) => unsafe { x86::by_eight::encrypt(keys, blocks) },
         }
     }
 
@@ -114,9 +114,14 @@ impl Aes128 {
     pub(crate) fn tmmo(&self, blocks: &mut [Block], tweaks: &[Block]) {
         debug_assert_eq!(blocks.len(), tweaks.len());
         #[cfg(target_arch = "x86_64")]
-        if let (Schedule::Rounds(keys), AesTier::Ni) = (&self.schedule, self.tier) {
-            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2.
-            return unsafe { x86::tmmo_ni(keys, blocks, tweaks) };
+        if let Schedule::Rounds(keys) = &self.schedule {
+            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2, the tier is above that only with VAES and AVX-512 F.
+            return unsafe {
+                match self.tier {
+                    AesTier::Vaes512 => x86::vaes512::tmmo(keys, blocks, tweaks),
+                    AesTier::Ni | AesTier::Portable => x86::by_eight::tmmo(keys, blocks, tweaks),
+                }
+            };
         }
         self.encrypt(blocks);
         let mut outer = [0; FUSED];
@@ -136,9 +141,14 @@ impl Aes128 {
     /// With h(p) = E(s(p ^ offset)) ^ s(p ^ offset), replaces each p in `lower` and its fellow in `upper` by h(p) ^ (p & swap) and h(p) ^ (p & !swap).
     pub(crate) fn half_tree_level(&self, lower: &mut [Block], upper: &mut [Block], swap: Block, offset: Block) {
         #[cfg(target_arch = "x86_64")]
-        if let (Schedule::Rounds(keys), AesTier::Ni) = (&self.schedule, self.tier) {
-            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2.
-            return unsafe { x86::half_tree_ni(keys, lower, upper, swap, offset) };
+        if let Schedule::Rounds(keys) = &self.schedule {
+            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2, the tier is above that only with VAES and AVX-512 F.
+            return unsafe {
+                match self.tier {
+                    AesTier::Vaes512 => x86::vaes512::half_tree(keys, lower, upper, swap, offset),
+                    AesTier::Ni | AesTier::Portable => x86::by_eight::half_tree(keys, lower, upper, swap, offset),
+                }
+            };
         }
         let mut plain = [0; FUSED];
         for (lower, upper) in lower.chunks_mut(FUSED).zip(upper.chunks_mut(FUSED)) {

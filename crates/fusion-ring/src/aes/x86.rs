@@ -1,4 +1,6 @@
 //! AES-NI and VAES kernels.
+//!
+//! Both come from one macro over the width of a register, so that the code that runs on a CPU without VAES tests the structure of the code that does not.
 
 use std::arch::x86_64::*;
 
@@ -42,147 +44,169 @@ pub(super) unsafe fn expand(key: &[u8; 16]) -> RoundKeys {
     out
 }
 
-/// Loads blocks into registers.
-#[target_feature(enable = "aes,avx2")]
-#[inline]
-fn load<const N: usize>(blocks: &[Block; N]) -> [__m128i; N] {
-    // SAFETY: unaligned loads of 16 bytes from `u128` values.
-    std::array::from_fn(|i| unsafe { _mm_loadu_si128(std::ptr::from_ref(&blocks[i]).cast()) })
-}
-
-/// Stores registers into blocks.
-#[target_feature(enable = "aes,avx2")]
-#[inline]
-fn store<const N: usize>(blocks: &mut [Block; N], state: [__m128i; N]) {
-    for (block, s) in blocks.iter_mut().zip(state) {
-        // SAFETY: an unaligned store of 16 bytes to a `u128`.
-        unsafe { _mm_storeu_si128(std::ptr::from_mut(block).cast(), s) };
-    }
-}
-
-/// Encrypts N registers, all in flight at once.
-#[target_feature(enable = "aes,avx2")]
-#[inline]
-fn rounds<const N: usize>(keys: &RoundKeys, mut state: [__m128i; N]) -> [__m128i; N] {
-    // SAFETY: unaligned loads of 16 bytes from `u128` values.
-    let key = |r: usize| unsafe { _mm_loadu_si128(std::ptr::from_ref(&keys[r]).cast()) };
-    let k = key(0);
-    for s in &mut state {
-        *s = _mm_xor_si128(*s, k);
-    }
-    for r in 1..10 {
-        let k = key(r);
-        for s in &mut state {
-            *s = _mm_aesenc_si128(*s, k);
-        }
-    }
-    let k = key(10);
-    state.map(|s| _mm_aesenclast_si128(s, k))
-}
-
-/// a ^ b, register by register.
-#[target_feature(enable = "aes,avx2")]
-#[inline]
-fn xor<const N: usize>(a: [__m128i; N], b: [__m128i; N]) -> [__m128i; N] {
-    std::array::from_fn(|i| _mm_xor_si128(a[i], b[i]))
-}
-
-/// The orthomorphism (L, R) -> (L ^ R, L) of [`crate::hash`], L the upper half.
-#[target_feature(enable = "aes,avx2")]
-#[inline]
-fn sigma(x: __m128i) -> __m128i {
-    let swapped = _mm_shuffle_epi32::<0b01_00_11_10>(x);
-    _mm_xor_si128(swapped, _mm_and_si128(x, _mm_set_epi64x(-1, 0)))
-}
-
-/// Encrypts `blocks` in place, eight at a time.
+/// The kernels for registers of one width.
 ///
-/// # Safety
-/// The CPU has AES-NI and AVX2.
-#[target_feature(enable = "aes,avx2")]
-pub(super) unsafe fn encrypt_ni(keys: &RoundKeys, blocks: &mut [Block]) {
-    let (groups, rest) = blocks.as_chunks_mut::<8>();
-    for group in groups {
-        store(group, rounds(keys, load(group)));
-    }
-    for block in rest {
-        let block = std::array::from_mut(block);
-        store(block, rounds(keys, load(block)));
-    }
-}
+/// `lanes` blocks per register, `flight` registers in flight; the names after them are the instructions. `narrow` takes what does not fill a group.
+macro_rules! kernels {
+    (
+        mod $module:ident, features $features:literal, $register:ty, lanes $lanes:literal, flight $flight:literal,
+        $loadu:ident, $storeu:ident, $xor:ident, $and:ident, $andnot:ident, $shuffle:ident, $enc:ident, $enclast:ident,
+        broadcast |$one:ident| $broadcast:expr, narrow $narrow:ident
+    ) => {
+        pub(super) mod $module {
+            use super::*;
 
-/// Replaces each block by pi(pi(x) ^ tweak) ^ pi(x), for as many as both slices have.
-///
-/// # Safety
-/// The CPU has AES-NI and AVX2.
-#[target_feature(enable = "aes,avx2")]
-pub(super) unsafe fn tmmo_ni(keys: &RoundKeys, blocks: &mut [Block], tweaks: &[Block]) {
-    let (groups, rest) = blocks.as_chunks_mut::<8>();
-    let (tweak_groups, tweak_rest) = tweaks.as_chunks::<8>();
-    for (group, tweaks) in groups.iter_mut().zip(tweak_groups) {
-        let inner = rounds(keys, load(group));
-        store(group, xor(rounds(keys, xor(inner, load(tweaks))), inner));
-    }
-    for (block, tweak) in rest.iter_mut().zip(tweak_rest) {
-        let block = std::array::from_mut(block);
-        let inner = rounds(keys, load(block));
-        store(block, xor(rounds(keys, xor(inner, load(std::array::from_ref(tweak)))), inner));
-    }
-}
+            /// Blocks of a group.
+            const GROUP: usize = $lanes * $flight;
+            type State = [$register; $flight];
 
-/// One half-tree level, see [`super::Aes128::half_tree_level`].
-///
-/// # Safety
-/// The CPU has AES-NI and AVX2.
-#[target_feature(enable = "aes,avx2")]
-pub(super) unsafe fn half_tree_ni(keys: &RoundKeys, lower: &mut [Block], upper: &mut [Block], swap: Block, offset: Block) {
-    let (lower_groups, lower_rest) = lower.as_chunks_mut::<8>();
-    let (upper_groups, upper_rest) = upper.as_chunks_mut::<8>();
-    for (lower, upper) in lower_groups.iter_mut().zip(upper_groups) {
-        half_tree_group(keys, lower, upper, swap, offset);
-    }
-    for (lower, upper) in lower_rest.iter_mut().zip(upper_rest) {
-        half_tree_group(keys, std::array::from_mut(lower), std::array::from_mut(upper), swap, offset);
-    }
-}
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn load(blocks: &[Block; GROUP]) -> State {
+                let (registers, _) = blocks.as_chunks::<$lanes>();
+                // SAFETY: an unaligned load of as many bytes as `lanes` blocks have.
+                std::array::from_fn(|i| unsafe { $loadu(registers[i].as_ptr().cast()) })
+            }
 
-#[target_feature(enable = "aes,avx2")]
-#[inline]
-fn half_tree_group<const N: usize>(keys: &RoundKeys, lower: &mut [Block; N], upper: &mut [Block; N], swap: Block, offset: Block) {
-    let [swap, offset] = load(&[swap, offset]);
-    let parents = load(lower);
-    let plain = parents.map(|p| sigma(_mm_xor_si128(p, offset)));
-    let left = xor(rounds(keys, plain), plain);
-    store(lower, std::array::from_fn(|i| _mm_xor_si128(left[i], _mm_and_si128(parents[i], swap))));
-    store(upper, std::array::from_fn(|i| _mm_xor_si128(left[i], _mm_andnot_si128(swap, parents[i]))));
-}
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn store(blocks: &mut [Block; GROUP], state: State) {
+                let (registers, _) = blocks.as_chunks_mut::<$lanes>();
+                for (blocks, register) in registers.iter_mut().zip(state) {
+                    // SAFETY: an unaligned store of as many bytes as `lanes` blocks have.
+                    unsafe { $storeu(blocks.as_mut_ptr().cast(), register) };
+                }
+            }
 
-/// Encrypts `blocks` in place, four registers of four blocks at a time.
-///
-/// # Safety
-/// The CPU has VAES, AVX-512 F, AES-NI and AVX2.
-#[target_feature(enable = "aes,avx2,avx512f,vaes")]
-pub(super) unsafe fn encrypt_vaes512(keys: &RoundKeys, blocks: &mut [Block]) {
-    // SAFETY: unaligned loads of 16 bytes from `u128` values.
-    let key = |r: usize| unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(std::ptr::from_ref(&keys[r]).cast())) };
-    let (groups, rest) = blocks.as_chunks_mut::<16>();
-    for group in groups {
-        let at = group.as_mut_ptr().cast::<__m512i>();
-        let k0 = key(0);
-        // SAFETY: a group is 256 bytes: four unaligned 64-byte loads at 0..4.
-        let mut state: [__m512i; 4] = std::array::from_fn(|i| _mm512_xor_si512(unsafe { _mm512_loadu_si512(at.add(i)) }, k0));
-        for r in 1..10 {
-            let k = key(r);
-            for s in &mut state {
-                *s = _mm512_aesenc_epi128(*s, k);
+            /// `block` in every lane.
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn broadcast(block: &Block) -> $register {
+                // SAFETY: an unaligned load of 16 bytes from a `u128`.
+                let $one = unsafe { _mm_loadu_si128(std::ptr::from_ref(block).cast()) };
+                $broadcast
+            }
+
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn xor(a: State, b: State) -> State {
+                std::array::from_fn(|i| $xor(a[i], b[i]))
+            }
+
+            /// The orthomorphism (L, R) -> (L ^ R, L) of [`crate::hash`], L the upper half.
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn sigma(state: State) -> State {
+                let upper = broadcast(&(u128::MAX << 64));
+                state.map(|x| $xor($shuffle::<0b01_00_11_10>(x), $and(x, upper)))
+            }
+
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn rounds(keys: &RoundKeys, state: State) -> State {
+                let k = broadcast(&keys[0]);
+                let mut state = state.map(|s| $xor(s, k));
+                for key in &keys[1..10] {
+                    let k = broadcast(key);
+                    for s in &mut state {
+                        *s = $enc(*s, k);
+                    }
+                }
+                let k = broadcast(&keys[10]);
+                state.map(|s| $enclast(s, k))
+            }
+
+            /// Encrypts `blocks` in place.
+            ///
+            /// # Safety
+            /// The CPU has the features that the module is compiled for.
+            #[target_feature(enable = $features)]
+            pub(in super::super) unsafe fn encrypt(keys: &RoundKeys, blocks: &mut [Block]) {
+                let (groups, rest) = blocks.as_chunks_mut::<GROUP>();
+                for group in groups {
+                    store(group, rounds(keys, load(group)));
+                }
+                // SAFETY: the narrower kernel asks for no more features (and the last is safe).
+                #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
+                unsafe {
+                    $narrow::encrypt(keys, rest);
+                }
+            }
+
+            /// Replaces each block by pi(pi(x) ^ tweak) ^ pi(x); the slices are equally long.
+            ///
+            /// # Safety
+            /// The CPU has the features that the module is compiled for.
+            #[target_feature(enable = $features)]
+            pub(in super::super) unsafe fn tmmo(keys: &RoundKeys, blocks: &mut [Block], tweaks: &[Block]) {
+                let (groups, rest) = blocks.as_chunks_mut::<GROUP>();
+                let (tweak_groups, tweak_rest) = tweaks.as_chunks::<GROUP>();
+                for (group, tweaks) in groups.iter_mut().zip(tweak_groups) {
+                    let inner = rounds(keys, load(group));
+                    store(group, xor(rounds(keys, xor(inner, load(tweaks))), inner));
+                }
+                // SAFETY: the narrower kernel asks for no more features (and the last is safe).
+                #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
+                unsafe {
+                    $narrow::tmmo(keys, rest, tweak_rest);
+                }
+            }
+
+            /// One half-tree level, see [`Aes128::half_tree_level`](super::super::Aes128::half_tree_level); the slices are equally long.
+            ///
+            /// # Safety
+            /// The CPU has the features that the module is compiled for.
+            #[target_feature(enable = $features)]
+            pub(in super::super) unsafe fn half_tree(
+                keys: &RoundKeys,
+                lower: &mut [Block],
+                upper: &mut [Block],
+                swap: Block,
+                offset: Block,
+            ) {
+                let (lower_groups, lower_rest) = lower.as_chunks_mut::<GROUP>();
+                let (upper_groups, upper_rest) = upper.as_chunks_mut::<GROUP>();
+                let (keep, shift) = (broadcast(&swap), broadcast(&offset));
+                for (lower, upper) in lower_groups.iter_mut().zip(upper_groups) {
+                    let parents = load(lower);
+                    let plain = sigma(parents.map(|p| $xor(p, shift)));
+                    let left = xor(rounds(keys, plain), plain);
+                    store(lower, xor(left, parents.map(|p| $and(p, keep))));
+                    store(upper, xor(left, parents.map(|p| $andnot(keep, p))));
+                }
+                // SAFETY: the narrower kernel asks for no more features (and the last is safe).
+                #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
+                unsafe {
+                    $narrow::half_tree(keys, lower_rest, upper_rest, swap, offset);
+                }
             }
         }
-        let k = key(10);
-        for (i, s) in state.into_iter().enumerate() {
-            // SAFETY: as for the loads.
-            unsafe { _mm512_storeu_si512(at.add(i), _mm512_aesenclast_epi128(s, k)) };
-        }
-    }
-    // SAFETY: the caller promised AES-NI and AVX2 as well.
-    unsafe { encrypt_ni(keys, rest) };
+    };
+}
+
+kernels! {
+    mod vaes512, features "aes,avx2,avx512f,vaes", __m512i, lanes 4, flight 4,
+    _mm512_loadu_si512, _mm512_storeu_si512, _mm512_xor_si512, _mm512_and_si512, _mm512_andnot_si512, _mm512_shuffle_epi32,
+    _mm512_aesenc_epi128, _mm512_aesenclast_epi128, broadcast |one| _mm512_broadcast_i32x4(one), narrow by_eight
+}
+
+kernels! {
+    mod by_eight, features "aes,avx2", __m128i, lanes 1, flight 8,
+    _mm_loadu_si128, _mm_storeu_si128, _mm_xor_si128, _mm_and_si128, _mm_andnot_si128, _mm_shuffle_epi32,
+    _mm_aesenc_si128, _mm_aesenclast_si128, broadcast |one| one, narrow by_one
+}
+
+kernels! {
+    mod by_one, features "aes,avx2", __m128i, lanes 1, flight 1,
+    _mm_loadu_si128, _mm_storeu_si128, _mm_xor_si128, _mm_and_si128, _mm_andnot_si128, _mm_shuffle_epi32,
+    _mm_aesenc_si128, _mm_aesenclast_si128, broadcast |one| one, narrow nothing
+}
+
+/// What is left after groups of one.
+mod nothing {
+    use super::{Block, RoundKeys};
+
+    pub(super) fn encrypt(_: &RoundKeys, _: &mut [Block]) {}
+    pub(super) fn tmmo(_: &RoundKeys, _: &mut [Block], _: &[Block]) {}
+    pub(super) fn half_tree(_: &RoundKeys, _: &mut [Block], _: &mut [Block], _: Block, _: Block) {}
 }
