@@ -64,6 +64,11 @@ pub(crate) struct PadStream {
 }
 
 impl PadStream {
+    /// A second stream under the same Delta: its numbers begin where another's never come.
+    pub(crate) fn upper_half() -> Self {
+        Self { next_tweak: 1 << 63 }
+    }
+
     /// Appends the 2^m pads of each OT whose sender's block is in `w`; `multiples` from [`Delta::multiples`].
     pub(crate) fn sender(&mut self, multiples: &[Block], w: &[Block], pads: &mut Vec<u32>) {
         let k = multiples.len();

@@ -3,6 +3,9 @@
 //! # Functionality
 //! Any number of random 1-of-2^m OTs ([`RandomOtSender`], [`RandomOtReceiver`]) after one set-up; beneath them correlations w = v + u Delta with u of m bits ([`Sender::correlated`]).
 //!
+//! Through the traits the first OTs of a width, as many as its first round would take in ([`Parameters::reserve`]), come from SoftSpoken itself: a small network never pays for a round,
+//! and a large one at most twice for the first.
+//!
 //! # Roles
 //! [`setup`] gives each party a [`Sender`] and a [`Receiver`], whose other ends are the peer's [`Receiver`] and [`Sender`]. The sender holds Delta.
 //!
@@ -138,12 +141,19 @@ fn slot(m: ChoiceBits) -> usize {
     m.bits() as usize - 1
 }
 
+/// Whether SoftSpoken meets a demand for `n` OTs after `met`: both parties decide alike.
+fn is_small(running: bool, m: ChoiceBits, size: RoundSize, met: usize, n: usize) -> bool {
+    !running && met.saturating_add(n) <= Parameters::new(m, size).reserve()
+}
+
 /// The end that holds Delta.
 pub struct Sender<S: Security = Malicious> {
     source: softspoken::Sender,
     size: RoundSize,
     toss: [u8; 32],
     engines: [Option<Box<sender::Engine>>; 4],
+    /// OTs of each width that SoftSpoken has met.
+    met: [usize; 4],
     pads: PadStream,
     dead: bool,
     security: PhantomData<S>,
@@ -164,7 +174,8 @@ impl<S: Security> Sender<S> {
         channel.send(&own)?;
         channel.flush()?;
         let toss = joint(&own, &theirs);
-        Ok(Self { source, size, toss, engines: [const { None }; 4], pads: PadStream::default(), dead: false, security: PhantomData })
+        let engines = [const { None }; 4];
+        Ok(Self { source, size, toss, engines, met: [0; 4], pads: PadStream::upper_half(), dead: false, security: PhantomData })
     }
 
     /// Produces `n` correlations of width `m` and hands the blocks w to `sink` in pieces, in order. The peer calls [`Receiver::correlated`] with the same numbers.
@@ -201,7 +212,7 @@ impl<S: Security> Sender<S> {
         Ok(())
     }
 
-    /// Random 1-of-2^m OTs at this instance's security, see [`RandomOtSender::random_ot`].
+    /// Random 1-of-2^m OTs at this instance's security, all from LPN, see [`RandomOtSender::random_ot`].
     ///
     /// # Errors
     /// [`OtError`].
@@ -218,7 +229,14 @@ impl<S: Security> Sender<S> {
 
 impl RandomOtSender for Sender<Malicious> {
     fn random_ot(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<SenderPads, OtError> {
-        self.pads(channel, m, n)
+        let slot = slot(m);
+        if self.dead || !is_small(self.engines[slot].is_some(), m, self.size, self.met[slot], n) {
+            return self.pads(channel, m, n);
+        }
+        self.met[slot] += n;
+        let pads = self.source.random_ot(channel, m, n);
+        self.dead = pads.is_err();
+        pads
     }
 }
 
@@ -229,6 +247,8 @@ pub struct Receiver<S: Security = Malicious> {
     toss: [u8; 32],
     coins: AesPrg,
     engines: [Option<Box<receiver::Engine>>; 4],
+    /// OTs of each width that SoftSpoken has met.
+    met: [usize; 4],
     pads: PadStream,
     dead: bool,
     security: PhantomData<S>,
@@ -253,7 +273,7 @@ impl<S: Security> Receiver<S> {
         let toss = joint(&theirs, &own);
         let coins = AesPrg::from_seed_ref(&Seed::random(rng));
         let engines = [const { None }; 4];
-        Ok(Self { source, size, toss, coins, engines, pads: PadStream::default(), dead: false, security: PhantomData })
+        Ok(Self { source, size, toss, coins, engines, met: [0; 4], pads: PadStream::upper_half(), dead: false, security: PhantomData })
     }
 
     /// Produces `n` correlations of width `m` and hands the blocks v to `sink` in pieces, in order; the choice u stands in the low m bits of each. See [`Sender::correlated`].
@@ -292,7 +312,7 @@ impl<S: Security> Receiver<S> {
         Ok(())
     }
 
-    /// Random 1-of-2^m OTs at this instance's security, see [`RandomOtReceiver::random_ot`].
+    /// Random 1-of-2^m OTs at this instance's security, all from LPN, see [`RandomOtReceiver::random_ot`].
     ///
     /// # Errors
     /// [`OtError`].
@@ -311,7 +331,14 @@ impl<S: Security> Receiver<S> {
 
 impl RandomOtReceiver for Receiver<Malicious> {
     fn random_ot(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverPads, OtError> {
-        self.pads(channel, m, n)
+        let slot = slot(m);
+        if self.dead || !is_small(self.engines[slot].is_some(), m, self.size, self.met[slot], n) {
+            return self.pads(channel, m, n);
+        }
+        self.met[slot] += n;
+        let pads = self.source.random_ot(channel, m, n);
+        self.dead = pads.is_err();
+        pads
     }
 }
 

@@ -31,11 +31,11 @@ fn outputs_are_random_ots_at_every_size() {
     run_and_compare(
         |ch, each| {
             let mut s = sender(ch);
-            all.into_iter().for_each(|m| sizes(m).into_iter().for_each(|n| each(s.random_ot(ch, m, n).unwrap())));
+            all.into_iter().for_each(|m| sizes(m).into_iter().for_each(|n| each(s.pads(ch, m, n).unwrap())));
         },
         |ch, each| {
             let mut r = receiver(ch);
-            all.into_iter().for_each(|m| sizes(m).into_iter().for_each(|n| each(r.random_ot(ch, m, n).unwrap())));
+            all.into_iter().for_each(|m| sizes(m).into_iter().for_each(|n| each(r.pads(ch, m, n).unwrap())));
         },
     );
 }
@@ -51,6 +51,29 @@ fn run_and_compare(
     let (sent, got): (Vec<_>, Vec<_>) = (rx.iter().collect(), rx2.iter().collect());
     assert_eq!(sent.len(), got.len());
     sent.iter().zip(&got).for_each(|(s, r)| assert_random_ots(s, r));
+}
+
+/// Through the traits: first from SoftSpoken, then, when the demand has become as large as the first round's own, from LPN; both parties change over at the same call.
+#[test]
+fn small_demands_are_met_without_a_round() {
+    let m = ChoiceBits::TWO;
+    let limit = Parameters::new(m, RoundSize::B10).reserve();
+    let sizes = [0, 1, 1000, limit - 1001, 1, 1, 5000];
+    let (s, r) = run(
+        |ch| {
+            let mut s = sender(ch);
+            sizes.map(|n| (s.random_ot(ch, m, n).unwrap(), s.engines[slot(m)].is_some()))
+        },
+        |ch| {
+            let mut r = receiver(ch);
+            sizes.map(|n| (r.random_ot(ch, m, n).unwrap(), r.engines[slot(m)].is_some()))
+        },
+    );
+    for ((s, _), (r, _)) in s.iter().zip(&r) {
+        assert_random_ots(s, r);
+    }
+    let expect = [false, false, false, false, true, true, true];
+    assert_eq!((s.map(|x| x.1), r.map(|x| x.1)), (expect, expect));
 }
 
 #[test]
@@ -155,10 +178,8 @@ fn traffic_per_output_is_within_its_target() {
 #[test]
 fn transcript_is_pinned() {
     let digests = [ChoiceBits::ONE, ChoiceBits::THREE].map(|m| {
-        let (_, _, [s, r]) = run_recorded(
-            |ch| sender(ch).random_ot(ch, m, 100).unwrap().as_slice()[0],
-            |ch| receiver(ch).random_ot(ch, m, 100).unwrap().pads()[0],
-        );
+        let (_, _, [s, r]) =
+            run_recorded(|ch| sender(ch).pads(ch, m, 100).unwrap().as_slice()[0], |ch| receiver(ch).pads(ch, m, 100).unwrap().pads()[0]);
         [s.digest(), r.digest()]
     });
     assert_eq!(digests, [["12aeb2e2cc5f09f9", "8ade8f83d358eb5a"], ["d13c19223f43bdd3", "aaf141fadb85dcec"]]);
@@ -180,16 +201,16 @@ fn corrupted(m: ChoiceBits, by_sender: bool, offset: usize) -> (Outcome, Outcome
             if by_sender {
                 ch.corrupt_from_now(before_round(m).0 + offset, 0x40);
             }
-            s.random_ot(ch, m, 10).map(drop)
+            s.pads(ch, m, 10).map(drop)
         },
         |ch| {
             let mut r = receiver(ch);
             if !by_sender {
                 ch.corrupt_from_now(before_round(m).1 + offset, 0x40);
             }
-            let first = r.random_ot(ch, m, 10).map(drop);
+            let first = r.pads(ch, m, 10).map(drop);
             if first.is_err() {
-                assert_eq!(r.random_ot(ch, m, 1).err(), Some(OtError::Misuse("the instance failed before")));
+                assert_eq!(r.pads(ch, m, 1).err(), Some(OtError::Misuse("the instance failed before")));
             }
             first
         },
@@ -271,7 +292,7 @@ fn noise_from_the_peer_is_an_error() {
         };
         let m = ChoiceBits::new(seed % 4 + 1).unwrap();
         let (s, ()) = run(
-            |ch| sender(ch).random_ot(ch, m, 10).map(drop),
+            |ch| sender(ch).pads(ch, m, 10).map(drop),
             |ch| {
                 let mut r = receiver(ch);
                 let _ = r.source.rows(ch, Parameters::new(m, RoundSize::B10).reserve() * m.bits() as usize);
@@ -285,7 +306,7 @@ fn noise_from_the_peer_is_an_error() {
                 let _ = s.source.rows(ch, Parameters::new(m, RoundSize::B10).reserve() * m.bits() as usize);
                 noise(ch, 1 << 20);
             },
-            |ch| receiver(ch).random_ot(ch, m, 10).map(drop),
+            |ch| receiver(ch).pads(ch, m, 10).map(drop),
         );
         assert!(matches!(r, Err(OtError::PeerMisbehaved(_))), "{r:?}");
     }
