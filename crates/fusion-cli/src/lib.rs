@@ -17,6 +17,66 @@
 #![forbid(unsafe_code)]
 
 pub mod assets;
+pub mod cheat;
+pub mod cli;
+pub mod demo;
 pub mod images;
+pub mod lanes;
+pub mod outcome;
+pub mod prepare;
+pub mod quantise;
+pub mod query;
+mod report_commands;
 mod resize;
+pub mod rundir;
 pub mod samples;
+pub mod serve;
+pub mod served;
+pub mod trust;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::cli::Command;
+
+/// Runs one command; returns the process's exit code.
+///
+/// # Errors
+/// Whatever kept the command from doing its work; a rejected batch is an exit code, not an error.
+pub fn run(command: &Command) -> Result<u8> {
+    match command {
+        Command::Demo(args) => {
+            let outcome = demo::run(args)?;
+            outcome.write(args.json.as_deref(), None)?;
+            Ok(outcome.exit_code())
+        }
+        Command::Prepare(args) => prepare::run(args).map(|_| 0),
+        Command::Serve(args) => serve::run(args).map(|()| 0),
+        Command::Query(args) => {
+            let outcome = query::run(args)?;
+            println!("{}", outcome.report.to_text());
+            if args.profile {
+                println!("{}\n{}", outcome.costs.phase_table(), outcome.costs.step_table());
+            }
+            outcome.write(args.json.as_deref(), args.html.as_deref())?;
+            Ok(outcome.exit_code())
+        }
+        Command::Plan(args) => report_commands::plan(args),
+        Command::Verify(args) => report_commands::verify(args),
+        Command::Audit(args) => report_commands::audit(args),
+    }
+}
+
+/// The user's directory for hints, known models, audits and runs: `FUSION_HOME`, else `fusion` in the data directory of the platform.
+///
+/// # Errors
+/// If neither is known.
+pub fn home() -> Result<PathBuf> {
+    if let Some(home) = std::env::var_os("FUSION_HOME") {
+        return Ok(home.into());
+    }
+    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+    let home = data.or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".local/share")));
+    Ok(home.context("set FUSION_HOME: there is no home directory")?.join("fusion"))
+}

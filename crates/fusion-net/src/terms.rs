@@ -9,7 +9,6 @@ use crate::proto::{self, Frame, frame::Kind};
 
 /// What a client learns of each sample of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Reveal {
     /// The index of the largest logit.
     Label,

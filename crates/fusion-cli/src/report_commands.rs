@@ -1,0 +1,70 @@
+//! `fusion plan`, `fusion verify` and `fusion audit`: thin layers over `fusion-mix`.
+
+use anyhow::{Context, Result};
+use fusion_mix::audit::{AuditLog, LabelSource};
+use fusion_mix::overview::{audit_overview, plan_overview};
+use fusion_mix::soundness::MAX_SAMPLES;
+use fusion_mix::verify::RevealRejected;
+use fusion_nn::package::Package;
+
+use crate::cli::{AuditArgs, PlanArgs, VerifyArgs};
+use crate::home;
+use crate::outcome::{Costs, Outcome, write_json};
+use crate::query::verify_again;
+
+/// Confidence of the intervals that are shown.
+const CONFIDENCE: f64 = 0.95;
+
+/// `fusion plan`.
+///
+/// # Errors
+/// No plan, or a card or tally that cannot be read.
+pub(crate) fn plan(args: &PlanArgs) -> Result<u8> {
+    let card = args.card.as_deref().map(Package::read_card).transpose()?;
+    let pool = args.pool.unwrap_or(MAX_SAMPLES as u32);
+    let mut request = args.mix.request(args.queries, pool, card.as_ref())?;
+    if let Some(digest) = &args.audited {
+        let audit = AuditLog::load(&home()?.join("audit.json"))?;
+        let known = audit.accuracy(digest, LabelSource::from(&request.labels), 1.0 - request.beta)?;
+        request.audited = Some(known.with_context(|| format!("nothing is audited under the digest {digest}"))?);
+    }
+    let overview = plan_overview(&request, args.mix.given(args.queries)?, None)?;
+    println!("{}", overview.to_text());
+    if let Some(path) = &args.json {
+        write_json(path, &overview)?;
+    }
+    Ok(0)
+}
+
+/// `fusion verify`.
+///
+/// # Errors
+/// A directory that is no run, or is damaged.
+pub(crate) fn verify(args: &VerifyArgs) -> Result<u8> {
+    let report = verify_again(&args.run, args.show_rejected_answers.then_some(RevealRejected))?;
+    println!("{}", report.to_text());
+    let outcome = Outcome { report, costs: Costs::default() };
+    if let Some(path) = &args.json {
+        write_json(path, &outcome.report.to_json())?;
+    }
+    outcome.write(None, args.html.as_deref())?;
+    Ok(outcome.exit_code())
+}
+
+/// `fusion audit`.
+///
+/// # Errors
+/// A tally that cannot be read.
+pub(crate) fn audit(args: &AuditArgs) -> Result<u8> {
+    let path = home()?.join("audit.json");
+    let overview = audit_overview(&AuditLog::load(&path)?, args.digest.as_deref(), CONFIDENCE)?;
+    if overview.models.is_empty() {
+        println!("Nothing is audited yet in {}: every verified batch adds its public samples.", path.display());
+    } else {
+        println!("{}", overview.to_text());
+    }
+    if let Some(path) = &args.json {
+        write_json(path, &overview)?;
+    }
+    Ok(0)
+}
