@@ -114,7 +114,7 @@ pub struct Progress<'a> {
 /// (`[channel][sample][row][column]`). For tests and demonstrations of what verification catches.
 pub type Deviation<'a> = Box<dyn FnMut(&str, usize, &mut [u32]) + 'a>;
 
-/// Connects the two parties of a lane on `channel`: base OTs and the extension, in both directions.
+/// Connects the two parties of a lane on `channel`: base OTs and the silent extension, in both directions.
 ///
 /// # Errors
 /// [`LaneError::SetUp`].
@@ -123,7 +123,7 @@ pub fn connect<'a>(role: Role, mut channel: Box<dyn Channel + 'a>, rng: &mut imp
         Role::Client => fusion_ot::Role::First,
         Role::Server => fusion_ot::Role::Second,
     };
-    let (sender, receiver) = fusion_ot::softspoken::setup(ot_role, &mut channel, rng).map_err(LaneError::SetUp)?;
+    let (sender, receiver) = fusion_ot::silent::setup(ot_role, &mut channel, rng).map_err(LaneError::SetUp)?;
     Ok(Party::new(role, channel, Box::new(sender), Box::new(receiver)))
 }
 
