@@ -1,0 +1,43 @@
+//! The inner loops of the silent extension, for development; `cargo xtask bench-ot` measures the whole.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use fusion_ring::aes::Block;
+use fusion_ring::lpn::LocalCode;
+use fusion_ring::transpose::transpose128;
+use fusion_ring::{gf128, half_tree, hash};
+
+/// Leaves of a tree, and blocks of every other loop.
+const LEAVES: usize = 2048;
+
+fn kernels(c: &mut Criterion) {
+    let mut group = c.benchmark_group("ot kernels");
+    group.throughput(Throughput::Elements(LEAVES as u64));
+    let mut blocks: Vec<Block> = (0..LEAVES as Block).collect();
+    for log_table in [16, 17, 18, 19] {
+        let table: Vec<Block> = (0..1 << log_table).map(|i: Block| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+        let code = LocalCode::new([1; 16], log_table);
+        let mut first = 0;
+        group.bench_function(format!("fold over 2^{log_table} secrets"), |b| {
+            b.iter(|| {
+                code.fold(first, &table, &mut blocks);
+                first += LEAVES as u64;
+            });
+        });
+    }
+    group.bench_function("half-tree", |b| {
+        b.iter(|| {
+            for level in 0..LEAVES.ilog2() {
+                half_tree::expand(&mut blocks[..2 << level], 0, 7);
+            }
+        });
+    });
+    group.bench_function("pads", |b| b.iter(|| hash::tmmo(&mut blocks, 5, 8)));
+    let other = blocks.clone();
+    group.bench_function("inner product", |b| b.iter(|| gf128::dot(&blocks, &other)));
+    let (squares, _) = blocks.as_chunks_mut::<128>();
+    group.bench_function("transpose", |b| b.iter(|| squares.iter_mut().for_each(transpose128)));
+    group.finish();
+}
+
+criterion_group!(benches, kernels);
+criterion_main!(benches);
