@@ -45,7 +45,10 @@ impl Shape {
         for level in 1..self.parameters.depth() {
             let n = 1 << level;
             self.level(level, &mut leaves[..2 * n], 0);
-            sums(level, sum(&leaves[..n]), sum(&leaves[n..2 * n]));
+            let left = sum(&leaves[..n]);
+            // A correlated level sums to Delta.
+            let right = if self.is_last(level) { sum(&leaves[n..2 * n]) } else { left ^ delta };
+            sums(level, left, right);
         }
         self.clear_low(leaves);
     }
