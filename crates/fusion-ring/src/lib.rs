@@ -1,23 +1,56 @@
-//! Arithmetic under two-party inference.
+//! Arithmetic under two-party inference: rings, bits, AES, integer products, and the bytes between two parties.
 //!
-//! This is the lowest crate of Fusion. It knows rings, bytes and CPU instructions, and nothing of protocols.
+//! This is the lowest crate of Fusion. It knows rings, bytes and CPU instructions, and nothing of protocols. Whatever needs a vector unit is here, and with it all
+//! `unsafe` of the repository.
 //!
 //! ```text
-//!   channel   ordered reliable bytes between two parties (trait, in-memory pair)
-//!   simd      which instruction tier this process runs on, overridable by FUSION_SIMD
-//!   pack      l-bit ring elements <-> bytes
-//!   planes    one bit of every element of a vector, 64 to a word
-//!   tables    masked truth tables of digit comparisons
-//!   aes       AES-128 in bulk
-//!   prg       seeds and their expansion
-//!   hash      correlation-robust hashes
-//!   gemm      small weights times shifted rows of wide residues
-//!   ntt       exact products in Z[X]/(X^4096 + 1)
-//!   gf128     the field of 2^128 elements
-//!   transpose bit matrices
-//!   half_tree correlated GGM trees
-//!   lpn       the 10-local code
+//!   bytes       channel   ordered reliable bytes between two parties (trait, in-memory pair)
+//!               pack      l-bit ring elements <-> bytes
+//!               planes    one bit of every element of a vector, 64 to a word
+//!               transpose bit matrices
+//!   randomness  aes       AES-128 in bulk
+//!               prg       seeds and their expansion
+//!               hash      correlation-robust hashes
+//!               half_tree correlated GGM trees
+//!               lpn       the 10-local code
+//!   arithmetic  gf128     the field of 2^128 elements
+//!               gemm      small weights times shifted rows of wide residues
+//!               ntt       exact products in Z[X]/(X^4096 + 1)
+//!               tables    masked truth tables of digit comparisons
+//!   dispatch    simd      which instruction tier this process runs on, overridable by FUSION_SIMD
 //! ```
+//!
+//! How data flows through them in a linear layer, for example (`fusion-rlwe` does this):
+//!
+//! ```text
+//!   channel --bytes--> residues mod 2^88 --limbs--> gemm --sums--+
+//!   prg --ternary secret--> ntt --product------------------------+--> pack --bytes--> channel
+//! ```
+//!
+//! # Example
+//! A two-tap filter over residues modulo 2^88, exact:
+//! ```
+//! use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
+//! let taps: [&[usize]; 1] = [&[0, 1]]; // one row, read at offsets 0 and 1
+//! let weights = PackedWeights::new(Reduction::new(&taps), 1, |_output, _row, tap| [3, -2][tap]).expect("small weights");
+//! let mut rows = LimbRows::zeros(&weights, 88, 4);
+//! rows.write(0, 0, &[1, 10, 100, 1 << 80]);
+//! let mut out = [0u128; 3];
+//! weights.multiply(&rows, 0, 3, &mut out); // modulo 2^128: the caller masks
+//! let expect = [-17i128, -170, 300 - (1 << 81)];
+//! assert_eq!(out.map(|x| x as i128), expect);
+//! ```
+//!
+//! # What is assumed
+//! The four tiers (portable, AVX2, AVX-512, AVX-512 with VNNI/VAES) give the same bits; tests run each one that the machine has against the portable one. Sizes and
+//! indices come from the caller, never from a peer: a wrong one is a panic with its name, as each function says.
+//!
+//! # Security
+//! Functions over secrets do not branch on them or index memory by them, as far as the compiler leaves it so; AES without AES-NI is bit-sliced. Seeds and transforms of
+//! secrets are wiped on drop and never printed. [`hash`] says in which model its hashes are proved. Not audited.
+//!
+//! # Where to read next
+//! [`channel`] (its deadlock rule binds every protocol), [`simd`] (how a kernel is chosen), then [`gemm`] and [`ntt`], which the linear layers live on, or [`aes`] and [`hash`], which the OTs live on.
 
 pub mod aes;
 pub mod channel;
