@@ -13,7 +13,7 @@ use rand_chacha::ChaCha20Rng;
 /// How a served model deviates.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cheat {
-    /// Each sample of each lane is corrupted with this probability: its logits favour a random class.
+    /// Each sample of each lane is corrupted with this probability: its logits become random, and so does its label.
     Samples(f64),
     /// Each lane is corrupted with this probability, all its samples together.
     Lanes(f64),
@@ -45,9 +45,6 @@ impl Cheat {
     /// The deviation of one lane of `samples` samples.
     pub fn deviation(&self, program: &Program, samples: usize, mut rng: ChaCha20Rng) -> Deviation<'static> {
         let last = program.steps.last().map(|s| s.name.clone()).unwrap_or_default();
-        let (drop, bits) = (program.logits_window.drop, program.logits_window.bits);
-        // Far above any difference of honest logits, and still inside the window.
-        let push = 1u32 << (drop + bits).saturating_sub(3);
         match self {
             Self::Samples(rate) | Self::Lanes(rate) => {
                 let whole = matches!(self, Self::Lanes(_));
@@ -57,11 +54,9 @@ impl Cheat {
                     if step != last {
                         return;
                     }
-                    let classes = share.len() / samples;
                     for sample in 0..samples {
                         if if whole { all } else { rng.random_bool(rate) } {
-                            let cell = &mut share[rng.random_range(0..classes) * samples + sample];
-                            *cell = cell.wrapping_add(push);
+                            share.iter_mut().skip(sample).step_by(samples).for_each(|logit| *logit = logit.wrapping_add(rng.random()));
                         }
                     }
                 })

@@ -1,5 +1,7 @@
 //! One lane: a party's walk through the steps of a program.
 
+use std::time::Instant;
+
 use fusion_ot::OtError;
 use fusion_ring::channel::{Channel, ChannelError};
 use fusion_ring::pack::mask32;
@@ -123,8 +125,9 @@ pub fn connect<'a>(role: Role, mut channel: Box<dyn Channel + 'a>, rng: &mut imp
         Role::Client => fusion_ot::Role::First,
         Role::Server => fusion_ot::Role::Second,
     };
+    let (before, start) = (channel.traffic(), Instant::now());
     let (sender, receiver) = fusion_ot::silent::setup(ot_role, &mut channel, rng).map_err(LaneError::SetUp)?;
-    Ok(Party::new(role, channel, Box::new(sender), Box::new(receiver)))
+    Ok(Party::new(role, channel, Box::new(sender), Box::new(receiver)).set_up_since(before, start))
 }
 
 /// One lane of one party, connected and ready to run.

@@ -158,6 +158,13 @@ impl<'a> Party<'a> {
         Self { role, channel, sender, receiver, half_tile: HALF_TILE, ledger: Ledger::default(), phase: Phase::Setup, since }
     }
 
+    /// Books the set-up of the oblivious transfers as well: what the channel carried since `traffic`, and the time since `start`.
+    #[must_use]
+    pub fn set_up_since(mut self, traffic: Traffic, start: Instant) -> Self {
+        self.since = (traffic, start);
+        self
+    }
+
     /// Sets how many elements half a tile holds (rounded up to a multiple of 64, at least 64). Larger tiles mean fewer rounds and
     /// more memory (roughly 300 bytes per element). Both parties must agree.
     #[must_use]
