@@ -138,31 +138,44 @@ impl PackedWeights {
         self.multiply_on(tier(), x, start, count, out);
     }
 
-    /// As [`PackedWeights::multiply`], with the outputs spread over the rayon pool.
+    /// As [`PackedWeights::multiply`], with the positions spread over the rayon pool.
     ///
     /// # Panics
     /// As [`PackedWeights::multiply`].
     pub fn multiply_parallel(&self, x: &LimbRows, start: usize, count: usize, out: &mut [u128]) {
         self.check(x, start, count, out.len());
-        out.par_chunks_mut(TILE_OUT * count).enumerate().for_each(|(tile, out)| self.tile_row(tier(), x, start, count, tile, out));
+        let starts: Vec<usize> = (0..count).step_by(TILE_POS).collect();
+        let blocks = starts.par_iter().map(|&done| {
+            let now = TILE_POS.min(count - done);
+            let mut block = vec![0u128; self.outputs * now];
+            self.at_positions(tier(), x, start + done, now, |output, sums| block[output * now..][..now].copy_from_slice(sums));
+            block
+        });
+        for (done, block) in starts.iter().zip(blocks.collect::<Vec<_>>()) {
+            let now = block.len() / self.outputs;
+            for (row, sums) in out.chunks_exact_mut(count).zip(block.chunks_exact(now)) {
+                row[*done..done + now].copy_from_slice(sums);
+            }
+        }
     }
 
     fn multiply_on(&self, tier: Tier, x: &LimbRows, start: usize, count: usize, out: &mut [u128]) {
         self.check(x, start, count, out.len());
-        // Positions outermost: the window of the rows stays in the second-level cache while the weights stream by.
-        let mut done = 0;
-        while done < count {
+        for done in (0..count).step_by(TILE_POS) {
             let now = TILE_POS.min(count - done);
-            for tile in 0..self.outputs.div_ceil(TILE_OUT) {
-                let first = tile * TILE_OUT;
-                let last = (first + TILE_OUT).min(self.outputs);
-                let sums = self.tile(tier, x, start + done, tile);
-                for output in first..last {
-                    let row = &mut out[output * count + done..][..now];
-                    row.copy_from_slice(&sums[output - first][..now]);
-                }
+            self.at_positions(tier, x, start + done, now, |output, sums| out[output * count + done..][..now].copy_from_slice(sums));
+        }
+    }
+
+    /// All outputs at `now` positions, at most [`TILE_POS`]. Positions are the outer loop of every product: the window of the rows stays in
+    /// the second-level cache while the weights stream by.
+    fn at_positions(&self, tier: Tier, x: &LimbRows, position: usize, now: usize, mut write: impl FnMut(usize, &[u128])) {
+        for tile in 0..self.outputs.div_ceil(TILE_OUT) {
+            let sums = self.tile(tier, x, position, tile);
+            let first = tile * TILE_OUT;
+            for (output, sums) in (first..self.outputs.min(first + TILE_OUT)).zip(&sums) {
+                write(output, &sums[..now]);
             }
-            done += now;
         }
     }
 
@@ -171,18 +184,6 @@ impl PackedWeights {
         assert_eq!(x.pairs, self.reduction.pairs(), "row pairs");
         assert!(start + count + self.reduction.max_offset <= x.length, "rows are too short");
         assert_eq!(out, self.outputs * count, "output size");
-    }
-
-    fn tile_row(&self, tier: Tier, x: &LimbRows, start: usize, count: usize, tile: usize, out: &mut [u128]) {
-        let mut done = 0;
-        while done < count {
-            let now = TILE_POS.min(count - done);
-            let sums = self.tile(tier, x, start + done, tile);
-            for (row, sums) in out.chunks_exact_mut(count).zip(&sums) {
-                row[done..done + now].copy_from_slice(&sums[..now]);
-            }
-            done += now;
-        }
     }
 
     /// One register tile over all limbs: `TILE_OUT` outputs at `TILE_POS` positions from `position` on.
