@@ -5,6 +5,7 @@
 //!
 //! ```text
 //!   bytes       channel   ordered reliable bytes between two parties (trait, in-memory pair)
+//!               record    channels that record one side of a run, and play its peer
 //!               pack      l-bit ring elements <-> bytes
 //!               planes    one bit of every element of a vector, 64 to a word
 //!               transpose bit matrices
@@ -63,6 +64,7 @@ pub mod ntt;
 pub mod pack;
 pub mod planes;
 pub mod prg;
+pub mod record;
 pub mod simd;
 pub mod tables;
 pub mod transpose;
