@@ -21,7 +21,8 @@
 //! *Coins*: the code's seed and the trees' public offset come from a coin toss (commit, share, open) at set-up.
 //!
 //! *Check*: after the trees the receiver draws coefficients a_i b_j and sends them as a seed with the masked noise combination; the sender proves by a hash that it holds the matching
-//! combination of its leaves, then so does the receiver. Every tree is expanded once for the check and once for its outputs, so a round's leaves are never stored.
+//! combination of its leaves, then so does the receiver. Every tree is expanded once for the check and once for its outputs (by the sender once more, for its level sums), so a round's leaves
+//! are never stored.
 //!
 //! # Cost
 //! Set-up: that of SoftSpoken with trees of depth 8, and 96 bytes. First use of a width m: m [`Parameters::reserve`] rows of SoftSpoken (15 bits each). Per round of [`Parameters::outputs`], less
