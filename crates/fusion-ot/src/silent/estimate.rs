@@ -34,10 +34,12 @@
 //! - **Statistical decoding and low-weight duals**: k + 1 samples have a dual word of weight about k/2, whose bias e^(-k/L) asks for more samples than pooled Gauss has trials; the lightest duals of a 10-local code have weights
 //!   near k/14 here, and none is known to be found faster than by decoding. Not the cheapest, so not in the table.
 //!
-//! Linear algebra on N unknowns is charged N^2.8. The code is sparse, and an attacker with Wiedemann's method at 10 N^2 would save up to ten bits in pooled Gauss, less elsewhere, where the matrices fill in.
+//! Linear algebra on N unknowns is charged N^2.8, as for dense matrices. **The code is sparse, and Wiedemann's method (about 10 N^2) is not charged for**: it would save up to ten bits in pooled
+//! Gauss and, as far as the matrices stay sparse, some in the other two.
 //!
-//! How to read it: no attack is known below 2^114 operations, and those that come near need 2^40 entries of random-access memory or more; charging memory access at the logarithm of the size adds five to six bits, at its cube root more than ten.
-//! The sets are those that emp-ot publishes for 128 bits under its own cost model; ours is harsher on the defender. A user who wants a margin in these terms takes a larger size.
+//! How to read it: in this model the cheapest attack on the default set takes 2^117 operations and 2^45 entries of random-access memory. Charging memory access at the logarithm of the size adds
+//! five to six bits, at its cube root more than ten; sparse linear algebra takes some away. The sets are those that emp-ot publishes for about 128 bits under a cost model of its own, which we have not
+//! reproduced: between the two models lies an uncertainty of some ten bits. A user who wants a margin in these terms takes a larger size ([`RoundSize`](super::RoundSize)).
 
 use super::parameters::Parameters;
 
