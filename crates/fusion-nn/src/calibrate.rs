@@ -1,4 +1,4 @@
-//! Calibration: the range of every value of a network over some images.
+//! Calibration: the range of every value of a network, and its mean per channel, over some images.
 
 use rayon::prelude::*;
 
@@ -40,11 +40,37 @@ impl Range {
     }
 }
 
-/// The range of every node of a graph.
+/// What calibration learns about the nodes of a graph, in the order of [`Graph::nodes`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranges {
-    /// In the order of [`Graph::nodes`].
+    /// The range of every node.
     pub nodes: Vec<Range>,
+    /// The mean of every channel of every node, over positions and images.
+    pub means: Vec<Vec<f32>>,
+}
+
+/// Sums over the images seen so far.
+struct Sums {
+    images: usize,
+    nodes: Vec<Range>,
+    /// Per node and channel, the sum over images of the mean over positions.
+    channels: Vec<Vec<f64>>,
+}
+
+impl Sums {
+    fn join(mut self, other: Self) -> Self {
+        self.images += other.images;
+        self.nodes.iter_mut().zip(other.nodes).for_each(|(a, b)| *a = a.union(b));
+        for (a, b) in self.channels.iter_mut().flatten().zip(other.channels.into_iter().flatten()) {
+            *a += b;
+        }
+        self
+    }
+
+    fn finish(self) -> Ranges {
+        let mean = |sums: Vec<f64>| sums.into_iter().map(|s| (s / self.images as f64) as f32).collect();
+        Ranges { nodes: self.nodes, means: self.channels.into_iter().map(mean).collect() }
+    }
 }
 
 /// Why there are no ranges.
@@ -72,30 +98,29 @@ pub enum CalibrateError {
     },
 }
 
-/// Evaluates the graph on every image, in parallel, and joins the ranges.
+/// Evaluates the graph on every image, in parallel, and joins what is seen.
 ///
 /// # Errors
 /// There are no images, one does not suit the network, or the network overflows on one.
 pub fn calibrate(graph: &Graph, images: &[Vec<f32>]) -> Result<Ranges, CalibrateError> {
     let one = |(index, image): (usize, &Vec<f32>)| {
-        let mut nodes = Vec::with_capacity(graph.nodes.len());
+        let mut sums = Sums { images: 1, nodes: Vec::new(), channels: Vec::new() };
         let mut bad = None;
         float::visit(graph, image, |_, node, values| {
             if bad.is_none() && values.iter().any(|x| !x.is_finite()) {
                 bad = Some(node.name.clone());
             }
-            nodes.push(Range::of(values));
+            sums.nodes.push(Range::of(values));
+            let area = node.shape.area();
+            let mean = |plane: &[f32]| plane.iter().map(|&x| f64::from(x)).sum::<f64>() / area as f64;
+            sums.channels.push(values.chunks_exact(area).map(mean).collect());
         })
         .map_err(|source| CalibrateError::Image { index, source })?;
         match bad {
             Some(node) => Err(CalibrateError::NotFinite { index, node }),
-            None => Ok(Ranges { nodes }),
+            None => Ok(sums),
         }
     };
-    let joined = images
-        .par_iter()
-        .enumerate()
-        .map(one)
-        .try_reduce_with(|a, b| Ok(Ranges { nodes: a.nodes.iter().zip(&b.nodes).map(|(x, y)| x.union(*y)).collect() }));
-    joined.unwrap_or(Err(CalibrateError::NoImages))
+    let joined = images.par_iter().enumerate().map(one).try_reduce_with(|a, b| Ok(a.join(b)));
+    joined.unwrap_or(Err(CalibrateError::NoImages)).map(Sums::finish)
 }

@@ -48,6 +48,8 @@
 pub mod calibrate;
 pub mod card;
 mod conv;
+pub mod cost;
+pub mod eval;
 pub mod exec;
 pub mod float;
 pub mod graph;

@@ -28,6 +28,9 @@ use self::constant::Constant;
 use crate::graph::{Graph, NodeId, ShapeError};
 use crate::passes;
 
+#[cfg(test)]
+mod tests;
+
 /// Why a model cannot be imported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -89,7 +89,7 @@ fn pool_before_relu(graph: &Graph) -> Result<Graph, ShapeError> {
     })
 }
 
-/// A sum of linear nodes that nobody else reads is one linear node.
+/// A sum of linear nodes that nobody else reads, with one number of groups, is one linear node.
 fn merge_summed_linears(graph: &Graph) -> Result<Graph, ShapeError> {
     let consumers = graph.consumers();
     rebuild(graph, |out, id, inputs| {
@@ -104,7 +104,10 @@ fn merge_summed_linears(graph: &Graph) -> Result<Graph, ShapeError> {
         let mut others = Vec::new();
         for (old, &new) in node.inputs.iter().zip(inputs) {
             match out.node(new).op.as_linear() {
-                Some((terms, bias)) if consumers[old.0].len() == 1 => {
+                Some((terms, bias))
+                    if consumers[old.0].len() == 1
+                        && terms.iter().all(|t| t.geometry.groups == merged.first().unwrap_or(t).geometry.groups) =>
+                {
                     names.push(out.node(new).name.clone());
                     sources.extend(out.node(new).inputs.iter().copied());
                     merged.extend(terms.iter().cloned());
@@ -129,4 +132,56 @@ fn merge_summed_linears(graph: &Graph) -> Result<Graph, ShapeError> {
 /// Sum of two paddings.
 fn padded(a: Padding, b: Padding) -> Padding {
     Padding { top: a.top + b.top, left: a.left + b.left, bottom: a.bottom + b.bottom, right: a.right + b.right }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx;
+    use crate::testing::{Attribute, ModelBuilder};
+
+    fn kinds(graph: &Graph) -> Vec<&'static str> {
+        graph.nodes.iter().map(|n| n.op.kind()).collect()
+    }
+
+    #[test]
+    fn a_residual_block_becomes_two_linear_layers() {
+        let (mut b, image) = ModelBuilder::new(1, [3, 8, 8]);
+        let conv = |b: &mut ModelBuilder, x: &str, c: usize| {
+            let w = b.random(&[4, c, 3, 3], 0.3);
+            let y = b.node("Conv", &[x, &w], &[Attribute::Ints("pads", vec![1; 4])]);
+            let ones = |b: &mut ModelBuilder| b.random(&[4], 0.1);
+            let (s, t, m, v) = (ones(b), ones(b), ones(b), b.constant(&[4], vec![1.0; 4]));
+            b.node("BatchNormalization", &[&y, &s, &t, &m, &v], &[])
+        };
+        let x = conv(&mut b, &image.0, 3);
+        let x = b.node("Relu", &[&x], &[]);
+        let main = conv(&mut b, &x, 4);
+        let shortcut = conv(&mut b, &x, 4);
+        let sum = b.node("Add", &[&main, &shortcut], &[]);
+        let x = b.node("Relu", &[&sum], &[]);
+        let x = b.node("MaxPool", &[&x], &[Attribute::Ints("kernel_shape", vec![2, 2])]);
+        let x = b.node("GlobalAveragePool", &[&x], &[]);
+        let x = b.node("Flatten", &[&x], &[]);
+        let w = b.random(&[4, 5], 0.5);
+        let logits = b.node("MatMul", &[&x, &w], &[]);
+        let graph = onnx::import(&b.finish(&logits, 5)).unwrap();
+        let expected = ["input", "linear", "relu", "linear", "max pool", "relu", "sum pool", "flatten", "linear"];
+        assert_eq!(kinds(&graph), expected);
+        assert_eq!(graph.nodes[3].inputs, [NodeId(2), NodeId(2)]);
+    }
+
+    #[test]
+    fn what_cannot_be_folded_becomes_a_depthwise_convolution() {
+        let (mut b, image) = ModelBuilder::new(1, [2, 4, 4]);
+        let x = b.node("Relu", &[&image.0], &[]);
+        let shift = b.random(&[1, 2, 1, 1], 0.5);
+        let y = b.node("Add", &[&x, &shift], &[]);
+        let sum = b.node("Add", &[&x, &y], &[]);
+        let flat = b.node("Flatten", &[&sum], &[]);
+        let graph = onnx::import(&b.finish(&flat, 32)).unwrap();
+        assert_eq!(kinds(&graph), ["input", "relu", "linear", "add", "flatten"]);
+        let (terms, _) = graph.nodes[2].op.as_linear().unwrap();
+        assert_eq!(terms[0].geometry.groups, 2);
+    }
 }

@@ -291,7 +291,7 @@ impl ModelBuilder {
                 let y = self.batch_norm(x);
                 let shift = self.random(&[1, c, 1, 1], 0.3);
                 let y = (self.node("Add", &[&shift, &y.0], &[]), y.1);
-                let y = (self.node("Dropout", &[&y.0], &[]), y.1);
+                let y = (self.node("Identity", &[&y.0], &[]), y.1);
                 let y = self.relu(&y);
                 self.add(&y, x)
             }

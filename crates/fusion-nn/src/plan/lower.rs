@@ -263,7 +263,8 @@ impl Lowering<'_> {
         });
         let product = finest.min().unwrap_or(0).min(self.ring_frac(id));
         let scales: Vec<i32> = fracs.iter().map(|frac| product - frac).collect();
-        let quantised = quantise::quantise(terms, bias, &scales, product);
+        let means: Vec<&[f32]> = node.inputs.iter().map(|n| self.ranges.means[n.0].as_slice()).collect();
+        let quantised = quantise::quantise(terms, bias, &means, &scales, product);
         let op = Op::Linear {
             terms: terms.iter().zip(&inputs).map(|(t, &input)| LinearTerm { input, geometry: t.geometry }).collect(),
             weight_bits: self.options.weight_bits,

@@ -35,15 +35,28 @@ pub(super) fn largest_frac(magnitude: f64, limit: f64) -> i32 {
 pub(super) const MOST_FRAC: i32 = 30;
 
 /// Rounds weights to `2^scales[term]` and biases to `2^product`.
-pub(super) fn quantise(terms: &[FloatTerm], bias: &[f32], scales: &[i32], product: i32) -> QuantisedLinear {
-    let integer = |term: &FloatTerm, scale: i32| -> Vec<i16> {
+///
+/// Rounding changes a row's answer by the rounding errors times the inputs. Inputs have means, after a ReLU large ones, so part of that error is
+/// the same for every image: `means` (per term, one per input channel) let the bias take it back.
+pub(super) fn quantise(terms: &[FloatTerm], bias: &[f32], means: &[&[f32]], scales: &[i32], product: i32) -> QuantisedLinear {
+    let mut bias: Vec<f64> = bias.iter().map(|&b| f64::from(b)).collect();
+    let mut weights = Vec::with_capacity(terms.len());
+    for ((term, means), &scale) in terms.iter().zip(means).zip(scales) {
         let factor = 2f64.powi(scale);
         // Saturates by definition of `as`; `largest_scale` keeps the product in range.
-        term.weights.iter().map(|&w| (f64::from(w) * factor).round() as i16).collect()
-    };
-    let weights: Vec<Vec<i16>> = terms.iter().zip(scales).map(|(t, &s)| integer(t, s)).collect();
+        let integers: Vec<i16> = term.weights.iter().map(|&w| (f64::from(w) * factor).round() as i16).collect();
+        let g = &term.geometry;
+        let (in_channels, out_channels, taps) = (g.input.channels / g.groups, g.out_channels / g.groups, g.kernel.0 * g.kernel.1);
+        let rows = term.weights.chunks_exact(in_channels * taps).zip(integers.chunks_exact(in_channels * taps));
+        for (j, (floats, rounded)) in rows.enumerate() {
+            let first = j / out_channels * in_channels;
+            let errors = floats.iter().zip(rounded).map(|(&w, &q)| f64::from(q) / factor - f64::from(w));
+            bias[j] -= errors.enumerate().map(|(i, e)| e * f64::from(means[first + i / taps])).sum::<f64>();
+        }
+        weights.push(integers);
+    }
     let factor = 2f64.powi(product);
-    let bias: Vec<i64> = bias.iter().map(|&b| (f64::from(b) * factor).round() as i64).collect();
+    let bias: Vec<i64> = bias.iter().map(|&b| (b * factor).round() as i64).collect();
     let row_norm_bits = row_norm_bits_of(&weights, bias.len());
     QuantisedLinear { terms: weights, bias, row_norm_bits }
 }

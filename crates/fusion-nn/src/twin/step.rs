@@ -122,3 +122,103 @@ pub(super) fn concat(parts: &[(TensorId, u32)], inputs: &[&[i64]]) -> Vec<i64> {
 pub(super) fn sum_pool(pool: &PoolGeometry, shape: Shape, input: &[i64]) -> Vec<i64> {
     conv::pool(pool, shape, input, i64::wrapping_add)
 }
+
+#[cfg(test)]
+mod tests {
+    use fusion_rlwe::Padding;
+    use proptest::prelude::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::{Rng, SeedableRng};
+
+    use super::*;
+
+    /// What the two parties do: shares modulo 2^(d + h), the server adds 2^d, both shift, the sum is reduced.
+    fn shifted_shares(y: i64, client: i64, w: Window) -> i64 {
+        let modulus = 1i64 << (w.drop + w.bits);
+        let server = (y + (1 << w.drop) - client).rem_euclid(modulus);
+        wrap((client >> w.drop) + (server >> w.drop), w.bits)
+    }
+
+    #[test]
+    fn the_window_is_what_shifted_shares_give() {
+        let w = Window { drop: 3, bits: 6 };
+        for y in -256..248 {
+            let mut carried = [0; 2];
+            for client in 0..512 {
+                let result = shifted_shares(y, client, w);
+                let floor = y >> 3;
+                let carry = usize::from(client & 7 <= y & 7);
+                assert_eq!(result, wrap(floor + carry as i64, 6), "y = {y}, client share {client}");
+                carried[carry] += 1;
+            }
+            // Unbiased up to 2^-d: the carry has probability (y mod 2^d + 1) / 2^d.
+            assert_eq!(carried[1], 64 * ((y & 7) + 1));
+            let (zero, _) = window(&[y], w, &mut Carries::Zero);
+            assert_eq!(zero[0], shifted_shares(y, 0, w));
+            let (nearest, _) = window(&[y], w, &mut Carries::Nearest);
+            assert_eq!(nearest[0], wrap((y + 4) >> 3, 6));
+        }
+    }
+
+    #[test]
+    fn overflows_are_exactly_the_values_outside() {
+        let w = Window { drop: 0, bits: 5 };
+        let values: Vec<i64> = (-20..20).collect();
+        let (kept, overflows) = window(&values, w, &mut Carries::Zero);
+        assert_eq!(overflows, 40 - 32);
+        assert_eq!((kept[0], kept[39]), (12, -13));
+        assert_eq!(kept[4..36], values[4..36]);
+    }
+
+    #[test]
+    fn pooling_takes_maxima_of_signed_values() {
+        let pool = PoolGeometry { kernel: (2, 2), stride: (2, 2), padding: Padding { top: 1, left: 0, bottom: 0, right: 0 } };
+        let values = [-3, -2, -8, -9, 5, 1];
+        let w = Window { drop: 0, bits: 6 };
+        let shape = Shape::new(1, 3, 2);
+        let (signed, _) = requantise(&values, shape, w, Some(&pool), Activation::Signed, &mut Carries::Zero);
+        assert_eq!(signed, [-2, 5]);
+        let (relu, _) = requantise(&values, shape, w, Some(&pool), Activation::Relu, &mut Carries::Zero);
+        assert_eq!(relu, [0, 5]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        /// The matrix product equals the definition of a convolution.
+        #[test]
+        fn fast_convolution_is_exact(
+            seed: u64, groups in 1usize..4, per_group in 1usize..4, out in 1usize..4, size in (1usize..9, 1usize..60), kernel in (1usize..4, 1usize..4),
+            stride in (1usize..4, 1usize..4), dilation in (1usize..3, 1usize..3), pads in prop::array::uniform4(0usize..4),
+        ) {
+            let [top, left, bottom, right] = pads;
+            let g = ConvGeometry {
+                input: Shape::new(groups * per_group, size.0, size.1),
+                out_channels: groups * out,
+                kernel, stride, dilation, groups,
+                padding: Padding { top, left, bottom, right },
+            };
+            let Some(output) = g.output() else { return Ok(()) };
+            let mut rng = ChaCha20Rng::seed_from_u64(seed);
+            let weights: Vec<i16> = (0..g.weights()).map(|_| rng.next_u32() as i16).collect();
+            let input: Vec<i64> = (0..g.input.len()).map(|_| i64::from(rng.next_u32() as i32) >> 2).collect();
+            let bias: Vec<i64> = (0..g.out_channels).map(|_| i64::from(rng.next_u32() as i32)).collect();
+            let mut expected: Vec<i64> = bias.iter().flat_map(|&b| std::iter::repeat_n(b, output.area())).collect();
+            add_wrapping_convolution(&g, &weights, &input, output, &mut expected);
+            let term = LinearTerm { input: TensorId(0), geometry: g };
+            let prepared = [TermWeights::new(&weights, g.out_channels)];
+            prop_assert!(prepared[0].row_sum * 2f64.powi(29) < EXACT, "the fast path is taken");
+            let actual = linear(&[term], &prepared, &bias, &[&input], output);
+            prop_assert_eq!(&actual, &expected);
+        }
+    }
+
+    #[test]
+    fn values_too_large_for_floats_take_the_exact_path() {
+        let g = ConvGeometry::dense(3, 1);
+        let term = LinearTerm { input: TensorId(0), geometry: g };
+        let input = [(1 << 52) + 1, 1, -1];
+        let weights = [TermWeights::new(&[3, 1, 1], 1)];
+        assert_eq!(linear(&[term], &weights, &[5], &[&input], Shape::flat(1)), [3 * ((1 << 52) + 1) + 5]);
+    }
+}

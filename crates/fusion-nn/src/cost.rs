@@ -1,0 +1,201 @@
+//! What a program will cost: bytes, OTs and rounds per step, predicted from public numbers alone.
+//!
+//! Linear steps and layer protocols state their own cost to the byte ([`fusion_rlwe::Layer`], [`nonlinear::cost`](crate::nonlinear::cost)); this
+//! module adds them up over a program. Random OTs are made in large rounds by the silent extension, so their traffic is predicted by its
+//! rate per OT, which holds for many samples and is the only part that is not exact.
+
+use fusion_rlwe::{Layer, PublicSeed, RlweError, RlweParams, key_bytes};
+use serde::Serialize;
+
+use crate::nonlinear::cost::{Total, classify};
+use crate::nonlinear::{HALF_TILE, ProtocolError, Requantise};
+use crate::program::{Op, Program, ProgramError};
+
+/// Traffic of the silent extension per 1-of-2 OT, both directions, in bits (see [`fusion_ot::silent`]).
+pub const SILENT_BINARY_BITS: f64 = 0.67;
+/// The same per 1-of-2^m OT with m > 1.
+pub const SILENT_M_ARY_BITS: f64 = 1.5;
+
+/// Why there is no prediction.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CostError {
+    /// The program is invalid.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// A linear step has no secure parameters or no layout.
+    #[error("layer `{step}`: {error}")]
+    Linear {
+        /// Its name.
+        step: String,
+        /// Why.
+        error: RlweError,
+    },
+    /// A requantisation or the argmax is impossible.
+    #[error("step `{step}`: {error}")]
+    Protocol {
+        /// Its name.
+        step: String,
+        /// Why.
+        error: ProtocolError,
+    },
+}
+
+/// Predicted cost of one step for all samples of a lane.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepCost {
+    /// The step's name.
+    pub step: String,
+    /// `linear`, `requantise`, `argmax` or `local`.
+    pub kind: &'static str,
+    /// Bytes that the client sends, random OTs apart.
+    pub client_to_server: u64,
+    /// Bytes that the server sends, random OTs apart.
+    pub server_to_client: u64,
+    /// Random 1-of-2^m OTs with m > 1.
+    pub m_ary_ots: u64,
+    /// Random 1-of-2 OTs.
+    pub binary_ots: u64,
+    /// Rounds.
+    pub rounds: u64,
+    /// Multiplications of the float network's linear layer.
+    pub multiplications: u64,
+    /// Bytes of the layer's hint, once per model.
+    pub hint_bytes: u64,
+}
+
+/// Predicted cost of one lane, marginal: without base OTs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Prediction {
+    /// Samples of the lane.
+    pub samples: usize,
+    /// Per step, in order, the argmax last.
+    pub steps: Vec<StepCost>,
+    /// Bytes of the client's block keys, once per lane.
+    pub key_bytes: u64,
+}
+
+/// Predicted bytes of one lane by phase, both directions.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PhaseBytes {
+    /// Linear steps, client to server, with the lane's keys.
+    pub linear_up: u64,
+    /// Linear steps, server to client.
+    pub linear_down: u64,
+    /// ReLU, pooling, requantisation.
+    pub requantise: u64,
+    /// Argmax and opening.
+    pub argmax: u64,
+    /// Random OTs.
+    pub random_ot: u64,
+}
+
+impl Prediction {
+    /// Bytes by phase.
+    #[must_use]
+    pub fn by_phase(&self) -> PhaseBytes {
+        let sum = |kind: &str, of: fn(&StepCost) -> u64| self.steps.iter().filter(|s| s.kind == kind).map(of).sum::<u64>();
+        let both = |s: &StepCost| s.client_to_server + s.server_to_client;
+        let ots = |of: fn(&StepCost) -> u64| self.steps.iter().map(of).sum::<u64>() as f64;
+        let ot_bits = ots(|s| s.m_ary_ots) * SILENT_M_ARY_BITS + ots(|s| s.binary_ots) * SILENT_BINARY_BITS;
+        PhaseBytes {
+            linear_up: sum("linear", |s| s.client_to_server) + self.key_bytes,
+            linear_down: sum("linear", |s| s.server_to_client),
+            requantise: sum("requantise", both),
+            argmax: sum("argmax", both),
+            random_ot: (ot_bits / 8.0) as u64,
+        }
+    }
+
+    /// Bytes of the lane, both directions.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let p = self.by_phase();
+        p.linear_up + p.linear_down + p.requantise + p.argmax + p.random_ot
+    }
+
+    /// Bytes per sample, both directions.
+    #[must_use]
+    pub fn bytes_per_sample(&self) -> u64 {
+        self.bytes() / self.samples.max(1) as u64
+    }
+
+    /// Bytes of the hint, once per model.
+    #[must_use]
+    pub fn hint_bytes(&self) -> u64 {
+        self.steps.iter().map(|s| s.hint_bytes).sum()
+    }
+}
+
+/// Predicts one lane of `samples` samples that reveals labels.
+///
+/// # Errors
+/// The program is invalid or a step of it cannot be run; the error names the step.
+pub fn predict(program: &Program, samples: usize) -> Result<Prediction, CostError> {
+    program.validate()?;
+    let mut steps = Vec::with_capacity(program.steps.len() + 1);
+    let (mut blocks, mut modulus_bits) = (0, 0);
+    for step in &program.steps {
+        let output = program.tensors[step.output.0];
+        let mut cost = StepCost::local(&step.name);
+        match &step.op {
+            Op::Linear { terms, row_norm_bits, .. } => {
+                let fail = |error| CostError::Linear { step: step.name.clone(), error };
+                let params = RlweParams::narrowest(output.ring.0, *row_norm_bits).map_err(fail)?;
+                let geometries: Vec<_> = terms.iter().map(|t| t.geometry).collect();
+                // The layout does not depend on the seed or the layer's number.
+                let layer = Layer::new(PublicSeed([0; 32]), 0, &geometries, params).map_err(fail)?;
+                blocks = blocks.max(layer.layout().blocks(samples));
+                modulus_bits = modulus_bits.max(params.modulus_bits());
+                let taps = terms.iter().map(|t| t.geometry.weights() / t.geometry.out_channels).sum::<usize>();
+                cost.kind = "linear";
+                cost.client_to_server = layer.bytes_up(samples);
+                cost.server_to_client = layer.bytes_down(samples);
+                cost.rounds = 1;
+                cost.multiplications = (taps * output.shape.len() * samples) as u64;
+                cost.hint_bytes = layer.hint_bytes() as u64;
+            }
+            Op::Requantise { input, window, pool, activation } => {
+                let fail = |error| CostError::Protocol { step: step.name.clone(), error };
+                let spec = program.tensors[input.0];
+                let requantise = Requantise::new(spec.shape, spec.ring, *window, pool.as_ref(), *activation, output.ring).map_err(fail)?;
+                cost.kind = "requantise";
+                cost.add(requantise.cost(samples, HALF_TILE));
+            }
+            Op::Add { .. } | Op::SumPool { .. } | Op::Concat { .. } | Op::Flatten { .. } => {}
+        }
+        steps.push(cost);
+    }
+    let spec = program.tensors[program.logits.0];
+    let total = classify(samples, spec.shape.channels, spec.ring, program.logits_window, HALF_TILE)
+        .map_err(|error| CostError::Protocol { step: "argmax".to_owned(), error })?;
+    let mut argmax = StepCost { kind: "argmax", ..StepCost::local("argmax") };
+    argmax.add(total);
+    steps.push(argmax);
+    let key_bytes = if blocks == 0 { 0 } else { (blocks * key_bytes(modulus_bits)) as u64 };
+    Ok(Prediction { samples, steps, key_bytes })
+}
+
+impl StepCost {
+    fn local(name: &str) -> Self {
+        Self {
+            step: name.to_owned(),
+            kind: "local",
+            client_to_server: 0,
+            server_to_client: 0,
+            m_ary_ots: 0,
+            binary_ots: 0,
+            rounds: 0,
+            multiplications: 0,
+            hint_bytes: 0,
+        }
+    }
+
+    fn add(&mut self, total: Total) {
+        self.client_to_server += total.client_to_server;
+        self.server_to_client += total.server_to_client;
+        self.m_ary_ots += total.m_ary_ots;
+        self.binary_ots += total.binary_ots;
+        self.rounds += total.rounds;
+    }
+}
