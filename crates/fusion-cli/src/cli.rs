@@ -40,6 +40,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show what batches under one model have proved of its accuracy so far.
     Audit(AuditArgs),
+    /// Compare a model's fixed-point twin with the float model on images, without any cryptography.
+    Eval(EvalArgs),
 }
 
 /// `fusion demo`.
@@ -183,9 +185,9 @@ pub struct ServeArgs {
 /// How to reach a server.
 #[derive(Debug, Args)]
 pub struct ConnectArgs {
-    /// The server.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7878", env = "FUSION_SERVER")]
-    pub server: String,
+    /// The server [default: 127.0.0.1:7878, or that of the run to resume].
+    #[arg(long, value_name = "HOST:PORT", env = "FUSION_SERVER")]
+    pub server: Option<String>,
     /// Authority of the server's certificate (PEM): turns TLS on.
     #[arg(long, value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
@@ -351,6 +353,29 @@ pub struct AuditArgs {
     #[arg(long, value_name = "DIGEST")]
     pub digest: Option<String>,
     /// Write the tallies as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// `fusion eval`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  fusion eval --model resnet50.onnx --images photos/ --limit 200\n  fusion eval --model resnet50.onnx --images photos/ --window 11 --weight-bits 8"
+)]
+pub struct EvalArgs {
+    /// The ONNX file.
+    #[arg(long)]
+    pub model: PathBuf,
+    /// Folder of images; labels.csv in it, if there is one, gives their classes.
+    #[arg(long, value_name = "DIR")]
+    pub images: PathBuf,
+    /// Images used, at most.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// How to quantise.
+    #[command(flatten)]
+    pub quantise: QuantiseArgs,
+    /// Write the result as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }

@@ -20,6 +20,8 @@ pub mod assets;
 pub mod cheat;
 pub mod cli;
 pub mod demo;
+mod eval;
+
 pub mod images;
 pub mod lanes;
 pub mod outcome;
@@ -65,6 +67,7 @@ pub fn run(command: &Command) -> Result<u8> {
         Command::Plan(args) => report_commands::plan(args),
         Command::Verify(args) => report_commands::verify(args),
         Command::Audit(args) => report_commands::audit(args),
+        Command::Eval(args) => eval::run(args),
     }
 }
 

@@ -31,6 +31,9 @@ use crate::served::PARAMS_VERSION;
 use crate::trust::{Trust, TrustStore};
 use crate::{assets, home};
 
+/// Where a server is looked for if nobody says.
+const DEFAULT_SERVER: &str = "127.0.0.1:7878";
+
 /// Elements of the largest tensor of a lane, by which the default number of samples per lane is bounded.
 const LANE_ELEMENTS: usize = 1 << 23;
 
@@ -174,17 +177,17 @@ impl MixArgs {
 }
 
 impl ConnectArgs {
-    /// The client's settings.
+    /// The client's settings; `fallback` is the server if none is named.
     ///
     /// # Errors
     /// A token that cannot be read.
-    pub fn settings(&self) -> Result<ClientSettings> {
+    pub fn settings(&self, fallback: &str) -> Result<ClientSettings> {
         let token = match &self.token_file {
             Some(path) => Some(Token::from_file(path)?),
             None => Token::from_env(TOKEN_VARIABLE)?,
         };
         let identity = self.client_cert.clone().zip(self.client_key.clone()).map(|(certificate, key)| KeyPair { certificate, key });
-        let mut settings = ClientSettings::new(self.server.clone());
+        let mut settings = ClientSettings::new(self.server.as_deref().unwrap_or(fallback));
         settings.security =
             ClientSecurity { server_ca: self.tls_ca.clone(), server_name: self.tls_name.clone(), identity, token, insecure: self.insecure };
         Ok(settings)
@@ -540,8 +543,9 @@ pub fn verify_again(path: &Path, reveal_rejected: Option<RevealRejected>) -> Res
 /// Anything that keeps the batch from being finished.
 pub fn run(args: &QueryArgs) -> Result<Outcome> {
     let home = home()?;
+    let server = args.resume.as_deref().map(crate::rundir::server_of).transpose()?;
     let settings = QuerySettings {
-        client: args.connect.settings()?,
+        client: args.connect.settings(server.as_deref().unwrap_or(DEFAULT_SERVER))?,
         home: home.clone(),
         pin: args.pin.clone(),
         lanes: args.lanes,

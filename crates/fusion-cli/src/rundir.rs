@@ -103,12 +103,7 @@ impl RunDir {
     /// # Errors
     /// If it is no run directory, of another version, in use, or damaged (a cut last line of the journal is dropped: that lane runs again).
     pub fn open(path: &Path) -> Result<(Self, RunFacts, Vec<Answered>)> {
-        let file = path.join("run.json");
-        let text = std::fs::read(&file).with_context(|| format!("{} is no run directory", path.display()))?;
-        let facts: RunFacts = serde_json::from_slice(&text).with_context(|| format!("{} is damaged", file.display()))?;
-        if facts.version != FORMAT {
-            bail!("{} is of version {}, this program reads {FORMAT}", file.display(), facts.version);
-        }
+        let facts = read_facts(path)?;
         let run = Self::lock(path)?;
         let mut answers = Vec::new();
         let journal = path.join("answers.jsonl");
@@ -167,6 +162,24 @@ impl RunDir {
         self.journal.sync_data()?;
         Ok(())
     }
+}
+
+fn read_facts(path: &Path) -> Result<RunFacts> {
+    let file = path.join("run.json");
+    let text = std::fs::read(&file).with_context(|| format!("{} is no run directory", path.display()))?;
+    let facts: RunFacts = serde_json::from_slice(&text).with_context(|| format!("{} is damaged", file.display()))?;
+    if facts.version != FORMAT {
+        bail!("{} is of version {}, this program reads {FORMAT}", file.display(), facts.version);
+    }
+    Ok(facts)
+}
+
+/// The server of a run.
+///
+/// # Errors
+/// If `path` is no run directory.
+pub fn server_of(path: &Path) -> Result<String> {
+    Ok(read_facts(path)?.server)
 }
 
 #[cfg(test)]

@@ -1,0 +1,70 @@
+//! `fusion eval`: the fixed-point twin beside the float model, in plaintext, so that a plan can be chosen by what it costs and what it loses.
+
+use anyhow::{Context, Result, bail};
+use fusion_nn::eval::{EvalReport, evaluate};
+use indicatif::{ProgressBar, ProgressStyle};
+use rand::RngExt;
+
+use crate::cli::EvalArgs;
+use crate::lanes::fresh_rng;
+use crate::outcome::{human_bytes, plain_table, write_json};
+use crate::samples;
+
+/// Runs the command.
+///
+/// # Errors
+/// A model that cannot be imported or planned, images that cannot be read.
+pub(crate) fn run(args: &EvalArgs) -> Result<u8> {
+    let labels = args.images.join("labels.csv");
+    let mut images = if labels.is_file() { samples::labelled_folder(&args.images, &labels)? } else { samples::folder(&args.images)? };
+    eprintln!("Calibrating on {} images ...", images.len().min(args.quantise.calibration_images));
+    let quantised = args.quantise.quantise_file(&args.model, &images)?;
+    images.truncate(args.limit.unwrap_or(usize::MAX));
+    if images.is_empty() {
+        bail!("--limit 0 leaves nothing to evaluate");
+    }
+    let tensors = images.iter().map(|s| s.tensor(&quantised.preprocess)).collect::<Result<Vec<_>, _>>()?;
+    let labels: Option<Vec<usize>> = images.iter().map(|s| s.label.map(|l| l as usize)).collect();
+    let bar = ProgressBar::new(tensors.len() as u64);
+    bar.set_style(ProgressStyle::with_template("images {bar:30} {pos} of {len} (ETA {eta})").context("progress template")?);
+    let seed = fresh_rng()?.random();
+    let report = evaluate(&quantised.graph, &quantised.program, &quantised.weights, &tensors, labels.as_deref(), seed, &|done| {
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    print(&report, args);
+    if let Some(path) = &args.json {
+        write_json(path, &report)?;
+    }
+    Ok(0)
+}
+
+fn print(report: &EvalReport, args: &EvalArgs) {
+    println!(
+        "Plan:             windows of {} bits, weights of {} bits, margin {}",
+        args.quantise.window, args.quantise.weight_bits, args.quantise.margin
+    );
+    println!("Images:           {}", report.images);
+    println!("Label agreement:  {:.2}% with the float model", 100.0 * report.label_agreement);
+    if let (Some(float), Some(twin)) = (report.top1_float, report.top1_twin) {
+        println!("Top-1:            float {:.2}%, fixed point {:.2}%", 100.0 * float, 100.0 * twin);
+    }
+    println!("Logit error:      {:.3} at most, {:.3} on average over images", report.max_logit_error, report.mean_logit_error);
+    println!(
+        "Cost:             {} per sample, hint of {} once per model",
+        human_bytes(report.bytes_per_sample),
+        human_bytes(report.hint_bytes)
+    );
+    if report.overflows.is_empty() {
+        println!("Overflows:        none");
+    } else {
+        let mut table = plain_table(&["layer with overflows", "values", "images"]);
+        for layer in &report.overflows {
+            table.add_row([layer.layer.clone(), layer.values.to_string(), layer.images.to_string()]);
+        }
+        println!("{table}");
+    }
+    for d in &report.disagreements {
+        println!("image {}: float says {}, fixed point {} (float margin {:.3})", d.image, d.float_label, d.twin_label, d.float_margin);
+    }
+}
