@@ -46,10 +46,19 @@ impl ServerProcess {
     pub fn start(package: &Path, cheat: Option<&str>) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program's file")?;
         let mut command = Command::new(program);
-        command.arg("serve").arg(package).args(["--listen", "127.0.0.1:0", "--until-stdin-closes", "--grace-seconds", "0"]);
+        command.arg("serve");
         if let Some(cheat) = cheat {
             command.args(["--cheat", cheat]);
         }
+        Self::launch(command, package)
+    }
+
+    /// As [`start`](Self::start), for any `command` that goes on with the arguments of `fusion serve`.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn launch(mut command: Command, package: &Path) -> Result<Self> {
+        command.arg(package).args(["--listen", "127.0.0.1:0", "--until-stdin-closes", "--grace-seconds", "0"]);
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("cannot start the server")?;
         let (stdin, stdout) = (child.stdin.take().context("the server's input")?, child.stdout.take().context("the server's output")?);
