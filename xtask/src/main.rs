@@ -2,6 +2,7 @@
 
 mod bench_ot;
 mod bench_relu;
+mod bench_resnet50;
 mod codegen;
 mod resnet50_weights;
 
@@ -28,6 +29,12 @@ enum Task {
         #[arg(long, default_value_t = 5)]
         repeat: usize,
     },
+    /// Runs private ResNet50 inference between two processes and reports bytes, seconds, memory and labels
+    #[command(name = "bench-resnet50")]
+    BenchResnet50(bench_resnet50::Options),
+    /// The server of bench-resnet50
+    #[command(hide = true)]
+    Serve(fusion_cli::cli::ServeArgs),
     /// Measures random OT: rate, bytes, memory, share of the memory-bound limit
     BenchOt(bench_ot::Options),
     /// Writes the Rust code and descriptor sets of proto/*.proto into the crates that use them
@@ -48,6 +55,8 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().task {
         Task::BenchRelu { json, repeat } => bench_relu::run(json.as_deref(), repeat),
         Task::BenchOt(options) => bench_ot::run(&options),
+        Task::BenchResnet50(options) => bench_resnet50::run(&options),
+        Task::Serve(args) => fusion_cli::serve::run(&args),
         Task::Codegen { check: false } => codegen::write(&workspace_root()),
         Task::Codegen { check: true } => codegen::check(&workspace_root()),
         Task::Resnet50 { model } => {

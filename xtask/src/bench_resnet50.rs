@@ -1,0 +1,184 @@
+//! `cargo xtask bench-resnet50`: private ResNet50 inference between two processes, on real weights and photos, every label checked.
+//!
+//! This process is the client; the server is the same binary again, serving the package with the code of `fusion serve`. With a link they talk
+//! through the relay of fusion-net, else over loopback. What is prepared once (weights, package, float labels, the client's hint) is kept under
+//! `target/bench-resnet50/`, which may be deleted at any time. Seconds are the wall clock's; processor seconds of both sides stand beside them,
+//! because two processes, and whatever else runs, share the cores.
+
+mod machine;
+mod measure;
+mod package;
+mod page;
+mod peers;
+mod photos;
+mod prediction;
+mod report;
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use fusion_cli::cli::QuantiseArgs;
+use fusion_cli::outcome::write_json;
+use fusion_net::relay::Link;
+
+use crate::resnet50_weights;
+
+/// Most samples of one lane: more would need more memory without saving bytes.
+const LANE_SAMPLES: usize = 8;
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// ONNX file of ResNet50 [default: the published weights by npm, else synthetic ones]
+    #[arg(long, value_name = "ONNX")]
+    model: Option<PathBuf>,
+    /// Folder of photos [default: made-up pictures]
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// 400 Mbit/s each way and 40 ms round trip
+    #[arg(long, conflicts_with_all = ["lan", "link"])]
+    wan: bool,
+    /// 3 Gbit/s each way and 0.3 ms round trip
+    #[arg(long, conflicts_with = "link")]
+    lan: bool,
+    /// Another link: megabits per second each way, round trip in milliseconds [default: loopback]
+    #[arg(long, value_name = "MBIT,RTT")]
+    link: Option<Link>,
+    /// Photos to classify
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    samples: u32,
+    /// Lanes side by side [default: two per core, but no more than four samples each need]
+    #[arg(long, value_name = "L", value_parser = clap::value_parser!(u32).range(1..=32))]
+    lanes: Option<u32>,
+    /// Queries of the batch whose price is compared with the paper's
+    #[arg(long, value_name = "R", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    queries: u32,
+    /// Soundness of verified queries in bits
+    #[arg(long, default_value_t = 40.0)]
+    lambda: f64,
+    /// Window width h of activations, bits
+    #[arg(long, value_name = "BITS", default_value_t = 13)]
+    window: u32,
+    /// Bits of a weight, sign included
+    #[arg(long, value_name = "BITS", default_value_t = 10)]
+    weight_bits: u32,
+    /// Write every figure as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the report as a self-contained HTML page
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+impl Options {
+    fn link(&self) -> Option<Link> {
+        match (self.wan, self.lan) {
+            (true, _) => Some(Link::WAN),
+            (_, true) => Some(Link::LAN),
+            (false, false) => self.link,
+        }
+    }
+
+    fn lanes(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let samples = self.samples as usize;
+        self.lanes.map_or_else(|| (2 * cores).min(samples.div_ceil(LANE_SAMPLES / 2)), |lanes| (lanes as usize).min(samples))
+    }
+}
+
+/// Slices of at most [`LANE_SAMPLES`], as equal as they can be, a multiple of `lanes` of them if there are enough samples.
+fn slices(samples: u32, lanes: usize) -> Vec<Range<u32>> {
+    let rounds = (samples as usize).div_ceil(lanes * LANE_SAMPLES);
+    let count = (rounds * lanes).min(samples as usize) as u64;
+    let cut = |i: u64| (u64::from(samples) * i / count) as u32;
+    (0..count).map(|i| cut(i)..cut(i + 1)).collect()
+}
+
+/// Runs the benchmark.
+///
+/// # Errors
+/// Anything that keeps it from being finished, an interruption included; what was measured until then is reported first.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let root = crate::workspace_root();
+    let cache = root.join("target/bench-resnet50");
+    // A bad plan is found before minutes are spent.
+    report::plans(options.queries, options.lambda)?;
+    let weights = resnet50_weights::obtain(options.model.as_deref(), &root.join(resnet50_weights::CACHE))?;
+    let model = photos::Model::read(&weights.path)?;
+    let quantise = QuantiseArgs {
+        preprocess: "imagenet-caffe".to_owned(),
+        window: options.window,
+        weight_bits: options.weight_bits,
+        margin: 1.3,
+        calibration_images: 16,
+    };
+    let recipe = quantise.recipe()?;
+    let photos = photos::find(options.images.as_deref(), options.samples as usize, quantise.calibration_images, &cache)?;
+    let package = package::obtain(&model, weights.synthetic, &quantise, &photos, &cache)?;
+    eprintln!("Evaluating the float model on {} photos (kept for later runs) ...", photos.queries.len());
+    let float_labels = photos::float_labels(&model, &photos.queries, &recipe, &cache)?;
+    drop(model);
+
+    let lanes = options.lanes();
+    let tensor = |sample: usize| Ok(photos.queries.get(sample).context("no such photo")?.tensor(&recipe)?);
+    let setting = measure::Setting {
+        package: &package.path,
+        link: options.link(),
+        lanes,
+        slices: slices(options.samples, lanes),
+        tensor: &tensor,
+        home: &cache.join("home"),
+    };
+    let measured = measure::run(&setting)?;
+    let predicted = prediction::Predicted::new(&measured.card.program, &setting.slices)?;
+    let context = report::Context {
+        model: weights.source,
+        synthetic_weights: weights.synthetic,
+        photos: photos.source,
+        synthetic_photos: photos.synthetic,
+        names: photos.queries.iter().map(|p| p.name.clone()).collect(),
+        float_labels,
+        lanes,
+        link: options.link(),
+        window_bits: options.window,
+        weight_bits: options.weight_bits,
+        prepare_seconds: package.seconds,
+        queries: options.queries,
+        lambda: options.lambda,
+        predicted,
+        commit: machine::commit(&root),
+    };
+    let report = report::Report::new(&measured, context)?;
+    println!("{}", report.text());
+    if let Some(path) = &options.json {
+        write_json(path, &report)?;
+    }
+    if let Some(path) = &options.html {
+        std::fs::write(path, page::html(&report)).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if report.interrupted {
+        bail!("interrupted after {} of {} samples", report.samples, report.samples_wanted);
+    }
+    if !report.failures.is_empty() {
+        bail!("lanes failed: {}", report.failures.join("; "));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_cover_every_sample_once_and_fit_a_lane() {
+        for samples in 1..200 {
+            for lanes in 1..9.min(samples as usize + 1) {
+                let slices = slices(samples, lanes);
+                assert_eq!(slices.iter().cloned().flatten().collect::<Vec<_>>(), (0..samples).collect::<Vec<_>>());
+                assert!(slices.iter().all(|s| (1..=LANE_SAMPLES).contains(&s.len())), "{samples} on {lanes}: {slices:?}");
+            }
+        }
+        assert_eq!(slices(16, 4).len(), 4);
+    }
+}

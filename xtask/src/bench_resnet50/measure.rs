@@ -1,0 +1,231 @@
+//! The measurement: a server process, a link, lanes, and a line that shows them at work.
+
+use std::ops::Range;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use fusion_cli::demo::ServerProcess;
+use fusion_cli::lanes::{LaneSetting, Live, Next};
+use fusion_cli::outcome::{Costs, human_bytes};
+use fusion_cli::served::PARAMS_VERSION;
+use fusion_net::relay::{Carried, Link, Relay, Script};
+use fusion_net::{Client, ClientSettings, HintCache, LaneRequest, Reveal};
+use fusion_nn::card::ModelCard;
+use fusion_nn::exec::{Hint, Opened, PublicModel};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::machine;
+
+/// What was measured, whether or not it came to its end.
+pub(crate) struct Measured {
+    /// The model's card.
+    pub(crate) card: ModelCard,
+    /// Bytes of the hint.
+    pub(crate) hint_bytes: u64,
+    /// Whether the hint was in the cache already.
+    pub(crate) hint_cached: bool,
+    /// Labels that were opened, by sample; `None` where the run did not get.
+    pub(crate) labels: Vec<Option<u32>>,
+    /// Time and bytes of the finished lanes.
+    pub(crate) costs: Costs,
+    /// Per finished lane: samples, seconds, bytes.
+    pub(crate) lanes: Vec<LaneFigures>,
+    /// Peak memory in 10^6 bytes: client, server.
+    pub(crate) peak_rss_mb: (Option<f64>, Option<f64>),
+    /// Processor seconds during the lanes: client (with the relay, if there is one), server.
+    pub(crate) cpu_seconds: (Option<f64>, Option<f64>),
+    /// What the relay carried during the lanes, transport framing included.
+    pub(crate) carried: Option<Carried>,
+    /// Whether Ctrl-C ended the run.
+    pub(crate) interrupted: bool,
+    /// Why lanes failed.
+    pub(crate) failures: Vec<String>,
+}
+
+/// One finished lane.
+#[derive(Debug, Clone, serde::Serialize)]
+pub(crate) struct LaneFigures {
+    pub(crate) samples: usize,
+    pub(crate) seconds: f64,
+    pub(crate) bytes: u64,
+}
+
+/// What to run.
+pub(crate) struct Setting<'a> {
+    pub(crate) package: &'a Path,
+    pub(crate) link: Option<Link>,
+    /// Lanes side by side.
+    pub(crate) lanes: usize,
+    /// The slices of the samples, one per lane.
+    pub(crate) slices: Vec<Range<u32>>,
+    /// Gives the image of a sample as the network's input tensor.
+    pub(crate) tensor: &'a (dyn Fn(usize) -> Result<Vec<f32>> + Sync),
+    /// Directory of the client's hint cache.
+    pub(crate) home: &'a Path,
+}
+
+/// The server's process, which Ctrl-C ends from another thread.
+#[derive(Clone, Default)]
+struct Stopper {
+    server: Arc<Mutex<Option<ServerProcess>>>,
+    pressed: Arc<AtomicBool>,
+}
+
+impl Stopper {
+    fn server<T>(&self, of: impl FnOnce(&mut Option<ServerProcess>) -> T) -> T {
+        of(&mut self.server.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lanes then fail, and the client goes on with what it has.
+    fn watch(&self) -> Result<()> {
+        let me = self.clone();
+        ctrlc::set_handler(move || {
+            me.pressed.store(true, Ordering::Relaxed);
+            me.server(|server| drop(server.take()));
+        })
+        .context("cannot watch for interrupts")
+    }
+}
+
+/// Runs the measurement.
+///
+/// # Errors
+/// A server that does not come up, a hint that cannot be had, lanes that fail for a reason that another try does not mend.
+pub(crate) fn run(setting: &Setting<'_>) -> Result<Measured> {
+    let stopper = Stopper::default();
+    stopper.watch()?;
+    let began = Instant::now();
+    let mut command = Command::new(std::env::current_exe().context("cannot find this program's file")?);
+    command.arg("serve");
+    let process = ServerProcess::launch(command, setting.package)?;
+    let (server_id, direct) = (process.id(), process.address.clone());
+    stopper.server(|server| *server = Some(process));
+    let relay = match setting.link {
+        Some(link) => Some(Relay::start(direct.parse().context("the server's address")?, link, Script::default())?),
+        None => None,
+    };
+    let address = relay.as_ref().map_or(direct, |relay| relay.address().to_string());
+    eprintln!("Server:   process {server_id}; client: process {}", std::process::id());
+
+    machine::forget_peak();
+    let client = Client::connect(ClientSettings::new(address))?;
+    let served = client.describe()?;
+    let card = ModelCard::decode(&served.description.card).context("the server's model card is refused")?;
+    let model = PublicModel::new(card.program.clone(), card.seed()?)?;
+    let cache = HintCache::new(setting.home.join("hints"));
+    let hint_cached = cache.path(served.description.hint_digest).is_file();
+    let bar = ProgressBar::new(served.description.hint_bytes)
+        .with_style(ProgressStyle::with_template("hint      {bar:30} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}")?);
+    let path = client.fetch_hint(&served, &cache, &mut |p| bar.set_position(p.done))?;
+    bar.finish_and_clear();
+    let hint = Hint::open(&model, &path)?;
+
+    let mask = fusion_ring::pack::mask32(card.program.tensors[card.program.input.0].ring.0);
+    let image = |position: u32| -> Result<Vec<u32>, String> {
+        let tensor = (setting.tensor)(position as usize).map_err(|e| format!("{e:#}"))?;
+        let encoded = card.program.encode(&tensor).map_err(|e| e.to_string())?;
+        Ok(encoded.iter().map(|&v| v as u32 & mask).collect())
+    };
+    let request = LaneRequest { card_digest: served.card_digest, params_version: PARAMS_VERSION, n_samples: 0, reveal: Reveal::Label };
+    let lanes = LaneSetting { client: &client, model: &model, hint: &hint, request, image: &image };
+    let samples: usize = setting.slices.iter().map(Range::len).sum();
+    let mut measured = Measured {
+        hint_bytes: served.description.hint_bytes,
+        hint_cached,
+        labels: vec![None; samples],
+        costs: Costs::default(),
+        lanes: Vec::new(),
+        peak_rss_mb: (None, None),
+        cpu_seconds: (None, None),
+        carried: None,
+        interrupted: false,
+        failures: Vec::new(),
+        card: card.clone(),
+    };
+    measured.costs.setup_seconds = began.elapsed().as_secs_f64();
+    let live = Live::default();
+    let steps = model.program().steps.len() as u64 + 1;
+    let before = relay.as_ref().map(Relay::carried);
+    let cpu = || (machine::cpu_seconds(std::process::id()), machine::cpu_seconds(server_id));
+    let cpu_before = cpu();
+    let (start, over) = (Instant::now(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| show(&live, relay.as_ref(), samples as u64, steps, &over));
+        lanes.run_all(setting.slices.clone(), setting.lanes, &live, &mut |outcome| match outcome {
+            Ok(lane) => {
+                if let Opened::Labels(labels) = &lane.opened {
+                    for (position, &label) in lane.slice.clone().zip(labels) {
+                        measured.labels[position as usize] = Some(label);
+                    }
+                }
+                let before = measured.costs.bytes();
+                measured.costs.add(&lane);
+                let after = measured.costs.bytes();
+                let bytes = after.0 + after.1 - before.0 - before.1;
+                measured.lanes.push(LaneFigures { samples: lane.slice.len(), seconds: lane.seconds, bytes });
+                Next::Go
+            }
+            Err(failed) => {
+                if !stopper.pressed.load(Ordering::Relaxed) {
+                    measured.failures.push(format!("samples {:?}: {}", failed.slice, failed.error));
+                }
+                // A measurement with a failed lane in it is none: no second try.
+                Next::Stop
+            }
+        });
+        measured.costs.wall_seconds = start.elapsed().as_secs_f64();
+        over.store(true, Ordering::Relaxed);
+    });
+    measured.carried = relay.as_ref().zip(before).map(|(relay, before)| {
+        let now = relay.carried();
+        Carried {
+            client_to_server: now.client_to_server - before.client_to_server,
+            server_to_client: now.server_to_client - before.server_to_client,
+        }
+    });
+    let spent = |now: Option<f64>, before: Option<f64>| Some(now? - before?);
+    measured.cpu_seconds = (spent(cpu().0, cpu_before.0), spent(cpu().1, cpu_before.1));
+    measured.peak_rss_mb = (machine::peak_rss_mb(std::process::id()), machine::peak_rss_mb(server_id));
+    measured.interrupted = stopper.pressed.load(Ordering::Relaxed);
+    stopper.server(|server| drop(server.take()));
+    if measured.lanes.is_empty() && !measured.interrupted {
+        bail!("no lane came to its end: {}", measured.failures.join("; "));
+    }
+    Ok(measured)
+}
+
+/// Redraws the progress line until `over`.
+fn show(live: &Live, relay: Option<&Relay>, samples: u64, steps: u64, over: &AtomicBool) {
+    let bar = ProgressBar::new(samples * steps);
+    // The template is a literal; a wrong one falls back to the default look.
+    let style = ProgressStyle::with_template("lanes     {bar:30} {percent}% {elapsed_precise} (ETA {eta}) {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let reading = || match relay.map(Relay::carried) {
+        Some(carried) => (carried.client_to_server, carried.server_to_client),
+        None => (live.bytes.load(Ordering::Relaxed), 0),
+    };
+    let mut last = (reading(), Instant::now());
+    while !over.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(500));
+        let (now, seconds) = (reading(), last.1.elapsed().as_secs_f64());
+        let rate = |now: u64, before: u64| human_bytes((now.saturating_sub(before) as f64 / seconds) as u64);
+        let rates = match relay {
+            Some(_) => format!("up {}/s, down {}/s", rate(now.0, last.0.0), rate(now.1, last.0.1)),
+            None => format!("{}/s", rate(now.0, last.0.0)),
+        };
+        last = (now, Instant::now());
+        let done = live.sample_steps.load(Ordering::Relaxed);
+        bar.set_position(done);
+        let bytes = human_bytes(live.bytes.load(Ordering::Relaxed));
+        bar.set_message(format!(
+            "{:.1} of {samples} samples, {done} of {} steps, {bytes}, {rates}",
+            done as f64 / steps as f64,
+            samples * steps
+        ));
+    }
+    bar.finish_and_clear();
+}

@@ -1,0 +1,57 @@
+//! The served package: prepared once per model, options and version of the crates that decide its content.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use fusion_cli::cli::QuantiseArgs;
+use fusion_cli::prepare::write_package;
+use fusion_nn::card::Claim;
+use sha2::{Digest, Sha256};
+
+use super::machine;
+use super::photos::{Model, Photos, hex};
+
+/// Top-1 accuracy of the published ResNet50 on ImageNet's validation set, from a single centre crop.
+pub(crate) const CLAIMED_ACCURACY: f64 = 0.747;
+
+/// A package on disk.
+pub(crate) struct Prepared {
+    /// Its directory.
+    pub(crate) path: PathBuf,
+    /// Seconds that it took, or `None` if it was there.
+    pub(crate) seconds: Option<f64>,
+}
+
+/// Finds the package in `cache` or prepares it.
+///
+/// # Errors
+/// A model that cannot be quantised, a disk that refuses.
+pub(crate) fn obtain(model: &Model, synthetic: bool, options: &QuantiseArgs, photos: &Photos, cache: &Path) -> Result<Prepared> {
+    let path = cache.join(format!("{}.fusion", key(model, options, photos)));
+    if path.is_dir() {
+        return Ok(Prepared { path, seconds: None });
+    }
+    eprintln!("Calibrating on {} photos and preparing the package (once) ...", photos.calibration.len());
+    let start = Instant::now();
+    std::fs::create_dir_all(cache).with_context(|| format!("cannot create {}", cache.display()))?;
+    let quantised = options.quantise(&model.bytes, "ResNet50", &photos.calibration)?;
+    let claim = (!synthetic).then(|| Claim { top1: CLAIMED_ACCURACY, dataset: "ImageNet validation".to_owned() });
+    let name = if synthetic { "ResNet50 (SYNTHETIC weights)" } else { "ResNet50" };
+    write_package(&path, name, quantised, claim, Vec::new(), true)?;
+    Ok(Prepared { path, seconds: Some(start.elapsed().as_secs_f64()) })
+}
+
+/// What the package's content depends on. The state of the crates is that of their committed trees: whoever changes them without committing
+/// removes the cache.
+fn key(model: &Model, options: &QuantiseArgs, photos: &Photos) -> String {
+    let mut hash = Sha256::new();
+    hash.update(&model.digest);
+    hash.update(format!("{options:?}"));
+    photos.calibration.iter().for_each(|p| hash.update(&p.name));
+    hash.update(&photos.source);
+    for tree in ["HEAD:crates/fusion-nn", "HEAD:crates/fusion-rlwe", "HEAD:crates/fusion-ring/src/ntt"] {
+        hash.update(machine::git(&crate::workspace_root(), &["rev-parse", tree]).unwrap_or_default());
+    }
+    hex(&hash.finalize()[..8])
+}

@@ -1,0 +1,59 @@
+//! What others need for one inference, from `benches/peers.json`, where the sources stand.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// The figures that a run is compared with.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub(crate) struct Peers {
+    /// The paper's verified query.
+    pub(crate) paper: Paper,
+    /// Other systems, per inference that nobody verifies.
+    pub(crate) peers: Vec<Peer>,
+}
+
+/// The paper's figures per verified query.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub(crate) struct Paper {
+    pub(crate) name: String,
+    pub(crate) seconds: f64,
+    /// 10^9 bytes.
+    pub(crate) gigabytes: f64,
+    pub(crate) source: String,
+}
+
+/// Another system's figures per inference.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub(crate) struct Peer {
+    pub(crate) name: String,
+    /// Whether the client can check the answer.
+    pub(crate) verified: bool,
+    pub(crate) seconds: f64,
+    /// 10^6 bytes, both directions.
+    pub(crate) megabytes: f64,
+    pub(crate) source: String,
+}
+
+impl Peers {
+    /// Reads the data file that this binary was built with.
+    ///
+    /// # Errors
+    /// If it does not parse.
+    pub(crate) fn load() -> Result<Self> {
+        serde_json::from_str(include_str!("../../../benches/peers.json")).context("benches/peers.json is malformed")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_figure_has_a_source_and_a_unit_that_fits() {
+        let peers = super::Peers::load().unwrap();
+        assert!((peers.paper.seconds - 8.678 * 60.0).abs() < 0.05, "minutes and seconds agree");
+        assert!((peers.paper.gigabytes * 1e9 / f64::from(1 << 30) - 10.117).abs() < 0.001, "GB and GiB agree");
+        assert!(peers.peers.len() >= 4);
+        for peer in &peers.peers {
+            assert!(!peer.source.is_empty() && peer.seconds > 1.0 && (100.0..1e5).contains(&peer.megabytes), "{peer:?}");
+        }
+    }
+}

@@ -1,0 +1,489 @@
+//! What a run reports: the JSON of `--json`, field by field, and the same as text.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use fusion_cli::outcome::{human_bytes, plain_table};
+use fusion_mix::accuracy::PublicLabels;
+use fusion_mix::plan::{Plan, PlanRequest};
+use fusion_net::relay::Link;
+use fusion_nn::nonlinear::{Ledger, Phase};
+use fusion_nn::program::Op;
+use serde::Serialize;
+
+use super::machine::Host;
+use super::measure::{LaneFigures, Measured};
+use super::package::CLAIMED_ACCURACY;
+use super::peers::Peers;
+use super::prediction::Predicted;
+
+/// Numbers of queries that the verified query is priced at.
+const QUERIES: [u32; 5] = [1, 16, 64, 512, 8192];
+
+/// Everything that is known of a run. Bytes and seconds are per sample where the name does not say otherwise, and bytes are payload of the lanes.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Report {
+    pub(crate) model: String,
+    pub(crate) synthetic_weights: bool,
+    pub(crate) photos: String,
+    pub(crate) synthetic_photos: bool,
+    /// Samples that came to their end.
+    pub(crate) samples: usize,
+    pub(crate) samples_wanted: usize,
+    pub(crate) interrupted: bool,
+    pub(crate) failures: Vec<String>,
+    /// Lanes side by side.
+    pub(crate) lanes: usize,
+    pub(crate) lane_figures: Vec<LaneFigures>,
+    /// Null for loopback.
+    pub(crate) link: Option<LinkJson>,
+    pub(crate) plan: PlanFacts,
+    pub(crate) hint_bytes: u64,
+    /// Whether set-up found the hint in the client's cache.
+    pub(crate) hint_cached: bool,
+    pub(crate) bytes_per_sample: BytesPerSample,
+    pub(crate) bytes_by_phase: BTreeMap<&'static str, f64>,
+    /// Activation stands for activation and pooling.
+    pub(crate) predicted_by_phase: BTreeMap<&'static str, f64>,
+    pub(crate) seconds: Seconds,
+    pub(crate) steps: Vec<StepFigures>,
+    pub(crate) peak_rss_mb: Sides,
+    /// Processor seconds.
+    pub(crate) cpu_seconds_per_sample: Sides,
+    /// Largest decryption noise met, as a share of Delta; decryption fails at 0.5.
+    pub(crate) largest_noise: f64,
+    pub(crate) labels: Labels,
+    pub(crate) verified: Vec<Verified>,
+    pub(crate) ratio: Option<Ratio>,
+    pub(crate) peers: Peers,
+    pub(crate) host: Host,
+    pub(crate) isa: &'static str,
+    /// `release`, or `dev` for a build whose seconds mean nothing.
+    pub(crate) profile: &'static str,
+    pub(crate) commit: String,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct LinkJson {
+    pub(crate) mbit: f64,
+    pub(crate) rtt_ms: f64,
+}
+
+/// The fixed-point plan: window, widest ring of a linear layer, ciphertext modulus and weights, in bits.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct PlanFacts {
+    pub(crate) h: u32,
+    pub(crate) l: u32,
+    pub(crate) w: u32,
+    pub(crate) weight_bits: u32,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct BytesPerSample {
+    pub(crate) client_to_server: f64,
+    pub(crate) server_to_client: f64,
+    pub(crate) total: f64,
+    /// The same total from the formulas, lane set-up apart.
+    pub(crate) predicted: f64,
+    /// Of the total, what a lane spends once, whatever its samples: keys and base OTs.
+    pub(crate) lane_setup: f64,
+    /// With the transport's framing, if a relay counted it.
+    pub(crate) on_the_wire: Option<f64>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Seconds {
+    /// Server start, description, hint download: once.
+    pub(crate) setup: f64,
+    /// Preparing the package, if this run did; not part of set-up.
+    pub(crate) prepare: Option<f64>,
+    /// Wall clock of all lanes over samples; null if none came to its end.
+    pub(crate) per_sample: Option<f64>,
+    /// The client's seconds inside lanes, waiting included, over samples. Lanes run side by side: the sum may exceed `per_sample`.
+    pub(crate) by_phase: BTreeMap<&'static str, f64>,
+}
+
+/// One step of the network: per sample.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct StepFigures {
+    pub(crate) name: String,
+    pub(crate) client_to_server: f64,
+    pub(crate) server_to_client: f64,
+    /// Both directions, from the formulas, with the random OTs that the step uses up; they are made in large rounds, so a step's measured bytes
+    /// may hold those of its neighbours.
+    pub(crate) predicted: f64,
+    /// The client's seconds inside lanes, waiting included.
+    pub(crate) seconds: f64,
+    /// Rounds of one lane.
+    pub(crate) rounds: f64,
+    pub(crate) bytes_by_phase: BTreeMap<&'static str, f64>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Sides {
+    pub(crate) client: Option<f64>,
+    pub(crate) server: Option<f64>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Labels {
+    /// Labels equal to the float model's.
+    pub(crate) matching: usize,
+    pub(crate) total: usize,
+    pub(crate) mismatches: Vec<Mismatch>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Mismatch {
+    pub(crate) photo: String,
+    pub(crate) float: u32,
+    pub(crate) opened: u32,
+}
+
+/// A verified query in a batch of `R`: what one sample costs times the overhead of the mix.
+#[derive(Debug, Clone, Serialize)]
+#[expect(non_snake_case, reason = "the names of the paper")]
+pub(crate) struct Verified {
+    pub(crate) R: u32,
+    pub(crate) B: u32,
+    pub(crate) T: u32,
+    pub(crate) tau: u32,
+    pub(crate) kappa: u32,
+    pub(crate) lambda: f64,
+    pub(crate) soundness_log2: f64,
+    /// Samples per query.
+    pub(crate) overhead: f64,
+    /// Per query; null if no sample came to its end.
+    pub(crate) seconds: Option<f64>,
+    /// Per query, 2^30 bytes.
+    pub(crate) gib: Option<f64>,
+}
+
+/// How many times less than the paper, at the headline number of queries.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Ratio {
+    pub(crate) queries: u32,
+    pub(crate) time_vs_paper: f64,
+    pub(crate) bytes_vs_paper: f64,
+}
+
+/// What the caller knows beside the measurement.
+pub(crate) struct Context {
+    pub(crate) model: String,
+    pub(crate) synthetic_weights: bool,
+    pub(crate) photos: String,
+    pub(crate) synthetic_photos: bool,
+    pub(crate) names: Vec<String>,
+    pub(crate) float_labels: Vec<u32>,
+    pub(crate) lanes: usize,
+    pub(crate) link: Option<Link>,
+    pub(crate) window_bits: u32,
+    pub(crate) weight_bits: u32,
+    pub(crate) prepare_seconds: Option<f64>,
+    pub(crate) queries: u32,
+    pub(crate) lambda: f64,
+    pub(crate) predicted: Predicted,
+    pub(crate) commit: String,
+}
+
+/// The mixes of the verified queries: ground-truth labels at the published accuracy.
+///
+/// # Errors
+/// If the planner has none.
+pub(crate) fn plans(queries: u32, lambda: f64) -> Result<Vec<Plan>> {
+    let mut all = QUERIES.to_vec();
+    if !all.contains(&queries) {
+        all.push(queries);
+        all.sort_unstable();
+    }
+    let labels = PublicLabels::GroundTruth { claimed_accuracy: CLAIMED_ACCURACY, detect_below: None };
+    all.into_iter().map(|r| Ok(Plan::optimise(&PlanRequest::new(r, lambda, labels))?)).collect()
+}
+
+fn by_phase(of: impl Fn(Phase) -> f64) -> BTreeMap<&'static str, f64> {
+    Phase::ALL.iter().map(|&p| (p.name(), of(p))).collect()
+}
+
+impl Report {
+    /// Puts everything together.
+    ///
+    /// # Errors
+    /// If the planner or the peers' file fails.
+    pub(crate) fn new(measured: &Measured, context: Context) -> Result<Self> {
+        let costs = &measured.costs;
+        let samples = costs.samples;
+        // Without a sample every sum is zero: so are the averages.
+        let over = |sum: f64| sum / samples.max(1) as f64;
+        let (up, down) = costs.bytes();
+        let total = over((up + down) as f64);
+        let per_sample = (samples > 0).then(|| over(costs.wall_seconds));
+        let verified: Vec<Verified> = plans(context.queries, context.lambda)?
+            .iter()
+            .map(|plan| Verified {
+                R: plan.mix.queries(),
+                B: plan.mix.copies(),
+                T: plan.mix.publics(),
+                tau: plan.mix.tau(),
+                kappa: plan.mix.kappa(),
+                lambda: plan.lambda,
+                soundness_log2: plan.soundness.log2,
+                overhead: plan.mix.overhead(),
+                seconds: per_sample.map(|s| s * plan.mix.overhead()),
+                gib: per_sample.map(|_| total * plan.mix.overhead() / f64::from(1 << 30)),
+            })
+            .collect();
+        let peers = Peers::load()?;
+        let ratio = verified.iter().find(|v| v.R == context.queries).and_then(|v| {
+            let bytes = v.gib? * f64::from(1 << 30);
+            Some(Ratio {
+                queries: v.R,
+                time_vs_paper: peers.paper.seconds / v.seconds?,
+                bytes_vs_paper: peers.paper.gigabytes * 1e9 / bytes,
+            })
+        });
+        let labels: Vec<(usize, u32)> = measured.labels.iter().enumerate().filter_map(|(i, label)| Some((i, (*label)?))).collect();
+        let mismatches: Vec<Mismatch> = labels
+            .iter()
+            .filter(|&&(i, opened)| context.float_labels[i] != opened)
+            .map(|&(i, opened)| Mismatch { photo: context.names[i].clone(), float: context.float_labels[i], opened })
+            .collect();
+        let program = &measured.card.program;
+        let linear_rings = program.steps.iter().filter(|s| matches!(s.op, Op::Linear { .. })).map(|s| program.tensors[s.output.0].ring.0);
+        // The first entry is the lane's set-up, which has no prediction.
+        let predicted = std::iter::once(&0.0).chain(&context.predicted.steps);
+        let steps = costs.steps().iter().zip(predicted);
+        let steps = steps.map(|((name, ledger), &predicted)| step(name, ledger, predicted, samples, measured.lanes.len())).collect();
+        let on_the_wire = measured.carried.map(|c| over((c.client_to_server + c.server_to_client) as f64));
+        Ok(Self {
+            model: context.model,
+            synthetic_weights: context.synthetic_weights,
+            photos: context.photos,
+            synthetic_photos: context.synthetic_photos,
+            samples,
+            samples_wanted: measured.labels.len(),
+            interrupted: measured.interrupted,
+            failures: measured.failures.clone(),
+            lanes: context.lanes,
+            lane_figures: measured.lanes.clone(),
+            link: context.link.map(|l| LinkJson { mbit: l.mbit_per_second(), rtt_ms: l.round_trip().as_secs_f64() * 1e3 }),
+            plan: PlanFacts {
+                h: context.window_bits,
+                l: linear_rings.max().unwrap_or(0),
+                w: measured.card.modulus_bits()?,
+                weight_bits: context.weight_bits,
+            },
+            hint_bytes: measured.hint_bytes,
+            hint_cached: measured.hint_cached,
+            bytes_per_sample: BytesPerSample {
+                client_to_server: over(up as f64),
+                server_to_client: over(down as f64),
+                total,
+                predicted: context.predicted.total,
+                lane_setup: over(costs.phases().get(Phase::Setup).traffic.total() as f64),
+                on_the_wire,
+            },
+            predicted_by_phase: context.predicted.by_phase.clone(),
+            bytes_by_phase: by_phase(|p| over(costs.phases().get(p).traffic.total() as f64)),
+            seconds: Seconds {
+                setup: costs.setup_seconds,
+                prepare: context.prepare_seconds,
+                per_sample,
+                by_phase: by_phase(|p| over(costs.phases().get(p).time.as_secs_f64())),
+            },
+            steps,
+            peak_rss_mb: Sides { client: measured.peak_rss_mb.0, server: measured.peak_rss_mb.1 },
+            cpu_seconds_per_sample: Sides { client: measured.cpu_seconds.0.map(over), server: measured.cpu_seconds.1.map(over) },
+            largest_noise: costs.noise(),
+            labels: Labels { matching: labels.len() - mismatches.len(), total: labels.len(), mismatches },
+            verified,
+            ratio,
+            peers,
+            host: Host::this(),
+            isa: fusion_ring::simd::tier().name(),
+            profile: if cfg!(debug_assertions) { "dev" } else { "release" },
+            commit: context.commit,
+        })
+    }
+
+    /// What stands before every heading if the weights are not the real ones.
+    pub(crate) fn mark(&self) -> &'static str {
+        if self.synthetic_weights { "SYNTHETIC WEIGHTS: " } else { "" }
+    }
+
+    /// The report for a terminal.
+    pub(crate) fn text(&self) -> String {
+        let mark = self.mark();
+        let mut out = String::new();
+        let mut line = |text: String| {
+            out.push_str(&text);
+            out.push('\n');
+        };
+        let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
+        let size = |bytes: f64| human_bytes(bytes as u64);
+        line(format!("{mark}ResNet50, {} of {} samples on {} lanes, {}", self.samples, self.samples_wanted, self.lanes, self.link_text()));
+        if self.interrupted {
+            line(format!("{mark}INTERRUPTED: figures of the lanes that were finished"));
+        }
+        self.failures.iter().for_each(|f| line(format!("{mark}FAILED {f}")));
+        line(format!("{mark}model     {}", self.model));
+        line(format!("{mark}photos    {}", self.photos));
+        line(format!(
+            "{mark}plan      h = {}, l = {}, w = {}, weights {} bits",
+            self.plan.h, self.plan.l, self.plan.w, self.plan.weight_bits
+        ));
+        let cached = if self.hint_cached { " (cached)" } else { "" };
+        let prepare = self.seconds.prepare.map_or_else(String::new, |s| format!("; package prepared before, in {s:.1} s"));
+        line(format!("{mark}set-up    {:.1} s with a hint of {}{cached}{prepare}", self.seconds.setup, size(self.hint_bytes as f64)));
+        let bytes = &self.bytes_per_sample;
+        line(format!("{mark}seconds   {} per sample", number(self.seconds.per_sample)));
+        line(format!(
+            "{mark}processor {} s client, {} s server per sample",
+            number(self.cpu_seconds_per_sample.client),
+            number(self.cpu_seconds_per_sample.server)
+        ));
+        line(format!(
+            "{mark}bytes     {} per sample: {} to the server, {} to the client; of it {} lane set-up",
+            size(bytes.total),
+            size(bytes.client_to_server),
+            size(bytes.server_to_client),
+            size(bytes.lane_setup)
+        ));
+        let off = 100.0 * ((bytes.total - bytes.lane_setup) / bytes.predicted - 1.0);
+        line(format!("{mark}predicted {} per sample; measured without lane set-up {off:+.1}%", size(bytes.predicted)));
+        if let Some(wire) = bytes.on_the_wire {
+            line(format!("{mark}wire      {} per sample with transport framing", size(wire)));
+        }
+        line(format!(
+            "{mark}memory    {} MB client, {} MB server at peak",
+            number(self.peak_rss_mb.client),
+            number(self.peak_rss_mb.server)
+        ));
+        line(format!("{mark}noise     {:.4} of Delta at most (fails at 0.5)", self.largest_noise));
+        line(format!("{mark}labels    {} of {} equal the float model's", self.labels.matching, self.labels.total));
+        for miss in &self.labels.mismatches {
+            line(format!("{mark}          {}: float {}, opened {}", miss.photo, miss.float, miss.opened));
+        }
+        line(format!(
+            "{mark}host      {} x {}, {}, {} build, commit {}",
+            self.host.cores, self.host.cpu, self.isa, self.profile, self.commit
+        ));
+        line(String::new());
+        line(self.phase_table());
+        line(self.step_table());
+        line(self.verified_table());
+        line(self.peer_table());
+        out
+    }
+
+    /// The link in words.
+    pub(crate) fn link_text(&self) -> String {
+        self.link.map_or_else(|| "loopback".to_owned(), |l| format!("{} Mbit/s each way, {} ms round trip", l.mbit, l.rtt_ms))
+    }
+
+    fn headed(&self, heading: &str, table: &comfy_table::Table) -> String {
+        format!("{}{heading}\n{table}\n", self.mark())
+    }
+
+    fn phase_table(&self) -> String {
+        let mut table = plain_table(&["phase", "seconds in lanes", "bytes", "predicted"]);
+        for (name, &bytes) in &self.bytes_by_phase {
+            let seconds = self.seconds.by_phase.get(name).copied().unwrap_or(0.0);
+            let predicted = self.predicted_by_phase.get(name).map_or_else(|| "-".to_owned(), |&b| human_bytes(b as u64));
+            table.add_row([(*name).to_owned(), format!("{seconds:.3}"), human_bytes(bytes as u64), predicted]);
+        }
+        self.headed("By phase, per sample (the prediction of activation includes pooling)", &table)
+    }
+
+    fn step_table(&self) -> String {
+        let mut table = plain_table(&["step", "seconds in lanes", "to server", "to client", "both", "predicted", "rounds"]);
+        for step in &self.steps {
+            table.add_row([
+                step.name.clone(),
+                format!("{:.3}", step.seconds),
+                human_bytes(step.client_to_server as u64),
+                human_bytes(step.server_to_client as u64),
+                human_bytes((step.client_to_server + step.server_to_client) as u64),
+                human_bytes(step.predicted as u64),
+                format!("{:.0}", step.rounds),
+            ]);
+        }
+        self.headed("By step, per sample (rounds: per lane)", &table)
+    }
+
+    fn verified_table(&self) -> String {
+        let mut table = plain_table(&["R", "B", "T", "tau", "kappa", "log2 P", "overhead", "seconds", "GiB"]);
+        let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
+        for v in &self.verified {
+            table.add_row([
+                v.R.to_string(),
+                v.B.to_string(),
+                v.T.to_string(),
+                v.tau.to_string(),
+                v.kappa.to_string(),
+                format!("{:.2}", v.soundness_log2),
+                format!("{:.2}", v.overhead),
+                number(v.seconds),
+                number(v.gib),
+            ]);
+        }
+        let lambda = self.verified.first().map_or(f64::NAN, |v| v.lambda);
+        self.headed(&format!("A verified query, lambda = {lambda} (per sample x overhead; seconds and GiB per query)"), &table)
+    }
+
+    fn peer_table(&self) -> String {
+        let mut table = plain_table(&["system", "verified", "seconds", "MB"]);
+        let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.1}"));
+        let ours = self.seconds.per_sample;
+        table.add_row(["this run".to_owned(), "no".to_owned(), number(ours), number(ours.map(|_| self.bytes_per_sample.total * 1e-6))]);
+        for peer in &self.peers.peers {
+            let verified = if peer.verified { "yes" } else { "no" };
+            table.add_row([peer.name.clone(), verified.to_owned(), format!("{:.1}", peer.seconds), format!("{:.1}", peer.megabytes)]);
+        }
+        if let Some((ratio, v)) = self.ratio.and_then(|ratio| Some((ratio, self.verified.iter().find(|v| v.R == ratio.queries)?))) {
+            let megabytes = v.gib.map(|gib| gib * f64::from(1 << 30) * 1e-6);
+            table.add_row([format!("this run, R = {}", ratio.queries), "yes".to_owned(), number(v.seconds), number(megabytes)]);
+        }
+        let paper = &self.peers.paper;
+        table.add_row([paper.name.clone(), "yes".to_owned(), format!("{:.1}", paper.seconds), format!("{:.1}", paper.gigabytes * 1e3)]);
+        let mut text = self.headed("Beside others (sources: benches/peers.json)", &table);
+        if let Some(ratio) = self.ratio {
+            text.push_str(&format!(
+                "{}Against the paper at R = {}: {:.1}x faster, {:.1}x less traffic\n",
+                self.mark(),
+                ratio.queries,
+                ratio.time_vs_paper,
+                ratio.bytes_vs_paper
+            ));
+        }
+        text
+    }
+}
+
+fn step(name: &str, ledger: &Ledger, predicted: f64, samples: usize, lanes: usize) -> StepFigures {
+    let over = |sum: f64| sum / samples.max(1) as f64;
+    let total = ledger.total();
+    StepFigures {
+        name: name.to_owned(),
+        client_to_server: over(total.traffic.sent as f64),
+        server_to_client: over(total.traffic.received as f64),
+        predicted,
+        seconds: over(total.time.as_secs_f64()),
+        rounds: total.traffic.turns as f64 / lanes.max(1) as f64,
+        bytes_by_phase: by_phase(|p| over(ledger.get(p).traffic.total() as f64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_headline_mixes_reach_their_soundness_and_cost_less_the_larger_the_batch() {
+        let plans = plans(512, 40.0).unwrap();
+        assert_eq!(plans.iter().map(|p| p.mix.queries()).collect::<Vec<_>>(), QUERIES);
+        assert!(plans.iter().all(Plan::is_sound));
+        assert!(plans.windows(2).all(|w| w[0].mix.overhead() > w[1].mix.overhead()));
+        let own = super::plans(100, 40.0).unwrap();
+        assert!(own.len() == 6 && own[3].mix.queries() == 100);
+    }
+}
