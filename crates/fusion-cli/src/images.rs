@@ -30,7 +30,7 @@ pub const MAX_ASPECT: usize = 16;
 #[non_exhaustive]
 pub enum ImageError {
     /// The file or folder cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// File or folder.
         path: PathBuf,
@@ -44,7 +44,7 @@ pub enum ImageError {
         path: PathBuf,
     },
     /// Not a PNG or JPEG image, or a damaged one.
-    #[error("{name}: not a readable PNG or JPEG image: {source}")]
+    #[error("{name} is not a readable PNG or JPEG image")]
     NotAnImage {
         /// The file.
         name: String,

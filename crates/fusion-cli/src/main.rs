@@ -1,6 +1,7 @@
 //! The `fusion` command.
 #![forbid(unsafe_code)]
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -11,7 +12,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let level = ["fusion_cli=warn,fusion_net=warn", "fusion_cli=info,fusion_net=info", "debug"][usize::from(cli.verbose).min(2)];
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).init();
     match fusion_cli::run(&cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
