@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Mutex, PoisonError};
 
-use fusion_net::{Client, LaneRequest, NetError};
+use fusion_net::{Client, LaneRequest, LimitName, NetError};
 use fusion_nn::exec::{Hint, Lane, LaneError, Opened, Progress, PublicModel, Reveal, StepCost, connect};
 use fusion_nn::nonlinear::Role;
 use rand::SeedableRng;
@@ -31,10 +31,11 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Whether another try can help: the network or a server that went away, not a mismatch or a broken protocol.
+    /// Whether another try can help: the network, or a server that went away or is busy, not a mismatch or a broken protocol.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
+            Self::Net(NetError::Limit { limit: LimitName::LanesTotal | LimitName::LanesPerClient }) => true,
             Self::Net(error) => matches!(error.fault(), fusion_net::Fault::Network | fusion_net::Fault::Peer),
             Self::Lane(_) => true,
             Self::Randomness(_) | Self::Images(_) => false,
@@ -141,14 +142,17 @@ impl LaneSetting<'_> {
         let (jobs, queue) = mpsc::channel::<Range<u32>>();
         let queue = Mutex::new(queue);
         let (done, outcomes) = mpsc::channel();
+        // Held while a failure is judged, which may take a pause: a server that went away must not fail every slice meanwhile.
+        let gate = Mutex::new(());
         let mut outstanding = slices.len();
         // The receiver lives until the end of this function: sending cannot fail.
         slices.into_iter().for_each(|slice| drop(jobs.send(slice)));
         std::thread::scope(|scope| {
             for _ in 0..lanes.max(1).min(outstanding.max(1)) {
-                let (queue, done) = (&queue, done.clone());
+                let (queue, gate, done) = (&queue, &gate, done.clone());
                 scope.spawn(move || {
                     loop {
+                        drop(gate.lock());
                         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                         let Ok(slice) = job else { return };
                         if live.stop.load(Ordering::Relaxed) {
@@ -167,7 +171,10 @@ impl LaneSetting<'_> {
             while outstanding > 0 {
                 let Ok(outcome) = outcomes.recv() else { break };
                 let again = outcome.as_ref().err().map(|failed| failed.slice.clone());
-                match (event(outcome), again) {
+                let closed = again.is_some().then(|| gate.lock());
+                let next = event(outcome);
+                drop(closed);
+                match (next, again) {
                     (Next::Again, Some(slice)) => drop(jobs.send(slice)),
                     (Next::Stop, _) => {
                         live.stop.store(true, Ordering::Relaxed);

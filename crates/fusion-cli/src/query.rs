@@ -36,6 +36,10 @@ const DEFAULT_SERVER: &str = "127.0.0.1:7878";
 
 /// Elements of the largest tensor of a lane, by which the default number of samples per lane is bounded.
 const LANE_ELEMENTS: usize = 1 << 23;
+/// Wait before the first failed lane is run again; doubled with every further failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Longest wait before a failed lane is run again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// Everything that a run needs to know from its user.
 #[derive(Debug, Clone)]
@@ -351,6 +355,7 @@ impl Run {
         costs.setup_seconds = self.began.elapsed().as_secs_f64();
         let lanes_began = Instant::now();
         let mut failure: Option<anyhow::Error> = None;
+        let mut pause = FIRST_PAUSE;
         let dir = &mut self.dir;
         let bar = bar(settings.progress, missing as u64 * steps, "lanes     {bar:30} {percent}% {elapsed_precise} (ETA {eta}) {msg}");
         let running = Running::default();
@@ -376,7 +381,12 @@ impl Run {
                     tracing::warn!(slice = ?failed.slice, error = %failed.error, "lane failed; its answers are discarded unread");
                     let stop = |error: anyhow::Error| Some(error.context(failed.error.to_string()));
                     match sheet.lane_failed() {
-                        Ok(()) if failed.error.is_transient() => Next::Again,
+                        Ok(()) if failed.error.is_transient() => {
+                            // A server that restarts needs a moment; running lanes are not disturbed by the wait, and no lane is begun.
+                            std::thread::sleep(pause);
+                            pause = (2 * pause).min(LONGEST_PAUSE);
+                            Next::Again
+                        }
                         Ok(()) => {
                             failure = stop(anyhow!("the run cannot go on"));
                             Next::Stop
