@@ -1,0 +1,103 @@
+//! Bad input gets an error that names it, exit code 1, and leaves nothing behind.
+
+use std::fs;
+
+use crate::harness::{User, asset};
+
+const PREPARE: &str = "--preprocess mnist --calibrate <queries>";
+const QUERY: &str = "--public-mnist --copies 2 --public 4 --tau 1 --kappa 0 --lanes 1";
+
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = bytes.to_vec();
+    let places: Vec<usize> = bytes.windows(from.len()).enumerate().filter(|(_, w)| *w == from).map(|(at, _)| at).collect();
+    assert!(!places.is_empty());
+    places.iter().for_each(|&at| bytes[at..at + to.len()].copy_from_slice(to));
+    bytes
+}
+
+#[test]
+fn models_that_cannot_be_prepared() {
+    let user = User::new();
+    let model = fs::read(asset("mnist.onnx")).unwrap();
+    fs::write(user.path("tanh.onnx"), replaced(&model, b"Relu", b"Tanh")).unwrap();
+    fs::write(user.path("cut.onnx"), &model[..model.len() / 2]).unwrap();
+    fs::write(user.path("text.onnx"), "this is no model").unwrap();
+    let before = user.files();
+    user.run(&format!("prepare {{tanh.onnx}} {PREPARE} --out {{p}}")).expect_error(&["tanh.onnx", "Tanh"]);
+    user.run(&format!("prepare {{cut.onnx}} {PREPARE} --out {{p}}")).expect_error(&["cut.onnx"]);
+    user.run(&format!("prepare {{text.onnx}} {PREPARE} --out {{p}}")).expect_error(&["text.onnx"]);
+    user.run(&format!("prepare {{none.onnx}} {PREPARE} --out {{p}}")).expect_error(&["none.onnx"]);
+    user.run("prepare <mnist.onnx> --preprocess mnist --calibrate {nowhere} --out {p}").expect_error(&["nowhere"]);
+    user.run("prepare <mnist.onnx> --preprocess minst --calibrate <queries> --out {p}").expect_error(&["minst", "mnist"]);
+    user.run(&format!("prepare <mnist.onnx> {PREPARE} --out {{p}} --claimed-accuracy 98.8")).expect_error(&["98.8"]);
+    user.run(&format!("prepare <mnist.onnx> {PREPARE} --out {{tanh.onnx}}")).expect_error(&["tanh.onnx", "exists"]);
+    assert_eq!(user.files(), before, "nothing is left behind");
+}
+
+#[test]
+fn packages_that_cannot_be_served() {
+    let user = User::new();
+    user.prepare("p");
+    user.run(&format!("prepare <mnist.onnx> {PREPARE} --out {{p}}")).expect_error(&["exists"]);
+    let serve = || user.run("serve {p} --listen 127.0.0.1:0 --until-stdin-closes");
+    for part in ["weights.safetensors", "hint.bin", "card.pb"] {
+        let path = user.path("p").join(part);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() * 2 / 3]).unwrap();
+        let words: &[&str] = if part == "card.pb" { &["card"] } else { &[part] };
+        serve().expect_error(words);
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        fs::write(&path, &flipped).unwrap();
+        // A bit of the card may be any figure; what it changes is found by the digests or the validation of the program, unless it is a text.
+        if part != "card.pb" {
+            serve().expect_error(words);
+        }
+        fs::remove_file(&path).unwrap();
+        serve().expect_error(&[part]);
+        fs::write(&path, &whole).unwrap();
+    }
+    user.run("serve {nothing} --listen 127.0.0.1:0").expect_error(&["nothing"]);
+    user.run("serve {p} --listen 0.0.0.0:0 --until-stdin-closes").expect_error(&["refusing plaintext"]);
+    // Whole again, it serves.
+    drop(user.serve("p", ""));
+}
+
+#[test]
+fn queries_that_cannot_be_run() {
+    let user = User::new();
+    user.prepare("p");
+    let server = user.serve("p", "");
+    let at = format!("--server {}", server.address);
+    fs::create_dir(user.path("mixed")).unwrap();
+    fs::copy(asset("queries/digit-00.png"), user.path("mixed/a.png")).unwrap();
+    fs::write(user.path("mixed/b.png"), "this is no image").unwrap();
+    user.run(&format!("query {{mixed}} {at} {QUERY} --out {{run}}")).expect_error(&["b.png"]);
+    user.run(&format!("query {{missing.png}} {at} {QUERY} --out {{run}}")).expect_error(&["missing.png"]);
+    user.run(&format!("query <queries/digit-00.png> {at} --out {{run}}")).expect_error(&["--public-mnist"]);
+    assert!(!user.path("run").exists(), "nothing is left behind");
+    // Nobody listens on this port: it was given away and taken back.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    user.run(&format!("query <queries/digit-00.png> --server {free} {QUERY} --out {{run}}"))
+        .expect_error(&[&free.to_string(), "is the server running?"]);
+    user.run(&format!("query --resume {{p}} {at}")).expect_error(&["no run directory"]);
+    user.run("verify {p}").expect_error(&["no run directory"]);
+    assert!(!user.path("run").exists(), "nothing is left behind");
+
+    // A hint that rotted on disk is fetched again, not used.
+    let query = format!("query <queries/digit-00.png> {at} {QUERY}");
+    user.run(&format!("{query} --out {{run1}} --json {{1.json}}")).expect(0);
+    let cached =
+        fs::read_dir(user.path("home/hints")).unwrap().map(|e| e.unwrap().path()).find(|p| p.extension().is_some_and(|e| e == "hint"));
+    let cached = cached.unwrap();
+    let whole = fs::read(&cached).unwrap();
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 3] ^= 0x40;
+    for bad in [&damaged[..], &whole[..whole.len() / 2], b""] {
+        fs::write(&cached, bad).unwrap();
+        user.run(&format!("{query} --out {{run-{}}}", bad.len())).expect(0);
+        assert!(fs::read(&cached).unwrap() == whole, "fetched again");
+        let _ = fs::remove_dir_all(user.path(&format!("run-{}", bad.len())));
+    }
+}
