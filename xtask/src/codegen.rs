@@ -43,7 +43,7 @@ pub(crate) fn write(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fails with the names of the committed files that differ from what [`write`] would write.
+/// Fails with the names of the committed files that differ from what [`write()`] would write.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let mut stale = Vec::new();
     for (path, content) in generate(root)? {
