@@ -89,7 +89,7 @@ pub struct Live {
     pub sample_steps: AtomicU64,
     /// Lanes that run now.
     pub running: AtomicUsize,
-    /// Set to stop: running lanes end at the next step, and no lane is begun.
+    /// Set to stop: no lane is begun any more; running ones go on to their end.
     pub stop: AtomicBool,
 }
 
