@@ -3,7 +3,8 @@
 //! A correlated OT of width m leaves the sender with w and the receiver with (u, v), w = v + u Delta in F_2^128, where the choice u = sum u_j 2^j of m bits
 //! stands for the field element sum u_j X^j. The pad of choice x is H(w + x Delta, i), i the running number of the OT: the receiver knows it at x = u, and
 //! elsewhere it is H(v + (x - u) Delta, i) with a known non-zero multiple of Delta, which a tweakable correlation-robust hash hides even from a receiver that chose v
-//! itself. H is TMMO ([`fusion_ring::hash::tmmo`], two AES calls); it needs the tweak to be new for every OT under the same Delta, which [`PadStream`] sees to.
+//! itself. H is TMMO ([`fusion_ring::hash::tmmo`], two AES calls); it needs the tweak to be new for every OT under the same Delta, which [`PadStream`] sees to. The silent extension has a
+//! hash of its own with one call ([`crate::silent`]).
 
 use fusion_ring::aes::Block;
 use fusion_ring::gf128::mul_x;
@@ -64,11 +65,6 @@ pub(crate) struct PadStream {
 }
 
 impl PadStream {
-    /// A second stream under the same Delta: its numbers begin where another's never come.
-    pub(crate) fn upper_half() -> Self {
-        Self { next_tweak: 1 << 63 }
-    }
-
     /// Appends the 2^m pads of each OT whose sender's block is in `w`; `multiples` from [`Delta::multiples`].
     pub(crate) fn sender(&mut self, multiples: &[Block], w: &[Block], pads: &mut Vec<u32>) {
         let k = multiples.len();

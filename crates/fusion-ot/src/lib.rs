@@ -47,7 +47,8 @@
 //! - *Keys chosen by one party of a base OT* (the ways in which "simplest OT" fails): endemic OT with hashes bound to nonce, index and transcript ([`base`]).
 //! - *KOS-style checks that hash too little* (Roy, CRYPTO 2022, section 4.1): the subspace-VOLE check hashes every column ([`softspoken`]).
 //! - *Selective failure on trees*: the abort bit is all that leaks; both tree protocols check every level sum, before any output exists ([`softspoken`], [`silent`]).
-//! - *Hashes that break correlations only for semi-honest receivers*: TMMO with a tweak that never repeats under one Delta.
+//! - *Hashes that break correlations only for semi-honest receivers*: TMMO with a tweak that never repeats under one Delta ([`softspoken`]); a key and salts drawn after the receiver's
+//!   last choice ([`silent`]).
 //! - *LPN parameters chosen for speed*: a closed table with its estimate ([`silent::estimate`]); public code by coin toss.
 //! - *Replays after a failure*: an instance that failed refuses every call.
 //!

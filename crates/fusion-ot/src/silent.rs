@@ -20,13 +20,15 @@
 //!
 //! *Coins*: the code's seed and the trees' public offset come from a coin toss (commit, share, open) at set-up.
 //!
+//! *Pads*: the sender closes its trees with a fresh public seed, from which each tree has a hash of its own: one AES call per pad (`pads`, in the source, argues why that suffices).
+//!
 //! *Check*: after the trees the receiver draws coefficients a_i b_j and sends them as a seed with the masked noise combination; the sender proves by a hash that it holds the matching
 //! combination of its leaves, then so does the receiver. Every tree is expanded once for the check and once for its outputs (by the sender once more, for its level sums), so a round's leaves
 //! are never stored.
 //!
 //! # Cost
 //! Set-up: that of SoftSpoken with trees of depth 8, and 96 bytes. First use of a width m: m [`Parameters::reserve`] rows of SoftSpoken (15 bits each). Per round of [`Parameters::outputs`], less
-//! [`Parameters::reserve`], OTs: the sender sends 16 t (depth - 1) bytes for m = 1, 16 t (depth + 1) for m > 1, and 32; the receiver 64, and for m > 1 (m - 1) t depth + m t bits; two round trips.
+//! [`Parameters::reserve`], OTs: the sender sends 16 t (depth - 1) bytes for m = 1, 16 t (depth + 1) for m > 1, and 48; the receiver 64, and for m > 1 (m - 1) t depth + m t bits; two round trips.
 //! In bits per OT: 0.67 at m = 1 and 1.5 at m = 2, 3, 4 ([`RoundSize::B11`]). Memory per width in use: 32 bytes per LPN secret and a few hundred per tree: 5 MB, nothing else grows with a round.
 //!
 //! # Security
@@ -37,11 +39,15 @@
 //! - *Malicious receiver*: it sends nothing before the check for m = 1. For m > 1 its corrections only change its own choices and values. A wrong noise combination makes the sender's proof a hash of
 //!   an unknown multiple of Delta, and its own proof fails.
 //!
+//! - *Pads* break the correlation in the ideal-cipher model, though the receiver may choose its blocks: the hash's key and salts are drawn when it no longer can.
+//!
 //! Outputs exist only for trees that passed the check: the types `Planted` and `Rooted` inside see to that. After any error the instance refuses every call. [`SemiHonest`] instances skip the check, exist
 //! for measurement, and do not implement the traits. Access patterns within a tree depend on the noise position (order of cache lines, not time or branches).
 
 mod check;
+mod engine;
 pub mod estimate;
+mod pads;
 pub mod parameters;
 mod receiver;
 mod sender;
@@ -56,11 +62,15 @@ use rand_core::CryptoRng;
 use sha3::{Digest, Sha3_256};
 use zeroize::Zeroizing;
 
-use crate::delta::{PadStream, combine};
+use crate::delta::combine;
 use crate::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
 use crate::softspoken::{self, TreeDepth, join_bits};
 use crate::{OtError, Role};
+use engine::Engine;
+use pads::TreeHash;
 pub use parameters::{Parameters, RoundSize};
+use receiver::ReceivingEnd;
+use sender::SendingEnd;
 
 mod sealed {
     pub trait Sealed: Send {}
@@ -137,6 +147,16 @@ fn joint(sender: &[u8; 32], receiver: &[u8; 32]) -> [u8; 32] {
     Sha3_256::new().chain_update(b"fusion silent OT coin toss").chain_update(sender).chain_update(receiver).finalize().into()
 }
 
+/// Private coins of one engine.
+fn fork(coins: &mut AesPrg) -> AesPrg {
+    let mut seed = Zeroizing::new([0; 16]);
+    coins.fill(&mut *seed);
+    AesPrg::new(*seed)
+}
+
+/// Takes outputs, with the hash that makes pads of them.
+type Sink<'a> = &'a mut dyn FnMut(&mut TreeHash, &[Block]);
+
 /// Index of the engine for `m`.
 fn slot(m: ChoiceBits) -> usize {
     m.bits() as usize - 1
@@ -152,10 +172,10 @@ pub struct Sender<S: Security = Malicious> {
     source: softspoken::Sender,
     size: RoundSize,
     toss: [u8; 32],
-    engines: [Option<Box<sender::Engine>>; 4],
+    coins: AesPrg,
+    engines: [Option<Box<Engine<SendingEnd>>>; 4],
     /// OTs of each width that SoftSpoken has met.
     met: [usize; 4],
-    pads: PadStream,
     dead: bool,
     security: PhantomData<S>,
 }
@@ -175,8 +195,9 @@ impl<S: Security> Sender<S> {
         channel.send(&own)?;
         channel.flush()?;
         let toss = joint(&own, &theirs);
+        let coins = AesPrg::from_seed_ref(&Seed::random(rng));
         let engines = [const { None }; 4];
-        Ok(Self { source, size, toss, engines, met: [0; 4], pads: PadStream::upper_half(), dead: false, security: PhantomData })
+        Ok(Self { source, size, toss, coins, engines, met: [0; 4], dead: false, security: PhantomData })
     }
 
     /// Produces `n` correlations of width `m` and hands the blocks w to `sink` in pieces, in order. The peer calls [`Receiver::correlated`] with the same numbers.
@@ -192,6 +213,10 @@ impl<S: Security> Sender<S> {
         n: usize,
         sink: &mut dyn FnMut(&[Block]),
     ) -> Result<(), OtError> {
+        self.take(channel, m, n, &mut |_, w| sink(w))
+    }
+
+    fn take(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize, sink: Sink<'_>) -> Result<(), OtError> {
         if self.dead {
             return Err(OtError::Misuse("the instance failed before"));
         }
@@ -203,9 +228,10 @@ impl<S: Security> Sender<S> {
                 let parameters = Parameters::new(m, self.size);
                 let width = m.bits() as usize;
                 let rows = self.source.rows(channel, parameters.reserve() * width)?;
-                let reserve = Zeroizing::new(rows.chunks_exact(width).map(combine).collect::<Vec<_>>());
-                let coins = PublicCoins::new(&self.toss, m);
-                slot.insert(Box::new(sender::Engine::new(self.source.delta(), &coins, parameters, reserve)))
+                let clear = |w: &[Block]| combine(w) & !parameters.choice_mask();
+                let reserve = Zeroizing::new(rows.chunks_exact(width).map(clear).collect::<Vec<_>>());
+                let end = SendingEnd::new(self.source.delta(), m, fork(&mut self.coins));
+                slot.insert(Box::new(Engine::new(end, &PublicCoins::new(&self.toss, m), parameters, reserve)))
             }
         };
         engine.take::<S>(channel, n, sink)?;
@@ -221,9 +247,9 @@ impl<S: Security> Sender<S> {
         let total = n.checked_mul(m.messages()).ok_or(OtError::Misuse("too many OTs"))?;
         let multiples = self.source.delta().multiples(m);
         let mut pads = Vec::with_capacity(total);
-        let mut stream = std::mem::take(&mut self.pads);
-        self.correlated(channel, m, n, &mut |w| stream.sender(&multiples, w, &mut pads))?;
-        self.pads = stream;
+        self.take(channel, m, n, &mut |hash, w| {
+            hash.sender(&multiples, w, &mut |blocks| pads.extend(blocks.iter().map(|&block| block as u32)));
+        })?;
         Ok(SenderPads::new(m, pads))
     }
 }
@@ -247,10 +273,9 @@ pub struct Receiver<S: Security = Malicious> {
     size: RoundSize,
     toss: [u8; 32],
     coins: AesPrg,
-    engines: [Option<Box<receiver::Engine>>; 4],
+    engines: [Option<Box<Engine<ReceivingEnd>>>; 4],
     /// OTs of each width that SoftSpoken has met.
     met: [usize; 4],
-    pads: PadStream,
     dead: bool,
     security: PhantomData<S>,
 }
@@ -274,7 +299,7 @@ impl<S: Security> Receiver<S> {
         let toss = joint(&theirs, &own);
         let coins = AesPrg::from_seed_ref(&Seed::random(rng));
         let engines = [const { None }; 4];
-        Ok(Self { source, size, toss, coins, engines, met: [0; 4], pads: PadStream::upper_half(), dead: false, security: PhantomData })
+        Ok(Self { source, size, toss, coins, engines, met: [0; 4], dead: false, security: PhantomData })
     }
 
     /// Produces `n` correlations of width `m` and hands the blocks v to `sink` in pieces, in order; the choice u stands in the low m bits of each. See [`Sender::correlated`].
@@ -288,6 +313,10 @@ impl<S: Security> Receiver<S> {
         n: usize,
         sink: &mut dyn FnMut(&[Block]),
     ) -> Result<(), OtError> {
+        self.take(channel, m, n, &mut |_, v| sink(v))
+    }
+
+    fn take(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize, sink: Sink<'_>) -> Result<(), OtError> {
         if self.dead {
             return Err(OtError::Misuse("the instance failed before"));
         }
@@ -302,10 +331,8 @@ impl<S: Security> Receiver<S> {
                 let blocks = rows.chunks_exact(width).map(combine).zip(choices.chunks_exact(width).map(join_bits));
                 let carry = |(v, u): (Block, u8)| (v & !parameters.choice_mask()) | Block::from(u);
                 let reserve = Zeroizing::new(blocks.map(carry).collect::<Vec<_>>());
-                let mut seed = [0; 16];
-                self.coins.fill(&mut seed);
-                let coins = PublicCoins::new(&self.toss, m);
-                slot.insert(Box::new(receiver::Engine::new(AesPrg::new(seed), &coins, parameters, reserve)))
+                let end = ReceivingEnd::new(parameters, fork(&mut self.coins));
+                slot.insert(Box::new(Engine::new(end, &PublicCoins::new(&self.toss, m), parameters, reserve)))
             }
         };
         engine.take::<S>(channel, n, sink)?;
@@ -320,12 +347,10 @@ impl<S: Security> Receiver<S> {
     pub fn pads(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverPads, OtError> {
         let low = (1u8 << m.bits()) - 1;
         let (mut choices, mut pads) = (Vec::with_capacity(n), Vec::with_capacity(n));
-        let mut stream = std::mem::take(&mut self.pads);
-        self.correlated(channel, m, n, &mut |v| {
+        self.take(channel, m, n, &mut |hash, v| {
             choices.extend(v.iter().map(|&block| block as u8 & low));
-            stream.receiver(v, &mut pads);
+            hash.receiver(v, &mut |blocks| pads.extend(blocks.iter().map(|&block| block as u32)));
         })?;
-        self.pads = stream;
         Ok(ReceiverPads::new(m, choices, pads))
     }
 }

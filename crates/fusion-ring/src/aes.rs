@@ -110,6 +110,30 @@ impl Aes128 {
         }
     }
 
+    /// Replaces each block x by E(x) ^ x (Matyas-Meyer-Oseas).
+    pub fn mmo(&self, blocks: &mut [Block]) {
+        #[cfg(target_arch = "x86_64")]
+        if let Schedule::Rounds(keys) = &self.schedule {
+            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2, the tier is above that only with VAES and AVX-512 F.
+            return unsafe {
+                match self.tier {
+                    AesTier::Vaes512 => x86::vaes512::mmo(keys, blocks),
+                    AesTier::Ni | AesTier::Portable => x86::by_eight::mmo(keys, blocks),
+                }
+            };
+        }
+        let mut plain = [0; FUSED];
+        for part in blocks.chunks_mut(FUSED) {
+            let plain = &mut plain[..part.len()];
+            plain.copy_from_slice(part);
+            self.encrypt(part);
+            for (block, plain) in part.iter_mut().zip(plain.iter()) {
+                *block ^= plain;
+            }
+        }
+        plain.zeroize();
+    }
+
     /// Replaces each block x with tweak i by E(E(x) ^ i) ^ E(x).
     pub(crate) fn tmmo(&self, blocks: &mut [Block], tweaks: &[Block]) {
         debug_assert_eq!(blocks.len(), tweaks.len());
@@ -227,14 +251,18 @@ mod tests {
                 let aes = Aes128::with_tier(&key, tier);
                 let mut hashed = blocks.clone();
                 aes.tmmo(&mut hashed, &tweaks);
+                let mut fed = blocks.clone();
+                aes.mmo(&mut fed);
                 let (mut lower, mut upper) = (blocks.clone(), tweaks.clone());
                 aes.half_tree_level(&mut lower, &mut upper, swap, offset);
-                (hashed, lower, upper)
+                (hashed, fed, lower, upper)
             };
             let expect = run(AesTier::Portable);
             for tier in tiers() {
                 prop_assert_eq!(&run(tier), &expect, "{:?}", tier);
             }
+            let aes = Aes128::new(&key);
+            prop_assert!(expect.1.iter().zip(&blocks).all(|(fed, &x)| *fed == aes.encrypt_one(x) ^ x));
         }
 
         #[test]

@@ -1,120 +1,67 @@
-//! The receiver's rounds: trees, check, stream of blocks.
+//! The receiver's rounds: noise, trees around it, check.
 
 use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
 use fusion_ring::hash::tmmo;
-use fusion_ring::lpn::LocalCode;
-use fusion_ring::prg::AesPrg;
+use fusion_ring::prg::{AesPrg, Seed};
 use rand_core::Rng;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::check::{self, CHALLENGE_LEN, Coefficients, PROOF_LEN, Prover};
+use super::engine::End;
 use super::parameters::Parameters;
 use super::trees::{Punctured, Shape, level_tweak};
-use super::{PublicCoins, Security};
 use crate::OtError;
 use crate::bits::BitWriter;
 
 /// Trees as the sender's messages made them, not yet checked.
-struct Planted(Vec<Punctured>);
+pub(super) struct Planted {
+    trees: Vec<Punctured>,
+    /// The noise values, tree by tree.
+    values: Zeroizing<Vec<Block>>,
+}
 
 impl Drop for Planted {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.trees.zeroize();
     }
 }
 
-/// Trees that passed the check (or that a semi-honest instance need not check): only these can be expanded into outputs.
-struct Rooted(Planted);
+/// Trees that passed the check.
+pub(super) struct Rooted(Planted);
 
-/// Blocks of one choice width; the choice of each stands in its low bits.
-pub(super) struct Engine {
-    shape: Shape,
-    code: LocalCode,
+/// The end that learns the choices.
+pub(super) struct ReceivingEnd {
+    /// For challenges and noise values.
     coins: AesPrg,
-    /// Blocks for the next round, see [`Parameters::reserve`].
-    reserve: Zeroizing<Vec<Block>>,
-    table: Zeroizing<Vec<Block>>,
-    trees: Rooted,
-    next_tree: usize,
-    /// Outputs of all rounds before this one.
-    code_base: u64,
+    /// Hashed tree correlations so far.
     tweak: u64,
     scratch: Zeroizing<Vec<Block>>,
-    /// Outputs of the tree that was begun, given out from the front.
-    ready: Zeroizing<Vec<Block>>,
-    used: usize,
 }
 
-impl Engine {
-    /// An engine that has done no round yet: `reserve` comes from another protocol, choices in the low bits; `coins` for challenges and noise values.
-    pub(super) fn new(coins: AesPrg, public: &PublicCoins, parameters: Parameters, reserve: Zeroizing<Vec<Block>>) -> Self {
-        debug_assert_eq!(reserve.len(), parameters.reserve());
-        let shape = Shape { parameters, offset: public.offset };
-        Self {
-            shape,
-            code: LocalCode::new(public.code_seed, parameters.log_table()),
-            coins,
-            reserve,
-            table: Zeroizing::new(Vec::new()),
-            trees: Rooted(Planted(Vec::new())),
-            next_tree: 0,
-            code_base: 0,
-            tweak: 0,
-            scratch: Zeroizing::new(vec![0; shape.leaves()]),
-            ready: Zeroizing::new(vec![0; shape.leaves()]),
-            used: shape.leaves(),
-        }
+impl ReceivingEnd {
+    pub(super) fn new(parameters: Parameters, coins: AesPrg) -> Self {
+        Self { coins, tweak: 0, scratch: Zeroizing::new(vec![0; 1 << parameters.depth()]) }
     }
 
-    /// Hands `n` blocks to `sink`, in pieces.
-    pub(super) fn take<S: Security>(&mut self, channel: &mut dyn Channel, n: usize, sink: &mut dyn FnMut(&[Block])) -> Result<(), OtError> {
-        let mut missing = n;
-        while missing > 0 {
-            if self.used == self.ready.len() {
-                if self.next_tree == self.trees.0.0.len() {
-                    self.round::<S>(channel)?;
-                    continue;
-                }
-                self.expand();
+    /// A uniform non-zero value within `mask` (2^m - 1).
+    fn nonzero(&mut self, mask: Block) -> Block {
+        loop {
+            let value = Block::from(self.coins.next_u32()) & mask;
+            if value != 0 {
+                return value;
             }
-            let now = missing.min(self.ready.len() - self.used);
-            sink(&self.ready[self.used..self.used + now]);
-            self.used += now;
-            missing -= now;
         }
-        Ok(())
     }
+}
 
-    /// Outputs of the next tree into `ready`.
-    fn expand(&mut self) {
-        self.shape.puncture(&self.trees.0.0[self.next_tree], &mut self.scratch, &mut self.ready);
-        let first = self.code_base + (self.next_tree as u64) * self.ready.len() as u64;
-        self.code.fold(first, &self.table, &mut self.ready);
-        self.next_tree += 1;
-        self.used = 0;
-    }
+impl End for ReceivingEnd {
+    type Planted = Planted;
+    type Rooted = Rooted;
 
-    /// Runs a round and sets aside the next round's reserve.
-    fn round<S: Security>(&mut self, channel: &mut dyn Channel) -> Result<(), OtError> {
-        self.code_base += (self.next_tree * self.ready.len()) as u64;
-        let mut reserve = std::mem::take(&mut self.reserve);
-        let (trees, values) = self.plant(channel, &reserve)?;
-        self.trees = if S::CHECKED { self.check(channel, trees, &values, &reserve)? } else { Rooted(trees) };
-        self.next_tree = 0;
-        reserve.truncate(1 << self.shape.parameters.log_table());
-        self.table = reserve;
-        let mut next = Zeroizing::new(Vec::with_capacity(self.shape.parameters.reserve()));
-        // A round has more outputs than its successor needs, so this never starts another one.
-        let wanted = self.shape.parameters.reserve();
-        self.take::<S>(channel, wanted, &mut |blocks| next.extend_from_slice(blocks))?;
-        self.reserve = next;
-        Ok(())
-    }
-
-    /// Chooses noise and receives the trees around it; returns the noise values beside them.
-    fn plant(&mut self, channel: &mut dyn Channel, reserve: &[Block]) -> Result<(Planted, Zeroizing<Vec<Block>>), OtError> {
-        let set = self.shape.parameters;
+    /// Chooses noise and receives the trees around it.
+    fn plant(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Planted, Seed), OtError> {
+        let set = shape.parameters;
         let (depth, at, low) = (set.depth(), 1 << set.log_table(), set.choice_mask());
         let values_at = at + set.trees() * depth;
         let mut values = Zeroizing::new(vec![1; set.trees()]);
@@ -133,7 +80,7 @@ impl Engine {
             channel.send(&fixing.finish())?;
         }
 
-        let mut trees = Planted(Vec::with_capacity(set.trees()));
+        let mut planted = Planted { trees: Vec::with_capacity(set.trees()), values };
         let mut message = vec![0; 16 * set.tree_message()];
         for (i, correlations) in reserve[at..values_at].chunks_exact(depth).enumerate() {
             channel.recv(&mut message)?;
@@ -160,39 +107,37 @@ impl Engine {
             }
             if set.wide() {
                 // The value's block after fixing: w + value Delta, the value in its low bits.
-                let own = (reserve[values_at + i] & !low) | values[i];
+                let own = (reserve[values_at + i] & !low) | planted.values[i];
                 tree.closing = own ^ (block(depth) & !low);
             }
-            trees.0.push(tree);
+            planted.trees.push(tree);
         }
-        Ok((trees, values))
-    }
-
-    /// A uniform non-zero value within `mask` (2^m - 1).
-    fn nonzero(&mut self, mask: Block) -> Block {
-        loop {
-            let value = Block::from(self.coins.next_u32()) & mask;
-            if value != 0 {
-                return value;
-            }
-        }
+        let mut hashes = [0; 16];
+        channel.recv(&mut hashes)?;
+        Ok((planted, Seed::from(hashes)))
     }
 
     /// Challenges the sender, compares, and proves that it saw the same.
-    fn check(&mut self, channel: &mut dyn Channel, trees: Planted, values: &[Block], reserve: &[Block]) -> Result<Rooted, OtError> {
-        let set = self.shape.parameters;
+    fn check(
+        &mut self,
+        shape: &Shape,
+        channel: &mut dyn Channel,
+        planted: Planted,
+        reserve: &[Block],
+        leaves: &mut [Block],
+    ) -> Result<Rooted, OtError> {
+        let set = shape.parameters;
         let mut seed = [0; 16];
         self.coins.fill(&mut seed);
         let coefficients = Coefficients::new(seed, set);
         let masks = &reserve[reserve.len() - set.masks()..];
         let mut noise = check::pack(set, masks.iter().map(|block| block & set.choice_mask()));
         let mut combination = check::pack(set, masks.iter().copied());
-        for (i, (tree, &value)) in trees.0.iter().zip(values).enumerate() {
+        for (i, (tree, &value)) in planted.trees.iter().zip(planted.values.iter()).enumerate() {
             noise ^= coefficients.noise(i, tree.alpha, value);
-            self.shape.puncture(tree, &mut self.scratch, &mut self.ready);
-            combination ^= coefficients.tree(i, &self.ready);
+            shape.puncture(tree, &mut self.scratch, leaves);
+            combination ^= coefficients.tree(i, leaves);
         }
-        self.used = self.ready.len();
         let mut challenge = [0; CHALLENGE_LEN];
         challenge[..16].copy_from_slice(&seed);
         challenge[16..].copy_from_slice(&noise.to_le_bytes());
@@ -202,6 +147,14 @@ impl Engine {
         check::demand(&check::proof(Prover::Sender, &challenge, combination), &theirs, "silent OT: the sender's trees")?;
         channel.send(&check::proof(Prover::Receiver, &challenge, combination))?;
         channel.flush()?;
-        Ok(Rooted(trees))
+        Ok(Rooted(planted))
+    }
+
+    fn trust(trees: Planted) -> Rooted {
+        Rooted(trees)
+    }
+
+    fn leaves(&mut self, shape: &Shape, trees: &Rooted, tree: usize, leaves: &mut [Block]) {
+        shape.puncture(&trees.0.trees[tree], &mut self.scratch, leaves);
     }
 }

@@ -153,9 +153,9 @@ fn bytes_and_rounds_are_the_formula() {
             (16 * t * (depth + 1), (t * depth * (bits - 1)).div_ceil(8) + (t * bits).div_ceil(8))
         };
         let rows = (set.reserve() * bits).div_ceil(128);
-        assert_eq!(s[1].0 - s[0].0, 16 + trees + 32);
+        assert_eq!(s[1].0 - s[0].0, 16 + trees + 48);
         assert_eq!(r[1].0 - r[0].0, 16 * 15 * (rows + 1) + 2064 + fixing + 64);
-        assert_eq!((s[2].0 - s[1].0, r[2].0 - r[1].0), (trees + 32, fixing + 64));
+        assert_eq!((s[2].0 - s[1].0, r[2].0 - r[1].0), (trees + 48, fixing + 64));
         // Sender: trees, then proof; receiver: (corrections,) challenge, then its proof, whose turn ends with what it sends next.
         assert_eq!(s[2].1 - s[1].1, 2);
         assert!(r[2].1 - r[1].1 <= 2);
@@ -168,7 +168,7 @@ fn traffic_per_output_is_within_its_target() {
     for size in [RoundSize::B11, RoundSize::B12] {
         for (m, limit) in [(1, 0.9), (2, 1.7), (3, 1.7), (4, 1.7)] {
             let set = Parameters::new(ChoiceBits::new(m).unwrap(), size);
-            let bytes = 16 * set.trees() * set.tree_message() + set.fixing_len() + 96;
+            let bytes = 16 * set.trees() * set.tree_message() + set.fixing_len() + 112;
             let per_output = 8.0 * bytes as f64 / (set.outputs() - set.reserve()) as f64;
             assert!(per_output <= limit, "{set:?}: {per_output}");
         }
@@ -182,7 +182,7 @@ fn transcript_is_pinned() {
             run_recorded(|ch| sender(ch).pads(ch, m, 100).unwrap().as_slice()[0], |ch| receiver(ch).pads(ch, m, 100).unwrap().pads()[0]);
         [s.digest(), r.digest()]
     });
-    assert_eq!(digests, [["12aeb2e2cc5f09f9", "8ade8f83d358eb5a"], ["d13c19223f43bdd3", "aaf141fadb85dcec"]]);
+    assert_eq!(digests, [["6f25b5204d4c46dd", "8ade8f83d358eb5a"], ["248441aa78501678", "aaf141fadb85dcec"]]);
 }
 
 /// Bytes that each side sends before its first round of width m begins.
@@ -226,7 +226,7 @@ fn a_cheating_sender_is_caught() {
         let set = Parameters::new(m, RoundSize::B10);
         let trees = 16 * set.trees() * set.tree_message();
         // The first tree's second level, the last block of the last tree, the proof. A level sum enters whatever the noise position is.
-        for offset in [0, trees - 16, trees + 5] {
+        for offset in [0, trees - 16, trees + 16 + 5] {
             assert_eq!(corrupted(m, true, offset).1, TREES, "m={m:?} offset={offset}");
         }
     }

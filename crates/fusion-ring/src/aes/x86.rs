@@ -152,6 +152,24 @@ macro_rules! kernels {
                 }
             }
 
+            /// Replaces each block x by pi(x) ^ x.
+            ///
+            /// # Safety
+            /// The CPU has the features that the module is compiled for.
+            #[target_feature(enable = $features)]
+            pub(in super::super) unsafe fn mmo(keys: &RoundKeys, blocks: &mut [Block]) {
+                let (groups, rest) = blocks.as_chunks_mut::<GROUP>();
+                for group in groups {
+                    let plain = load(group);
+                    store(group, xor(rounds(keys, plain), plain));
+                }
+                // SAFETY: the narrower kernel asks for no more features (and the last is safe).
+                #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
+                unsafe {
+                    $narrow::mmo(keys, rest);
+                }
+            }
+
             /// One half-tree level, see [`Aes128::half_tree_level`](super::super::Aes128::half_tree_level); the slices are equally long.
             ///
             /// # Safety
@@ -207,6 +225,7 @@ mod nothing {
     use super::{Block, RoundKeys};
 
     pub(super) fn encrypt(_: &RoundKeys, _: &mut [Block]) {}
+    pub(super) fn mmo(_: &RoundKeys, _: &mut [Block]) {}
     pub(super) fn tmmo(_: &RoundKeys, _: &mut [Block], _: &[Block]) {}
     pub(super) fn half_tree(_: &RoundKeys, _: &mut [Block], _: &mut [Block], _: Block, _: Block) {}
 }

@@ -1,0 +1,135 @@
+//! Pads of silent OTs: one AES call each, under a key and salts that are drawn when the inputs can no longer be chosen.
+//!
+//! A pad is H(x, i) = E_K(x + X^i A) + x + X^i A, cut off: x is w + c Delta for choice c, i the number of the OT within its tree, K and A that tree's own, from a seed that the
+//! sender draws and sends only with the trees. Both are public from then on. (Matyas-Meyer-Oseas under re-keying, in the spirit of Guo, Katz, Wang, Weng, Yu,
+//! "Better concrete security for half-gates garbling", CRYPTO 2020; the key is per tree rather than per hash, so that key schedules cost nothing.)
+//!
+//! # Security
+//! The inputs that the receiver does not know are v + d Delta with its own v and d of m bits, d not zero, where 121 bits of Delta are uniform. TMMO, with two calls, hides them even from a receiver that
+//! chooses v *after* having seen the hash. Here it cannot: v is fixed once its corrections and the sender's trees are sent, and only then K and A exist. With E an ideal cipher
+//! - two inputs of a tree meet (v + d Delta + X^i A = v' + d' Delta + X^j A) with probability 2^-128, over A, as X^i and X^j differ; a tree has at most 2^16 pads, so with 2^20 trees under one Delta
+//!   any meet with probability 2^(20 + 31 - 128) = 2^-77; inputs of one OT differ by a multiple of Delta, which is not zero;
+//! - the adversary asks E_K at an unknown input with probability 2^(16 - 121) per query, since a key serves 2^16 inputs at most (with one fixed key for all it would be all pads under one Delta);
+//!   two trees have the same key with probability 2^-128, which costs a factor of two if it happens.
+//!
+//! Otherwise every unknown pad is a fresh output of E_K plus a known function of its input, uniform up to the 2^-112 by which 2^16 outputs of a permutation are not independent.
+//! A sender that chooses seeds badly chooses its own pads badly, which it may in any random OT; the receiver's choices do not enter.
+
+use fusion_ring::aes::{Aes128, Block};
+use fusion_ring::gf128::mul_x;
+use fusion_ring::prg::AesPrg;
+use zeroize::Zeroizing;
+
+/// Blocks hashed at once: they stay in the first-level cache.
+const BATCH: usize = 256;
+
+/// Hashes the outputs of one tree, in order.
+pub(super) struct TreeHash {
+    aes: Aes128,
+    /// X^i A for the next output.
+    salt: Block,
+}
+
+impl TreeHash {
+    /// The next tree's key and salt from the round's stream.
+    pub(super) fn new(round: &mut AesPrg) -> Self {
+        let mut blocks = [0; 2];
+        round.fill_blocks(&mut blocks);
+        Self { aes: Aes128::new(&blocks[0].to_le_bytes()), salt: blocks[1] }
+    }
+
+    /// Hands the 2^m pads of each OT whose sender's block is in `w` to `sink`, whole batches at a time; `multiples` are the 2^m multiples of Delta.
+    pub(super) fn sender(&mut self, multiples: &[Block], w: &[Block], sink: &mut impl FnMut(&[Block])) {
+        match multiples.len() {
+            2 => self.sender_of::<2>(multiples, w, sink),
+            4 => self.sender_of::<4>(multiples, w, sink),
+            8 => self.sender_of::<8>(multiples, w, sink),
+            _ => self.sender_of::<16>(multiples, w, sink),
+        }
+    }
+
+    fn sender_of<const K: usize>(&mut self, multiples: &[Block], w: &[Block], sink: &mut impl FnMut(&[Block])) {
+        let (multiples, _) = multiples.as_chunks::<K>();
+        let mut batch = Zeroizing::new([0; BATCH]);
+        for w in w.chunks(BATCH / K) {
+            let batch = &mut batch[..w.len() * K];
+            for (own, &w) in batch.as_chunks_mut::<K>().0.iter_mut().zip(w) {
+                let salted = w ^ self.salt;
+                *own = multiples[0].map(|multiple| salted ^ multiple);
+                self.salt = mul_x(self.salt);
+            }
+            self.aes.mmo(batch);
+            sink(batch);
+        }
+    }
+
+    /// Hands the pad of each OT whose receiver's block is in `v` to `sink`, whole batches at a time.
+    pub(super) fn receiver(&mut self, v: &[Block], sink: &mut impl FnMut(&[Block])) {
+        let mut batch = Zeroizing::new([0; BATCH]);
+        for v in v.chunks(BATCH) {
+            let batch = &mut batch[..v.len()];
+            for (own, &v) in batch.iter_mut().zip(v) {
+                *own = v ^ self.salt;
+                self.salt = mul_x(self.salt);
+            }
+            self.aes.mmo(batch);
+            sink(batch);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delta::Delta;
+    use crate::functionality::ChoiceBits;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    fn hash() -> TreeHash {
+        TreeHash::new(&mut AesPrg::new([6; 16]))
+    }
+
+    #[test]
+    fn pads_are_their_formula_and_agree_at_the_choice_however_they_are_cut() {
+        let delta = Delta::random(&mut ChaCha20Rng::seed_from_u64(4));
+        for m in 1..=4 {
+            let m = ChoiceBits::new(m).unwrap();
+            let (k, multiples) = (m.messages(), delta.multiples(m));
+            let n = 2 * BATCH + 5;
+            let v: Vec<Block> = (0..n).map(|i| (i as Block / 2) << 90 | 0x70).collect();
+            let w: Vec<Block> = v.iter().enumerate().map(|(i, v)| v ^ multiples[i * 5 % k]).collect();
+            let mut sent = Vec::new();
+            hash().sender(&multiples, &w, &mut |pads| sent.extend_from_slice(pads));
+            let mut got = Vec::new();
+            let mut pieces = hash();
+            for v in [&v[..1], &v[1..BATCH + 9], &v[BATCH + 9..]] {
+                pieces.receiver(v, &mut |pads| got.extend_from_slice(pads));
+            }
+            assert_eq!((sent.len(), got.len()), (n * k, n));
+            let TreeHash { aes, salt } = hash();
+            let mut salt = salt;
+            for (i, (own, w)) in sent.chunks(k).zip(&w).enumerate() {
+                for (x, pad) in own.iter().enumerate() {
+                    let input = w ^ multiples[x] ^ salt;
+                    assert_eq!(*pad, aes.encrypt_one(input) ^ input);
+                    assert_eq!(*pad == got[i], x == i * 5 % k, "m={m:?} i={i} x={x}");
+                }
+                salt = mul_x(salt);
+            }
+        }
+    }
+
+    /// Equal inputs, which a malicious receiver can arrange, give unrelated pads in different places and in different trees.
+    #[test]
+    fn equal_inputs_have_different_pads() {
+        let mut round = AesPrg::new([6; 16]);
+        let mut all = Vec::new();
+        for _ in 0..3 {
+            TreeHash::new(&mut round).receiver(&[7; 2048], &mut |pads| all.extend_from_slice(pads));
+        }
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 3 * 2048);
+    }
+}
