@@ -1,5 +1,6 @@
 //! Maintenance tasks of the Fusion workspace: `cargo xtask <task>`.
 
+mod bench_linear;
 mod bench_ot;
 mod bench_relu;
 mod bench_resnet50;
@@ -35,6 +36,8 @@ enum Task {
     /// The server of bench-resnet50
     #[command(hide = true)]
     Serve(fusion_cli::cli::ServeArgs),
+    /// Measures the linear layers of ResNet50: seconds a side, share of the kernel's peak, bytes, hint
+    BenchLinear(bench_linear::Options),
     /// Measures random OT: rate, bytes, memory, share of the memory-bound limit
     BenchOt(bench_ot::Options),
     /// Writes the Rust code and descriptor sets of proto/*.proto into the crates that use them
@@ -54,6 +57,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Args::parse().task {
         Task::BenchRelu { json, repeat } => bench_relu::run(json.as_deref(), repeat),
+        Task::BenchLinear(options) => bench_linear::run(&options, &workspace_root().join(resnet50_weights::CACHE)),
         Task::BenchOt(options) => bench_ot::run(&options),
         Task::BenchResnet50(options) => bench_resnet50::run(&options),
         Task::Serve(args) => fusion_cli::serve::run(&args),

@@ -1,0 +1,388 @@
+//! `cargo xtask bench-linear`: the linear layers of ResNet50 alone, one lane, one party at a time.
+//!
+//! Every layer runs as in a lane: the client encrypts into a recording, the server multiplies from it into another, the client decrypts that. So each side has
+//! a core to itself and its time is its own. Figures are CPU seconds per sample where the system tells them (Linux), which other work on the machine disturbs less than the wall clock.
+//!
+//! `byte_macs` counts what the kernel does: multiply-adds of 16-bit limbs (`fusion_ring::gemm` says why 16 bits), one each. The peak beside it is the same kernel on a problem
+//! that stays in the first-level cache, measured before and after every layer, because a busy machine is not always equally fast.
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use fusion_nn::calibrate::calibrate;
+use fusion_nn::exec::{PublicModel, ServerModel};
+use fusion_nn::plan::{PlanOptions, plan};
+use fusion_nn::preprocess::Preprocess;
+use fusion_nn::program::Op;
+use fusion_ring::channel::{Channel, ChannelError, Traffic};
+use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
+use fusion_ring::pack::mask32;
+use fusion_rlwe::{ClientLane, HintSource, PublicSeed, RlweError, RlweParams, ServerKey, ServerLane, ServerLayer};
+use indicatif::{ProgressBar, ProgressStyle};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use serde::Serialize;
+
+use crate::resnet50_weights;
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// An ONNX file of ResNet50 (224 x 224) instead of the published weights
+    #[arg(long, value_name = "ONNX")]
+    model: Option<PathBuf>,
+    /// Samples in the lane
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    samples: u16,
+    /// Makes no hint and decrypts with zeros: for profiling the rest, since answers cannot be checked then
+    #[arg(long)]
+    skip_hint: bool,
+    /// Writes the rows as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// One layer, or all of them; seconds and bytes are per sample.
+#[derive(Debug, Clone, Default, Serialize)]
+struct Row {
+    layer: String,
+    /// Multiply-adds of 16-bit limbs per sample.
+    byte_macs: u64,
+    fraction_of_peak: f64,
+    server_s: f64,
+    client_s: f64,
+    bytes_up: f64,
+    bytes_down: f64,
+    /// The parts of `client_s`.
+    encrypt_s: f64,
+    decrypt_s: f64,
+    /// Planned worst |error| / Delta of a decryption.
+    noise_bound: f64,
+    /// Wall-clock seconds that the hint took, once per model, on all cores.
+    hint_s: f64,
+    hint_bytes: u64,
+    /// Only in the row of the total.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    run: Option<Run>,
+    /// Seconds that the multiply-adds alone would take at the peak; not reported.
+    #[serde(skip)]
+    ideal_s: f64,
+}
+
+/// What the whole run was.
+#[derive(Debug, Clone, Serialize)]
+struct Run {
+    samples: usize,
+    weights: String,
+    synthetic: bool,
+    tier: &'static str,
+    /// Best of the run, 16-bit multiply-adds per second.
+    peak_macs_per_s: f64,
+    /// Largest |error| / Delta that any decryption met; absent without a hint.
+    largest_noise: Option<f64>,
+    /// CPU seconds of all threads that the hint took.
+    hint_cpu_s: f64,
+    /// Whether seconds are CPU time (else wall-clock time).
+    cpu_time: bool,
+}
+
+/// One direction at a time: what is sent is kept, what was kept is received.
+#[derive(Default)]
+struct Recording {
+    sent: Vec<u8>,
+    arriving: Vec<u8>,
+    read: usize,
+}
+
+impl Recording {
+    /// The other side of the bytes sent so far.
+    fn turned(self) -> Self {
+        Self { sent: Vec::new(), arriving: self.sent, read: 0 }
+    }
+}
+
+impl Channel for Recording {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), ChannelError> {
+        self.sent.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), ChannelError> {
+        Ok(())
+    }
+
+    fn recv(&mut self, buf: &mut [u8]) -> Result<(), ChannelError> {
+        let bytes = self.arriving.get(self.read..self.read + buf.len()).ok_or(ChannelError::Closed)?;
+        buf.copy_from_slice(bytes);
+        self.read += buf.len();
+        Ok(())
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic { sent: self.sent.len() as u64, received: self.read as u64, turns: 0 }
+    }
+}
+
+/// A hint of zeros, for `--skip-hint`.
+struct NoHint(usize);
+
+impl HintSource for NoHint {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn read(&self, _: usize, row: &mut [u8]) -> Result<(), RlweError> {
+        row.fill(0);
+        Ok(())
+    }
+}
+
+/// CPU time of this thread so far.
+fn cpu_time() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    stat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// CPU seconds of all threads of this process so far, to a hundredth.
+fn process_cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is a name in parentheses; user and system time are the 14th and 15th.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: f64 = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+    Some(ticks / 100.0)
+}
+
+/// Runs `work`; seconds of CPU time, else of wall-clock time.
+fn timed<R>(work: impl FnOnce() -> R) -> (R, f64) {
+    let (cpu, wall) = (cpu_time(), Instant::now());
+    let result = work();
+    let spent = cpu_time().zip(cpu).map_or_else(|| wall.elapsed(), |(end, start)| end.saturating_sub(start));
+    (result, spent.as_secs_f64())
+}
+
+/// The multiply-add kernel on rows and weights that stay in the first-level cache.
+struct Peak {
+    weights: PackedWeights,
+    rows: LimbRows,
+    best: f64,
+}
+
+impl Peak {
+    /// Positions of one register tile.
+    const POSITIONS: usize = 64;
+
+    fn new() -> anyhow::Result<Self> {
+        // 512 steps over 6 KB of rows and 12 KB of weights, one limb, six outputs: one register tile.
+        let offsets: Vec<usize> = (0..64).collect();
+        let taps: Vec<&[usize]> = vec![&offsets; 16];
+        let weights = PackedWeights::new(Reduction::new(&taps), 6, |j, r, t| (j + r + t) as i16 - 40);
+        let weights = weights.map_err(|sum| anyhow::anyhow!("weights of {sum} overflow an accumulator"))?;
+        let rows = LimbRows::zeros(&weights, weights.limb_bits(), Self::POSITIONS + 63);
+        Ok(Self { weights, rows, best: 0.0 })
+    }
+
+    /// Multiply-adds per second, now.
+    fn measure(&mut self) -> f64 {
+        const TIMES: u32 = 1000;
+        let mut out = [0u128; 6 * Self::POSITIONS];
+        let ((), seconds) = timed(|| {
+            for _ in 0..TIMES {
+                self.weights.multiply(black_box(&self.rows), 0, Self::POSITIONS, black_box(&mut out));
+            }
+        });
+        let macs = self.weights.limb_macs(Self::POSITIONS, self.weights.limb_bits()) * u64::from(TIMES);
+        let rate = macs as f64 / seconds;
+        self.best = self.best.max(rate);
+        rate
+    }
+}
+
+/// The served network: layers with their names.
+struct Network {
+    model: ServerModel,
+    names: Vec<String>,
+    found: resnet50_weights::Resnet50,
+}
+
+fn network(named: Option<&Path>, cache: &Path, rng: &mut ChaCha20Rng) -> anyhow::Result<Network> {
+    let found = resnet50_weights::obtain(named, cache)?;
+    eprintln!("planning {} ...", found.source);
+    let graph = fusion_nn::onnx::import(&std::fs::read(&found.path)?)?;
+    // Scales decide ring widths only, which noise on a grey image sets well enough for measuring speed.
+    let recipe = Preprocess::imagenet_caffe();
+    let pixels: Vec<u8> = (0..3 * 224 * 224).map(|_| 64 + (rng.next_u32() % 128) as u8).collect();
+    let ranges = calibrate(&graph, &[recipe.tensor(&pixels)?])?;
+    let options = PlanOptions { max_ring_bits: 27, ..PlanOptions::default() };
+    let (program, weights) = plan(&graph, &ranges, &options)?;
+    let names = program.steps.iter().filter(|s| matches!(s.op, Op::Linear { .. })).map(|s| s.name.clone()).collect();
+    let public = PublicModel::new(program, SEED)?;
+    Ok(Network { model: ServerModel::new(public, &weights, &ServerKey::random(rng))?, names, found })
+}
+
+/// Public polynomials of the bench.
+const SEED: PublicSeed = PublicSeed([50; 32]);
+
+/// The two parties of the lane.
+struct Lane {
+    client: ClientLane,
+    server: ServerLane,
+    samples: usize,
+    skip_hint: bool,
+    hint_cpu: f64,
+}
+
+impl Lane {
+    fn run(&mut self, name: &str, layer: &ServerLayer, peak: &mut Peak, rng: &mut ChaCha20Rng) -> anyhow::Result<Row> {
+        let (public, samples) = (layer.layer(), self.samples);
+        let (cpu, wall) = (process_cpu_seconds(), Instant::now());
+        let hint: Box<dyn HintSource> = if self.skip_hint { Box::new(NoHint(public.hint_bytes())) } else { Box::new(layer.hint(rng)) };
+        let hint_s = wall.elapsed().as_secs_f64();
+        self.hint_cpu += process_cpu_seconds().zip(cpu).map_or(0.0, |(end, start)| end - start);
+
+        let mask = mask32(public.params().plain_bits());
+        let mut shares = || -> Vec<Vec<u32>> {
+            let terms = public.layout().terms().iter();
+            terms.map(|t| (0..t.input.len() * samples).map(|_| rng.next_u32() & mask).collect()).collect()
+        };
+        let (mine, theirs) = (shares(), shares());
+        let (mine, theirs): (Vec<&[u32]>, Vec<&[u32]>) =
+            (mine.iter().map(Vec::as_slice).collect(), theirs.iter().map(Vec::as_slice).collect());
+
+        let mut channel = Recording::default();
+        let (done, encrypt) = timed(|| self.client.encrypt(public, &mine, samples, &mut channel));
+        done?;
+        let up = channel.sent.len();
+        let mut channel = channel.turned();
+        let before = peak.measure();
+        let (done, server) = timed(|| self.server.multiply(layer, &theirs, samples, &mut channel));
+        done?;
+        let rate = (before + peak.measure()) / 2.0;
+        let down = channel.sent.len();
+        ensure!(
+            up as u64 >= public.bytes_up(samples) && down as u64 == public.bytes_down(samples),
+            "{name}: bytes differ from the formula"
+        );
+        let mut channel = channel.turned();
+        let (done, decrypt) = timed(|| self.client.decrypt(public, hint.as_ref(), samples, &mut channel));
+        done?;
+
+        let per = samples as f64;
+        let macs = layer.limb_macs(samples);
+        let ideal = macs as f64 / rate;
+        Ok(Row {
+            layer: name.to_owned(),
+            byte_macs: macs / samples as u64,
+            fraction_of_peak: ideal / server,
+            server_s: server / per,
+            client_s: (encrypt + decrypt) / per,
+            bytes_up: up as f64 / per,
+            bytes_down: down as f64 / per,
+            encrypt_s: encrypt / per,
+            decrypt_s: decrypt / per,
+            noise_bound: public.params().noise().used(),
+            hint_s,
+            hint_bytes: public.hint_bytes() as u64,
+            run: None,
+            ideal_s: ideal / per,
+        })
+    }
+}
+
+fn total(rows: &[Row]) -> Row {
+    let mut total = Row { layer: "total".to_owned(), ..Row::default() };
+    for row in rows {
+        total.byte_macs += row.byte_macs;
+        total.server_s += row.server_s;
+        total.client_s += row.client_s;
+        total.bytes_up += row.bytes_up;
+        total.bytes_down += row.bytes_down;
+        total.encrypt_s += row.encrypt_s;
+        total.decrypt_s += row.decrypt_s;
+        total.noise_bound = total.noise_bound.max(row.noise_bound);
+        total.hint_s += row.hint_s;
+        total.hint_bytes += row.hint_bytes;
+        total.ideal_s += row.ideal_s;
+    }
+    total.fraction_of_peak = total.ideal_s / total.server_s;
+    total
+}
+
+fn print(row: &Row, mark: &str) {
+    println!(
+        "{:34.34} {:8.1} {:6.1}% {:9.2} {:10.2} {:10.2} {:9.3} {:9.3} {:7.2}{mark}",
+        row.layer,
+        row.byte_macs as f64 / 1e6,
+        100.0 * row.fraction_of_peak,
+        1e3 * row.server_s,
+        1e3 * row.encrypt_s,
+        1e3 * row.decrypt_s,
+        row.bytes_up / 1e6,
+        row.bytes_down / 1e6,
+        row.hint_s
+    );
+}
+
+/// Measures, prints a table, and writes the rows if asked to.
+pub(crate) fn run(options: &Options, cache: &Path) -> anyhow::Result<()> {
+    let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+    let network = network(options.model.as_deref(), cache, &mut rng)?;
+    let layers = network.model.layers();
+    let widest =
+        layers.iter().map(|l| l.layer().params()).max_by_key(|p: &RlweParams| p.modulus_bits()).context("a network has linear layers")?;
+    let samples = usize::from(options.samples);
+    let mut lane = Lane {
+        client: ClientLane::new(SEED, widest, &mut rng),
+        server: ServerLane::new(widest.modulus_bits(), &mut rng),
+        samples,
+        skip_hint: options.skip_hint,
+        hint_cpu: 0.0,
+    };
+    let mut peak = Peak::new()?;
+    let bar = ProgressBar::new(network.model.public().hint_bytes() as u64);
+    bar.set_style(ProgressStyle::with_template("{msg} {bar:30} {binary_bytes} of hint, {elapsed} (ETA {eta})")?);
+    let mut rows = Vec::with_capacity(layers.len());
+    for (layer, name) in layers.iter().zip(&network.names) {
+        bar.set_message(name.clone());
+        let row = lane.run(name, layer, &mut peak, &mut rng)?;
+        bar.inc(row.hint_bytes);
+        rows.push(row);
+    }
+    bar.finish_and_clear();
+    let mut total = total(&rows);
+    let noise = (!options.skip_hint).then(|| lane.client.largest_noise());
+    if let Some(noise) = noise {
+        ensure!(noise <= total.noise_bound, "noise of {noise:.3} Delta, above the plan's bound of {:.3}", total.noise_bound);
+    }
+    total.run = Some(Run {
+        samples,
+        weights: network.found.source.clone(),
+        synthetic: network.found.synthetic,
+        tier: fusion_ring::simd::tier().name(),
+        peak_macs_per_s: peak.best,
+        largest_noise: noise,
+        hint_cpu_s: lane.hint_cpu,
+        cpu_time: cpu_time().is_some(),
+    });
+    rows.push(total);
+
+    let mark = if network.found.synthetic { " SYNTHETIC" } else { "" };
+    println!("linear layers of ResNet50, {samples} samples in one lane, one thread a side, weights: {}{mark}", network.found.source);
+    println!(
+        "layer                                M MACs  of peak server ms encrypt ms decrypt ms     MB up   MB down  hint s   (per sample; hint once){mark}"
+    );
+    rows.iter().for_each(|row| print(row, mark));
+    println!(
+        "peak {:.1} G 16-bit MACs/s (best of the run, tier {}), hint {:.1} CPU s, largest noise {} (bound {:.3}){mark}",
+        peak.best / 1e9,
+        fusion_ring::simd::tier().name(),
+        lane.hint_cpu,
+        noise.map_or_else(|| "not measured".to_owned(), |n| format!("{n:.3}")),
+        rows.last().map_or(0.0, |r| r.noise_bound),
+    );
+    if let Some(path) = &options.json {
+        std::fs::write(path, serde_json::to_vec_pretty(&rows)?).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
