@@ -148,7 +148,7 @@ impl PackedWeights {
         let blocks = starts.par_iter().map(|&done| {
             let now = TILE_POS.min(count - done);
             let mut block = vec![0u128; self.outputs * now];
-            self.at_positions(tier(), x, start + done, now, |output, sums| block[output * now..][..now].copy_from_slice(sums));
+            self.at_positions(tier(), x, start + done, |output, sums, lane| sums.write(lane, &mut block[output * now..][..now]));
             block
         });
         for (done, block) in starts.iter().zip(blocks.collect::<Vec<_>>()) {
@@ -163,18 +163,18 @@ impl PackedWeights {
         self.check(x, start, count, out.len());
         for done in (0..count).step_by(TILE_POS) {
             let now = TILE_POS.min(count - done);
-            self.at_positions(tier, x, start + done, now, |output, sums| out[output * count + done..][..now].copy_from_slice(sums));
+            self.at_positions(tier, x, start + done, |output, sums, lane| sums.write(lane, &mut out[output * count + done..][..now]));
         }
     }
 
-    /// All outputs at `now` positions, at most [`TILE_POS`]. Positions are the outer loop of every product: the window of the rows stays in
+    /// All outputs at [`TILE_POS`] positions: `write` gets an output, the sums of its tile and its place in the tile. Positions are the outer loop of every product: the window of the rows stays in
     /// the second-level cache while the weights stream by.
-    fn at_positions(&self, tier: Tier, x: &LimbRows, position: usize, now: usize, mut write: impl FnMut(usize, &[u128])) {
+    fn at_positions(&self, tier: Tier, x: &LimbRows, position: usize, mut write: impl FnMut(usize, &kernel::Wide, usize)) {
         for tile in 0..self.outputs.div_ceil(TILE_OUT) {
             let sums = self.tile(tier, x, position, tile);
             let first = tile * TILE_OUT;
-            for (output, sums) in (first..self.outputs.min(first + TILE_OUT)).zip(&sums) {
-                write(output, &sums[..now]);
+            for output in first..self.outputs.min(first + TILE_OUT) {
+                write(output, &sums, output - first);
             }
         }
     }
@@ -187,19 +187,14 @@ impl PackedWeights {
     }
 
     /// One register tile over all limbs: `TILE_OUT` outputs at `TILE_POS` positions from `position` on.
-    fn tile(&self, tier: Tier, x: &LimbRows, position: usize, tile: usize) -> [[u128; TILE_POS]; TILE_OUT] {
+    fn tile(&self, tier: Tier, x: &LimbRows, position: usize, tile: usize) -> kernel::Wide {
         let steps = self.reduction.steps.len();
         let weights = &self.data[tile * steps * TILE_OUT..(tile + 1) * steps * TILE_OUT];
-        let mut out = [[0u128; TILE_POS]; TILE_OUT];
+        let mut out = kernel::Wide::zero();
         for limb in 0..x.limbs {
             let rows = &x.data[limb * x.pairs * x.stride..(limb + 1) * x.pairs * x.stride];
             let sums = kernel::tile(tier, weights, &self.reduction, rows, x.stride, position);
-            let shift = limb as u32 * self.limb_bits;
-            for (out, sums) in out.iter_mut().zip(&sums) {
-                for (o, &s) in out.iter_mut().zip(sums) {
-                    *o = o.wrapping_add((i128::from(s) as u128) << shift);
-                }
-            }
+            kernel::accumulate(tier, &mut out, &sums, limb as u32 * self.limb_bits);
         }
         out
     }
@@ -238,17 +233,13 @@ impl LimbRows {
     /// # Panics
     /// If the row or the range does not exist.
     pub fn write(&mut self, row: usize, position: usize, residues: &[u128]) {
+        self.write_on(tier(), row, position, residues);
+    }
+
+    fn write_on(&mut self, tier: Tier, row: usize, position: usize, residues: &[u128]) {
         assert!(row / 2 < self.pairs && position + residues.len() <= self.length, "row and range exist");
-        let mask = (1u128 << self.limb_bits) - 1;
-        // Limbs are non-negative and below 2^15, so the halves of a pair never touch.
-        let (shift, keep) = if row.is_multiple_of(2) { (0, 0xffff_0000_u32) } else { (16, 0x0000_ffff) };
-        for limb in 0..self.limbs {
-            let base = (limb * self.pairs + row / 2) * self.stride + position;
-            let down = limb as u32 * self.limb_bits;
-            for (cell, &r) in self.data[base..base + residues.len()].iter_mut().zip(residues) {
-                *cell = (*cell as u32 & keep | (((r >> down) & mask) as u32) << shift) as i32;
-            }
-        }
+        let first = row / 2 * self.stride + position;
+        kernel::cut(tier, residues, self.limb_bits, !row.is_multiple_of(2), &mut self.data, first, self.pairs * self.stride);
     }
 }
 
@@ -277,14 +268,17 @@ mod tests {
             (0..outputs * rows * 3).map(|_| (rng.next_u32() as i32).rem_euclid(2 * span).wrapping_sub(span) as i16).collect();
         let weight = |j: usize, r: usize, t: usize| weights[(j * rows + r) * 3 + t];
         let packed = PackedWeights::new(reduction, outputs, weight).unwrap();
-        let mut x = LimbRows::zeros(&packed, bits, length);
-        for (row, data) in data.iter().enumerate() {
-            // Write in two pieces, over old contents.
-            x.write(row, 0, &vec![mask; length]);
-            let (head, tail) = data.split_at(length / 2);
-            x.write(row, 0, head);
-            x.write(row, length / 2, tail);
-        }
+        let cut = |tier: Tier| {
+            let mut x = LimbRows::zeros(&packed, bits, length);
+            for (row, data) in data.iter().enumerate() {
+                // Write in two pieces, over old contents.
+                x.write_on(tier, row, 0, &vec![mask; length]);
+                let (head, tail) = data.split_at(length / 2);
+                x.write_on(tier, row, 0, head);
+                x.write_on(tier, row, length / 2, tail);
+            }
+            x
+        };
         let mut expect = vec![0u128; outputs * count];
         for j in 0..outputs {
             for p in 0..count {
@@ -298,11 +292,11 @@ mod tests {
         }
         for tier in available() {
             let mut out = vec![0u128; outputs * count];
-            packed.multiply_on(tier, &x, 2, count, &mut out);
+            packed.multiply_on(tier, &cut(tier), 2, count, &mut out);
             assert!(out == expect, "tier {} rows {rows} outputs {outputs} count {count}", tier.name());
         }
         let mut out = vec![0u128; outputs * count];
-        packed.multiply_parallel(&x, 2, count, &mut out);
+        packed.multiply_parallel(&cut(tier()), 2, count, &mut out);
         assert!(out == expect, "parallel");
     }
 

@@ -118,15 +118,23 @@ pub const fn key_bytes(modulus_bits: u32) -> usize {
 /// Appends coefficients at `modulus_bits / 8` bytes each.
 pub(crate) fn write_coefficients(out: &mut Vec<u8>, coefficients: impl Iterator<Item = u128>, bytes: usize) {
     for c in coefficients {
-        out.extend_from_slice(&c.to_le_bytes()[..bytes]);
+        // All sixteen bytes, of which the next coefficient overwrites those beyond `bytes`: one store instead of a copy of variable length.
+        let end = out.len() + bytes;
+        out.extend_from_slice(&c.to_le_bytes());
+        out.truncate(end);
     }
 }
 
 /// Reads coefficients of `bytes` bytes each.
 pub(crate) fn read_coefficients(data: &[u8], bytes: usize) -> impl Iterator<Item = u128> + '_ {
-    data.chunks_exact(bytes).map(move |chunk| {
-        let mut word = [0u8; 16];
-        word[..bytes].copy_from_slice(chunk);
-        u128::from_le_bytes(word)
+    let mask = u128::MAX >> (128 - 8 * bytes);
+    (0..data.len() / bytes).map(move |index| match data[index * bytes..].first_chunk::<16>() {
+        // One load instead of a copy of variable length, wherever sixteen bytes are left.
+        Some(word) => u128::from_le_bytes(*word) & mask,
+        None => {
+            let mut word = [0u8; 16];
+            word[..bytes].copy_from_slice(&data[index * bytes..(index + 1) * bytes]);
+            u128::from_le_bytes(word)
+        }
     })
 }

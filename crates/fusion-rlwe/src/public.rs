@@ -37,9 +37,10 @@ impl PublicSeed {
         let mut key = [0u8; 16];
         key.copy_from_slice(&digest[..16]);
         // Always the widest coefficients: p must be the same polynomial whatever the modulus of a layer.
-        let mut bytes = vec![0u8; DEGREE * 16];
-        AesPrg::new(key).fill(&mut bytes);
-        bytes.as_chunks::<16>().0.iter().map(|c| u128::from_le_bytes(*c) & params.modulus_mask()).collect()
+        let mut coefficients = vec![0u128; DEGREE];
+        AesPrg::new(key).fill_blocks(&mut coefficients);
+        coefficients.iter_mut().for_each(|c| *c &= params.modulus_mask());
+        coefficients
     }
 }
 

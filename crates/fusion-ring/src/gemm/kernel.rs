@@ -3,10 +3,90 @@
 //! The three tiers differ only in the width of a vector and in whether multiply and add are one instruction.
 
 use super::{Reduction, TILE_OUT, TILE_POS};
-use crate::simd::Tier;
+use crate::simd::{Tier, per_tier};
 
 /// Sums of one tile.
 pub(super) type Sums = [[i32; TILE_POS]; TILE_OUT];
+
+/// Sums of one tile over all limbs modulo 2^128, in halves, so that additions with carry are plain vector code.
+pub(super) struct Wide {
+    low: [[u64; TILE_POS]; TILE_OUT],
+    high: [[u64; TILE_POS]; TILE_OUT],
+}
+
+impl Wide {
+    pub(super) fn zero() -> Self {
+        Self { low: [[0; TILE_POS]; TILE_OUT], high: [[0; TILE_POS]; TILE_OUT] }
+    }
+
+    /// Writes the first sums of one output.
+    pub(super) fn write(&self, output: usize, out: &mut [u128]) {
+        for ((out, &low), &high) in out.iter_mut().zip(&self.low[output]).zip(&self.high[output]) {
+            *out = u128::from(low) | u128::from(high) << 64;
+        }
+    }
+}
+
+per_tier! {
+    /// `wide += sums << shift` modulo 2^128, for shift < 128.
+    accumulate = accumulate_body(wide: &mut Wide, sums: &Sums, shift: u32)
+}
+per_tier! {
+    /// Cuts residues into limbs of `bits` <= 15 bits: limb i of residue k becomes the lower (or `upper`) half of `cells[first + i * pitch + k]`.
+    /// Writes as many limbs as `cells` has room for at that pitch.
+    cut = cut_body(residues: &[u128], bits: u32, upper: bool, cells: &mut [i32], first: usize, pitch: usize)
+}
+
+#[inline(always)]
+fn accumulate_body(wide: &mut Wide, sums: &Sums, shift: u32) {
+    for ((low, high), sums) in wide.low.iter_mut().zip(&mut wide.high).zip(sums) {
+        if shift < 64 {
+            for ((low, high), &sum) in low.iter_mut().zip(high).zip(sums) {
+                let sum = i64::from(sum);
+                let addend = (sum << shift) as u64;
+                *low = low.wrapping_add(addend);
+                // Two shifts, since one by 64 is none.
+                let carry = u64::from(*low < addend);
+                *high = high.wrapping_add((sum >> 1 >> (63 - shift)) as u64).wrapping_add(carry);
+            }
+        } else {
+            for (high, &sum) in high.iter_mut().zip(sums) {
+                *high = high.wrapping_add((i64::from(sum) << (shift - 64)) as u64);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn cut_body(residues: &[u128], bits: u32, upper: bool, cells: &mut [i32], first: usize, pitch: usize) {
+    const CHUNK: usize = 64;
+    let mask = (1u64 << bits) - 1;
+    // Limbs are non-negative and below 2^15, so the halves of a pair never touch.
+    let (up, keep) = if upper { (16, 0x0000_ffff_u32) } else { (0, 0xffff_0000) };
+    let (mut low, mut high) = ([0u64; CHUNK], [0u64; CHUNK]);
+    for (index, residues) in residues.chunks(CHUNK).enumerate() {
+        for ((low, high), &r) in low.iter_mut().zip(&mut high).zip(residues) {
+            (*low, *high) = (r as u64, (r >> 64) as u64);
+        }
+        let rows = cells[first + index * CHUNK..].chunks_mut(pitch);
+        for (limb, row) in rows.enumerate() {
+            let Some(row) = row.get_mut(..residues.len()) else { break };
+            let down = limb as u32 * bits;
+            if down < 64 {
+                for ((cell, &low), &high) in row.iter_mut().zip(&low).zip(&high) {
+                    // Two shifts, since one by 64 is none.
+                    let value = ((low >> down | high << 1 << (63 - down)) & mask) as u32;
+                    *cell = (*cell as u32 & keep | value << up) as i32;
+                }
+            } else {
+                for (cell, &high) in row.iter_mut().zip(&high) {
+                    let value = ((high >> (down - 64)) & mask) as u32;
+                    *cell = (*cell as u32 & keep | value << up) as i32;
+                }
+            }
+        }
+    }
+}
 
 /// `sums[j][p] = sum over steps (pair, offset) of weights[step][j] . rows[pair][position + offset + p]`, both 16-bit halves.
 pub(super) fn tile(tier: Tier, weights: &[i32], reduction: &Reduction, rows: &[i32], stride: usize, position: usize) -> Sums {

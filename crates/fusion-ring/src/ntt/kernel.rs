@@ -2,37 +2,7 @@
 
 use super::DEGREE;
 use super::tables::{LANES, LaneTwiddle, Table, Twiddle, reduce_once, tables};
-use crate::simd::Tier;
-
-/// Compiles a body for AVX-512, AVX2 and the baseline, and picks one by tier.
-macro_rules! per_tier {
-    ($(#[$doc:meta])* $name:ident = $body:ident ( $($arg:ident : $ty:ty),* )) => {
-        $(#[$doc])*
-        pub(super) fn $name(tier: Tier, $($arg: $ty),*) {
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-                fn avx512($($arg: $ty),*) {
-                    $body($($arg),*);
-                }
-                #[target_feature(enable = "avx2")]
-                fn avx2($($arg: $ty),*) {
-                    $body($($arg),*);
-                }
-                if tier >= Tier::Avx512 {
-                    // SAFETY: the tier is only above this bound where the CPU was seen to have these features.
-                    return unsafe { avx512($($arg),*) };
-                }
-                if tier >= Tier::Avx2 {
-                    // SAFETY: as above.
-                    return unsafe { avx2($($arg),*) };
-                }
-            }
-            let _ = tier;
-            $body($($arg),*);
-        }
-    };
-}
+use crate::simd::per_tier;
 
 per_tier! {
     /// Residues of coefficients below 2^104 modulo the four primes, each in `[0, 2p)`.
@@ -60,14 +30,20 @@ fn shoup(a: u32, w: u32, q: u32, p: u32) -> u32 {
 
 #[inline(always)]
 fn reduce_body(coefficients: &[u128], residues: &mut [u32]) {
-    const MASK: u128 = (1 << 30) - 1;
+    const MASK: u64 = (1 << 30) - 1;
     const CHUNK: usize = 64;
     for (start, chunk) in coefficients.chunks_exact(CHUNK).enumerate() {
-        let mut limbs = [[0u32; CHUNK]; 4];
+        // Halves first: shifts of 64-bit words are vector instructions, shifts of 128-bit ones are not.
+        let (mut low, mut high) = ([0u64; CHUNK], [0u64; CHUNK]);
         for (k, &c) in chunk.iter().enumerate() {
-            for (i, limb) in limbs.iter_mut().enumerate() {
-                limb[k] = ((c >> (30 * i)) & MASK) as u32;
-            }
+            (low[k], high[k]) = (c as u64, (c >> 64) as u64);
+        }
+        let mut limbs = [[0u32; CHUNK]; 4];
+        for k in 0..CHUNK {
+            limbs[0][k] = (low[k] & MASK) as u32;
+            limbs[1][k] = (low[k] >> 30 & MASK) as u32;
+            limbs[2][k] = ((low[k] >> 60 | high[k] << 4) & MASK) as u32;
+            limbs[3][k] = (high[k] >> 26 & MASK) as u32;
         }
         for (table, row) in tables().iter().zip(residues.chunks_exact_mut(DEGREE)) {
             let p = table.p;
