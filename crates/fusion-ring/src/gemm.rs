@@ -26,6 +26,10 @@ use crate::simd::{Tier, tier};
 pub(crate) const TILE_OUT: usize = 6;
 /// Positions that one register tile computes.
 pub(crate) const TILE_POS: usize = 64;
+/// Output tiles that are computed together: their weights and the window of one limb's rows stay in the second-level cache.
+const TILE_GROUP: usize = 8;
+/// Limbs whose sums are added up in 64 bits: 31 bits of a sum and two shifts of at most 15.
+const JOINED_LIMBS: usize = 3;
 /// Widest limb in bits: limbs are non-negative `i16`.
 const MAX_LIMB_BITS: u32 = 15;
 
@@ -148,7 +152,10 @@ impl PackedWeights {
         let blocks = starts.par_iter().map(|&done| {
             let now = TILE_POS.min(count - done);
             let mut block = vec![0u128; self.outputs * now];
-            self.at_positions(tier(), x, start + done, |output, sums, lane| sums.write(lane, &mut block[output * now..][..now]));
+            let mut sums = GroupSums::default();
+            self.at_positions(tier(), x, start + done, &mut sums, |output, sums, lane| {
+                sums.write(lane, &mut block[output * now..][..now]);
+            });
             block
         });
         for (done, block) in starts.iter().zip(blocks.collect::<Vec<_>>()) {
@@ -161,20 +168,48 @@ impl PackedWeights {
 
     fn multiply_on(&self, tier: Tier, x: &LimbRows, start: usize, count: usize, out: &mut [u128]) {
         self.check(x, start, count, out.len());
+        let mut sums = GroupSums::default();
         for done in (0..count).step_by(TILE_POS) {
             let now = TILE_POS.min(count - done);
-            self.at_positions(tier, x, start + done, |output, sums, lane| sums.write(lane, &mut out[output * count + done..][..now]));
+            self.at_positions(tier, x, start + done, &mut sums, |output, sums, lane| {
+                sums.write(lane, &mut out[output * count + done..][..now]);
+            });
         }
     }
 
-    /// All outputs at [`TILE_POS`] positions: `write` gets an output, the sums of its tile and its place in the tile. Positions are the outer loop of every product: the window of the rows stays in
-    /// the second-level cache while the weights stream by.
-    fn at_positions(&self, tier: Tier, x: &LimbRows, position: usize, mut write: impl FnMut(usize, &kernel::Wide, usize)) {
-        for tile in 0..self.outputs.div_ceil(TILE_OUT) {
-            let sums = self.tile(tier, x, position, tile);
-            let first = tile * TILE_OUT;
-            for output in first..self.outputs.min(first + TILE_OUT) {
-                write(output, &sums, output - first);
+    /// All outputs at [`TILE_POS`] positions: `write` gets an output, the sums of its tile and its place in the tile. Positions are the outer loop of every product and
+    /// limbs are outside of the tiles of a group, so that the window of the rows stays in the second-level cache while the weights stream by.
+    fn at_positions(
+        &self,
+        tier: Tier,
+        x: &LimbRows,
+        position: usize,
+        sums: &mut GroupSums,
+        mut write: impl FnMut(usize, &kernel::Wide, usize),
+    ) {
+        let steps = self.reduction.steps.len();
+        let tiles = self.outputs.div_ceil(TILE_OUT);
+        for first in (0..tiles).step_by(TILE_GROUP) {
+            let group = first..tiles.min(first + TILE_GROUP);
+            sums.wide.iter_mut().for_each(kernel::Wide::clear);
+            for joined in (0..x.limbs).step_by(JOINED_LIMBS) {
+                for limb in joined..x.limbs.min(joined + JOINED_LIMBS) {
+                    let rows = &x.data[limb * x.pairs * x.stride..(limb + 1) * x.pairs * x.stride];
+                    for (tile, partial) in group.clone().zip(&mut sums.partial) {
+                        let weights = &self.data[tile * steps * TILE_OUT..(tile + 1) * steps * TILE_OUT];
+                        let limb_sums = kernel::tile(tier, weights, &self.reduction, rows, x.stride, position);
+                        kernel::join(tier, partial, &limb_sums, (limb - joined) as u32 * self.limb_bits);
+                    }
+                }
+                for (wide, partial) in sums.wide.iter_mut().zip(&sums.partial) {
+                    kernel::accumulate(tier, wide, partial, joined as u32 * self.limb_bits);
+                }
+            }
+            for (tile, wide) in group.zip(&sums.wide) {
+                let first = tile * TILE_OUT;
+                for output in first..self.outputs.min(first + TILE_OUT) {
+                    write(output, wide, output - first);
+                }
             }
         }
     }
@@ -185,18 +220,17 @@ impl PackedWeights {
         assert!(start + count + self.reduction.max_offset <= x.length, "rows are too short");
         assert_eq!(out, self.outputs * count, "output size");
     }
+}
 
-    /// One register tile over all limbs: `TILE_OUT` outputs at `TILE_POS` positions from `position` on.
-    fn tile(&self, tier: Tier, x: &LimbRows, position: usize, tile: usize) -> kernel::Wide {
-        let steps = self.reduction.steps.len();
-        let weights = &self.data[tile * steps * TILE_OUT..(tile + 1) * steps * TILE_OUT];
-        let mut out = kernel::Wide::zero();
-        for limb in 0..x.limbs {
-            let rows = &x.data[limb * x.pairs * x.stride..(limb + 1) * x.pairs * x.stride];
-            let sums = kernel::tile(tier, weights, &self.reduction, rows, x.stride, position);
-            kernel::accumulate(tier, &mut out, &sums, limb as u32 * self.limb_bits);
-        }
-        out
+/// Sums of one group of tiles on their way from limbs to values.
+struct GroupSums {
+    partial: Vec<kernel::Partial>,
+    wide: Vec<kernel::Wide>,
+}
+
+impl Default for GroupSums {
+    fn default() -> Self {
+        Self { partial: vec![[[0; TILE_POS]; TILE_OUT]; TILE_GROUP], wide: (0..TILE_GROUP).map(|_| kernel::Wide::zero()).collect() }
     }
 }
 

@@ -8,6 +8,9 @@ use crate::simd::{Tier, per_tier};
 /// Sums of one tile.
 pub(super) type Sums = [[i32; TILE_POS]; TILE_OUT];
 
+/// Sums of one tile over a few neighbouring limbs, exact.
+pub(super) type Partial = [[i64; TILE_POS]; TILE_OUT];
+
 /// Sums of one tile over all limbs modulo 2^128, in halves, so that additions with carry are plain vector code.
 pub(super) struct Wide {
     low: [[u64; TILE_POS]; TILE_OUT],
@@ -19,6 +22,10 @@ impl Wide {
         Self { low: [[0; TILE_POS]; TILE_OUT], high: [[0; TILE_POS]; TILE_OUT] }
     }
 
+    pub(super) fn clear(&mut self) {
+        *self = Self::zero();
+    }
+
     /// Writes the first sums of one output.
     pub(super) fn write(&self, output: usize, out: &mut [u128]) {
         for ((out, &low), &high) in out.iter_mut().zip(&self.low[output]).zip(&self.high[output]) {
@@ -28,8 +35,12 @@ impl Wide {
 }
 
 per_tier! {
+    /// `partial += sums << shift`, for shift <= 30; a shift of zero begins a new sum.
+    join = join_body(partial: &mut Partial, sums: &Sums, shift: u32)
+}
+per_tier! {
     /// `wide += sums << shift` modulo 2^128, for shift < 128.
-    accumulate = accumulate_body(wide: &mut Wide, sums: &Sums, shift: u32)
+    accumulate = accumulate_body(wide: &mut Wide, sums: &Partial, shift: u32)
 }
 per_tier! {
     /// Cuts residues into limbs of `bits` <= 15 bits: limb i of residue k becomes the lower (or `upper`) half of `cells[first + i * pitch + k]`.
@@ -38,11 +49,17 @@ per_tier! {
 }
 
 #[inline(always)]
-fn accumulate_body(wide: &mut Wide, sums: &Sums, shift: u32) {
+fn join_body(partial: &mut Partial, sums: &Sums, shift: u32) {
+    for (partial, sums) in partial.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
+        *partial = if shift == 0 { i64::from(*sums) } else { *partial + (i64::from(*sums) << shift) };
+    }
+}
+
+#[inline(always)]
+fn accumulate_body(wide: &mut Wide, sums: &Partial, shift: u32) {
     for ((low, high), sums) in wide.low.iter_mut().zip(&mut wide.high).zip(sums) {
         if shift < 64 {
             for ((low, high), &sum) in low.iter_mut().zip(high).zip(sums) {
-                let sum = i64::from(sum);
                 let addend = (sum << shift) as u64;
                 *low = low.wrapping_add(addend);
                 // Two shifts, since one by 64 is none.
@@ -51,7 +68,7 @@ fn accumulate_body(wide: &mut Wide, sums: &Sums, shift: u32) {
             }
         } else {
             for (high, &sum) in high.iter_mut().zip(sums) {
-                *high = high.wrapping_add((i64::from(sum) << (shift - 64)) as u64);
+                *high = high.wrapping_add((sum << (shift - 64)) as u64);
             }
         }
     }
