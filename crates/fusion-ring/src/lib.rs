@@ -14,6 +14,7 @@
 //!               hash      correlation-robust hashes
 //!               half_tree correlated GGM trees
 //!               lpn       the 10-local code
+//!               noise     centred binomial errors
 //!   arithmetic  gf128     the field of 2^128 elements
 //!               gemm      small weights times shifted rows of wide residues
 //!               ntt       exact products in Z[X]/(X^4096 + 1)
@@ -60,6 +61,7 @@ pub mod gf128;
 pub mod half_tree;
 pub mod hash;
 pub mod lpn;
+pub mod noise;
 pub mod ntt;
 pub mod pack;
 pub mod planes;

@@ -1,18 +1,20 @@
-//! Exact products in Z\[X\]/(X^4096 + 1), by number-theoretic transforms modulo four 30-bit primes.
+//! Exact products in Z\[X\]/(X^4096 + 1), by number-theoretic transforms modulo two, three or four 30-bit primes.
 //!
 //! The ciphertext modulus of Fusion is a power of two, so a product modulo q = 2^w is an integer product reduced at the end. One factor is
-//! always small (a ternary secret), so the integer product is below 2^(w + 13) in magnitude and four primes
-//! (119.99 bits) represent it exactly for every w <= 104.
+//! always small (a ternary secret), so an integer product of coefficients of b bits is below 2^(b + 12) in magnitude. How many primes represent it exactly is
+//! the caller's to choose, as the parameter of [`Rns`]: two for b <= 46, four for b <= [`MAX_MODULUS_BITS`]. Fewer primes are less work, and where a
+//! product is rounded afterwards it need not be exact to the last bit of q.
 //!
 //! Thirty-bit primes were chosen over 50..62-bit ones because the butterflies are then plain 32-bit vector code that every tier from AVX2 up runs at full width;
-//! 64-bit butterflies need IFMA to vectorise. The kernels are safe Rust compiled once per tier, so all tiers agree by construction, and a
+//! 64-bit butterflies need IFMA to vectorise. The transforms are written once over vectors of sixteen residues, so all tiers agree by construction, and a
 //! test says so.
 //!
 //! # Ranges
-//! [`Rns`] holds residues in `[0, 4p)` after [`forward`](Rns::from_wide), see each function. Butterflies are Harvey's lazy ones ("Faster
+//! [`Rns`] holds residues in `[0, 4p)`. Butterflies are Harvey's lazy ones ("Faster
 //! arithmetic for number-theoretic transforms", 2014, section 3) with Shoup's precomputed quotients.
 
 mod kernel;
+mod lanes;
 mod tables;
 
 use std::ops::Range;
@@ -20,47 +22,92 @@ use std::ops::Range;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use tables::PRIMES;
-use tables::{P_ALL, P01};
 
-use crate::simd::Tier;
+use crate::simd::{Tier, tier};
 
 /// Ring degree N.
 pub const DEGREE: usize = 4096;
 
-/// Widest ciphertext modulus, in bits, whose products with ternary polynomials are exact.
+/// Widest ciphertext modulus, in bits, whose products with ternary polynomials are exact modulo four primes.
 pub const MAX_MODULUS_BITS: u32 = 104;
 
-/// A polynomial in the transform domain: four residue vectors of [`DEGREE`] values, `[0, 4p)`, in the order of the transform.
+/// A polynomial in the transform domain: a residue vector of [`DEGREE`] values in `[0, 4p)` for each of the first P primes, in the order of the transform.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Rns(Vec<u32>);
+pub struct Rns<const P: usize = 4>(Vec<u32>);
 
-/// A polynomial in the transform domain, fully reduced, with Shoup quotients: the factor that is used many times.
+/// A polynomial in the transform domain, divided by N and fully reduced, with Shoup quotients: the factor that is used many times, for products modulo
+/// up to P primes.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Prepared {
+pub struct Prepared<const P: usize = 4> {
     values: Vec<u32>,
     quotients: Vec<u32>,
 }
 
-/// An integer product, in mixed-radix digits of the four primes; [`Product::range`] reads coefficients.
+/// An integer product modulo P primes; a buffer for many products one after another.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Product(Vec<u32>);
+pub struct Product<const P: usize = 4> {
+    residues: Vec<u32>,
+    low: Vec<u64>,
+    high: Vec<u64>,
+}
 
-impl Rns {
+impl<const P: usize> Rns<P> {
+    /// The zero polynomial.
+    #[must_use]
+    pub fn zero() -> Self {
+        const { assert!(P >= 2 && P <= PRIMES.len(), "two to four primes") };
+        Self(vec![0; P * DEGREE])
+    }
+
     /// Transform of a polynomial with coefficients in `[0, 2^104)`.
     ///
     /// # Panics
     /// If there are not [`DEGREE`] coefficients.
     #[must_use]
     pub fn from_wide(coefficients: &[u128]) -> Self {
-        Self::from_wide_on(crate::simd::tier(), coefficients)
+        let mut out = Self::zero();
+        out.set_wide(coefficients);
+        out
     }
 
-    fn from_wide_on(tier: Tier, coefficients: &[u128]) -> Self {
+    /// As [`Rns::from_wide`], in place.
+    ///
+    /// # Panics
+    /// As [`Rns::from_wide`].
+    pub fn set_wide(&mut self, coefficients: &[u128]) {
+        self.set_wide_on(tier(), coefficients);
+    }
+
+    fn set_wide_on(&mut self, tier: Tier, coefficients: &[u128]) {
         assert_eq!(coefficients.len(), DEGREE, "polynomial length");
-        let mut residues = vec![0u32; 4 * DEGREE];
-        kernel::reduce(tier, coefficients, &mut residues);
-        kernel::forward(tier, &mut residues);
-        Self(residues)
+        kernel::reduce(tier, coefficients, &mut self.0);
+        kernel::forward(tier, &mut self.0);
+    }
+
+    /// Transform of a polynomial with coefficients in `[0, 2^60)`, in place.
+    ///
+    /// # Panics
+    /// If there are not [`DEGREE`] coefficients.
+    pub fn set_narrow(&mut self, coefficients: &[u64]) {
+        self.set_narrow_on(tier(), coefficients);
+    }
+
+    fn set_narrow_on(&mut self, tier: Tier, coefficients: &[u64]) {
+        assert_eq!(coefficients.len(), DEGREE, "polynomial length");
+        kernel::reduce_narrow(tier, coefficients, &mut self.0);
+        kernel::forward(tier, &mut self.0);
+    }
+
+    /// As [`Rns::from_wide`] for coefficients in `(-2^88, 2^88)`; for two or three primes.
+    ///
+    /// # Panics
+    /// As [`Rns::from_wide`].
+    #[must_use]
+    pub fn from_signed(coefficients: &[i128]) -> Self {
+        const { assert!(P <= 3, "the lift below must not exceed 2^104") };
+        // A multiple of every prime, 2^89.99, makes them positive.
+        let lift = u128::from(tables::P01) * u128::from(PRIMES[2]);
+        Self::from_wide(&coefficients.iter().map(|&c| lift.wrapping_add_signed(c)).collect::<Vec<_>>())
     }
 
     /// Transform of a polynomial with small signed coefficients.
@@ -69,68 +116,85 @@ impl Rns {
     /// If there are not [`DEGREE`] coefficients.
     #[must_use]
     pub fn from_small(coefficients: &[i8]) -> Self {
+        let mut out = Self::zero();
+        out.set_small(coefficients);
+        out
+    }
+
+    /// As [`Rns::from_small`], in place.
+    ///
+    /// # Panics
+    /// As [`Rns::from_small`].
+    pub fn set_small(&mut self, coefficients: &[i8]) {
         assert_eq!(coefficients.len(), DEGREE, "polynomial length");
-        let mut residues = vec![0u32; 4 * DEGREE];
-        for (row, &p) in residues.chunks_exact_mut(DEGREE).zip(&PRIMES) {
+        for (row, &p) in self.0.chunks_exact_mut(DEGREE).zip(&PRIMES) {
             for (r, &c) in row.iter_mut().zip(coefficients) {
                 // Branch-free: the coefficients are secrets. The sum is in [p - 128, p + 127], which the lazy butterflies accept.
                 *r = p.wrapping_add_signed(i32::from(c));
             }
         }
-        kernel::forward(crate::simd::tier(), &mut residues);
-        Self(residues)
+        kernel::forward(tier(), &mut self.0);
     }
 
-    /// Product with a prepared factor. The integer product must be below 2^118 in magnitude: a factor of coefficients below 2^104 times a
-    /// ternary one always is.
+    /// Product with a prepared factor into `out`. The integer product must be below half the product of the P primes in magnitude: below 2^58.9, 2^88.9 or
+    /// 2^118.9.
+    pub fn multiply_into<const Q: usize>(&self, factor: &Prepared<Q>, out: &mut Product<P>) {
+        self.multiply_on(tier(), factor, out);
+    }
+
+    fn multiply_on<const Q: usize>(&self, tier: Tier, factor: &Prepared<Q>, out: &mut Product<P>) {
+        const { assert!(P <= Q, "the factor has every prime of the product") };
+        kernel::multiply(tier, &self.0, &factor.values[..P * DEGREE], &factor.quotients[..P * DEGREE], &mut out.residues);
+    }
+
+    /// Product with a prepared factor, as [`Rns::multiply_into`].
     #[must_use]
-    pub fn multiply(&self, factor: &Prepared) -> Product {
-        self.multiply_on(crate::simd::tier(), factor)
+    pub fn multiply<const Q: usize>(&self, factor: &Prepared<Q>) -> Product<P> {
+        let mut out = Product::default();
+        self.multiply_into(factor, &mut out);
+        out
     }
 
-    fn multiply_on(&self, tier: Tier, factor: &Prepared) -> Product {
-        let mut out = vec![0u32; 4 * DEGREE];
-        kernel::pointwise(tier, &self.0, &factor.values, &factor.quotients, &mut out);
-        kernel::inverse(tier, &mut out);
-        Product(out)
-    }
-
-    /// Reduces and adds Shoup quotients.
+    /// Divides by N, reduces and adds Shoup quotients.
     #[must_use]
-    pub fn prepare(&self) -> Prepared {
+    pub fn prepare(&self) -> Prepared<P> {
         let mut values = self.0.clone();
         let mut quotients = vec![0u32; values.len()];
-        for ((v, q), &p) in values.chunks_exact_mut(DEGREE).zip(quotients.chunks_exact_mut(DEGREE)).zip(&PRIMES) {
-            for (v, q) in v.iter_mut().zip(q) {
-                *v = tables::reduce_once(tables::reduce_once(*v, 2 * p), p);
-                *q = tables::quotient(*v, p);
-            }
-        }
+        tables::prepare(&mut values, &mut quotients);
         Prepared { values, quotients }
     }
 }
 
-impl Product {
-    /// The coefficients at `range` modulo 2^128, two's complement: mask them to the ciphertext modulus.
+impl<const P: usize> Default for Product<P> {
+    fn default() -> Self {
+        Self { residues: vec![0; P * DEGREE], low: Vec::with_capacity(DEGREE), high: Vec::with_capacity(DEGREE) }
+    }
+}
+
+impl<const P: usize> Product<P> {
+    /// The coefficients at `range` modulo 2^128, two's complement, in halves: mask them to the ciphertext modulus.
     ///
     /// # Panics
     /// If `range` is not inside `0..DEGREE`.
-    pub fn range(&self, range: Range<usize>) -> impl Iterator<Item = u128> + '_ {
-        assert!(range.end <= DEGREE, "coefficient index");
-        let digits = |i: usize| self.0[i * DEGREE + range.start..i * DEGREE + range.end].iter().map(|&d| u64::from(d));
-        digits(0).zip(digits(1)).zip(digits(2)).zip(digits(3)).map(|(((d0, d1), d2), d3)| {
-            let low = d0 + d1 * u64::from(PRIMES[0]);
-            let high = d2 + d3 * u64::from(PRIMES[2]);
-            let value = u128::from(low) + u128::from(high) * u128::from(P01);
-            // The upper half of the range stands for negative values; the magnitude bound keeps values far from the border.
-            let negative = (u64::from(PRIMES[3] / 2).wrapping_sub(d3) >> 63) as u128;
-            value.wrapping_sub(P_ALL & negative.wrapping_neg())
-        })
+    pub fn halves(&mut self, range: Range<usize>) -> (&[u64], &[u64]) {
+        self.halves_on(tier(), range)
     }
 
-    /// All coefficients modulo 2^128.
-    pub fn coefficients(&self) -> impl Iterator<Item = u128> + '_ {
-        self.range(0..DEGREE)
+    fn halves_on(&mut self, tier: Tier, range: Range<usize>) -> (&[u64], &[u64]) {
+        assert!(range.start <= range.end && range.end <= DEGREE, "coefficient index");
+        self.low.resize(range.len(), 0);
+        self.high.resize(range.len(), 0);
+        kernel::compose(tier, &self.residues, range.start, &mut self.low, &mut self.high);
+        (&self.low, &self.high)
+    }
+
+    /// As [`Product::halves`], as whole values.
+    ///
+    /// # Panics
+    /// As [`Product::halves`].
+    pub fn range(&mut self, range: Range<usize>) -> impl Iterator<Item = u128> + '_ {
+        let (low, high) = self.halves(range);
+        low.iter().zip(high).map(|(&low, &high)| u128::from(low) | u128::from(high) << 64)
     }
 }
 
@@ -166,27 +230,77 @@ mod tests {
         out
     }
 
+    fn product<const P: usize>(tier: Tier, a: &[u128], factor: &Prepared) -> Vec<u128> {
+        let (mut transform, mut product) = (Rns::<P>::zero(), Product::<P>::default());
+        transform.set_wide_on(tier, a);
+        transform.multiply_on(tier, factor, &mut product);
+        let (low, high) = product.halves_on(tier, 0..DEGREE);
+        low.iter().zip(high).map(|(&low, &high)| u128::from(low) | u128::from(high) << 64).collect()
+    }
+
     #[test]
     fn product_equals_schoolbook_on_every_tier() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
-        for bits in [1, 30, 64, 88, MAX_MODULUS_BITS] {
+        for bits in [1, 30, 46, 64, 76, 88, MAX_MODULUS_BITS] {
             let (a, s) = (wide(&mut rng, bits), ternary(&mut rng));
             let expect = schoolbook(&a, &s);
             let factor = Rns::from_small(&s).prepare();
             for tier in simd::available() {
-                let product = Rns::from_wide_on(tier, &a).multiply_on(tier, &factor);
-                assert!(product.coefficients().eq(expect.iter().copied()), "tier {} at {bits} bits", tier.name());
+                let name = tier.name();
+                assert!(product::<4>(tier, &a, &factor) == expect, "tier {name} at {bits} bits, four primes");
+                if bits <= 76 {
+                    assert!(product::<3>(tier, &a, &factor) == expect, "tier {name} at {bits} bits, three primes");
+                }
+                if bits <= 46 {
+                    assert!(product::<2>(tier, &a, &factor) == expect, "tier {name} at {bits} bits, two primes");
+                }
             }
         }
     }
 
     #[test]
     fn extreme_values_stay_exact() {
-        let top = vec![(1u128 << MAX_MODULUS_BITS) - 1; DEGREE];
+        let top = |bits: u32| vec![(1u128 << bits) - 1; DEGREE];
         for sign in [1i8, -1] {
             let s = vec![sign; DEGREE];
-            let product = Rns::from_wide(&top).multiply(&Rns::from_small(&s).prepare());
-            assert!(product.coefficients().eq(schoolbook(&top, &s)));
+            let factor = Rns::from_small(&s).prepare();
+            assert!(product::<4>(tier(), &top(MAX_MODULUS_BITS), &factor) == schoolbook(&top(MAX_MODULUS_BITS), &s));
+            assert!(product::<3>(tier(), &top(76), &factor) == schoolbook(&top(76), &s));
+            assert!(product::<2>(tier(), &top(46), &factor) == schoolbook(&top(46), &s));
+        }
+    }
+
+    #[test]
+    fn narrow_coefficients_are_wide_ones() {
+        let mut rng = ChaCha20Rng::seed_from_u64(5);
+        let narrow: Vec<u64> = (0..DEGREE).map(|_| rng.next_u64() >> 4).collect();
+        let wide: Vec<u128> = narrow.iter().map(|&c| u128::from(c)).collect();
+        for tier in simd::available() {
+            let (mut a, mut b) = (Rns::<2>::zero(), Rns::<2>::zero());
+            a.set_narrow_on(tier, &narrow);
+            b.set_wide_on(tier, &wide);
+            assert!(a.prepare().values == b.prepare().values, "tier {}", tier.name());
+        }
+    }
+
+    #[test]
+    fn signed_coefficients_keep_their_sign() {
+        let mut rng = ChaCha20Rng::seed_from_u64(4);
+        let (a, s) = (wide(&mut rng, 76), ternary(&mut rng));
+        let centred: Vec<i128> = a.iter().map(|&c| c as i128 - (1 << 75)).collect();
+        let expect = schoolbook(&centred.iter().map(|&c| c as u128).collect::<Vec<_>>(), &s);
+        let mut product = Rns::<3>::from_signed(&centred).multiply(&Rns::<3>::from_small(&s).prepare());
+        assert!(product.range(0..DEGREE).eq(expect));
+    }
+
+    #[test]
+    fn ranges_are_parts_of_the_whole() {
+        let mut rng = ChaCha20Rng::seed_from_u64(3);
+        let (a, s) = (wide(&mut rng, 88), ternary(&mut rng));
+        let mut product = Rns::<4>::from_wide(&a).multiply(&Rns::<4>::from_small(&s).prepare());
+        let whole: Vec<u128> = product.range(0..DEGREE).collect();
+        for range in [0..1, 15..17, 16..32, 5..5, 100..1000, 4095..4096, 4080..4096] {
+            assert!(product.range(range.clone()).eq(whole[range.clone()].iter().copied()), "{range:?}");
         }
     }
 
@@ -194,9 +308,16 @@ mod tests {
     fn tiers_agree_bit_for_bit_inside_the_transform() {
         let mut rng = ChaCha20Rng::seed_from_u64(2);
         let a = wide(&mut rng, 88);
-        let portable = Rns::from_wide_on(Tier::Portable, &a);
+        let factor = Rns::<4>::from_small(&ternary(&mut rng)).prepare();
+        let inside = |tier: Tier| {
+            let (mut transform, mut product) = (Rns::<4>::zero(), Product::<4>::default());
+            transform.set_wide_on(tier, &a);
+            transform.multiply_on(tier, &factor, &mut product);
+            (transform.0.clone(), product.residues.clone())
+        };
+        let portable = inside(Tier::Portable);
         for tier in simd::available() {
-            assert_eq!(Rns::from_wide_on(tier, &a).0, portable.0, "tier {}", tier.name());
+            assert!(inside(tier) == portable, "tier {}", tier.name());
         }
     }
 

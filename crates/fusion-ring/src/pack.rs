@@ -152,28 +152,28 @@ pub fn pack64_into(out: &mut Vec<u8>, values: impl Iterator<Item = u64>, bits: u
     out.extend_from_slice(&acc.to_le_bytes()[..rest]);
 }
 
-/// Reads elements of `bits` bits (1..=64) from `bytes`, as many as whole ones fit.
+/// Reads elements `first..first + out.len()` of `bits` bits (1..=64) from `bytes`.
 ///
 /// # Panics
-/// If `bits` is not in 1..=64.
-pub fn unpack64(bytes: &[u8], bits: u32) -> impl Iterator<Item = u64> + '_ {
+/// If `bits` is not in 1..=64 or `bytes` ends before the last element: callers receive exactly the bytes that they ask for.
+pub fn unpack64(bytes: &[u8], bits: u32, first: usize, out: &mut [u64]) {
     assert!((1..=64).contains(&bits), "element width {bits} is not in 1..=64");
+    assert!(packed_len(first + out.len(), bits) <= bytes.len(), "packed length");
     let mask = u64::MAX >> (64 - bits);
-    let mut words = bytes.chunks(8);
-    let (mut acc, mut have) = (0u128, 0u32);
-    (0..bytes.len() * 8 / bits as usize).map(move |_| {
-        if have < bits {
-            let mut word = [0u8; 8];
-            let chunk = words.next().unwrap_or(&[]);
-            word[..chunk.len()].copy_from_slice(chunk);
-            acc |= u128::from(u64::from_le_bytes(word)) << have;
-            have += 64;
-        }
-        let value = acc as u64 & mask;
-        acc >>= bits;
-        have -= bits;
-        value
-    })
+    for (index, value) in out.iter_mut().enumerate() {
+        let bit = (first + index) * bits as usize;
+        // An element and the bits before it in its first byte reach into nine bytes at most.
+        let word = match bytes[bit / 8..].first_chunk::<16>() {
+            Some(word) => u128::from_le_bytes(*word),
+            None => {
+                let mut word = [0u8; 16];
+                let rest = &bytes[bit / 8..];
+                word[..rest.len()].copy_from_slice(rest);
+                u128::from_le_bytes(word)
+            }
+        };
+        *value = (word >> (bit % 8)) as u64 & mask;
+    }
 }
 
 #[cfg(test)]
@@ -198,8 +198,11 @@ mod tests {
             pack64_into(&mut packed, values.iter().copied(), bits);
             prop_assert_eq!(packed.len(), packed_len(values.len(), bits));
             let expect: Vec<u64> = values.iter().map(|v| v & (u64::MAX >> (64 - bits))).collect();
-            let got: Vec<u64> = unpack64(&packed, bits).take(values.len()).collect();
-            prop_assert_eq!(got, expect);
+            for first in [0, values.len() / 3, values.len()] {
+                let mut got = vec![0; values.len() - first];
+                unpack64(&packed, bits, first, &mut got);
+                prop_assert_eq!(&got, &expect[first..]);
+            }
         }
 
         #[test]

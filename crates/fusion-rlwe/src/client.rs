@@ -1,10 +1,11 @@
 //! The client's side: encryption of shares, decryption with the hint.
 
 use fusion_ring::channel::Channel;
-use fusion_ring::ntt::{Prepared, Rns};
+use fusion_ring::ntt::{DEGREE, Prepared, Product, Rns};
 use fusion_ring::pack::{mask32, unpack64};
 use fusion_ring::prg::AesPrg;
 use rand_core::CryptoRng;
+use zeroize::Zeroizing;
 
 use crate::hint::HintSource;
 use crate::layer::{Layer, write_coefficients};
@@ -60,6 +61,7 @@ impl ClientLane {
         let mask = mask32(params.plain_bits());
         let blocks = layer.layout().cut(samples);
         let mut transforms: Vec<Rns> = Vec::new();
+        let (mut transform, mut product) = (Rns::zero(), Product::default());
         let mut bytes = Vec::new();
         for (index, block) in blocks.iter().enumerate() {
             if index == self.secrets.len() {
@@ -69,26 +71,27 @@ impl ClientLane {
             for (phase, cells) in block.cells.iter().enumerate() {
                 let term = layer.layout().phases[phase].term;
                 let size = layer.layout().terms()[term].input.area() * samples;
-                let mut errors = vec![0u128; cells.len()];
+                let mut errors = Zeroizing::new(vec![0i8; cells.len()]);
+                let span = cells.span();
                 for number in 0..layer.channels(phase) {
-                    let product = if row < transforms.len() {
-                        transforms[row].multiply(&self.secrets[index])
+                    if let Some(transform) = transforms.get(row) {
+                        transform.multiply_into(&self.secrets[index], &mut product);
                     } else {
-                        let transform = Rns::from_wide(&layer.row_polynomial(phase, number));
-                        let product = transform.multiply(&self.secrets[index]);
+                        transform.set_wide(&layer.row_polynomial(phase, number));
+                        transform.multiply_into(&self.secrets[index], &mut product);
                         if blocks.len() > 1 {
-                            transforms.push(transform);
+                            transforms.push(transform.clone());
                         }
-                        product
-                    };
+                    }
                     row += 1;
                     sample::errors(&mut self.prg, &mut errors);
                     let own = cells.gather(&inputs[term][number * size..(number + 1) * size], mask);
-                    let masks = cells.runs.iter().flat_map(|run| product.range(run.clone()));
+                    let (low, high) = product.halves(span.clone());
+                    let masks = cells.runs.iter().cloned().flatten().map(|at| wide(low[at - span.start], high[at - span.start]));
                     let encrypted = masks
                         .zip(own)
-                        .zip(&errors)
-                        .map(|((m, x), &e)| m.wrapping_add(e).wrapping_add(u128::from(x) << params.delta_bits()));
+                        .zip(errors.iter())
+                        .map(|((m, x), &e)| m.wrapping_add_signed(i128::from(e)).wrapping_add(u128::from(x) << params.delta_bits()));
                     bytes.clear();
                     write_coefficients(&mut bytes, encrypted, params.coefficient_bytes());
                     channel.send(&bytes)?;
@@ -108,11 +111,11 @@ impl ClientLane {
     /// Draws the secret of the next block and sends its key k = p s + e'.
     fn send_key(&mut self, channel: &mut dyn Channel) -> Result<(), RlweError> {
         let secret = Rns::from_small(&sample::ternary(&mut self.prg)).prepare();
-        let product = self.mask.multiply(&secret);
-        let mut errors = vec![0u128; fusion_ring::ntt::DEGREE];
+        let mut product = self.mask.multiply(&secret);
+        let mut errors = Zeroizing::new(vec![0i8; DEGREE]);
         sample::errors(&mut self.prg, &mut errors);
         let mut bytes = Vec::new();
-        let key = product.coefficients().zip(&errors).map(|(c, &e)| c.wrapping_add(e));
+        let key = product.range(0..DEGREE).zip(errors.iter()).map(|(c, &e)| c.wrapping_add_signed(i128::from(e)));
         write_coefficients(&mut bytes, key, self.mask_params.coefficient_bytes());
         channel.send(&bytes)?;
         self.secrets.push(secret);
@@ -141,29 +144,32 @@ impl ClientLane {
             return Err(RlweError::Misuse("decryption follows encryption"));
         }
         let answers = blocks.iter().map(|b| channel.recv_vec(layer.answer_bytes(b))).collect::<Result<Vec<_>, _>>()?;
-        let mut readers: Vec<_> = answers.iter().map(|bytes| unpack64(bytes, params.answer_bits())).collect();
         let area = samples * layer.layout().output().area();
         let mut out = vec![0u32; layer.outputs() * area];
-        let raise = params.modulus_bits() - params.answer_bits();
-        let half = 1u128 << (params.delta_bits() - 1);
-        let lift = params.modulus_bits() - params.hint_bits();
+        // The hint is a multiple of 2^lift, and so everything is counted in units of that, modulo 2^hint_bits. Two primes hold a product of a hint with a secret.
+        let raise = params.hint_bits() - params.answer_bits();
+        let down = params.hint_bits() - params.plain_bits();
+        let half = 1u64 << (down - 1);
+        let modulus_mask = (1u64 << params.hint_bits()) - 1;
         let mut row = vec![0u8; layer.hint_row_bytes()];
-        let mut largest = 0u128;
-        let mut masks = Vec::new();
+        let mut coefficients = vec![0u64; DEGREE];
+        let (mut transform, mut product) = (Rns::<2>::zero(), Product::<2>::default());
+        let mut answer = Vec::with_capacity(DEGREE);
+        let mut largest = 0u64;
         for j in 0..layer.outputs() {
             hint.read(j * layer.hint_row_bytes(), &mut row)?;
-            let hint: Vec<u128> = unpack64(&row, params.hint_bits()).map(|c| u128::from(c) << lift).collect();
-            let hint = Rns::from_wide(&hint);
-            for ((block, reader), secret) in blocks.iter().zip(&mut readers).zip(&self.secrets) {
-                let product = hint.multiply(secret);
+            unpack64(&row, params.hint_bits(), 0, &mut coefficients);
+            transform.set_narrow(&coefficients);
+            for ((block, bytes), secret) in blocks.iter().zip(&answers).zip(&self.secrets) {
+                transform.multiply_into(secret, &mut product);
                 let (first, count) = block.span();
-                masks.clear();
-                masks.extend(product.range(first..first + count));
+                let (masks, _) = product.halves(first..first + count);
+                answer.resize(block.outputs.len(), 0);
+                unpack64(bytes, params.answer_bits(), j * answer.len(), &mut answer);
                 let shares = &mut out[j * area + block.first_output..][..block.outputs.len()];
-                for ((share, answer), &p) in shares.iter_mut().zip(reader).zip(&block.outputs) {
-                    let value = (u128::from(answer) << raise).wrapping_sub(masks[usize::from(p) - first]).wrapping_add(half);
-                    let value = value & params.modulus_mask();
-                    *share = (value >> params.delta_bits()) as u32;
+                for ((share, answer), &p) in shares.iter_mut().zip(&answer).zip(&block.outputs) {
+                    let value = (answer << raise).wrapping_sub(masks[usize::from(p) - first]).wrapping_add(half) & modulus_mask;
+                    *share = (value >> down) as u32;
                     largest = largest.max((value & (2 * half - 1)).abs_diff(half));
                 }
             }
@@ -171,4 +177,8 @@ impl ClientLane {
         self.largest_noise = self.largest_noise.max(largest as f64 / (2 * half) as f64);
         Ok(out)
     }
+}
+
+fn wide(low: u64, high: u64) -> u128 {
+    u128::from(low) | u128::from(high) << 64
 }

@@ -269,6 +269,14 @@ impl Block {
 }
 
 impl Cells {
+    /// From the first encrypted coefficient to the last.
+    pub(crate) fn span(&self) -> Range<usize> {
+        match (self.runs.first(), self.runs.last()) {
+            (Some(first), Some(last)) => first.start..last.end,
+            _ => 0..0,
+        }
+    }
+
     /// Number of encrypted coefficients.
     pub(crate) fn len(&self) -> usize {
         self.sources.len()

@@ -15,6 +15,9 @@ pub(crate) const ERROR_BITS: u32 = 21;
 /// Flooding is this many bits wider than the noise that depends on the weights.
 pub const FLOOD_BITS: u32 = 40;
 
+/// The server multiplies its masks with keys modulo 2^88 that are rounded to a multiple of two to this power.
+pub(crate) const KEY_ROUNDING_BITS: u32 = 7;
+
 /// Widest uniform whose sum of four fits 64 bits.
 const MAX_FLOOD_UNIFORM_BITS: u32 = 62;
 
@@ -30,6 +33,9 @@ pub struct RlweParams {
 }
 
 impl RlweParams {
+    /// The narrowest supported ciphertext modulus is 2 to this power.
+    pub const NARROWEST_MODULUS_BITS: u32 = 88;
+
     /// Ciphertext modulus 2^`modulus_bits` (88, 96 or 104), plaintext modulus 2^`plain_bits`, weight rows of Euclidean norm at most
     /// 2^`row_norm_bits`.
     ///
@@ -41,7 +47,7 @@ impl RlweParams {
                 "modulus 2^{modulus_bits} at ring degree {DEGREE} is below 128-bit security (at most 2^{MAX_SECURE_MODULUS_BITS})"
             )));
         }
-        if ![88, 96, MAX_MODULUS_BITS].contains(&modulus_bits) {
+        if ![Self::NARROWEST_MODULUS_BITS, 96, MAX_MODULUS_BITS].contains(&modulus_bits) {
             return Err(RlweError::Parameters(format!("modulus 2^{modulus_bits} is not one of 2^88, 2^96, 2^104")));
         }
         if !(2..=32).contains(&plain_bits) || row_norm_bits > 32 {
@@ -63,7 +69,7 @@ impl RlweParams {
     /// # Errors
     /// As [`RlweParams::new`] at the widest modulus.
     pub fn narrowest(plain_bits: u32, row_norm_bits: u32) -> Result<Self, RlweError> {
-        Self::new(88, plain_bits, row_norm_bits)
+        Self::new(Self::NARROWEST_MODULUS_BITS, plain_bits, row_norm_bits)
             .or_else(|_| Self::new(96, plain_bits, row_norm_bits))
             .or_else(|_| Self::new(MAX_MODULUS_BITS, plain_bits, row_norm_bits))
     }
@@ -128,13 +134,15 @@ impl RlweParams {
         let ternary_norm = (2.0 * DEGREE as f64 / 3.0).sqrt();
         let weights = error * f64::from(self.row_norm_bits).exp2();
         let masks = error * ternary_norm * 2f64.sqrt();
+        let key = f64::from(KEY_ROUNDING_BITS).exp2() / 12f64.sqrt() * ternary_norm;
         let hint_step = f64::from(self.modulus_bits - self.hint_bits()).exp2();
         Noise {
             delta: f64::from(self.delta_bits()).exp2(),
             weights,
             masks,
+            key,
             hint: hint_step / 12f64.sqrt() * ternary_norm,
-            flood: f64::from(FLOOD_BITS).exp2() * weights.hypot(masks),
+            flood: f64::from(FLOOD_BITS).exp2() * weights.hypot(masks).hypot(key),
             answer: f64::from(self.modulus_bits - self.answer_bits() - 1).exp2(),
         }
     }
@@ -149,6 +157,8 @@ pub struct Noise {
     pub weights: f64,
     /// The mask terms e' u_j and e_j s.
     pub masks: f64,
+    /// Rounding of the key k, times u_j.
+    pub key: f64,
     /// Rounding of the published hint, times s.
     pub hint: f64,
     /// Flooding, as required; the sampler's is at most twice as wide.
@@ -161,7 +171,7 @@ impl Noise {
     /// Planned worst |error| / Delta: 9.3 standard deviations of the sub-Gaussian terms plus the largest flooding and answer rounding.
     #[must_use]
     pub fn used(&self) -> f64 {
-        let spread = (self.weights.powi(2) + self.masks.powi(2) + self.hint.powi(2)).sqrt();
+        let spread = (self.weights.powi(2) + self.masks.powi(2) + self.key.powi(2) + self.hint.powi(2)).sqrt();
         // Rounding the width of the uniforms up to a whole bit at most doubles them; the sum of four reaches 2 * sqrt(3) deviations.
         let flood = 2.0 * 12f64.sqrt() * self.flood;
         (TAIL * spread + flood + self.answer) / self.delta

@@ -2,7 +2,7 @@
 
 use fusion_ring::channel::Channel;
 use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
-use fusion_ring::ntt::{DEGREE, Prepared, Rns};
+use fusion_ring::ntt::{self, DEGREE, Prepared, Rns};
 use fusion_ring::pack::{mask32, pack64_into};
 use fusion_ring::prg::AesPrg;
 use rand_core::{CryptoRng, Rng};
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::layer::{Layer, key_bytes, read_coefficients};
 use crate::layout::Block;
+use crate::params::KEY_ROUNDING_BITS;
 use crate::public::PublicPolynomial;
 use crate::{RlweError, RlweParams, ServerKey, sample};
 
@@ -111,7 +112,7 @@ impl ServerLayer {
     /// The hint rows of one channel group before rounding.
     fn exact_hint(&self, group: usize, rng: &mut impl CryptoRng) -> Vec<Vec<u128>> {
         let params = self.layer.params();
-        let mask = Rns::from_wide(&self.layer.seed().polynomial(PublicPolynomial::Mask, params));
+        let mask = Rns::<4>::from_wide(&self.layer.seed().polynomial(PublicPolynomial::Mask, params)).prepare();
         let outputs = self.layer.outputs() / self.parts.len();
         let weights = &self.parts[group];
         let mut products = vec![0u128; outputs * DEGREE];
@@ -119,12 +120,11 @@ impl ServerLayer {
         let seeds: Vec<[u8; 16]> = (0..outputs).map(|_| fresh_seed(rng)).collect();
         let rows = products.par_chunks_exact(DEGREE).zip(seeds).enumerate();
         rows.map(|(output, (product, seed))| {
-            let secret = Rns::from_small(&self.key.mask(self.layer.index(), group * outputs + output)).prepare();
-            let masked = mask.multiply(&secret);
-            let mut noise = Zeroizing::new(vec![0u128; DEGREE]);
+            let mut masked = Rns::<4>::from_small(&self.key.mask(self.layer.index(), group * outputs + output)).multiply(&mask);
+            let mut noise = Zeroizing::new(vec![0i8; DEGREE]);
             sample::errors(&mut AesPrg::new(seed), &mut noise);
-            let sums = product.iter().zip(masked.coefficients()).zip(noise.iter());
-            sums.map(|((&x, m), &e)| x.wrapping_add(m).wrapping_add(e) & params.modulus_mask()).collect()
+            let sums = product.iter().zip(masked.range(0..DEGREE)).zip(noise.iter());
+            sums.map(|((&x, m), &e)| x.wrapping_add(m).wrapping_add_signed(i128::from(e)) & params.modulus_mask()).collect()
         })
         .collect()
     }
@@ -182,7 +182,7 @@ fn top_bits(value: u128, params: RlweParams, bits: u32) -> u64 {
 /// The server's state of one lane: the keys of the client's blocks and the lane's randomness.
 pub struct ServerLane {
     modulus_bits: u32,
-    keys: Vec<Prepared>,
+    keys: Vec<BlockKey>,
     prg: AesPrg,
 }
 
@@ -206,21 +206,36 @@ impl ServerLane {
         samples: usize,
         channel: &mut dyn Channel,
     ) -> Result<Vec<u32>, RlweError> {
+        if layer.layer.params().modulus_bits() == RlweParams::NARROWEST_MODULUS_BITS {
+            self.multiply_modulo(layer, shares, samples, channel, |key| &key.narrow)
+        } else {
+            self.multiply_modulo(layer, shares, samples, channel, |key| &key.wide)
+        }
+    }
+
+    /// [`ServerLane::multiply`] with key products modulo P primes.
+    fn multiply_modulo<const P: usize>(
+        &mut self,
+        layer: &ServerLayer,
+        shares: &[&[u32]],
+        samples: usize,
+        channel: &mut dyn Channel,
+        prepared: impl Fn(&BlockKey) -> &Prepared<P>,
+    ) -> Result<Vec<u32>, RlweError> {
         layer.layer.check_inputs(shares, samples)?;
         let blocks = layer.layer.layout().cut(samples);
         let area = samples * layer.layer.layout().output().area();
-        let mut product = Product::new(layer, blocks.len());
+        let mut product = Product::new(layer, &blocks);
         let mut out = vec![0u32; layer.layer.outputs() * area];
         // Answers wait until every request is in: the client may still be sending, and nobody may block on both directions.
         let mut answers = Vec::new();
         for (index, block) in blocks.iter().enumerate() {
             if index == self.keys.len() {
                 let bytes = channel.recv_vec(key_bytes(self.modulus_bits))?;
-                let key: Vec<u128> = read_coefficients(&bytes, self.modulus_bits as usize / 8).collect();
-                self.keys.push(Rns::from_wide(&key).prepare());
+                self.keys.push(BlockKey::new(read_coefficients(&bytes, self.modulus_bits as usize / 8).collect()));
             }
             product.receive(shares, samples, block, channel)?;
-            answers.push(product.answer(&self.keys[index], block, &mut self.prg, area, &mut out));
+            answers.push(product.answer(prepared(&self.keys[index]), block, &mut self.prg, area, &mut out));
         }
         for answer in &answers {
             channel.send(answer)?;
@@ -230,21 +245,41 @@ impl ServerLane {
     }
 }
 
-/// Buffers of one layer's product.
-struct Product<'a> {
+/// The key k of one block, ready for products with the masks u_j.
+struct BlockKey {
+    /// k modulo 2^88 without its lowest [`KEY_ROUNDING_BITS`] bits, centred. Three primes hold the product because k is
+    /// uniform: a sum of 4096 ternary multiples is Gaussian-like with deviation 2^80 sqrt(2N / 9), and half the product of the primes is 16.8 of them.
+    narrow: Prepared<3>,
+    /// k in full, for layers of a wider modulus.
+    wide: Prepared<4>,
+}
+
+impl BlockKey {
+    fn new(key: Vec<u128>) -> Self {
+        let unused = 128 - RlweParams::NARROWEST_MODULUS_BITS;
+        let centred = key.iter().map(|&k| (k << unused) as i128 >> unused);
+        let rounded: Vec<i128> = centred.map(|k| (k + (1 << (KEY_ROUNDING_BITS - 1))) >> KEY_ROUNDING_BITS).collect();
+        Self { narrow: Rns::from_signed(&rounded).prepare(), wide: Rns::from_wide(&key).prepare() }
+    }
+}
+
+/// Buffers of one layer's product, with key products modulo P primes.
+struct Product<'a, const P: usize> {
     layer: &'a ServerLayer,
     rows: Vec<LimbRows>,
     /// Transforms of the masks u_j, kept only where several blocks use them.
-    masks: Vec<Rns>,
+    masks: Vec<Rns<P>>,
     keep_masks: bool,
+    masked: ntt::Product<P>,
 }
 
-impl<'a> Product<'a> {
-    fn new(layer: &'a ServerLayer, blocks: usize) -> Self {
+impl<'a, const P: usize> Product<'a, P> {
+    fn new(layer: &'a ServerLayer, blocks: &[Block]) -> Self {
         let bits = layer.layer.params().modulus_bits();
-        let length = DEGREE + layer.layer.layout().reach();
+        // No output reads beyond its own coefficient, and few samples of a small image fill little of a block.
+        let length = blocks.iter().map(|b| b.span().0 + b.span().1).max().unwrap_or(0);
         let rows = layer.parts.iter().map(|weights| LimbRows::zeros(weights, bits, length)).collect();
-        Self { layer, rows, masks: Vec::new(), keep_masks: blocks > 1 }
+        Self { layer, rows, masks: Vec::new(), keep_masks: blocks.len() > 1, masked: ntt::Product::default() }
     }
 
     fn receive(&mut self, shares: &[&[u32]], samples: usize, block: &Block, channel: &mut dyn Channel) -> Result<(), RlweError> {
@@ -256,13 +291,13 @@ impl<'a> Product<'a> {
             let size = layer.layout().terms()[term].input.area() * samples;
             let per_group = layer.channels(phase) / self.rows.len();
             let mut bytes = vec![0u8; cells.len() * width];
+            let mut sums = Vec::with_capacity(cells.len());
             for index in 0..layer.channels(phase) {
                 channel.recv(&mut bytes)?;
                 let own = cells.gather(&shares[term][index * size..(index + 1) * size], mask);
-                let sums: Vec<u128> = read_coefficients(&bytes, width)
-                    .zip(own)
-                    .map(|(b, x)| b.wrapping_add(u128::from(x) << params.delta_bits()) & params.modulus_mask())
-                    .collect();
+                let encrypted = read_coefficients(&bytes, width).zip(own);
+                sums.clear();
+                sums.extend(encrypted.map(|(b, x)| b.wrapping_add(u128::from(x) << params.delta_bits()) & params.modulus_mask()));
                 let rows = &mut self.rows[index / per_group];
                 let row = self.layer.phase_rows[phase] + index % per_group;
                 let mut from = 0;
@@ -276,7 +311,7 @@ impl<'a> Product<'a> {
     }
 
     /// Multiplies one block, masks it and splits off this party's share. Returns the packed answer.
-    fn answer(&mut self, key: &Prepared, block: &Block, prg: &mut AesPrg, area: usize, out: &mut [u32]) -> Vec<u8> {
+    fn answer(&mut self, key: &Prepared<P>, block: &Block, prg: &mut AesPrg, area: usize, out: &mut [u32]) -> Vec<u8> {
         let params = self.layer.layer.params();
         let mut top = Vec::with_capacity(self.layer.layer.outputs() * block.outputs.len());
         self.masked(key, block, params.flood_uniform_bits(), prg, |j, values, prg| {
@@ -294,7 +329,7 @@ impl<'a> Product<'a> {
     /// The re-randomised and flooded product of one block: `each` gets every output channel's number and its coefficients at the output positions.
     fn masked(
         &mut self,
-        key: &Prepared,
+        key: &Prepared<P>,
         block: &Block,
         flood_bits: u32,
         prg: &mut AesPrg,
@@ -304,25 +339,30 @@ impl<'a> Product<'a> {
         let (first, count) = block.span();
         let per_part = layer.outputs() / self.rows.len();
         let mut products = vec![0u128; per_part * count];
-        let mut sums = Vec::with_capacity(count);
+        let mut values = Vec::with_capacity(block.outputs.len());
+        let mut mask = Rns::<P>::zero();
+        // Only the key that goes with three primes was rounded.
+        let rounding = if P == 3 { KEY_ROUNDING_BITS } else { 0 };
         for (part, weights) in self.layer.parts.iter().enumerate() {
             weights.multiply(&self.rows[part], first.saturating_sub(layer.layout().reach()), count, &mut products);
             for output in 0..per_part {
                 let j = part * per_part + output;
-                let mask = if let Some(mask) = self.masks.get(j) {
-                    mask.multiply(key)
-                } else {
-                    let mask = Rns::from_small(&self.layer.key.mask(layer.index(), j));
-                    let product = mask.multiply(key);
-                    if self.keep_masks {
-                        self.masks.push(mask);
+                if self.keep_masks {
+                    if self.masks.len() == j {
+                        self.masks.push(Rns::from_small(&self.layer.key.mask(layer.index(), j)));
                     }
-                    product
-                };
+                    self.masks[j].multiply_into(key, &mut self.masked);
+                } else {
+                    mask.set_small(&self.layer.key.mask(layer.index(), j));
+                    mask.multiply_into(key, &mut self.masked);
+                }
                 let row = &products[output * count..(output + 1) * count];
-                sums.clear();
-                sums.extend(row.iter().zip(mask.range(first..first + count)).map(|(&x, m)| x.wrapping_add(m)));
-                let mut values: Vec<u128> = block.outputs.iter().map(|&p| sums[usize::from(p) - first]).collect();
+                let (low, high) = self.masked.halves(first..first + count);
+                values.clear();
+                values.extend(block.outputs.iter().map(|&p| {
+                    let at = usize::from(p) - first;
+                    row[at].wrapping_add((u128::from(low[at]) | u128::from(high[at]) << 64) << rounding)
+                }));
                 sample::add_flood(prg, flood_bits, &mut values);
                 each(j, &values, prg);
             }

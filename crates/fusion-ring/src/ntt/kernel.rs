@@ -1,197 +1,273 @@
-//! Butterflies over the four residue vectors, written once in safe Rust and compiled for each tier.
+//! The transforms of residue vectors, written once over [`Lanes`] and compiled for each tier.
 
 use super::DEGREE;
-use super::tables::{LANES, LaneTwiddle, Table, Twiddle, reduce_once, tables};
-use crate::simd::per_tier;
+use super::lanes::{Lanes, Portable, WIDTH};
+use super::tables::{GROUP, LaneTwiddle, P01, PRIMES, Table, Twiddle, tables};
+use crate::simd::Tier;
 
-per_tier! {
-    /// Residues of coefficients below 2^104 modulo the four primes, each in `[0, 2p)`.
+/// Compiles a body for AVX-512, AVX2 and the baseline, and picks one by tier.
+macro_rules! per_lanes {
+    ($(#[$doc:meta])* $name:ident = $body:ident ( $($arg:ident : $ty:ty),* )) => {
+        $(#[$doc])*
+        pub(super) fn $name(tier: Tier, $($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+                fn avx512($($arg: $ty),*) {
+                    $body::<super::lanes::Avx512>($($arg),*);
+                }
+                #[target_feature(enable = "avx2")]
+                fn avx2($($arg: $ty),*) {
+                    $body::<super::lanes::Avx2>($($arg),*);
+                }
+                if tier >= Tier::Avx512 {
+                    // SAFETY: the tier is only above this bound where the CPU was seen to have these features.
+                    return unsafe { avx512($($arg),*) };
+                }
+                if tier >= Tier::Avx2 {
+                    // SAFETY: as above.
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            let _ = tier;
+            $body::<Portable>($($arg),*);
+        }
+    };
+}
+
+per_lanes! {
+    /// Residues of coefficients below 2^104 modulo the first primes, as many as `residues` has vectors for, each in `[0, 2p)`.
     reduce = reduce_body(coefficients: &[u128], residues: &mut [u32])
 }
-per_tier! {
-    /// Forward transform of all four vectors, `[0, 4p)` to `[0, 4p)`.
+per_lanes! {
+    /// As `reduce`, of coefficients below 2^60.
+    reduce_narrow = reduce_narrow_body(coefficients: &[u64], residues: &mut [u32])
+}
+per_lanes! {
+    /// Forward transform of all vectors, `[0, 4p)` to `[0, 4p)`.
     forward = forward_body(residues: &mut [u32])
 }
-per_tier! {
-    /// Inverse transform of all four vectors (`[0, 2p)`), then Garner: leaves mixed-radix digits.
-    inverse = inverse_body(residues: &mut [u32])
+per_lanes! {
+    /// `out = inverse transform of (a * w)` up to the factor N (which `w` makes good for), in `[0, 2p)`, for any a and reduced w with quotients q.
+    multiply = multiply_body(a: &[u32], w: &[u32], q: &[u32], out: &mut [u32])
 }
-per_tier! {
-    /// `out = a * w` coefficient by coefficient, `[0, 2p)`, for any a and reduced w with quotients q.
-    pointwise = pointwise_body(a: &[u32], w: &[u32], q: &[u32], out: &mut [u32])
-}
-
-/// a * w modulo p in `[0, 2p)`, for any a.
-#[inline(always)]
-fn shoup(a: u32, w: u32, q: u32, p: u32) -> u32 {
-    let high = ((u64::from(a) * u64::from(q)) >> 32) as u32;
-    a.wrapping_mul(w).wrapping_sub(high.wrapping_mul(p))
+per_lanes! {
+    /// The integers with these residues in `[0, 2p)`, centred, modulo 2^128 in halves: coefficients `start..start + low.len()`.
+    compose = compose_body(residues: &[u32], start: usize, low: &mut [u64], high: &mut [u64])
 }
 
 #[inline(always)]
-fn reduce_body(coefficients: &[u128], residues: &mut [u32]) {
-    const MASK: u64 = (1 << 30) - 1;
-    const CHUNK: usize = 64;
-    for (start, chunk) in coefficients.chunks_exact(CHUNK).enumerate() {
-        // Halves first: shifts of 64-bit words are vector instructions, shifts of 128-bit ones are not.
-        let (mut low, mut high) = ([0u64; CHUNK], [0u64; CHUNK]);
-        for (k, &c) in chunk.iter().enumerate() {
-            (low[k], high[k]) = (c as u64, (c >> 64) as u64);
-        }
-        let mut limbs = [[0u32; CHUNK]; 4];
-        for k in 0..CHUNK {
-            limbs[0][k] = (low[k] & MASK) as u32;
-            limbs[1][k] = (low[k] >> 30 & MASK) as u32;
-            limbs[2][k] = ((low[k] >> 60 | high[k] << 4) & MASK) as u32;
-            limbs[3][k] = (high[k] >> 26 & MASK) as u32;
-        }
+fn reduce_body<V: Lanes>(coefficients: &[u128], residues: &mut [u32]) {
+    let mask = V::splat((1 << 30) - 1);
+    for (index, chunk) in coefficients.as_chunks::<WIDTH>().0.iter().enumerate() {
+        let [w0, w1, w2, w3] = V::words(chunk);
+        let limbs = [
+            w0.and(mask),
+            w0.right::<30>().or(w1.left::<2>()).and(mask),
+            w1.right::<28>().or(w2.left::<4>()).and(mask),
+            w2.right::<26>().or(w3.left::<6>()).and(mask),
+        ];
         for (table, row) in tables().iter().zip(residues.chunks_exact_mut(DEGREE)) {
-            let p = table.p;
-            let out = &mut row[start * CHUNK..(start + 1) * CHUNK];
-            for k in 0..CHUNK {
-                // Below 2^30 + 2p < 4p, then twice a residue in [0, 2p) on top of one reduced to [0, 2p).
-                let [t1, t2, t3] = table.limbs;
-                let a = reduce_once(limbs[0][k] + shoup(limbs[1][k], t1.w, t1.q, p), 2 * p);
-                let b = reduce_once(shoup(limbs[2][k], t2.w, t2.q, p) + shoup(limbs[3][k], t3.w, t3.q, p), 2 * p);
-                out[k] = reduce_once(a + b, 2 * p);
-            }
+            let (p, double) = (V::splat(table.p), V::splat(2 * table.p));
+            let term = |i: usize| limbs[i].shoup(V::splat(table.limbs[i - 1].w), V::splat(table.limbs[i - 1].q), p);
+            // Below 2^30 + 2p < 4p, then twice a residue in [0, 2p) on top of one reduced to [0, 2p).
+            let low = limbs[0].add(term(1)).reduce_once(double);
+            let high = term(2).add(term(3)).reduce_once(double);
+            low.add(high).reduce_once(double).store(&mut row.as_chunks_mut::<WIDTH>().0[index]);
         }
     }
 }
 
 #[inline(always)]
-fn forward_butterfly(x: &mut u32, y: &mut u32, w: u32, q: u32, p: u32) {
-    let u = reduce_once(*x, 2 * p);
-    let v = shoup(*y, w, q, p);
-    *x = u + v;
-    *y = u + 2 * p - v;
-}
-
-#[inline(always)]
-fn inverse_butterfly(x: &mut u32, y: &mut u32, w: u32, q: u32, p: u32) {
-    let (u, v) = (*x, *y);
-    *x = reduce_once(u + v, 2 * p);
-    *y = shoup(u + 2 * p - v, w, q, p);
-}
-
-#[inline(always)]
-fn halves(block: &mut [u32], t: usize, twiddle: Twiddle, p: u32, butterfly: impl Fn(&mut u32, &mut u32, u32, u32, u32)) {
-    let (low, high) = block.split_at_mut(t);
-    for (x, y) in low.iter_mut().zip(high) {
-        butterfly(x, y, twiddle.w, twiddle.q, p);
-    }
-}
-
-/// Sixteen blocks of sixteen coefficients, as rows of lanes.
-type Tile = [[u32; LANES]; LANES];
-
-#[inline(always)]
-fn transposed(group: &[u32]) -> Tile {
-    let mut tile = [[0; LANES]; LANES];
-    for (lane, block) in group.chunks_exact(LANES).enumerate() {
-        for (i, &c) in block.iter().enumerate() {
-            tile[i][lane] = c;
+fn reduce_narrow_body<V: Lanes>(coefficients: &[u64], residues: &mut [u32]) {
+    let mask = V::splat((1 << 30) - 1);
+    for (index, chunk) in coefficients.as_chunks::<WIDTH>().0.iter().enumerate() {
+        let [low, high] = V::halves(chunk);
+        let limbs = [low.and(mask), low.right::<30>().or(high.left::<2>()).and(mask)];
+        for (table, row) in tables().iter().zip(residues.chunks_exact_mut(DEGREE)) {
+            let (p, double) = (V::splat(table.p), V::splat(2 * table.p));
+            let term = limbs[1].shoup(V::splat(table.limbs[0].w), V::splat(table.limbs[0].q), p);
+            limbs[0].add(term).reduce_once(double).store(&mut row.as_chunks_mut::<WIDTH>().0[index]);
         }
     }
-    tile
+}
+
+#[inline(always)]
+fn forward_butterfly<V: Lanes>(x: V, y: V, w: V, q: V, p: V, double: V) -> (V, V) {
+    let u = x.reduce_once(double);
+    let v = y.shoup(w, q, p);
+    (u.add(v), u.add(double).sub(v))
+}
+
+#[inline(always)]
+fn inverse_butterfly<V: Lanes>(u: V, v: V, w: V, q: V, p: V, double: V) -> (V, V) {
+    (u.add(v).reduce_once(double), u.add(double).sub(v).shoup(w, q, p))
+}
+
+/// One level over blocks of two halves of t coefficients each.
+#[inline(always)]
+fn level<V: Lanes>(a: &mut [u32], t: usize, twiddles: &[Twiddle], p: u32, butterfly: impl Fn(V, V, V, V, V, V) -> (V, V)) {
+    let (prime, double) = (V::splat(p), V::splat(2 * p));
+    for (block, twiddle) in a.chunks_exact_mut(2 * t).zip(twiddles) {
+        let (w, q) = (V::splat(twiddle.w), V::splat(twiddle.q));
+        let (low, high) = block.split_at_mut(t);
+        for (x, y) in low.as_chunks_mut::<WIDTH>().0.iter_mut().zip(high.as_chunks_mut::<WIDTH>().0) {
+            let (new_x, new_y) = butterfly(V::load(x), V::load(y), w, q, prime, double);
+            new_x.store(x);
+            new_y.store(y);
+        }
+    }
 }
 
 /// One level inside a tile: rows r and r + t of every part.
 #[inline(always)]
-fn tile_level(tile: &mut Tile, t: usize, lanes: &[LaneTwiddle; 15], p: u32, butterfly: impl Fn(&mut u32, &mut u32, u32, u32, u32)) {
-    let parts = LANES / (2 * t);
+fn tile_level<V: Lanes>(
+    tile: &mut [V; WIDTH],
+    t: usize,
+    lanes: &[LaneTwiddle; 15],
+    p: u32,
+    butterfly: impl Fn(V, V, V, V, V, V) -> (V, V),
+) {
+    let (prime, double) = (V::splat(p), V::splat(2 * p));
+    let parts = WIDTH / (2 * t);
     for part in 0..parts {
         let twiddle = &lanes[parts - 1 + part];
+        let (w, q) = (V::load(&twiddle.w), V::load(&twiddle.q));
         for r in 2 * part * t..2 * part * t + t {
-            let (mut x, mut y) = (tile[r], tile[r + t]);
-            for lane in 0..LANES {
-                butterfly(&mut x[lane], &mut y[lane], twiddle.w[lane], twiddle.q[lane], p);
-            }
-            (tile[r], tile[r + t]) = (x, y);
+            (tile[r], tile[r + t]) = butterfly(tile[r], tile[r + t], w, q, prime, double);
         }
     }
 }
 
 #[inline(always)]
-fn forward_body(residues: &mut [u32]) {
+fn load_tile<V: Lanes>(group: &[u32; GROUP]) -> [V; WIDTH] {
+    let rows = group.as_chunks::<WIDTH>().0;
+    std::array::from_fn(|r| V::load(&rows[r]))
+}
+
+#[inline(always)]
+fn store_tile<V: Lanes>(tile: [V; WIDTH], group: &mut [u32; GROUP]) {
+    for (row, vector) in group.as_chunks_mut::<WIDTH>().0.iter_mut().zip(tile) {
+        vector.store(row);
+    }
+}
+
+#[inline(always)]
+fn forward_body<V: Lanes>(residues: &mut [u32]) {
     for (table, a) in tables().iter().zip(residues.chunks_exact_mut(DEGREE)) {
         let p = table.p;
         let mut t = DEGREE / 2;
-        while t >= LANES {
-            let twiddles = &table.forward[DEGREE / (2 * t)..];
-            for (block, &twiddle) in a.chunks_exact_mut(2 * t).zip(twiddles) {
-                halves(block, t, twiddle, p, forward_butterfly);
-            }
+        while t >= WIDTH {
+            level::<V>(a, t, &table.forward[DEGREE / (2 * t)..], p, forward_butterfly);
             t /= 2;
         }
-        for (group, lanes) in a.chunks_exact_mut(LANES * LANES).zip(&table.forward_lanes) {
-            let mut tile = transposed(group);
+        for (group, lanes) in a.as_chunks_mut::<GROUP>().0.iter_mut().zip(&table.forward_lanes) {
+            let mut tile = V::transposed(load_tile::<V>(group));
             tile_level(&mut tile, 8, lanes, p, forward_butterfly);
             tile_level(&mut tile, 4, lanes, p, forward_butterfly);
             tile_level(&mut tile, 2, lanes, p, forward_butterfly);
             tile_level(&mut tile, 1, lanes, p, forward_butterfly);
             // The transform domain stays transposed: only pointwise products happen there.
-            group.copy_from_slice(tile.as_flattened());
+            store_tile(tile, group);
         }
     }
 }
 
 #[inline(always)]
-fn inverse_body(residues: &mut [u32]) {
-    for (table, a) in tables().iter().zip(residues.chunks_exact_mut(DEGREE)) {
-        inverse_one(table, a);
+fn multiply_body<V: Lanes>(a: &[u32], w: &[u32], q: &[u32], out: &mut [u32]) {
+    let vectors = a.chunks_exact(DEGREE).zip(w.chunks_exact(DEGREE)).zip(q.chunks_exact(DEGREE));
+    for ((table, out), ((a, w), q)) in tables().iter().zip(out.chunks_exact_mut(DEGREE)).zip(vectors) {
+        multiply_one::<V>(table, a, w, q, out);
     }
-    garner(residues);
 }
 
 #[inline(always)]
-fn inverse_one(table: &Table, a: &mut [u32]) {
+fn multiply_one<V: Lanes>(table: &Table, a: &[u32], w: &[u32], q: &[u32], out: &mut [u32]) {
     let p = table.p;
-    for (group, lanes) in a.chunks_exact_mut(LANES * LANES).zip(&table.inverse_lanes) {
-        let mut tile: Tile = [[0; LANES]; LANES];
-        tile.as_flattened_mut().copy_from_slice(group);
+    let factors = a.as_chunks::<GROUP>().0.iter().zip(w.as_chunks::<GROUP>().0).zip(q.as_chunks::<GROUP>().0);
+    for ((group, lanes), ((a, w), q)) in out.as_chunks_mut::<GROUP>().0.iter_mut().zip(&table.inverse_lanes).zip(factors) {
+        let (a, w, q) = (a.as_chunks::<WIDTH>().0, w.as_chunks::<WIDTH>().0, q.as_chunks::<WIDTH>().0);
+        let prime = V::splat(p);
+        let mut tile = [prime; WIDTH];
+        for (tile, ((a, w), q)) in tile.iter_mut().zip(a.iter().zip(w).zip(q)) {
+            *tile = V::load(a).shoup(V::load(w), V::load(q), prime);
+        }
         tile_level(&mut tile, 1, lanes, p, inverse_butterfly);
         tile_level(&mut tile, 2, lanes, p, inverse_butterfly);
         tile_level(&mut tile, 4, lanes, p, inverse_butterfly);
         tile_level(&mut tile, 8, lanes, p, inverse_butterfly);
-        group.copy_from_slice(transposed(tile.as_flattened()).as_flattened());
+        store_tile(V::transposed(tile), group);
     }
-    let mut t = LANES;
+    let mut t = WIDTH;
     while t < DEGREE {
-        let twiddles = &table.inverse[DEGREE / (2 * t)..];
-        for (block, &twiddle) in a.chunks_exact_mut(2 * t).zip(twiddles) {
-            halves(block, t, twiddle, p, inverse_butterfly);
-        }
+        level::<V>(out, t, &table.inverse[DEGREE / (2 * t)..], p, inverse_butterfly);
         t *= 2;
     }
-    for x in a {
-        *x = reduce_once(shoup(*x, table.n_inverse.w, table.n_inverse.q, p), p);
-    }
 }
 
-/// Residues in `[0, p)` to mixed-radix digits, in place.
+/// Mixed-radix digits by Garner's algorithm, then the value that they stand for.
 #[inline(always)]
-fn garner(residues: &mut [u32]) {
-    let [_, t1, t2, t3] = tables();
-    let (r0, rest) = residues.split_at_mut(DEGREE);
-    let (r1, rest) = rest.split_at_mut(DEGREE);
-    let (r2, r3) = rest.split_at_mut(DEGREE);
-    // The primes are so close that each is below twice any other: one added 2p keeps a difference positive.
-    let step = |r: u32, digit: u32, inverse: Twiddle, p: u32| reduce_once(shoup(r + 2 * p - digit, inverse.w, inverse.q, p), p);
-    for (((r0, r1), r2), r3) in r0.iter().zip(r1).zip(r2).zip(r3) {
-        *r1 = step(*r1, *r0, t1.garner[0], t1.p);
-        *r2 = step(step(*r2, *r0, t2.garner[0], t2.p), *r1, t2.garner[1], t2.p);
-        *r3 = step(step(step(*r3, *r0, t3.garner[0], t3.p), *r1, t3.garner[1], t3.p), *r2, t3.garner[2], t3.p);
-    }
-}
-
-#[inline(always)]
-fn pointwise_body(a: &[u32], w: &[u32], q: &[u32], out: &mut [u32]) {
-    for (i, table) in tables().iter().enumerate() {
-        let range = i * DEGREE..(i + 1) * DEGREE;
-        let (a, w, q) = (&a[range.clone()], &w[range.clone()], &q[range.clone()]);
-        for (k, out) in out[range].iter_mut().enumerate() {
-            *out = shoup(a[k], w[k], q[k], table.p);
+fn compose_body<V: Lanes>(residues: &[u32], start: usize, low: &mut [u64], high: &mut [u64]) {
+    let primes = residues.len() / DEGREE;
+    let end = start + low.len();
+    for chunk in start / WIDTH..end.div_ceil(WIDTH) {
+        let mut digits = [V::splat(0); 4];
+        for (i, (table, row)) in tables().iter().zip(residues.chunks_exact(DEGREE)).enumerate() {
+            let (p, double) = (V::splat(table.p), V::splat(2 * table.p));
+            let mut digit = V::load(&row.as_chunks::<WIDTH>().0[chunk]).reduce_once(p);
+            for (earlier, inverse) in digits.iter().zip(&table.garner[..i]) {
+                // The primes are so close that each is below twice any other: one added 2p keeps a difference positive.
+                let difference = digit.add(double).sub(*earlier);
+                digit = difference.shoup(V::splat(inverse.w), V::splat(inverse.q), p).reduce_once(p);
+            }
+            digits[i] = digit;
         }
+        let mut stored = [[0; WIDTH]; 4];
+        for (stored, digit) in stored.iter_mut().zip(digits) {
+            digit.store(stored);
+        }
+        let (l, h) = match primes {
+            2 => value::<2>(&stored),
+            3 => value::<3>(&stored),
+            _ => value::<4>(&stored),
+        };
+        let (from, to) = (start.max(chunk * WIDTH), end.min((chunk + 1) * WIDTH));
+        low[from - start..to - start].copy_from_slice(&l[from - chunk * WIDTH..to - chunk * WIDTH]);
+        high[from - start..to - start].copy_from_slice(&h[from - chunk * WIDTH..to - chunk * WIDTH]);
     }
+}
+
+/// Products of a 64-bit by a constant below 2^60, in halves, from 32-bit multiplications: plain vector code.
+#[inline(always)]
+fn wide_product(x: u64, constant: u64) -> (u64, u64) {
+    const LOW: u64 = 0xffff_ffff;
+    let (x0, x1, c0, c1) = (x & LOW, x >> 32, constant & LOW, constant >> 32);
+    // With x1 and c1 below 2^28 no sum overflows.
+    let middle = x0 * c1 + x1 * c0 + ((x0 * c0) >> 32);
+    ((x0 * c0) & LOW | middle << 32, x1 * c1 + (middle >> 32))
+}
+
+/// d0 + p0 (d1 + p1 (d2 + p2 d3)) of P digits, less the product of all P primes where the top digit says that it stands for a negative value.
+#[inline(always)]
+fn value<const P: usize>(digits: &[[u32; WIDTH]; 4]) -> ([u64; WIDTH], [u64; WIDTH]) {
+    let (mut low, mut high) = ([0; WIDTH], [0; WIDTH]);
+    let all = PRIMES[..P].iter().fold(1u128, |product, &p| product * u128::from(p));
+    let (all_low, all_high) = (all as u64, (all >> 64) as u64);
+    for lane in 0..WIDTH {
+        let digit = |i: usize| u64::from(digits[i][lane]);
+        let first = digit(0) + digit(1) * u64::from(PRIMES[0]);
+        let (mut l, mut h) = (first, 0);
+        if P > 2 {
+            let rest = if P > 3 { digit(2) + digit(3) * u64::from(PRIMES[2]) } else { digit(2) };
+            (l, h) = wide_product(rest, P01);
+            l = l.wrapping_add(first);
+            h += u64::from(l < first);
+        }
+        // The magnitude bound keeps values far from the border, so the top digit alone tells the sign.
+        let negative = (u64::from(PRIMES[P - 1] / 2).wrapping_sub(digit(P - 1)) >> 63).wrapping_neg();
+        let (subtract_low, subtract_high) = (all_low & negative, all_high & negative);
+        let borrow = u64::from(l < subtract_low);
+        (low[lane], high[lane]) = (l.wrapping_sub(subtract_low), h.wrapping_sub(subtract_high).wrapping_sub(borrow));
+    }
+    (low, high)
 }

@@ -3,15 +3,13 @@
 use std::sync::OnceLock;
 
 use super::DEGREE;
+use super::lanes::WIDTH as LANES;
 
 /// The four largest primes below 2^30 that are 1 modulo 2N.
 pub const PRIMES: [u32; 4] = [1_073_692_673, 1_073_668_097, 1_073_651_713, 1_073_643_521];
 
 /// Product of the first two primes.
 pub(super) const P01: u64 = PRIMES[0] as u64 * PRIMES[1] as u64;
-
-/// Product of all primes.
-pub(super) const P_ALL: u128 = P01 as u128 * (PRIMES[2] as u128 * PRIMES[3] as u128);
 
 /// `GARNER[i][j]` is the inverse of prime j modulo prime i, for j < i.
 pub(super) const GARNER: [[u32; 3]; 4] = {
@@ -28,8 +26,8 @@ pub(super) const GARNER: [[u32; 3]; 4] = {
     out
 };
 
-/// Lanes of the last four levels: sixteen blocks of sixteen coefficients are transposed into vectors.
-pub(super) const LANES: usize = 16;
+/// Coefficients of one tile of the last four levels: sixteen blocks of sixteen, transposed into vectors.
+pub(super) const GROUP: usize = LANES * LANES;
 
 /// A multiplier with its Shoup quotient floor(w * 2^32 / p).
 #[derive(Clone, Copy, Default)]
@@ -54,7 +52,8 @@ pub(super) struct Table {
     /// For each group of 256 coefficients the fifteen vectors of levels t = 8, 4, 2, 1 (1 + 2 + 4 + 8 vectors).
     pub(super) forward_lanes: Vec<[LaneTwiddle; 15]>,
     pub(super) inverse_lanes: Vec<[LaneTwiddle; 15]>,
-    pub(super) n_inverse: Twiddle,
+    /// Inverse of N.
+    pub(super) n_inverse: u32,
     /// 2^30, 2^60 and 2^90 modulo p.
     pub(super) limbs: [Twiddle; 3],
     /// Inverses of the earlier primes.
@@ -78,10 +77,16 @@ pub(super) fn quotient(w: u32, p: u32) -> u32 {
     ((u64::from(w) << 32) / u64::from(p)) as u32
 }
 
-/// `x` or `x - bound`, whichever is the residue, for x < 2 * bound. Branch-free.
-#[inline(always)]
-pub(super) fn reduce_once(x: u32, bound: u32) -> u32 {
-    x.min(x.wrapping_sub(bound))
+/// Residues in `[0, 4p)` to residues of a transform divided by N in `[0, p)`, with their quotients.
+pub(super) fn prepare(values: &mut [u32], quotients: &mut [u32]) {
+    for ((table, values), quotients) in tables().iter().zip(values.chunks_exact_mut(DEGREE)).zip(quotients.chunks_exact_mut(DEGREE)) {
+        let p = u64::from(table.p);
+        for (v, q) in values.iter_mut().zip(quotients) {
+            // A factor is prepared once and used for thousands of products. Division by a constant is a multiplication, the same for all values.
+            *v = (u64::from(*v) * u64::from(table.n_inverse) % p) as u32;
+            *q = quotient(*v, table.p);
+        }
+    }
 }
 
 /// The tables of the four primes, built once per process.
@@ -116,7 +121,7 @@ fn build(index: usize) -> Table {
         inverse_lanes: lanes(&inverse),
         forward: forward[..DEGREE / LANES].to_vec(),
         inverse: inverse[..DEGREE / LANES].to_vec(),
-        n_inverse: twiddle(power(DEGREE as u64, modulus - 2, modulus)),
+        n_inverse: power(DEGREE as u64, modulus - 2, modulus) as u32,
         limbs: [30, 60, 90].map(|bits| twiddle(power(2, bits, modulus))),
         garner: std::array::from_fn(|j| if j < index { twiddle(u64::from(GARNER[index][j])) } else { Twiddle::default() }),
     }
@@ -124,7 +129,7 @@ fn build(index: usize) -> Table {
 
 /// Rearranges the multipliers of the last four levels so that lane b of group g serves block 16 g + b.
 fn lanes(powers: &[Twiddle]) -> Vec<[LaneTwiddle; 15]> {
-    (0..DEGREE / (LANES * LANES))
+    (0..DEGREE / GROUP)
         .map(|group| {
             let mut out = [LaneTwiddle::default(); 15];
             for parts in [1usize, 2, 4, 8] {

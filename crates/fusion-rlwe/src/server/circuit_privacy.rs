@@ -33,7 +33,7 @@ fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
         .iter()
         .enumerate()
         .map(|(i, row)| {
-            let product = Rns::from_wide(&layer.row_polynomial(0, i)).multiply(client.secret(0));
+            let mut product = Rns::<4>::from_wide(&layer.row_polynomial(0, i)).multiply(client.secret(0));
             read(row).iter().zip(product.range(0..samples)).map(|(&b, c)| centred(b.wrapping_sub(c))).collect()
         })
         .collect();
@@ -41,11 +41,11 @@ fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
     let (mut replay, mut replayed) = memory_pair();
     rows.iter().for_each(|row| replay.send(row).unwrap());
     replay.flush().unwrap();
-    let mut product = Product::new(&server, 1);
+    let mut product = Product::<3>::new(&server, &blocks);
     product.receive(&[&vec![0; inputs * samples]], samples, &blocks[0], &mut replayed).unwrap();
     let (mut xy, mut xx, mut yy, mut n) = (0.0, 0.0, 0.0, 0);
-    product.masked(&Rns::from_wide(&key).prepare(), &blocks[0], flood_bits(params), &mut AesPrg::new([8; 16]), |j, values, _| {
-        let expected = Rns::from_wide(&hint[j]).multiply(client.secret(0));
+    product.masked(&BlockKey::new(key).narrow, &blocks[0], flood_bits(params), &mut AesPrg::new([8; 16]), |j, values, _| {
+        let mut expected = Rns::<4>::from_wide(&hint[j]).multiply(client.secret(0));
         for (p, (&value, mask)) in values.iter().zip(expected.range(0..samples)).enumerate() {
             let seen = centred(value.wrapping_sub(mask));
             let known: f64 = (0..inputs).map(|i| f64::from(weights[j * inputs + i]) * errors[i][p]).sum();
