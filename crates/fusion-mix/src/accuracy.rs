@@ -132,7 +132,7 @@ pub fn design_test(labels: &PublicLabels, alpha: f64, beta: f64, limit: u32) -> 
 }
 
 /// The least `x` of `from..=limit` for which a condition holds that, once true, stays true; found by doubling steps, then bisection.
-pub(crate) fn least_where(from: u32, limit: u32, holds: impl Fn(u32) -> bool) -> Option<u32> {
+fn least_where(from: u32, limit: u32, holds: impl Fn(u32) -> bool) -> Option<u32> {
     if from > limit {
         return None;
     }

@@ -34,6 +34,10 @@ impl Chance {
         Self { p: ln_p.exp(), q: ln_q.exp(), ln_p, ln_q }
     }
 
+    pub(crate) fn p(&self) -> f64 {
+        self.p
+    }
+
     pub(crate) fn ln_p(&self) -> f64 {
         self.ln_p
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     MixError,
-    accuracy::{FlipRate, PublicLabels, least_where},
+    accuracy::{FlipRate, PublicLabels},
     audit::AuditedAccuracy,
     binomial::ln_choose,
     soundness::{MAX_SAMPLES, Mix, Soundness, is_sound, soundness},
@@ -142,14 +142,14 @@ impl Plan {
         request.validate()?;
         // Plans with few public samples are cheap to judge, and a good one bounds the search among the others.
         let few = request.max_publics.min(request.queries.saturating_mul(2).saturating_add(1024));
-        let best = search(request, few, None);
-        let best = search(request, request.max_publics, best);
+        let best = search(request, 0, few, None);
+        let best = search(request, few + 1, request.max_publics, best);
         let found = best.ok_or(MixError::NoPlan {
             queries: request.queries,
             lambda: request.lambda,
             max_publics: request.max_publics,
             max_copies: MOST_COPIES,
-            hint: "enlarge the pool, ask for more queries at once, or lower lambda, alpha's strictness or the accuracy demand",
+            hint: "enlarge the pool, ask for more queries at once, or lower lambda, the flip rate, the strictness of alpha or the accuracy demand",
         })?;
         Self::evaluate(request, found)
     }
@@ -205,22 +205,22 @@ impl Plan {
     }
 }
 
-/// The plan with the fewest samples and at most `most_publics` public ones, if it has fewer samples than `best`; else `best`.
-fn search(request: &PlanRequest, most_publics: u32, mut best: Option<Mix>) -> Option<Mix> {
+/// The plan with the fewest samples and from `fewest` to `most` public ones, if it has fewer samples than `best`; else `best`.
+fn search(request: &PlanRequest, fewest: u32, most: u32, mut best: Option<Mix>) -> Option<Mix> {
     for copies in 1..=MOST_COPIES {
         let copied = u64::from(request.queries) * u64::from(copies);
         let budget = best.map_or(MAX_SAMPLES, |mix| u64::from(mix.samples()) - 1);
         if copied > budget {
             break;
         }
-        let most = most_publics.min((budget - copied) as u32);
-        best = least_publics(request, copies, most).or(best);
+        let most = most.min((budget - copied) as u32);
+        best = least_publics(request, copies, fewest, most).or(best);
     }
     best
 }
 
-/// The plan with `copies` and the least number of public samples, at most `most`, that meets `request`.
-fn least_publics(request: &PlanRequest, copies: u32, most: u32) -> Option<Mix> {
+/// The plan with `copies` and the least number of public samples of `fewest..=most` that meets `request`.
+fn least_publics(request: &PlanRequest, copies: u32, fewest: u32, most: u32) -> Option<Mix> {
     let (kappa, alpha) = request.split_alpha(copies);
     let with = |publics, tau| Mix::new(request.queries, copies, publics, tau, kappa).ok();
     let noticed =
@@ -230,20 +230,45 @@ fn least_publics(request: &PlanRequest, copies: u32, most: u32) -> Option<Mix> {
         |publics, tau| noticed(publics, tau) && with(publics, tau).is_some_and(|mix| lower_bound_log2(&mix) <= 1e-6 - request.lambda);
     let exact = |publics, tau| glance(publics, tau) && with(publics, tau).is_some_and(|mix| is_sound(&mix, request.lambda));
 
-    let climb = |from: u32, holds: &dyn Fn(u32, u32) -> bool| {
-        let mut publics = from;
-        loop {
-            let tau = request.labels.least_tau(publics, alpha);
-            let next = least_where(publics, most, |t| holds(t, tau))?;
-            if next == publics {
-                return Some((publics, tau));
-            }
-            publics = next;
-        }
-    };
-    let (start, _) = climb(0, &glance)?;
-    let (publics, tau) = climb(start, &exact)?;
+    let tau = |publics| request.labels.least_tau(publics, alpha);
+    let (start, _) = climb(fewest, most, &tau, &glance)?;
+    let (publics, tau) = climb(start, most, &tau, &exact)?;
     with(publics, tau)
+}
+
+/// The least `T` of `from..=most` for which `holds(T, tau(T))`, with its `tau`, if no smaller `T` can have it.
+///
+/// For a fixed `tau`, `holds` stays true as `T` grows; it stays false as `tau` grows, which does not fall with `T`. So whatever fails at `tau(low)`
+/// fails for good, up to and including that `T`, and with it `low` and its `tau` rise.
+fn climb(from: u32, most: u32, tau: &dyn Fn(u32) -> u32, holds: &dyn Fn(u32, u32) -> bool) -> Option<(u32, u32)> {
+    let mut low = from;
+    // A number that held with a tolerance that was right for some smaller number.
+    let mut high: Option<(u32, u32)> = None;
+    let mut step = (from / 8).max(1);
+    while low <= most {
+        let tolerance = tau(low);
+        let (tried, bracketed) = match high {
+            Some((publics, known)) if known == tolerance => {
+                if low == publics {
+                    return Some((low, tolerance));
+                }
+                (low + (publics - low) / 2, true)
+            }
+            // The tolerance has risen: what held may hold no more.
+            Some((publics, _)) => (publics, true),
+            None => (low.saturating_add(step).min(most), false),
+        };
+        if holds(tried, tolerance) {
+            high = Some((tried, tolerance));
+        } else {
+            low = tried.checked_add(1)?;
+            if high.is_some_and(|(publics, _)| publics < low) {
+                high = None;
+            }
+            step = if bracketed { step } else { step.saturating_mul(2) };
+        }
+    }
+    None
 }
 
 /// A lower bound on `log2 P`: one query corrupted in full and no public sample, or as many as are tolerated.

@@ -18,7 +18,13 @@
 //! numbers of moderate size. So relative errors only add up: [`Soundness::error_log2`] bounds the sum. The maximum over `m` is found by branch and
 //! bound with `P(m) <= Pr[win] / Pr[M = m]`, so no `m` is left out.
 
-use crate::{MixError, binomial::ln_lower_tail_bound, tilt::Tilt};
+use std::{cmp::Ordering, collections::BinaryHeap};
+
+use crate::{
+    MixError,
+    binomial::ln_lower_tail_bound,
+    tilt::{GroupLaw, ln_success, ln_success_at_least},
+};
 
 /// The most samples of a mixed batch.
 pub const MAX_SAMPLES: u64 = 1 << 22;
@@ -26,8 +32,8 @@ pub const MAX_SAMPLES: u64 = 1 << 22;
 /// The most copies of a query.
 pub const MAX_COPIES: u32 = 1024;
 
-/// The largest `kappa` times `kappa * B` whose coefficients are tabulated (8 bytes each).
-const MAX_TABLE: u64 = 1 << 25;
+/// The most inconclusive groups that a plan may tolerate: beyond it the exact sum would take too long.
+pub const MAX_KAPPA: u32 = 10_000;
 
 /// Logarithms below this (base 2) are reported as this, which is an upper bound: no user tells 2^-900 from less.
 const FLOOR_LOG2: f64 = -900.0;
@@ -65,11 +71,10 @@ impl Mix {
         if kappa > queries {
             return out("kappa", "at most R", u64::from(kappa));
         }
-        let mix = Self { queries, copies, publics, tau, kappa };
-        if mix.partial_limit() * mix.partial_limit() * u64::from(copies) > MAX_TABLE {
-            return out("kappa^2 * B", "at most 2^25", u64::from(kappa));
+        if kappa > MAX_KAPPA {
+            return out("kappa", "at most 10,000", u64::from(kappa));
         }
-        Ok(mix)
+        Ok(Self { queries, copies, publics, tau, kappa })
     }
 
     /// `R`, the number of queries.
@@ -163,25 +168,37 @@ pub fn soundness(mix: &Mix) -> Soundness {
 pub(crate) fn is_sound(mix: &Mix, lambda: f64) -> bool {
     let error_log2 = error_bound_log2(mix);
     let allowed = (-lambda - error_log2) * std::f64::consts::LN_2;
-    maximise(mix, allowed, error_log2).0 <= allowed
+    // A lower bound is quick, and tells most plans that are unsound.
+    likely_best(mix).all(|m| ln_success_at_least(mix, m) <= allowed) && maximise(mix, allowed, error_log2).0 <= allowed
+}
+
+/// Some `m`, those first that use up the tolerance for inconclusive groups.
+fn likely_best(mix: &Mix) -> impl Iterator<Item = u64> {
+    let (copies, samples) = (u64::from(mix.copies()), u64::from(mix.samples()));
+    let queries = f64::from(mix.queries());
+    // A group is partial with chance 1 - (1 - theta)^B, if theta is small.
+    let untouched = 1.0 - (mix.partial_limit() as f64 / queries).min(0.5);
+    let theta = 1.0 - untouched.powf(1.0 / f64::from(mix.copies()));
+    let most = ((f64::from(mix.samples()) * theta) as u64 + copies).min(samples);
+    std::iter::successors(Some(most), move |&m| (m > copies).then(|| (m * 4 / 5).max(copies)))
 }
 
 /// The greatest `ln P(m)` and its least `m`, if it exceeds `floor`; otherwise `floor`. Stops at the first excess over a finite floor.
 fn maximise(mix: &Mix, floor: f64, tie: f64) -> (f64, u64) {
     let least = u64::from(mix.copies());
     let mut best = (floor, least);
-    let mut blocks = vec![(least, u64::from(mix.samples()))];
-    while let Some((first, last)) = blocks.pop() {
-        if ln_block_bound(mix, first, last) <= best.0 {
-            continue;
+    // The block that promises most comes first, so that the others seldom need a look.
+    let mut blocks = BinaryHeap::from([Block::new(mix, least, u64::from(mix.samples()))]);
+    while let Some(Block { bound, first, last }) = blocks.pop() {
+        // Ties (equal up to rounding) go to the least m, which may stand in any block that comes as close.
+        if bound <= if best.0 > floor { best.0 - tie } else { floor } {
+            break;
         }
         if last - first < leaf_width(mix, first, last) {
-            let tilt = Tilt::new(mix, first, last);
-            for m in first..=last {
-                let value = tilt.ln_success(m);
-                // Ties (equal up to rounding) go to the least m.
-                if value > best.0 + tie || best.0 == floor && value > floor {
-                    best = (value, m);
+            for (m, value) in (first..).zip(ln_success(mix, first, last)) {
+                let better = value > best.0 + tie || value >= best.0 - tie && m < best.1;
+                if value > floor && (best.0 == floor || better) {
+                    best = (value.max(best.0), m);
                 }
             }
             if floor.is_finite() && best.0 > floor {
@@ -189,12 +206,46 @@ fn maximise(mix: &Mix, floor: f64, tie: f64) -> (f64, u64) {
             }
         } else {
             let middle = first + (last - first) / 2;
-            blocks.push((middle + 1, last));
-            blocks.push((first, middle));
+            blocks.push(Block::new(mix, first, middle));
+            blocks.push(Block::new(mix, middle + 1, last));
         }
     }
     best
 }
+
+/// A range of `m`, ordered by what it may hold at best.
+struct Block {
+    /// An upper bound on `ln P(m)` in it.
+    bound: f64,
+    first: u64,
+    last: u64,
+}
+
+impl Block {
+    fn new(mix: &Mix, first: u64, last: u64) -> Self {
+        Self { bound: ln_block_bound(mix, first, last), first, last }
+    }
+}
+
+impl Ord for Block {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bound.total_cmp(&other.bound).then(other.first.cmp(&self.first))
+    }
+}
+
+impl PartialOrd for Block {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Block {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Block {}
 
 /// `log2 P(m)` for a server that corrupts exactly `m` positions; minus infinity where it cannot win.
 #[must_use]
@@ -202,7 +253,7 @@ pub fn success_log2(mix: &Mix, m: u32) -> f64 {
     if m < mix.copies() || m > mix.samples() {
         return f64::NEG_INFINITY;
     }
-    Tilt::new(mix, u64::from(m), u64::from(m)).ln_success(u64::from(m)) / std::f64::consts::LN_2
+    ln_success(mix, u64::from(m), u64::from(m))[0] / std::f64::consts::LN_2
 }
 
 fn clamp_log2(ln: f64) -> f64 {
@@ -213,13 +264,13 @@ fn clamp_log2(ln: f64) -> f64 {
 ///
 /// All terms are positive, so the relative error of the sum is at most that of its worst term plus the roundings of the additions.
 /// With `u = 2^-53`: each mass function is `e^y`, `|y| <= 64 N` in units where the deviances are formed to `8 u` relative (four of them per
-/// term); a coefficient of the `p`-th power carries at most `p (B + 2)` roundings; the sums add fewer than `N + kappa + tau` more, and the
-/// cut of the sum over `k` leaves out less than `1e-13` of it.
+/// term); a coefficient of the `p`-th power, made by repeated doubling, carries at most `p (B + 2)` roundings for every doubling; the sums add fewer than
+/// `N + kappa + tau` more, and what is left out of them is less than `1e-13` of each.
 fn error_bound_log2(mix: &Mix) -> f64 {
     let unit = f64::EPSILON / 2.0;
     let samples = f64::from(mix.samples());
     let partials = mix.partial_limit() as f64;
-    let roundings = 64.0 * (samples + 64.0) + partials * (f64::from(mix.copies()) + 2.0);
+    let roundings = 64.0 * (samples + 64.0) + partials * (partials + 2.0).log2() * (f64::from(mix.copies()) + 2.0);
     (unit * roundings + 1e-13) / std::f64::consts::LN_2
 }
 
@@ -233,7 +284,7 @@ fn leaf_width(mix: &Mix, first: u64, last: u64) -> u64 {
 /// An upper bound on `ln P(m)` for all `first <= m <= last`: `Pr[win] / Pr[M = m]`, the mass of `M` being least at an end of the block.
 fn ln_block_bound(mix: &Mix, first: u64, last: u64) -> f64 {
     let total = u64::from(mix.samples());
-    let groups = crate::tilt::GroupLaw::new(mix, first, last);
+    let groups = GroupLaw::new(mix, first, last);
     let few_partials = ln_lower_tail_bound(u64::from(mix.queries()), &groups.partial, mix.partial_limit());
     // Given that a group is not partial it is full with chance `full`; some group is full with at most R times that.
     let some_full = (f64::from(mix.queries()).ln() + groups.full.ln_p()).min(0.0);

@@ -147,7 +147,7 @@ fn equals_big_rationals_on_a_thousand_plans() {
 /// Where many inconclusive groups are tolerated another path through the code runs.
 #[test]
 fn equals_big_rationals_with_many_partial_groups() {
-    for (r, b, t, tau, kappa) in [(70u64, 3, 12, 1, 40), (60, 4, 5, 0, 35)] {
+    for (r, b, t, tau, kappa) in [(70u64, 3, 12, 1, 40), (60, 4, 5, 0, 35), (150, 3, 10, 1, 100)] {
         let mix = Mix::new(r as u32, b as u32, t as u32, tau as u32, kappa as u32).unwrap();
         let found = soundness(&mix);
         let mut best = f64::NEG_INFINITY;
@@ -215,7 +215,7 @@ fn refuses_parameters_outside_their_range() {
         (1, 1, 1, 2, 0),
         (2, 2, 2, 0, 3),
         (u32::MAX, 1024, u32::MAX, 0, 0),
-        (100_000, 8, 100, 0, 50_000),
+        (100_000, 8, 100, 0, 10_001),
     ] {
         let error = Mix::new(r, b, t, tau, kappa).unwrap_err();
         assert!(error.to_string().contains("must be"), "{error}");
