@@ -179,8 +179,13 @@ impl User {
 
     /// Prepares a package of the digit classifier under this name.
     pub(crate) fn prepare(&self, package: &str) {
-        let line = "prepare <mnist.onnx> --preprocess mnist --calibrate <queries> --margin 1.5 --claimed-accuracy 0.9887";
-        self.run(&format!("{line} --out {{{package}}}")).expect(0);
+        self.prepare_model("mnist.onnx", package);
+    }
+
+    /// Prepares a package of a digit classifier, which claims the good one's accuracy whatever it is.
+    pub(crate) fn prepare_model(&self, model: &str, package: &str) {
+        let line = "--preprocess mnist --calibrate <queries> --margin 1.5 --claimed-accuracy 0.9887";
+        self.run(&format!("prepare <{model}> {line} --out {{{package}}}")).expect(0);
     }
 
     /// Serves a package of this user on a free port.
