@@ -110,6 +110,21 @@ impl Aes128 {
         }
     }
 
+    /// Encrypts `counter`, `counter + 1`, ... into `out`, and calls `beside` with 0, 1, ..., 15 on the way: where the rounds leave the memory idle, `beside` should keep it busy.
+    pub(crate) fn counters_beside(&self, counter: Block, out: &mut [Block; 24], mut beside: impl FnMut(usize)) {
+        #[cfg(target_arch = "x86_64")]
+        if let (Schedule::Rounds(keys), AesTier::Ni) = (&self.schedule, self.tier) {
+            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2.
+            return unsafe { x86::counters_beside(keys, counter, out, &mut beside) };
+        }
+        // Wider kernels are done before interleaving would pay.
+        for (i, block) in out.iter_mut().enumerate() {
+            *block = counter.wrapping_add(i as Block);
+        }
+        self.encrypt(out);
+        (0..16).for_each(beside);
+    }
+
     /// Replaces each block x by E(x) ^ x (Matyas-Meyer-Oseas).
     pub fn mmo(&self, blocks: &mut [Block]) {
         #[cfg(target_arch = "x86_64")]
@@ -191,6 +206,26 @@ impl Aes128 {
         plain.zeroize();
     }
 
+    /// With h(p, S) = E(s(p ^ S)) ^ s(p ^ S), replaces each p in `lower` and its fellow in `upper` by h(p, `offsets[0]`) and h(p, `offsets[1]`).
+    pub(crate) fn half_tree_last(&self, lower: &mut [Block], upper: &mut [Block], offsets: [Block; 2]) {
+        #[cfg(target_arch = "x86_64")]
+        if let Schedule::Rounds(keys) = &self.schedule {
+            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2, the tier is above that only with VAES and AVX-512 F.
+            return unsafe {
+                match self.tier {
+                    AesTier::Vaes512 => x86::vaes512::half_tree_last(keys, lower, upper, offsets),
+                    AesTier::Ni | AesTier::Portable => x86::by_eight::half_tree_last(keys, lower, upper, offsets),
+                }
+            };
+        }
+        for (low, high) in lower.iter_mut().zip(upper.iter_mut()) {
+            *high = sigma(*low ^ offsets[1]);
+            *low = sigma(*low ^ offsets[0]);
+        }
+        self.mmo(lower);
+        self.mmo(upper);
+    }
+
     /// Encrypts one block.
     #[must_use]
     pub fn encrypt_one(&self, block: Block) -> Block {
@@ -255,7 +290,9 @@ mod tests {
                 aes.mmo(&mut fed);
                 let (mut lower, mut upper) = (blocks.clone(), tweaks.clone());
                 aes.half_tree_level(&mut lower, &mut upper, swap, offset);
-                (hashed, fed, lower, upper)
+                let (mut left, mut right) = (blocks.clone(), tweaks.clone());
+                aes.half_tree_last(&mut left, &mut right, [offset, offset ^ 1]);
+                (hashed, fed, lower, upper, left, right)
             };
             let expect = run(AesTier::Portable);
             for tier in tiers() {
@@ -263,6 +300,17 @@ mod tests {
             }
             let aes = Aes128::new(&key);
             prop_assert!(expect.1.iter().zip(&blocks).all(|(fed, &x)| *fed == aes.encrypt_one(x) ^ x));
+        }
+
+        #[test]
+        fn counters_beside_are_counter_mode(key: [u8; 16], counter: u128) {
+            for tier in tiers() {
+                let aes = Aes128::with_tier(&key, tier);
+                let (mut out, mut calls) = ([0; 24], vec![]);
+                aes.counters_beside(counter, &mut out, |i| calls.push(i));
+                prop_assert!((0..24).all(|i| out[i] == aes.encrypt_one(counter.wrapping_add(i as u128))), "{:?}", tier);
+                prop_assert_eq!(calls, (0..16).collect::<Vec<_>>());
+            }
         }
 
         #[test]

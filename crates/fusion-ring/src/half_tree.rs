@@ -5,10 +5,6 @@
 //! and the sum of a level never changes. The last level of a pseudorandom tree breaks the correlation: H(p ^ S) and H(p ^ S ^ 1).
 
 use crate::aes::{Block, fixed_key};
-use crate::hash::sigma;
-
-/// Nodes hashed at once.
-const BATCH: usize = 32;
 
 /// Expands a correlated level: the lower half gets the left children where `swap` is zero and the right ones where it is all ones, the upper half the others.
 ///
@@ -24,23 +20,8 @@ pub fn expand(nodes: &mut [Block], swap: Block, offset: Block) {
 /// # Panics
 /// If the number of blocks is odd.
 pub fn expand_last(nodes: &mut [Block], swap: Block, offset: Block) {
-    let pi = fixed_key();
     let (lower, upper) = halves(nodes);
-    let mut plain = [[0; BATCH]; 2];
-    for (lower, upper) in lower.chunks_mut(BATCH).zip(upper.chunks_mut(BATCH)) {
-        for (j, (low, high)) in lower.iter_mut().zip(upper.iter_mut()).enumerate() {
-            plain[0][j] = sigma(*low ^ offset ^ (swap & 1));
-            plain[1][j] = sigma(*low ^ offset ^ (!swap & 1));
-            (*low, *high) = (plain[0][j], plain[1][j]);
-        }
-        pi.encrypt(lower);
-        pi.encrypt(upper);
-        for (half, plain) in [lower, upper].into_iter().zip(&plain) {
-            for (node, plain) in half.iter_mut().zip(plain) {
-                *node ^= plain;
-            }
-        }
-    }
+    fixed_key().half_tree_last(lower, upper, [offset ^ (swap & 1), offset ^ (!swap & 1)]);
 }
 
 fn halves(nodes: &mut [Block]) -> (&mut [Block], &mut [Block]) {

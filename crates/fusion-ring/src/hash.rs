@@ -43,20 +43,10 @@ pub(crate) fn sigma(x: Block) -> Block {
 
 /// Replaces every block by pi(s(x)) ^ s(x).
 pub fn ccr(blocks: &mut [Block]) {
-    let pi = fixed_key();
-    let mut plain = [0; BATCH];
-    for part in blocks.chunks_mut(BATCH) {
-        let plain = &mut plain[..part.len()];
-        for (p, block) in plain.iter_mut().zip(part.iter_mut()) {
-            *p = sigma(*block);
-            *block = *p;
-        }
-        pi.encrypt(part);
-        for (block, p) in part.iter_mut().zip(plain.iter()) {
-            *block ^= p;
-        }
+    for block in blocks.iter_mut() {
+        *block = sigma(*block);
     }
-    zeroize::Zeroize::zeroize(&mut plain);
+    fixed_key().mmo(blocks);
 }
 
 #[cfg(test)]

@@ -44,6 +44,41 @@ pub(super) unsafe fn expand(key: &[u8; 16]) -> RoundKeys {
     out
 }
 
+/// Encrypts `counter`, `counter + 1`, ... into `out` and calls `beside` with 0..16 between the rounds, so that work that waits for memory and rounds that do not fill each other's gaps.
+///
+/// # Safety
+/// The CPU has AES-NI and AVX2.
+#[target_feature(enable = "aes,avx2")]
+pub(super) unsafe fn counters_beside(keys: &RoundKeys, counter: Block, out: &mut [Block; 24], beside: &mut impl FnMut(usize)) {
+    let load = |block: &Block| {
+        // SAFETY: an unaligned load of 16 bytes from a `u128`.
+        unsafe { _mm_loadu_si128(std::ptr::from_ref(block).cast()) }
+    };
+    let (groups, _) = out.as_chunks_mut::<8>();
+    for (g, group) in groups.iter_mut().enumerate() {
+        let first = counter.wrapping_add(8 * g as Block);
+        let mut state: [__m128i; 8] = std::array::from_fn(|i| _mm_xor_si128(load(&first.wrapping_add(i as Block)), load(&keys[0])));
+        for step in 0..5 {
+            beside(5 * g + step);
+            for s in &mut state {
+                *s = _mm_aesenc_si128(*s, load(&keys[2 * step + 1]));
+            }
+            // Nine such rounds.
+            if step < 4 {
+                for s in &mut state {
+                    *s = _mm_aesenc_si128(*s, load(&keys[2 * step + 2]));
+                }
+            }
+        }
+        let last = load(&keys[10]);
+        for (slot, s) in group.iter_mut().zip(state) {
+            // SAFETY: an unaligned store of 16 bytes to a `u128`.
+            unsafe { _mm_storeu_si128(std::ptr::from_mut(slot).cast(), _mm_aesenclast_si128(s, last)) };
+        }
+    }
+    beside(15);
+}
+
 /// The kernels for registers of one width.
 ///
 /// `lanes` blocks per register, `flight` registers in flight; the names after them are the instructions. `narrow` takes what does not fill a group.
@@ -198,6 +233,29 @@ macro_rules! kernels {
                     $narrow::half_tree(keys, lower_rest, upper_rest, swap, offset);
                 }
             }
+
+            /// A last level, see [`Aes128::half_tree_last`](super::super::Aes128::half_tree_last); the slices are equally long.
+            ///
+            /// # Safety
+            /// The CPU has the features that the module is compiled for.
+            #[target_feature(enable = $features)]
+            pub(in super::super) unsafe fn half_tree_last(keys: &RoundKeys, lower: &mut [Block], upper: &mut [Block], offsets: [Block; 2]) {
+                let (lower_groups, lower_rest) = lower.as_chunks_mut::<GROUP>();
+                let (upper_groups, upper_rest) = upper.as_chunks_mut::<GROUP>();
+                let shifts = offsets.map(|offset| broadcast(&offset));
+                for (lower, upper) in lower_groups.iter_mut().zip(upper_groups) {
+                    let parents = load(lower);
+                    let plain = sigma(parents.map(|p| $xor(p, shifts[0])));
+                    store(lower, xor(rounds(keys, plain), plain));
+                    let plain = sigma(parents.map(|p| $xor(p, shifts[1])));
+                    store(upper, xor(rounds(keys, plain), plain));
+                }
+                // SAFETY: the narrower kernel asks for no more features (and the last is safe).
+                #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
+                unsafe {
+                    $narrow::half_tree_last(keys, lower_rest, upper_rest, offsets);
+                }
+            }
         }
     };
 }
@@ -228,4 +286,5 @@ mod nothing {
     pub(super) fn mmo(_: &RoundKeys, _: &mut [Block]) {}
     pub(super) fn tmmo(_: &RoundKeys, _: &mut [Block], _: &[Block]) {}
     pub(super) fn half_tree(_: &RoundKeys, _: &mut [Block], _: &mut [Block], _: Block, _: Block) {}
+    pub(super) fn half_tree_last(_: &RoundKeys, _: &mut [Block], _: &mut [Block], _: [Block; 2]) {}
 }
