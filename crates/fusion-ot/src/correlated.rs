@@ -50,7 +50,7 @@ pub fn reply(pads: SenderPads, request: &[u8], differences: &[u32], bits: u32) -
     }
     let mut reply = BitWriter::with_capacity(pads.len(), bits);
     let mut shares = Vec::with_capacity(pads.len());
-    let (ots, _) = pads.as_slice().as_chunks::<2>();
+    let (ots, _) = pads.as_pairs().as_chunks::<2>();
     for ((e, pads), d) in BitReader::new(request, ots.len(), 1)?.zip(ots).zip(differences) {
         // `e` came over the wire: indexing by it reveals nothing.
         let (q0, q1) = (pads[e as usize], pads[1 ^ e as usize]);

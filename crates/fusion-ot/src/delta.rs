@@ -12,7 +12,7 @@ use fusion_ring::hash::tmmo;
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::functionality::ChoiceBits;
+use crate::functionality::{ChoiceBits, SenderPads};
 
 /// Blocks hashed at once.
 const BATCH: usize = 1024;
@@ -65,8 +65,8 @@ pub(crate) struct PadStream {
 }
 
 impl PadStream {
-    /// Appends the 2^m pads of each OT whose sender's block is in `w`; `multiples` from [`Delta::multiples`].
-    pub(crate) fn sender(&mut self, multiples: &[Block], w: &[Block], pads: &mut Vec<u32>) {
+    /// Hands the 2^m pads of each OT whose sender's block is in `w` to `sink`; `multiples` from [`Delta::multiples`].
+    pub(crate) fn sender(&mut self, multiples: &[Block], w: &[Block], sink: &mut impl FnMut(&[Block])) {
         let k = multiples.len();
         let mut batch = Zeroizing::new([0; BATCH]);
         for w in w.chunks(BATCH / k) {
@@ -78,21 +78,42 @@ impl PadStream {
             }
             tmmo(batch, Block::from(self.next_tweak), k);
             self.next_tweak += w.len() as u64;
-            pads.extend(batch.iter().map(|&pad| pad as u32));
+            sink(batch);
         }
     }
 
-    /// Appends the pad of each OT whose receiver's block is in `v`.
-    pub(crate) fn receiver(&mut self, v: &[Block], pads: &mut Vec<u32>) {
+    /// Hands the pad of each OT whose receiver's block is in `v` to `sink`.
+    pub(crate) fn receiver(&mut self, v: &[Block], sink: &mut impl FnMut(&[Block])) {
         let mut batch = Zeroizing::new([0; BATCH]);
         for v in v.chunks(BATCH) {
             let batch = &mut batch[..v.len()];
             batch.copy_from_slice(v);
             tmmo(batch, Block::from(self.next_tweak), 1);
             self.next_tweak += v.len() as u64;
-            pads.extend(batch.iter().map(|&pad| pad as u32));
+            sink(batch);
         }
     }
+}
+
+/// Collects the sender's pads of `n` OTs from hashed blocks that `produce` hands out.
+pub(crate) fn sender_pads<E>(
+    m: ChoiceBits,
+    n: usize,
+    produce: impl FnOnce(&mut dyn FnMut(&[Block])) -> Result<(), E>,
+) -> Result<SenderPads, E> {
+    if m == ChoiceBits::ONE {
+        let mut pads = Vec::with_capacity(2 * n);
+        produce(&mut |blocks| pads.extend(blocks.iter().map(|&block| block as u32)))?;
+        return Ok(SenderPads::pairs(pads));
+    }
+    let mut pads = Vec::with_capacity(n * m.messages());
+    produce(&mut |blocks| pads.extend(blocks.iter().map(|&block| block as u8)))?;
+    Ok(SenderPads::wide(m, pads))
+}
+
+/// What of a hashed block is the receiver's pad: see [`SenderPads`].
+pub(crate) const fn pad_mask(m: ChoiceBits) -> u32 {
+    if m.bits() == 1 { u32::MAX } else { 0xff }
 }
 
 #[cfg(test)]
@@ -122,8 +143,8 @@ mod tests {
             let multiples = delta.multiples(m);
             let w: Vec<Block> = v.iter().zip(&choices).map(|(v, &u)| v ^ multiples[usize::from(u)]).collect();
             let (mut sent, mut got) = (Vec::new(), Vec::new());
-            s.sender(&multiples, &w, &mut sent);
-            r.receiver(&v, &mut got);
+            s.sender(&multiples, &w, &mut |blocks| sent.extend_from_slice(blocks));
+            r.receiver(&v, &mut |blocks| got.extend_from_slice(blocks));
             assert_eq!((sent.len(), got.len()), (n * m.messages(), n));
             for (i, choice) in choices.iter().enumerate() {
                 for (x, pad) in sent[i * m.messages()..(i + 1) * m.messages()].iter().enumerate() {

@@ -23,6 +23,7 @@
 //! length or padding are refused. Pads are taken by value: none is used twice.
 
 use fusion_ring::channel::Channel;
+use zeroize::Zeroizing;
 
 use crate::OtError;
 use crate::bits::{BitReader, BitWriter, mask, packed_len};
@@ -58,7 +59,7 @@ fn check_width(m: ChoiceBits, bits: u32) -> Result<(), OtError> {
 /// The receiver after its message has been made: it waits for the sender's.
 pub struct Requested {
     pads: ReceiverPads,
-    choices: zeroize::Zeroizing<Vec<u8>>,
+    choices: Zeroizing<Vec<u8>>,
 }
 
 /// The receiver's message, [`request_len`] bytes: asks for `choices`, one below 2^m per OT of `pads`.
@@ -77,7 +78,7 @@ pub fn request(pads: ReceiverPads, choices: &[u8]) -> Result<(Requested, Vec<u8>
     for (c, u) in choices.iter().zip(pads.choices()) {
         message.push(u64::from(c ^ u), m.bits());
     }
-    Ok((Requested { pads, choices: zeroize::Zeroizing::new(choices.to_vec()) }, message.finish()))
+    Ok((Requested { pads, choices: Zeroizing::new(choices.to_vec()) }, message.finish()))
 }
 
 impl Requested {
@@ -134,12 +135,17 @@ impl Requested {
     }
 }
 
-/// Bits of the 2^m pads, moved to where the receiver's correction `e` points: field x holds the pad of x ^ e.
-#[inline]
-fn pad_word(pads: &[u32], e: u64, bits: u32) -> u64 {
-    // `e` came over the wire: it is public, and below 2^m by its field's width.
-    let low = mask(bits);
-    (0..pads.len()).fold(0, |word, x| word | ((u64::from(pads[x ^ e as usize]) & low) << (x as u32 * bits)))
+/// Per OT the low bits of the 2^m pads, moved to where the receiver's correction e in `request` points: field x of a word holds the pad of x ^ e.
+fn pad_words(pads: &SenderPads, request: &[u8], bits: u32) -> Result<Zeroizing<Vec<u64>>, OtError> {
+    // Each e came over the wire: it is public, and below 2^m by its field's width.
+    fn words<T: Copy + Into<u64>>(pads: &[T], k: usize, corrections: BitReader<'_>, bits: u32) -> Zeroizing<Vec<u64>> {
+        let low = mask(bits);
+        let word = |(e, pads): (u64, &[T])| (0..k).fold(0, |word, x| word | (pads[x ^ e as usize].into() & low) << (x as u32 * bits));
+        Zeroizing::new(corrections.zip(pads.chunks_exact(k)).map(word).collect())
+    }
+    let (m, k) = (pads.choice_bits(), pads.choice_bits().messages());
+    let corrections = BitReader::new(request, pads.len(), m.bits())?;
+    Ok(if m == ChoiceBits::ONE { words(pads.as_pairs(), k, corrections, bits) } else { words(pads.as_bytes(), k, corrections, bits) })
 }
 
 fn check_messages(pads: &SenderPads, messages: &[u64], bits: u32) -> Result<(), OtError> {
@@ -159,9 +165,8 @@ pub fn reply_chosen(pads: SenderPads, request: &[u8], messages: &[u64], bits: u3
     let (m, n) = (pads.choice_bits(), pads.len());
     let width = m.messages() as u32 * bits;
     let mut reply = BitWriter::with_capacity(n, width);
-    let ots = pads.as_slice().chunks_exact(m.messages());
-    for ((e, pads), &word) in BitReader::new(request, n, m.bits())?.zip(ots).zip(messages) {
-        reply.push((word ^ pad_word(pads, e, bits)) & mask(width), width);
+    for (pads, &word) in pad_words(&pads, request, bits)?.iter().zip(messages) {
+        reply.push((word ^ pads) & mask(width), width);
     }
     Ok(reply.finish())
 }
@@ -179,9 +184,8 @@ pub fn reply_table(pads: SenderPads, request: &[u8], tables: &[u64], bits: u32) 
     let every = (0..m.messages() as u32).fold(0u64, |acc, x| acc | 1 << (x * bits));
     let mut reply = BitWriter::with_capacity(n, width);
     let mut masks = Vec::with_capacity(n);
-    let ots = pads.as_slice().chunks_exact(m.messages());
-    for ((e, pads), &word) in BitReader::new(request, n, m.bits())?.zip(ots).zip(tables) {
-        let masked = word ^ pad_word(pads, e, bits);
+    for (pads, &word) in pad_words(&pads, request, bits)?.iter().zip(tables) {
+        let masked = word ^ pads;
         let r = masked & mask(bits);
         masks.push(r as u8);
         reply.push(((masked ^ r.wrapping_mul(every)) & full) >> bits, width);

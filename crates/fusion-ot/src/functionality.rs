@@ -41,35 +41,48 @@ impl ChoiceBits {
     }
 }
 
-/// The sender's output of `n` random 1-of-2^m OTs: 2^m independent 32-bit pads each.
-#[derive(Zeroize, ZeroizeOnDrop)]
+/// The sender's output of `n` random 1-of-2^m OTs: 2^m independent pads each, of 32 bits if the OTs are 1-of-2, of eight bits else.
+///
+/// Two 32-bit pads serve products with ring elements; the tables that wider OTs select from have small entries, and pads are made by the hundred million.
 pub struct SenderPads {
-    #[zeroize(skip)]
     m: ChoiceBits,
-    pads: Vec<u32>,
+    /// Of 1-of-2 OTs, else empty.
+    pairs: Vec<u32>,
+    /// Of wider ones, else empty.
+    bytes: Vec<u8>,
 }
 
 impl SenderPads {
-    /// Wraps `pads`, 2^m of them per OT, OT by OT.
+    /// Wraps the pads of 1-of-2 OTs, OT by OT.
     ///
     /// # Panics
-    /// If the length is not a multiple of 2^m (a mistake of the producer).
+    /// If their number is odd (a mistake of the producer).
     #[must_use]
-    pub fn new(m: ChoiceBits, pads: Vec<u32>) -> Self {
-        assert_eq!(pads.len() % m.messages(), 0, "whole OTs");
-        Self { m, pads }
+    pub fn pairs(pairs: Vec<u32>) -> Self {
+        assert!(pairs.len().is_multiple_of(2), "whole OTs");
+        Self { m: ChoiceBits::ONE, pairs, bytes: Vec::new() }
+    }
+
+    /// Wraps the pads of 1-of-2^m OTs, m > 1, OT by OT.
+    ///
+    /// # Panics
+    /// If `m` is one or the length not a multiple of 2^m (a mistake of the producer).
+    #[must_use]
+    pub fn wide(m: ChoiceBits, bytes: Vec<u8>) -> Self {
+        assert!(m != ChoiceBits::ONE && bytes.len().is_multiple_of(m.messages()), "whole wide OTs");
+        Self { m, pairs: Vec::new(), bytes }
     }
 
     /// Number of OTs.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.pads.len() / self.m.messages()
+        (self.pairs.len() + self.bytes.len()) / self.m.messages()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pads.is_empty()
+        self.len() == 0
     }
 
     /// Choice width.
@@ -78,24 +91,41 @@ impl SenderPads {
         self.m
     }
 
-    /// The 2^m pads of OT `i`.
+    /// The pad of OT `i` at `choice`; `choice` must be public.
+    ///
+    /// # Panics
+    /// If there is no such OT or choice.
     #[must_use]
-    pub fn get(&self, i: usize) -> &[u32] {
+    pub fn pad(&self, i: usize, choice: usize) -> u32 {
         let k = self.m.messages();
-        &self.pads[i * k..(i + 1) * k]
+        assert!(choice < k, "choice of {k}");
+        if self.m == ChoiceBits::ONE { self.pairs[i * k + choice] } else { u32::from(self.bytes[i * k + choice]) }
     }
 
-    /// All pads, 2^m per OT.
+    /// All pads of 1-of-2 OTs, two per OT; nothing of wider ones.
     #[must_use]
-    pub fn as_slice(&self) -> &[u32] {
-        &self.pads
+    pub fn as_pairs(&self) -> &[u32] {
+        &self.pairs
+    }
+
+    /// All pads of 1-of-2^m OTs, m > 1, 2^m per OT; nothing of 1-of-2 OTs.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
-/// The receiver's output of `n` random 1-of-2^m OTs: a uniform choice below 2^m and the 32-bit pad at that choice.
-#[derive(Zeroize, ZeroizeOnDrop)]
+impl Drop for SenderPads {
+    fn drop(&mut self) {
+        wipe(&mut self.pairs);
+        wipe(&mut self.bytes);
+    }
+}
+
+impl ZeroizeOnDrop for SenderPads {}
+
+/// The receiver's output of `n` random 1-of-2^m OTs: a uniform choice below 2^m and the pad at that choice, of 32 bits for m = 1 and of eight else.
 pub struct ReceiverPads {
-    #[zeroize(skip)]
     m: ChoiceBits,
     choices: Vec<u8>,
     pads: Vec<u32>,
@@ -141,6 +171,23 @@ impl ReceiverPads {
     pub fn pads(&self) -> &[u32] {
         &self.pads
     }
+}
+
+impl Drop for ReceiverPads {
+    fn drop(&mut self) {
+        wipe(&mut self.choices);
+        wipe(&mut self.pads);
+    }
+}
+
+impl ZeroizeOnDrop for ReceiverPads {}
+
+/// Zeroizes sixteen bytes at a time: element by element would take as long as making the pads.
+fn wipe<T: bytemuck::Pod>(values: &mut [T]) {
+    let (head, blocks, tail) = bytemuck::pod_align_to_mut::<u8, u128>(bytemuck::cast_slice_mut(values));
+    head.zeroize();
+    blocks.zeroize();
+    tail.zeroize();
 }
 
 /// Sender of random 1-of-2^m OTs. One instance belongs to one lane; its peer calls

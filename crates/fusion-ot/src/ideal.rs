@@ -7,6 +7,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::OtError;
+use crate::delta::pad_mask;
 use crate::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
 
 /// The sender's end, see [`pair`].
@@ -24,15 +25,15 @@ pub fn pair(seed: u64) -> (IdealSender, IdealReceiver) {
 
 /// Both ends draw 2^m pads and one choice per OT in the same order.
 fn deal(rng: &mut ChaCha20Rng, m: ChoiceBits) -> (Vec<u32>, u8) {
-    let pads = (0..m.messages()).map(|_| rng.next_u32()).collect();
+    let pads = (0..m.messages()).map(|_| rng.next_u32() & pad_mask(m)).collect();
     let choice = rng.next_u32() as u8 & (m.messages() as u8 - 1);
     (pads, choice)
 }
 
 impl RandomOtSender for IdealSender {
     fn random_ot(&mut self, _: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<SenderPads, OtError> {
-        let pads = (0..n).flat_map(|_| deal(&mut self.0, m).0).collect();
-        Ok(SenderPads::new(m, pads))
+        let pads = (0..n).flat_map(|_| deal(&mut self.0, m).0);
+        Ok(if m == ChoiceBits::ONE { SenderPads::pairs(pads.collect()) } else { SenderPads::wide(m, pads.map(|pad| pad as u8).collect()) })
     }
 }
 

@@ -62,7 +62,7 @@ use rand_core::CryptoRng;
 use sha3::{Digest, Sha3_256};
 use zeroize::Zeroizing;
 
-use crate::delta::combine;
+use crate::delta::{combine, pad_mask};
 use crate::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
 use crate::softspoken::{self, TreeDepth, join_bits};
 use crate::{OtError, Role};
@@ -152,6 +152,13 @@ fn fork(coins: &mut AesPrg) -> AesPrg {
     let mut seed = Zeroizing::new([0; 16]);
     coins.fill(&mut *seed);
     AesPrg::new(*seed)
+}
+
+/// The next `n` places of a vector that is filled from the front.
+fn next<'a, T>(all: &'a mut [T], used: &mut usize, n: usize) -> &'a mut [T] {
+    let start = *used;
+    *used += n;
+    &mut all[start..*used]
 }
 
 /// Takes outputs, with the hash that makes pads of them.
@@ -246,11 +253,15 @@ impl<S: Security> Sender<S> {
     pub fn pads(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<SenderPads, OtError> {
         let total = n.checked_mul(m.messages()).ok_or(OtError::Misuse("too many OTs"))?;
         let multiples = self.source.delta().multiples(m);
-        let mut pads = Vec::with_capacity(total);
-        self.take(channel, m, n, &mut |hash, w| {
-            hash.sender(&multiples, w, &mut |blocks| pads.extend(blocks.iter().map(|&block| block as u32)));
-        })?;
-        Ok(SenderPads::new(m, pads))
+        if m == ChoiceBits::ONE {
+            let (mut pads, mut used) = (Zeroizing::new(vec![0; total]), 0);
+            self.take(channel, m, n, &mut |hash, w| hash.sender(&multiples, w, |pad| pad as u32, next(&mut pads, &mut used, 2 * w.len())))?;
+            return Ok(SenderPads::pairs(std::mem::take(&mut *pads)));
+        }
+        let (mut pads, mut used) = (Zeroizing::new(vec![0; total]), 0);
+        let k = multiples.len();
+        self.take(channel, m, n, &mut |hash, w| hash.sender(&multiples, w, |pad| pad as u8, next(&mut pads, &mut used, k * w.len())))?;
+        Ok(SenderPads::wide(m, std::mem::take(&mut *pads)))
     }
 }
 
@@ -345,13 +356,13 @@ impl<S: Security> Receiver<S> {
     /// # Errors
     /// [`OtError`].
     pub fn pads(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverPads, OtError> {
-        let low = (1u8 << m.bits()) - 1;
-        let (mut choices, mut pads) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        let (low, kept) = ((1u8 << m.bits()) - 1, pad_mask(m));
+        let (mut choices, mut pads, mut used) = (Zeroizing::new(Vec::with_capacity(n)), Zeroizing::new(vec![0; n]), 0);
         self.take(channel, m, n, &mut |hash, v| {
             choices.extend(v.iter().map(|&block| block as u8 & low));
-            hash.receiver(v, &mut |blocks| pads.extend(blocks.iter().map(|&block| block as u32)));
+            hash.receiver(v, |pad| pad as u32 & kept, next(&mut pads, &mut used, v.len()));
         })?;
-        Ok(ReceiverPads::new(m, choices, pads))
+        Ok(ReceiverPads::new(m, std::mem::take(&mut *choices), std::mem::take(&mut *pads)))
     }
 }
 

@@ -36,7 +36,7 @@ use rand_core::CryptoRng;
 use subtle::Choice;
 use zeroize::Zeroizing;
 
-use crate::delta::{Delta, PadStream, combine};
+use crate::delta::{Delta, PadStream, combine, pad_mask, sender_pads};
 use crate::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
 use crate::{OtError, Role, base};
 use vole::{CHUNK, COLUMNS, Leaves, RESPONSE_LEN, Response, Unchecked};
@@ -193,9 +193,10 @@ impl RandomOtSender for Sender {
         let rows = n.checked_mul(width).ok_or(OtError::Misuse("too many OTs"))?;
         let rows = self.rows(channel, rows)?;
         let blocks = Zeroizing::new(rows.chunks_exact(width).map(combine).collect::<Vec<_>>());
-        let mut pads = Vec::with_capacity(n * m.messages());
-        self.pads.sender(&self.delta.multiples(m), &blocks, &mut pads);
-        Ok(SenderPads::new(m, pads))
+        sender_pads(m, n, |mut sink| {
+            self.pads.sender(&self.delta.multiples(m), &blocks, &mut sink);
+            Ok(())
+        })
     }
 }
 
@@ -285,7 +286,7 @@ impl RandomOtReceiver for Receiver {
         let choices = choices.chunks_exact(width).map(join_bits).collect();
         let blocks = Zeroizing::new(rows.chunks_exact(width).map(combine).collect::<Vec<_>>());
         let mut pads = Vec::with_capacity(n);
-        self.pads.receiver(&blocks, &mut pads);
+        self.pads.receiver(&blocks, &mut |blocks| pads.extend(blocks.iter().map(|&block| block as u32 & pad_mask(m))));
         Ok(ReceiverPads::new(m, choices, pads))
     }
 }

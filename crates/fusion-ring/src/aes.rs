@@ -149,6 +149,39 @@ impl Aes128 {
         plain.zeroize();
     }
 
+    /// Fills `out` with K entries for every w, one for each of the `multiples` d: what `cut` leaves of E(w ^ d) ^ w ^ d.
+    ///
+    /// # Panics
+    /// If `out` does not have K places per w, or K is not 1, 2, 4, 8 or 16.
+    pub fn mmo_multiples<const K: usize, T>(&self, w: &[Block], multiples: &[Block; K], cut: impl Fn(Block) -> T + Copy, out: &mut [T]) {
+        assert!(K.is_power_of_two() && K <= 16, "number of multiples");
+        assert_eq!(out.len(), K * w.len(), "K places per block");
+        #[cfg(target_arch = "x86_64")]
+        if let Schedule::Rounds(keys) = &self.schedule {
+            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2, the tier is above that only with VAES and AVX-512 F.
+            return unsafe {
+                match self.tier {
+                    AesTier::Vaes512 => x86::vaes512::mmo_multiples(keys, w, multiples, cut, out),
+                    AesTier::Ni | AesTier::Portable => x86::by_eight::mmo_multiples(keys, w, multiples, cut, out),
+                }
+            };
+        }
+        let mut batch = [0; FUSED];
+        for (w, out) in w.chunks(FUSED / K).zip(out.chunks_mut(FUSED / K * K)) {
+            let batch = &mut batch[..out.len()];
+            for (own, w) in batch.chunks_exact_mut(K).zip(w) {
+                for (block, multiple) in own.iter_mut().zip(multiples) {
+                    *block = w ^ multiple;
+                }
+            }
+            self.mmo(batch);
+            for (slot, &pad) in out.iter_mut().zip(batch.iter()) {
+                *slot = cut(pad);
+            }
+        }
+        batch.zeroize();
+    }
+
     /// Replaces each block x with tweak i by E(E(x) ^ i) ^ E(x).
     pub(crate) fn tmmo(&self, blocks: &mut [Block], tweaks: &[Block]) {
         debug_assert_eq!(blocks.len(), tweaks.len());
@@ -300,6 +333,28 @@ mod tests {
             }
             let aes = Aes128::new(&key);
             prop_assert!(expect.1.iter().zip(&blocks).all(|(fed, &x)| *fed == aes.encrypt_one(x) ^ x));
+        }
+
+        #[test]
+        fn multiples_agree(key: [u8; 16], w in prop::collection::vec(any::<u128>(), 0..40), multiples: [u128; 16]) {
+            fn check<const K: usize>(key: &[u8; 16], w: &[u128], multiples: &[u128; 16]) {
+                let multiples: [u128; K] = std::array::from_fn(|i| multiples[i]);
+                let mut expect: Vec<u128> = w.iter().flat_map(|w| multiples.map(|d| w ^ d)).collect();
+                Aes128::with_tier(key, AesTier::Portable).mmo(&mut expect);
+                for tier in tiers() {
+                    let (mut whole, mut bytes) = (vec![0; K * w.len()], vec![0u8; K * w.len()]);
+                    let aes = Aes128::with_tier(key, tier);
+                    aes.mmo_multiples(w, &multiples, |pad| pad, &mut whole);
+                    aes.mmo_multiples(w, &multiples, |pad| pad as u8, &mut bytes);
+                    assert_eq!(whole, expect, "{tier:?} K = {K}");
+                    assert!(bytes.iter().zip(&expect).all(|(&byte, &pad)| byte == pad as u8), "{tier:?} K = {K}");
+                }
+            }
+            check::<1>(&key, &w, &multiples);
+            check::<2>(&key, &w, &multiples);
+            check::<4>(&key, &w, &multiples);
+            check::<8>(&key, &w, &multiples);
+            check::<16>(&key, &w, &multiples);
         }
 
         #[test]

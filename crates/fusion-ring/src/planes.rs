@@ -47,23 +47,33 @@ fn plane_of_words_with(tier: Tier, values: &[u32], bit: u32) -> Vec<u64> {
 /// The plane of bit 0 of every byte.
 #[must_use]
 pub fn plane_of_bytes(values: &[u8]) -> Vec<u64> {
-    plane_of_bytes_with(simd::tier(), values)
+    plane_of_byte_bits(values, 0)
 }
 
-fn plane_of_bytes_with(tier: Tier, values: &[u8]) -> Vec<u64> {
+/// The plane of bit `bit` of every byte.
+///
+/// # Panics
+/// If `bit` is not below 8.
+#[must_use]
+pub fn plane_of_byte_bits(values: &[u8], bit: u32) -> Vec<u64> {
+    plane_of_bytes_with(simd::tier(), values, bit)
+}
+
+fn plane_of_bytes_with(tier: Tier, values: &[u8], bit: u32) -> Vec<u64> {
+    assert!(bit < 8, "bit of a byte");
     let mut plane = vec![0; plane_words(values.len())];
     let done = match tier {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `tier()` and the tests give these tiers only where AVX-512 F and BW were detected.
-        Tier::Avx512 | Tier::Avx512Vnni => unsafe { x86::bytes_avx512(values, &mut plane) },
+        Tier::Avx512 | Tier::Avx512Vnni => unsafe { x86::bytes_avx512(values, bit, &mut plane) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above, for AVX2.
-        Tier::Avx2 => unsafe { x86::bytes_avx2(values, &mut plane) },
+        Tier::Avx2 => unsafe { x86::bytes_avx2(values, bit, &mut plane) },
         #[allow(unreachable_patterns, reason = "other architectures have no kernel of their own")]
         Tier::Portable | Tier::Avx2 | Tier::Avx512 | Tier::Avx512Vnni => 0,
     };
     for (chunk, word) in values.chunks(64).zip(&mut plane).skip(done) {
-        *word = gather(chunk.iter().map(|&v| u32::from(v)));
+        *word = gather(chunk.iter().map(|&v| u32::from(v >> bit)));
     }
     plane
 }
@@ -190,10 +200,11 @@ mod tests {
         #[test]
         fn planes_hold_the_bits(values in prop::collection::vec(any::<u32>(), 0..400), at in 0u32..32) {
             let plane = plane_of_words(&values, at);
-            let bytes: Vec<u8> = values.iter().map(|&v| (v >> at) as u8).collect();
+            let byte_bit = at % 8;
+            let bytes: Vec<u8> = values.iter().map(|&v| ((v >> at) as u8).rotate_left(byte_bit)).collect();
             for tier in simd::available() {
                 prop_assert_eq!(&plane_of_words_with(tier, &values, at), &plane, "{}", tier.name());
-                prop_assert_eq!(&plane_of_bytes_with(tier, &bytes), &plane, "{}", tier.name());
+                prop_assert_eq!(&plane_of_bytes_with(tier, &bytes, byte_bit), &plane, "{}", tier.name());
             }
             let masks = masks_of_plane(&plane, values.len());
             for (i, &v) in values.iter().enumerate() {

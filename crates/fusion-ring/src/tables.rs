@@ -5,7 +5,7 @@
 //!
 //! One kernel in plain Rust, compiled once per instruction tier so that the compiler vectorises it.
 
-use crate::planes::plane_of_words;
+use crate::planes::{plane_of_byte_bits, plane_of_words};
 use crate::simd::{self, Tier};
 
 /// What one call gives: per element the masked table without its first entry, and the mask.
@@ -19,13 +19,46 @@ pub struct MaskedTables {
     pub equal: Vec<u64>,
 }
 
+/// Pads in the width in which they come.
+#[derive(Clone, Copy, Debug)]
+pub enum Pads<'a> {
+    /// 32 bits each.
+    Words(&'a [u32]),
+    /// Eight bits each.
+    Bytes(&'a [u8]),
+}
+
+impl Pads<'_> {
+    /// Number of pads.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        match self {
+            Self::Words(pads) => pads.len(),
+            Self::Bytes(pads) => pads.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    fn plane(self, bit: u32) -> Vec<u64> {
+        match self {
+            Self::Words(pads) => plane_of_words(pads, bit),
+            Self::Bytes(pads) => plane_of_byte_bits(pads, bit),
+        }
+    }
+}
+
 /// Inputs of [`masked_tables`], all of the same number of elements.
 #[derive(Clone, Copy)]
 pub struct TableInputs<'a> {
     /// log2 N, 1..=4.
     pub digit_bits: u32,
     /// N pads per element, of which bit 0 masks the less-bits and bit 1 the equal-bits.
-    pub pads: &'a [u32],
+    pub pads: Pads<'a>,
     /// Words that hold the digit a at bit `shift`.
     pub digits: &'a [u32],
     /// Words that hold the permutation d at bit `shift`.
@@ -47,7 +80,7 @@ fn masked_tables_with(tier: Tier, inputs: TableInputs<'_>) -> MaskedTables {
     let n = inputs.digits.len();
     assert!((1..=4).contains(&inputs.digit_bits), "tables of 2 to 16 entries");
     assert!(inputs.permutations.len() == n && inputs.pads.len() == n << inputs.digit_bits, "lengths of a batch of tables");
-    let planes = [plane_of_words(inputs.pads, 0), plane_of_words(inputs.pads, 1)];
+    let planes = [inputs.pads.plane(0), inputs.pads.plane(1)];
     let mut tables =
         MaskedTables { entries: vec![0; n], less: Vec::with_capacity(n.div_ceil(64)), equal: Vec::with_capacity(n.div_ceil(64)) };
     match inputs.digit_bits {
@@ -165,8 +198,10 @@ mod tests {
             let pads: Vec<u32> = (0..n * size).map(|i| word(3 * i)).collect();
             let digits: Vec<u32> = (0..n).map(|i| word(3 * i + 1)).collect();
             let permutations: Vec<u32> = (0..n).map(|i| word(3 * i + 2)).collect();
-            let inputs = TableInputs { digit_bits, pads: &pads, digits: &digits, permutations: &permutations, shift };
+            let inputs = TableInputs { digit_bits, pads: Pads::Words(&pads), digits: &digits, permutations: &permutations, shift };
             let tables = masked_tables(inputs);
+            let bytes: Vec<u8> = pads.iter().map(|&pad| pad as u8).collect();
+            prop_assert_eq!(&masked_tables(TableInputs { pads: Pads::Bytes(&bytes), ..inputs }), &tables);
             for tier in simd::available() {
                 prop_assert_eq!(&masked_tables_with(tier, inputs), &tables, "{}", tier.name());
             }

@@ -8,7 +8,7 @@
 //! unmask exactly message b. The lead's share is chosen such that the masked message 0 is zero, and is not sent.
 
 use fusion_ring::planes::plane_of_words;
-use fusion_ring::tables::{TableInputs, masked_tables};
+use fusion_ring::tables::{Pads, TableInputs, masked_tables};
 
 use super::digits::Leaf;
 use super::stock::Received;
@@ -24,7 +24,7 @@ pub(super) struct Outcome {
 
 /// The lead's part for digits `a` (words from which the digit is cut at `leaf.shift`) and the follower's corrections `d` (likewise): its shares, and the
 /// answers for the follower, of which the low [`Leaf::answer_bits`] are to be sent: a less-bit for every digit but zero, then an equal-bit for each if the leaf has them.
-pub(super) fn answer(leaf: Leaf, pads: &[u32], a: &[u32], d: &[u32]) -> (Outcome, Vec<u32>) {
+pub(super) fn answer(leaf: Leaf, pads: Pads<'_>, a: &[u32], d: &[u32]) -> (Outcome, Vec<u32>) {
     let inputs = TableInputs { digit_bits: leaf.m.bits(), pads, digits: a, permutations: d, shift: leaf.shift };
     let tables = masked_tables(inputs);
     (Outcome { less: tables.less, equal: tables.equal }, tables.entries)
@@ -69,7 +69,7 @@ mod tests {
                 let pads: Vec<u32> = (0..n * n * n * n).map(|i| i.wrapping_mul(2_654_435_761) >> 7).collect();
                 let d: Vec<u32> = b.iter().zip(&u).map(|(b, &u)| b ^ u32::from(u) << 3).collect();
                 let own: Vec<u32> = u.iter().enumerate().map(|(i, &u)| pads[i * n as usize + usize::from(u)]).collect();
-                let (lead, answers) = answer(leaf, &pads, &a, &d);
+                let (lead, answers) = answer(leaf, Pads::Words(&pads), &a, &d);
                 let answers: Vec<u32> = answers.iter().map(|w| w & mask32(leaf.answer_bits())).collect();
                 let follower = learn(leaf, Received { choices: &u, pads: &own }, &b, &answers);
                 for i in 0..a.len() {

@@ -26,7 +26,7 @@ pub(super) fn xor(a: &[u64], b: &[u64]) -> Vec<u64> {
 impl And {
     /// Takes one OT per element in each direction, for `values` (at most 32) value planes.
     pub(super) fn new(stock: &Stock, n: usize, values: u32) -> Self {
-        let pairs = stock.sender(ChoiceBits::ONE, n);
+        let pairs = stock.pairs(n);
         let received = stock.receiver(ChoiceBits::ONE, n);
         let alpha = plane_of_bytes(received.choices);
         let values = (0..values)
@@ -69,7 +69,7 @@ pub(super) struct RingSender<'s> {
 impl<'s> RingSender<'s> {
     /// Takes one OT per element of `delta`.
     pub(super) fn new(stock: &'s Stock, delta: Vec<u32>, bits: u32) -> Self {
-        Self { pairs: stock.sender(ChoiceBits::ONE, delta.len()), delta, bits }
+        Self { pairs: stock.pairs(delta.len()), delta, bits }
     }
 
     /// The message: how delta differs from the random factor.

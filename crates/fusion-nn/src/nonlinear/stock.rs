@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use fusion_ot::functionality::{ChoiceBits, ReceiverPads, SenderPads};
+use fusion_ring::tables::Pads;
 
 use super::ProtocolError;
 use super::digits::Digits;
@@ -118,14 +119,27 @@ impl Stock {
     ///
     /// # Panics
     /// If the demand was too small: it is computed from the same public numbers as the use.
-    pub(super) fn sender(&self, m: ChoiceBits, n: usize) -> &[u32] {
-        match self.shelf(m).and_then(|shelf| Some((shelf, shelf.sender.as_ref()?))) {
-            Some((shelf, pads)) => {
-                let range = advance(&shelf.sent, n);
-                &pads.as_slice()[range.start * m.messages()..range.end * m.messages()]
-            }
-            None => &[][..n],
+    pub(super) fn sender(&self, m: ChoiceBits, n: usize) -> Pads<'_> {
+        if m == ChoiceBits::ONE {
+            return Pads::Words(self.pairs(n));
         }
+        Pads::Bytes(self.next_sent(m, n).map_or_else(|| &[][..n], |(pads, range)| &pads.as_bytes()[range]))
+    }
+
+    /// The pads of the next `n` 1-of-2 OTs in which this party sends, two per OT.
+    ///
+    /// # Panics
+    /// As [`Stock::sender`].
+    pub(super) fn pairs(&self, n: usize) -> &[u32] {
+        self.next_sent(ChoiceBits::ONE, n).map_or_else(|| &[][..n], |(pads, range)| &pads.as_pairs()[range])
+    }
+
+    /// The next `n` OTs of a width, as a range of its pads.
+    fn next_sent(&self, m: ChoiceBits, n: usize) -> Option<(&SenderPads, std::ops::Range<usize>)> {
+        let shelf = self.shelf(m)?;
+        let pads = shelf.sender.as_ref()?;
+        let range = advance(&shelf.sent, n);
+        Some((pads, range.start * m.messages()..range.end * m.messages()))
     }
 
     /// The next `n` OTs in which this party receives.

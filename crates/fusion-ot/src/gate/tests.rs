@@ -41,9 +41,9 @@ fn misuse_has_its_errors() {
     let ((s, _), (_, r)) = (pads(1, 3), pads(2, 3));
     assert!(matches!(multiply(s, r, &mut c, &[0; 3], &[0; 2], 2), Err(OtError::Misuse(_))));
     let n = 8 * MAX_CROSSING_BYTES / 2 + 8;
-    let wide = SenderPads::new(ChoiceBits::ONE, vec![0; 2 * n]);
+    let wide = SenderPads::pairs(vec![0; 2 * n]);
     let own = ReceiverPads::new(ChoiceBits::ONE, vec![0; n], vec![0; n]);
     assert!(matches!(multiply(wide, own, &mut c, &vec![0; n], &vec![0; n], 2), Err(OtError::Misuse(_))));
-    let four = SenderPads::new(ChoiceBits::TWO, vec![0; 4]);
+    let four = SenderPads::wide(ChoiceBits::TWO, vec![0; 4]);
     assert!(matches!(reply(four, &[0], &[0], 2), Err(OtError::Misuse(_))));
 }

@@ -20,8 +20,8 @@ use fusion_ring::gf128::mul_x;
 use fusion_ring::prg::AesPrg;
 use zeroize::Zeroizing;
 
-/// Blocks hashed at once: they stay in the first-level cache.
-const BATCH: usize = 256;
+/// OTs hashed at once.
+const BATCH: usize = 64;
 
 /// Hashes the outputs of one tree, in order.
 pub(super) struct TreeHash {
@@ -38,42 +38,37 @@ impl TreeHash {
         Self { aes: Aes128::new(&blocks[0].to_le_bytes()), salt: blocks[1] }
     }
 
-    /// Hands the 2^m pads of each OT whose sender's block is in `w` to `sink`, whole batches at a time; `multiples` are the 2^m multiples of Delta.
-    pub(super) fn sender(&mut self, multiples: &[Block], w: &[Block], sink: &mut impl FnMut(&[Block])) {
+    /// Fills `out` with the 2^m pads of each OT whose sender's block is in `w`, as `cut` leaves them; `multiples` are the 2^m multiples of Delta.
+    ///
+    /// # Panics
+    /// If `out` has not as many places.
+    pub(super) fn sender<T>(&mut self, multiples: &[Block], w: &[Block], cut: impl Fn(Block) -> T + Copy, out: &mut [T]) {
         match multiples.len() {
-            2 => self.sender_of::<2>(multiples, w, sink),
-            4 => self.sender_of::<4>(multiples, w, sink),
-            8 => self.sender_of::<8>(multiples, w, sink),
-            _ => self.sender_of::<16>(multiples, w, sink),
+            2 => self.hash::<2, T>(multiples, w, cut, out),
+            4 => self.hash::<4, T>(multiples, w, cut, out),
+            8 => self.hash::<8, T>(multiples, w, cut, out),
+            _ => self.hash::<16, T>(multiples, w, cut, out),
         }
     }
 
-    fn sender_of<const K: usize>(&mut self, multiples: &[Block], w: &[Block], sink: &mut impl FnMut(&[Block])) {
+    /// Fills `out` with the pad of each OT whose receiver's block is in `v`, as `cut` leaves it.
+    ///
+    /// # Panics
+    /// If `out` has not as many places.
+    pub(super) fn receiver<T>(&mut self, v: &[Block], cut: impl Fn(Block) -> T + Copy, out: &mut [T]) {
+        self.hash::<1, T>(&[0], v, cut, out);
+    }
+
+    fn hash<const K: usize, T>(&mut self, multiples: &[Block], blocks: &[Block], cut: impl Fn(Block) -> T + Copy, out: &mut [T]) {
         let (multiples, _) = multiples.as_chunks::<K>();
-        let mut batch = Zeroizing::new([0; BATCH]);
-        for w in w.chunks(BATCH / K) {
-            let batch = &mut batch[..w.len() * K];
-            for (own, &w) in batch.as_chunks_mut::<K>().0.iter_mut().zip(w) {
-                let salted = w ^ self.salt;
-                *own = multiples[0].map(|multiple| salted ^ multiple);
+        let mut salted = Zeroizing::new([0; BATCH]);
+        for (blocks, out) in blocks.chunks(BATCH).zip(out.chunks_mut(BATCH * K)) {
+            let salted = &mut salted[..blocks.len()];
+            for (own, block) in salted.iter_mut().zip(blocks) {
+                *own = block ^ self.salt;
                 self.salt = mul_x(self.salt);
             }
-            self.aes.mmo(batch);
-            sink(batch);
-        }
-    }
-
-    /// Hands the pad of each OT whose receiver's block is in `v` to `sink`, whole batches at a time.
-    pub(super) fn receiver(&mut self, v: &[Block], sink: &mut impl FnMut(&[Block])) {
-        let mut batch = Zeroizing::new([0; BATCH]);
-        for v in v.chunks(BATCH) {
-            let batch = &mut batch[..v.len()];
-            for (own, &v) in batch.iter_mut().zip(v) {
-                *own = v ^ self.salt;
-                self.salt = mul_x(self.salt);
-            }
-            self.aes.mmo(batch);
-            sink(batch);
+            self.aes.mmo_multiples(salted, &multiples[0], cut, out);
         }
     }
 }
@@ -99,14 +94,12 @@ mod tests {
             let n = 2 * BATCH + 5;
             let v: Vec<Block> = (0..n).map(|i| (i as Block / 2) << 90 | 0x70).collect();
             let w: Vec<Block> = v.iter().enumerate().map(|(i, v)| v ^ multiples[i * 5 % k]).collect();
-            let mut sent = Vec::new();
-            hash().sender(&multiples, &w, &mut |pads| sent.extend_from_slice(pads));
-            let mut got = Vec::new();
+            let (mut sent, mut got) = (vec![0; n * k], vec![0; n]);
+            hash().sender(&multiples, &w, |pad| pad, &mut sent);
             let mut pieces = hash();
-            for v in [&v[..1], &v[1..BATCH + 9], &v[BATCH + 9..]] {
-                pieces.receiver(v, &mut |pads| got.extend_from_slice(pads));
+            for part in [0..1, 1..BATCH + 9, BATCH + 9..n] {
+                pieces.receiver(&v[part.clone()], |pad| pad, &mut got[part]);
             }
-            assert_eq!((sent.len(), got.len()), (n * k, n));
             let TreeHash { aes, salt } = hash();
             let mut salt = salt;
             for (i, (own, w)) in sent.chunks(k).zip(&w).enumerate() {
@@ -124,9 +117,9 @@ mod tests {
     #[test]
     fn equal_inputs_have_different_pads() {
         let mut round = AesPrg::new([6; 16]);
-        let mut all = Vec::new();
-        for _ in 0..3 {
-            TreeHash::new(&mut round).receiver(&[7; 2048], &mut |pads| all.extend_from_slice(pads));
+        let mut all = vec![0; 3 * 2048];
+        for tree in all.chunks_mut(2048) {
+            TreeHash::new(&mut round).receiver(&[7; 2048], |pad| pad, tree);
         }
         all.sort_unstable();
         all.dedup();

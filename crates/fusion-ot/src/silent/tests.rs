@@ -179,7 +179,7 @@ fn traffic_per_output_is_within_its_target() {
 fn transcript_is_pinned() {
     let digests = [ChoiceBits::ONE, ChoiceBits::THREE].map(|m| {
         let (_, _, [s, r]) =
-            run_recorded(|ch| sender(ch).pads(ch, m, 100).unwrap().as_slice()[0], |ch| receiver(ch).pads(ch, m, 100).unwrap().pads()[0]);
+            run_recorded(|ch| sender(ch).pads(ch, m, 100).unwrap().pad(0, 0), |ch| receiver(ch).pads(ch, m, 100).unwrap().pads()[0]);
         [s.digest(), r.digest()]
     });
     assert_eq!(digests, [["6f25b5204d4c46dd", "8ade8f83d358eb5a"], ["248441aa78501678", "aaf141fadb85dcec"]]);

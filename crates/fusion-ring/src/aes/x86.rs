@@ -205,6 +205,40 @@ macro_rules! kernels {
                 }
             }
 
+            /// For every w and then every multiple d, one `cut` of pi(w ^ d) ^ w ^ d; `out` has as many places.
+            ///
+            /// # Safety
+            /// The CPU has the features that the module is compiled for.
+            #[target_feature(enable = $features)]
+            pub(in super::super) unsafe fn mmo_multiples<const K: usize, T>(
+                keys: &RoundKeys,
+                w: &[Block],
+                multiples: &[Block; K],
+                cut: impl Fn(Block) -> T + Copy,
+                out: &mut [T],
+            ) {
+                let (groups, rest) = if K < $lanes { out.split_at_mut(0) } else { out.split_at_mut(out.len() / GROUP * GROUP) };
+                let done = groups.len() / K;
+                for (g, out) in groups.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
+                    let inputs: State = std::array::from_fn(|i| {
+                        let at = GROUP * g + $lanes * i;
+                        // SAFETY: an unaligned load of as many bytes as the slice has.
+                        let multiples = unsafe { $loadu(multiples[at % K..][..$lanes].as_ptr().cast()) };
+                        $xor(broadcast(&w[at / K]), multiples)
+                    });
+                    let mut pads = [0; GROUP];
+                    store(&mut pads, xor(rounds(keys, inputs), inputs));
+                    for (slot, pad) in out.iter_mut().zip(pads) {
+                        *slot = cut(pad);
+                    }
+                }
+                // SAFETY: the narrower kernel asks for no more features (and the last is safe).
+                #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
+                unsafe {
+                    $narrow::mmo_multiples(keys, &w[done..], multiples, cut, rest);
+                }
+            }
+
             /// One half-tree level, see [`Aes128::half_tree_level`](super::super::Aes128::half_tree_level); the slices are equally long.
             ///
             /// # Safety
@@ -284,6 +318,7 @@ mod nothing {
 
     pub(super) fn encrypt(_: &RoundKeys, _: &mut [Block]) {}
     pub(super) fn mmo(_: &RoundKeys, _: &mut [Block]) {}
+    pub(super) fn mmo_multiples<const K: usize, T>(_: &RoundKeys, _: &[Block], _: &[Block; K], _: impl Fn(Block) -> T, _: &mut [T]) {}
     pub(super) fn tmmo(_: &RoundKeys, _: &mut [Block], _: &[Block]) {}
     pub(super) fn half_tree(_: &RoundKeys, _: &mut [Block], _: &mut [Block], _: Block, _: Block) {}
     pub(super) fn half_tree_last(_: &RoundKeys, _: &mut [Block], _: &mut [Block], _: [Block; 2]) {}

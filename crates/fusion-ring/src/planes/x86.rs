@@ -44,17 +44,18 @@ pub(super) unsafe fn pairs_avx512(pairs: &[u32], bit: u32, first: &mut [u64], di
     blocks.len().min(first.len()).min(difference.len())
 }
 
-/// Writes bit 0 of each of 64 bytes per word.
+/// Writes bit `bit` of each of 64 bytes per word.
 ///
 /// # Safety
 /// The CPU has AVX-512 F and BW.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn bytes_avx512(values: &[u8], out: &mut [u64]) -> usize {
+pub(super) unsafe fn bytes_avx512(values: &[u8], bit: u32, out: &mut [u64]) -> usize {
+    let wanted = _mm512_set1_epi8((1u8 << bit) as i8);
     let (blocks, _) = values.as_chunks::<64>();
     for (block, word) in blocks.iter().zip(out.iter_mut()) {
         // SAFETY: reads the 64 bytes of the block.
         let v = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
-        *word = _mm512_test_epi8_mask(v, _mm512_set1_epi8(1));
+        *word = _mm512_test_epi8_mask(v, wanted);
     }
     blocks.len().min(out.len())
 }
@@ -106,14 +107,15 @@ pub(super) unsafe fn pairs_avx2(pairs: &[u32], bit: u32, first: &mut [u64], diff
 /// # Safety
 /// The CPU has AVX2.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn bytes_avx2(values: &[u8], out: &mut [u64]) -> usize {
+pub(super) unsafe fn bytes_avx2(values: &[u8], bit: u32, out: &mut [u64]) -> usize {
+    let up = _mm_cvtsi32_si128(7 - bit as i32);
     let (blocks, _) = values.as_chunks::<64>();
     for (block, word) in blocks.iter().zip(out.iter_mut()) {
         *word = 0;
         for half in 0..2 {
             // SAFETY: reads 32 of the 64 bytes of the block.
             let v = unsafe { _mm256_loadu_si256(block.as_ptr().add(32 * half).cast()) };
-            *word |= u64::from(_mm256_movemask_epi8(_mm256_slli_epi16::<7>(v)) as u32) << (32 * half);
+            *word |= u64::from(_mm256_movemask_epi8(_mm256_sll_epi16(v, up)) as u32) << (32 * half);
         }
     }
     blocks.len().min(out.len())
