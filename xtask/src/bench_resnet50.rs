@@ -13,6 +13,7 @@ mod peers;
 mod photos;
 mod prediction;
 mod report;
+mod scaling;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -63,6 +64,12 @@ pub(crate) struct Options {
     /// Bits of a weight, sign included
     #[arg(long, value_name = "BITS", default_value_t = 10)]
     weight_bits: u32,
+    /// Keep the client to the first N cores and the server to the last N [default: both may use all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    cores_per_party: Option<u32>,
+    /// Also measure 1, 2, 4 and 8 lanes, each on all samples
+    #[arg(long)]
+    scaling: bool,
     /// Write every figure as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -77,6 +84,14 @@ impl Options {
             (true, _) => Some(Link::WAN),
             (_, true) => Some(Link::LAN),
             (false, false) => self.link,
+        }
+    }
+
+    fn cores(&self) -> Result<Option<measure::Cores>> {
+        let all = std::thread::available_parallelism().map_or(1, usize::from);
+        match self.cores_per_party.map(|each| each as usize) {
+            Some(each) if each > all => bail!("this machine has {all} cores: --cores-per-party {each} is too many"),
+            each => Ok(each.map(|each| measure::Cores { each, all })),
         }
     }
 
@@ -104,6 +119,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let cache = root.join("target/bench-resnet50");
     // A bad plan is found before minutes are spent.
     report::plans(options.queries, options.lambda)?;
+    let cores = options.cores()?;
+    if let Some(cores) = cores {
+        // First of all, because threads keep to the cores of the thread that started them.
+        cores.of_client()?;
+    }
+    let stopper = measure::Stopper::default();
+    stopper.watch()?;
     let weights = resnet50_weights::obtain(options.model.as_deref(), &root.join(resnet50_weights::CACHE))?;
     let model = photos::Model::read(&weights.path)?;
     let quantise = QuantiseArgs {
@@ -122,16 +144,24 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     let lanes = options.lanes();
     let tensor = |sample: usize| Ok(photos.queries.get(sample).context("no such photo")?.tensor(&recipe)?);
-    let setting = measure::Setting {
+    let home = cache.join("home");
+    let setting = |lanes: usize| measure::Setting {
         package: &package.path,
         link: options.link(),
         lanes,
         slices: slices(options.samples, lanes),
         tensor: &tensor,
-        home: &cache.join("home"),
+        home: &home,
+        cores,
+        stopper: &stopper,
     };
-    let measured = measure::run(&setting)?;
-    let predicted = prediction::Predicted::new(&measured.card.program, &setting.slices)?;
+    let measured = measure::run(&setting(lanes))?;
+    let predicted = prediction::Predicted::new(&measured.card.program, &setting(lanes).slices)?;
+    let scaling = if options.scaling && !measured.interrupted && measured.failures.is_empty() {
+        scaling::run(options.samples as usize, scaling::Row::of(lanes, &measured), setting)?
+    } else {
+        Vec::new()
+    };
     let context = report::Context {
         model: weights.source,
         synthetic_weights: weights.synthetic,
@@ -140,6 +170,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         names: photos.queries.iter().map(|p| p.name.clone()).collect(),
         float_labels,
         lanes,
+        cores_per_party: options.cores_per_party,
+        scaling,
         link: options.link(),
         window_bits: options.window,
         weight_bits: options.weight_bits,

@@ -1,8 +1,12 @@
 //! Where and on what a measurement was made.
 
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
+#[cfg(target_os = "linux")]
+use anyhow::Context as _;
+use anyhow::Result;
 use serde::Serialize;
 
 /// The machine of a run.
@@ -53,6 +57,26 @@ pub(crate) fn cpu_seconds(process: u32) -> Option<f64> {
 /// Makes [`peak_rss_mb`] of this process begin anew. Where that is not allowed the figure includes what went before.
 pub(crate) fn forget_peak() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+/// Lets the calling thread, and threads and processes that it starts from now on, run on these cores only.
+///
+/// # Errors
+/// If the system does not have them or cannot do that.
+#[cfg(target_os = "linux")]
+pub(crate) fn pin(cores: Range<usize>) -> Result<()> {
+    let mut set = rustix::thread::CpuSet::new();
+    cores.clone().for_each(|core| set.set(core));
+    rustix::thread::sched_setaffinity(None, &set).with_context(|| format!("cannot run on cores {cores:?} only"))
+}
+
+/// Lets the calling thread run on these cores only, where the system can do that.
+///
+/// # Errors
+/// Always: this system cannot.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn pin(_: Range<usize>) -> Result<()> {
+    anyhow::bail!("--cores-per-party works on Linux only")
 }
 
 /// What git says, or `None` without git or a checkout.

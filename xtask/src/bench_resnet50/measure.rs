@@ -66,11 +66,38 @@ pub(crate) struct Setting<'a> {
     pub(crate) tensor: &'a (dyn Fn(usize) -> Result<Vec<f32>> + Sync),
     /// Directory of the client's hint cache.
     pub(crate) home: &'a Path,
+    /// Cores of each party; all for both without it.
+    pub(crate) cores: Option<Cores>,
+    /// What Ctrl-C stops.
+    pub(crate) stopper: &'a Stopper,
+}
+
+/// Cores that each party is kept to: the client to the first ones, the server to the last ones. They overlap if there are too few.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cores {
+    /// Of each party.
+    pub(crate) each: usize,
+    /// Of the machine.
+    pub(crate) all: usize,
+}
+
+impl Cores {
+    /// Keeps this thread, and what it starts, to the client's cores.
+    ///
+    /// # Errors
+    /// If the system cannot.
+    pub(crate) fn of_client(self) -> Result<()> {
+        machine::pin(0..self.each)
+    }
+
+    fn of_server(self) -> Result<()> {
+        machine::pin(self.all - self.each..self.all)
+    }
 }
 
 /// The server's process, which Ctrl-C ends from another thread.
 #[derive(Clone, Default)]
-struct Stopper {
+pub(crate) struct Stopper {
     server: Arc<Mutex<Option<ServerProcess>>>,
     pressed: Arc<AtomicBool>,
 }
@@ -80,8 +107,11 @@ impl Stopper {
         of(&mut self.server.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Lanes then fail, and the client goes on with what it has.
-    fn watch(&self) -> Result<()> {
+    /// Ends the server at Ctrl-C: lanes then fail, and the client goes on with what it has.
+    ///
+    /// # Errors
+    /// If interrupts are watched already.
+    pub(crate) fn watch(&self) -> Result<()> {
         let me = self.clone();
         ctrlc::set_handler(move || {
             me.pressed.store(true, Ordering::Relaxed);
@@ -96,12 +126,17 @@ impl Stopper {
 /// # Errors
 /// A server that does not come up, a hint that cannot be had, lanes that fail for a reason that another try does not mend.
 pub(crate) fn run(setting: &Setting<'_>) -> Result<Measured> {
-    let stopper = Stopper::default();
-    stopper.watch()?;
+    let stopper = setting.stopper;
     let began = Instant::now();
     let mut command = Command::new(std::env::current_exe().context("cannot find this program's file")?);
     command.arg("serve");
+    if let Some(cores) = setting.cores {
+        cores.of_server()?;
+    }
     let process = ServerProcess::launch(command, setting.package)?;
+    if let Some(cores) = setting.cores {
+        cores.of_client()?;
+    }
     let (server_id, direct) = (process.id(), process.address.clone());
     stopper.server(|server| *server = Some(process));
     let relay = match setting.link {

@@ -16,6 +16,7 @@ use super::measure::{LaneFigures, Measured};
 use super::package::CLAIMED_ACCURACY;
 use super::peers::Peers;
 use super::prediction::Predicted;
+use super::scaling;
 
 /// Numbers of queries that the verified query is priced at.
 const QUERIES: [u32; 5] = [1, 16, 64, 512, 8192];
@@ -35,6 +36,10 @@ pub(crate) struct Report {
     /// Lanes side by side.
     pub(crate) lanes: usize,
     pub(crate) lane_figures: Vec<LaneFigures>,
+    /// Cores that each party was kept to; null if both could use all.
+    pub(crate) cores_per_party: Option<u32>,
+    /// The same samples on other numbers of lanes, if that was asked for.
+    pub(crate) scaling: Vec<scaling::Row>,
     /// Null for loopback.
     pub(crate) link: Option<LinkJson>,
     pub(crate) plan: PlanFacts,
@@ -99,6 +104,8 @@ pub(crate) struct Seconds {
     pub(crate) prepare: Option<f64>,
     /// Wall clock of all lanes over samples; null if none came to its end.
     pub(crate) per_sample: Option<f64>,
+    /// Least and most of what the lanes would give, were there only lanes like it: a lane's seconds over its samples and the lanes beside it.
+    pub(crate) spread: Option<(f64, f64)>,
     /// The client's seconds inside lanes, waiting included, over samples. Lanes run side by side: the sum may exceed `per_sample`.
     pub(crate) by_phase: BTreeMap<&'static str, f64>,
 }
@@ -176,6 +183,8 @@ pub(crate) struct Context {
     pub(crate) names: Vec<String>,
     pub(crate) float_labels: Vec<u32>,
     pub(crate) lanes: usize,
+    pub(crate) cores_per_party: Option<u32>,
+    pub(crate) scaling: Vec<scaling::Row>,
     pub(crate) link: Option<Link>,
     pub(crate) window_bits: u32,
     pub(crate) weight_bits: u32,
@@ -265,6 +274,8 @@ impl Report {
             failures: measured.failures.clone(),
             lanes: context.lanes,
             lane_figures: measured.lanes.clone(),
+            cores_per_party: context.cores_per_party,
+            scaling: context.scaling,
             link: context.link.map(|l| LinkJson { mbit: l.mbit_per_second(), rtt_ms: l.round_trip().as_secs_f64() * 1e3 }),
             plan: PlanFacts {
                 h: context.window_bits,
@@ -288,6 +299,7 @@ impl Report {
                 setup: costs.setup_seconds,
                 prepare: context.prepare_seconds,
                 per_sample,
+                spread: spread(&measured.lanes, context.lanes),
                 by_phase: by_phase(|p| over(costs.phases().get(p).time.as_secs_f64())),
             },
             steps,
@@ -320,7 +332,14 @@ impl Report {
         };
         let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
         let size = |bytes: f64| human_bytes(bytes as u64);
-        line(format!("{mark}ResNet50, {} of {} samples on {} lanes, {}", self.samples, self.samples_wanted, self.lanes, self.link_text()));
+        let cores = self.cores_per_party.map_or_else(String::new, |n| format!(", {n} cores a side"));
+        line(format!(
+            "{mark}ResNet50, {} of {} samples on {} lanes, {}{cores}",
+            self.samples,
+            self.samples_wanted,
+            self.lanes,
+            self.link_text()
+        ));
         if self.interrupted {
             line(format!("{mark}INTERRUPTED: figures of the lanes that were finished"));
         }
@@ -335,7 +354,11 @@ impl Report {
         let prepare = self.seconds.prepare.map_or_else(String::new, |s| format!("; package prepared before, in {s:.1} s"));
         line(format!("{mark}set-up    {:.1} s with a hint of {}{cached}{prepare}", self.seconds.setup, size(self.hint_bytes as f64)));
         let bytes = &self.bytes_per_sample;
-        line(format!("{mark}seconds   {} per sample", number(self.seconds.per_sample)));
+        let spread = self
+            .seconds
+            .spread
+            .map_or_else(String::new, |(least, most)| format!(" (lanes, each at its own pace: {least:.2} to {most:.2})"));
+        line(format!("{mark}seconds   {} per sample{spread}", number(self.seconds.per_sample)));
         line(format!(
             "{mark}processor {} s client, {} s server per sample",
             number(self.cpu_seconds_per_sample.client),
@@ -370,6 +393,9 @@ impl Report {
         line(String::new());
         line(self.phase_table());
         line(self.step_table());
+        if !self.scaling.is_empty() {
+            line(self.headed("By number of lanes (all figures but memory per sample)", &scaling::table(&self.scaling)));
+        }
         line(self.verified_table());
         line(self.peer_table());
         out
@@ -457,6 +483,12 @@ impl Report {
         }
         text
     }
+}
+
+fn spread(figures: &[LaneFigures], lanes: usize) -> Option<(f64, f64)> {
+    let each = figures.iter().map(|lane| lane.seconds / (lane.samples * lanes) as f64);
+    let least = each.clone().min_by(f64::total_cmp)?;
+    Some((least, each.max_by(f64::total_cmp)?))
 }
 
 fn step(name: &str, ledger: &Ledger, predicted: f64, samples: usize, lanes: usize) -> StepFigures {
