@@ -119,6 +119,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let cache = root.join("target/bench-resnet50");
     // A bad plan is found before minutes are spent.
     report::plans(options.queries, options.lambda)?;
+    let host = machine::Host::this();
     let cores = options.cores()?;
     if let Some(cores) = cores {
         // First of all, because threads keep to the cores of the thread that started them.
@@ -179,6 +180,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         queries: options.queries,
         lambda: options.lambda,
         predicted,
+        host,
         commit: machine::commit(&root),
     };
     let report = report::Report::new(&measured, context)?;

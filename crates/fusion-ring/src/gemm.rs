@@ -251,10 +251,26 @@ impl LimbRows {
     /// All-zero rows of `length` residues of `bits` bits, cut as `weights` wants them.
     #[must_use]
     pub fn zeros(weights: &PackedWeights, bits: u32, length: usize) -> Self {
+        Self::zeros_in(Vec::new(), weights, bits, length)
+    }
+
+    /// As [`LimbRows::zeros`], in the memory that [`LimbRows::into_memory`] of other rows gave back: fresh pages of megabytes cost more than
+    /// writing them.
+    #[must_use]
+    pub fn zeros_in(memory: Vec<i32>, weights: &PackedWeights, bits: u32, length: usize) -> Self {
         let limbs = bits.div_ceil(weights.limb_bits) as usize;
         let pairs = weights.reduction.pairs();
         let stride = length + TILE_POS;
-        Self { limb_bits: weights.limb_bits, limbs, pairs, length, stride, data: vec![0; limbs * pairs * stride] }
+        let mut data = memory;
+        data.clear();
+        data.resize(limbs * pairs * stride, 0);
+        Self { limb_bits: weights.limb_bits, limbs, pairs, length, stride, data }
+    }
+
+    /// The memory, for [`LimbRows::zeros_in`].
+    #[must_use]
+    pub fn into_memory(self) -> Vec<i32> {
+        self.data
     }
 
     /// Sets every residue to zero.

@@ -184,13 +184,21 @@ pub struct ServerLane {
     modulus_bits: u32,
     keys: Vec<BlockKey>,
     prg: AesPrg,
+    memory: Memory,
+}
+
+/// What the layers of a lane use one after another.
+#[derive(Default)]
+struct Memory {
+    rows: Vec<Vec<i32>>,
+    products: Vec<u128>,
 }
 
 impl ServerLane {
     /// A lane of a model whose widest modulus is 2^`modulus_bits`.
     #[must_use]
     pub fn new(modulus_bits: u32, rng: &mut impl CryptoRng) -> Self {
-        Self { modulus_bits, keys: Vec::new(), prg: AesPrg::new(fresh_seed(rng)) }
+        Self { modulus_bits, keys: Vec::new(), prg: AesPrg::new(fresh_seed(rng)), memory: Memory::default() }
     }
 
     /// Receives the client's encrypted shares, adds this party's `shares` (one tensor per term, `[channel][sample][row][column]`, values modulo
@@ -225,7 +233,7 @@ impl ServerLane {
         layer.layer.check_inputs(shares, samples)?;
         let blocks = layer.layer.layout().cut(samples);
         let area = samples * layer.layer.layout().output().area();
-        let mut product = Product::new(layer, &blocks);
+        let mut product = Product::new(layer, &blocks, std::mem::take(&mut self.memory));
         let mut out = vec![0u32; layer.layer.outputs() * area];
         // Answers wait until every request is in: the client may still be sending, and nobody may block on both directions.
         let mut answers = Vec::new();
@@ -237,6 +245,7 @@ impl ServerLane {
             product.receive(shares, samples, block, channel)?;
             answers.push(product.answer(prepared(&self.keys[index]), block, &mut self.prg, area, &mut out));
         }
+        self.memory = product.into_memory();
         for answer in &answers {
             channel.send(answer)?;
         }
@@ -267,6 +276,7 @@ impl BlockKey {
 struct Product<'a, const P: usize> {
     layer: &'a ServerLayer,
     rows: Vec<LimbRows>,
+    products: Vec<u128>,
     /// Transforms of the masks u_j, kept only where several blocks use them.
     masks: Vec<Rns<P>>,
     keep_masks: bool,
@@ -274,12 +284,17 @@ struct Product<'a, const P: usize> {
 }
 
 impl<'a, const P: usize> Product<'a, P> {
-    fn new(layer: &'a ServerLayer, blocks: &[Block]) -> Self {
+    fn new(layer: &'a ServerLayer, blocks: &[Block], memory: Memory) -> Self {
         let bits = layer.layer.params().modulus_bits();
         // No output reads beyond its own coefficient, and few samples of a small image fill little of a block.
         let length = blocks.iter().map(|b| b.span().0 + b.span().1).max().unwrap_or(0);
-        let rows = layer.parts.iter().map(|weights| LimbRows::zeros(weights, bits, length)).collect();
-        Self { layer, rows, masks: Vec::new(), keep_masks: blocks.len() > 1, masked: ntt::Product::default() }
+        let mut spare = memory.rows.into_iter();
+        let rows = layer.parts.iter().map(|weights| LimbRows::zeros_in(spare.next().unwrap_or_default(), weights, bits, length)).collect();
+        Self { layer, rows, products: memory.products, masks: Vec::new(), keep_masks: blocks.len() > 1, masked: ntt::Product::default() }
+    }
+
+    fn into_memory(self) -> Memory {
+        Memory { rows: self.rows.into_iter().map(LimbRows::into_memory).collect(), products: self.products }
     }
 
     fn receive(&mut self, shares: &[&[u32]], samples: usize, block: &Block, channel: &mut dyn Channel) -> Result<(), RlweError> {
@@ -338,13 +353,14 @@ impl<'a, const P: usize> Product<'a, P> {
         let layer = &self.layer.layer;
         let (first, count) = block.span();
         let per_part = layer.outputs() / self.rows.len();
-        let mut products = vec![0u128; per_part * count];
+        // The product overwrites whatever is there.
+        self.products.resize(per_part * count, 0);
         let mut values = Vec::with_capacity(block.outputs.len());
         let mut mask = Rns::<P>::zero();
         // Only the key that goes with three primes was rounded.
         let rounding = if P == 3 { KEY_ROUNDING_BITS } else { 0 };
         for (part, weights) in self.layer.parts.iter().enumerate() {
-            weights.multiply(&self.rows[part], first.saturating_sub(layer.layout().reach()), count, &mut products);
+            weights.multiply(&self.rows[part], first.saturating_sub(layer.layout().reach()), count, &mut self.products);
             for output in 0..per_part {
                 let j = part * per_part + output;
                 if self.keep_masks {
@@ -356,7 +372,7 @@ impl<'a, const P: usize> Product<'a, P> {
                     mask.set_small(&self.layer.key.mask(layer.index(), j));
                     mask.multiply_into(key, &mut self.masked);
                 }
-                let row = &products[output * count..(output + 1) * count];
+                let row = &self.products[output * count..(output + 1) * count];
                 let (low, high) = self.masked.halves(first..first + count);
                 values.clear();
                 values.extend(block.outputs.iter().map(|&p| {

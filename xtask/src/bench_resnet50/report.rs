@@ -192,6 +192,7 @@ pub(crate) struct Context {
     pub(crate) queries: u32,
     pub(crate) lambda: f64,
     pub(crate) predicted: Predicted,
+    pub(crate) host: Host,
     pub(crate) commit: String,
 }
 
@@ -310,7 +311,7 @@ impl Report {
             verified,
             ratio,
             peers,
-            host: Host::this(),
+            host: context.host,
             isa: fusion_ring::simd::tier().name(),
             profile: if cfg!(debug_assertions) { "dev" } else { "release" },
             commit: context.commit,

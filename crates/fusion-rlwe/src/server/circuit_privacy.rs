@@ -41,7 +41,7 @@ fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
     let (mut replay, mut replayed) = memory_pair();
     rows.iter().for_each(|row| replay.send(row).unwrap());
     replay.flush().unwrap();
-    let mut product = Product::<3>::new(&server, &blocks);
+    let mut product = Product::<3>::new(&server, &blocks, Memory::default());
     product.receive(&[&vec![0; inputs * samples]], samples, &blocks[0], &mut replayed).unwrap();
     let (mut xy, mut xx, mut yy, mut n) = (0.0, 0.0, 0.0, 0);
     product.masked(&BlockKey::new(key).narrow, &blocks[0], flood_bits(params), &mut AesPrg::new([8; 16]), |j, values, _| {
