@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use fusion_nn::nonlinear::{Party, Phase, ProtocolError, Role, Spare, maximum, relu, widen_signed};
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
-use fusion_ot::{OtError, softspoken};
+use fusion_ot::{OtError, silent};
 use fusion_ring::channel::{Channel, MemoryChannel, memory_pair};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -38,15 +38,13 @@ struct Row {
     ot_bytes_per_element: f64,
     /// Both directions together.
     ots_per_element: u32,
-    /// Wall-clock time of one party on a core of its own, OT generation included.
+    /// Processor time of one party, the busier one, OT generation included: unlike wall-clock time it does not suffer from other work on the machine.
+    /// Where the system does not tell it (it does on Linux), wall-clock time.
     us_per_element: f64,
     /// The part of it spent making random OTs.
     ot_us_per_element: f64,
-    /// Processor time of the client's thread outside OT generation, where the system tells (Linux): unlike wall-clock time it does not
-    /// suffer from other work on the machine.
-    cpu_us_per_element: Option<f64>,
-    /// Processor time of the client's thread in OT generation.
-    ot_cpu_us_per_element: Option<f64>,
+    /// Wall-clock time, OT generation included.
+    wall_us_per_element: f64,
     /// Rounds of the whole tile, without those of OT generation.
     rounds: u64,
 }
@@ -122,32 +120,39 @@ impl<T: RandomOtReceiver> RandomOtReceiver for Timed<T> {
 /// Time, bytes both ways and rounds of one run: everything, and OT generation alone.
 #[derive(Debug, Clone, Copy)]
 struct Measured {
+    wall: Duration,
+    /// Processor time where it is known.
     time: Duration,
     ot_time: Duration,
-    cpu: Option<Duration>,
-    ot_cpu: Duration,
     bytes: u64,
     ot_bytes: u64,
     rounds: u64,
 }
 
 impl Measured {
-    /// Each time by its least.
-    fn or_faster(self, run: Self) -> Self {
-        let faster = if run.time < self.time { run } else { self };
-        Self { cpu: self.cpu.zip(run.cpu).map(|(a, b)| a.min(b)), ot_cpu: self.ot_cpu.min(run.ot_cpu), ..faster }
+    /// Each time by its least, the bytes of OT generation by their mean: it works in batches that are larger than a tile's demand.
+    fn best(runs: &[Self]) -> Option<Self> {
+        let least = |time: fn(&Self) -> Duration| runs.iter().map(time).min();
+        let ot_bytes = runs.iter().map(|run| run.ot_bytes).sum::<u64>() / (runs.len() as u64).max(1);
+        Some(Self { wall: least(|r| r.wall)?, ot_bytes, ..*runs.iter().min_by_key(|run| run.time)? })
+    }
+
+    /// The party that is busier.
+    fn or_busier(self, peer: Self) -> Self {
+        let busier = if peer.time > self.time { peer } else { self };
+        Self { wall: self.wall.max(peer.wall), ..busier }
     }
 }
 
 fn party(role: Role, mut channel: MemoryChannel, ot_cpu: &Arc<Mutex<Duration>>) -> anyhow::Result<Party<'static>> {
     let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
     let side = if role == Role::Client { fusion_ot::Role::First } else { fusion_ot::Role::Second };
-    let (sender, receiver) = softspoken::setup(side, &mut channel, &mut rng)?;
+    let (sender, receiver) = silent::setup(side, &mut channel, &mut rng)?;
     let (sender, receiver) = (Timed(sender, Arc::clone(ot_cpu)), Timed(receiver, Arc::clone(ot_cpu)));
     Ok(Party::new(role, Box::new(channel), Box::new(sender), Box::new(receiver)))
 }
 
-/// Runs every operation `repeat` times and keeps the fastest run of each.
+/// Runs every operation `repeat` times and keeps the best of each.
 fn measure(role: Role, channel: MemoryChannel, ops: &[Op], repeat: usize) -> anyhow::Result<Vec<Measured>> {
     let ot_cpu = Arc::new(Mutex::new(Duration::ZERO));
     let mut party = party(role, channel, &ot_cpu)?.with_half_tile(TILE / 2);
@@ -156,29 +161,31 @@ fn measure(role: Role, channel: MemoryChannel, ops: &[Op], repeat: usize) -> any
     for &op in ops {
         let (h, _) = op.widths();
         let x: Vec<u32> = (0..TILE).map(|_| rng.next_u32() >> (32 - h)).collect();
-        let mut best: Option<Measured> = None;
-        for _ in 0..repeat {
+        // The first run also sets up the OT instances of its widths.
+        op.run(&mut party, &x)?;
+        let mut runs = Vec::new();
+        for _ in 0..repeat.max(1) {
             let before = party.ledger();
             *ot_cpu.lock().map_err(|_| anyhow!("poisoned"))? = Duration::ZERO;
             let (cpu, start) = (cpu_time(), Instant::now());
             op.run(&mut party, &x)?;
-            let time = start.elapsed();
-            let cpu = cpu_time().zip(cpu).map(|(end, start)| end.saturating_sub(start));
-            let ot_cpu = *ot_cpu.lock().map_err(|_| anyhow!("poisoned"))?;
+            let wall = start.elapsed();
             let spent = party.ledger().since(&before);
             let (all, ot) = (spent.total(), spent.get(Phase::RandomOt));
-            let run = Measured {
+            let (time, ot_time) = match cpu_time().zip(cpu) {
+                Some((end, start)) => (end.saturating_sub(start), *ot_cpu.lock().map_err(|_| anyhow!("poisoned"))?),
+                None => (wall, ot.time),
+            };
+            runs.push(Measured {
+                wall,
                 time,
-                ot_time: ot.time,
-                cpu: cpu.map(|cpu| cpu.saturating_sub(ot_cpu)),
-                ot_cpu,
+                ot_time,
                 bytes: all.traffic.total() - ot.traffic.total(),
                 ot_bytes: ot.traffic.total(),
                 rounds: all.traffic.turns - ot.traffic.turns,
-            };
-            best = Some(best.map_or(run, |best| best.or_faster(run)));
+            });
         }
-        results.extend(best);
+        results.extend(Measured::best(&runs));
     }
     Ok(results)
 }
@@ -197,8 +204,9 @@ pub(crate) fn run(json: Option<&Path>, repeat: usize) -> anyhow::Result<()> {
     let results = std::thread::scope(|scope| {
         let server = scope.spawn(|| measure(Role::Server, server, &ops, repeat));
         let client = measure(Role::Client, client, &ops, repeat);
-        server.join().map_err(|_| anyhow!("the server's thread panicked"))??;
-        client
+        let server = server.join().map_err(|_| anyhow!("the server's thread panicked"))??;
+        let both = client?.into_iter().zip(server).map(|(client, server)| client.or_busier(server));
+        anyhow::Ok(both.collect::<Vec<_>>())
     })?;
     let row = |(op, m): (&Op, Measured)| {
         let per = |x: f64| x / TILE as f64;
@@ -212,17 +220,16 @@ pub(crate) fn run(json: Option<&Path>, repeat: usize) -> anyhow::Result<()> {
             ots_per_element: op.ots(),
             us_per_element: per(m.time.as_secs_f64() * 1e6),
             ot_us_per_element: per(m.ot_time.as_secs_f64() * 1e6),
-            cpu_us_per_element: m.cpu.map(|cpu| per(cpu.as_secs_f64() * 1e6)),
-            ot_cpu_us_per_element: m.cpu.map(|_| per(m.ot_cpu.as_secs_f64() * 1e6)),
+            wall_us_per_element: per(m.wall.as_secs_f64() * 1e6),
             rounds: m.rounds,
         }
     };
     let rows: Vec<Row> = ops.iter().zip(results).map(row).collect();
-    println!("non-linear layers, {TILE} elements, one thread per party, OT by SoftSpoken, tier {:?}", fusion_ring::simd::tier());
-    println!("op         h   l  bytes/el  +OT bytes  OTs/el  us/el  of it OT  rounds  cpu us/el  cpu OT");
+    println!("non-linear layers, {TILE} elements, one thread per party, silent OT, tier {:?}, best of {repeat}", fusion_ring::simd::tier());
+    println!("op         h   l  bytes/el  +OT bytes  OTs/el  cpu us/el  of it OT  wall us/el  rounds");
     for r in &rows {
         println!(
-            "{:9} {:2}  {:2}  {:8.3}  {:9.2}  {:6}  {:5.3}  {:8.3}  {:6}  {:9.3}  {:6.3}",
+            "{:9} {:2}  {:2}  {:8.3}  {:9.2}  {:6}  {:9.3}  {:8.3}  {:10.3}  {:6}",
             r.op,
             r.h,
             r.l,
@@ -231,9 +238,8 @@ pub(crate) fn run(json: Option<&Path>, repeat: usize) -> anyhow::Result<()> {
             r.ots_per_element,
             r.us_per_element,
             r.ot_us_per_element,
-            r.rounds,
-            r.cpu_us_per_element.unwrap_or(f64::NAN),
-            r.ot_cpu_us_per_element.unwrap_or(f64::NAN)
+            r.wall_us_per_element,
+            r.rounds
         );
     }
     if let Some(path) = json {
