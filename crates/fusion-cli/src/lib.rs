@@ -19,13 +19,16 @@
 pub mod assets;
 pub mod cheat;
 pub mod cli;
+pub mod connection;
 pub mod demo;
 mod eval;
-
 pub mod images;
+pub mod inputs;
 pub mod lanes;
+pub mod mixing;
 pub mod outcome;
 pub mod prepare;
+mod progress;
 pub mod quantise;
 pub mod query;
 mod report_commands;

@@ -2,34 +2,29 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use fusion_mix::MixError;
-use fusion_mix::accuracy::{FlipRate, PublicLabels};
 use fusion_mix::audit::{AuditLog, LabelSource};
-use fusion_mix::batch::{AnswerSheet, Item, Label, MixedBatch, PublicSample};
+use fusion_mix::batch::{AnswerSheet, Item, Label, MixedBatch};
 use fusion_mix::plan::{Plan, PlanRequest};
-use fusion_mix::pool::Pool;
 use fusion_mix::report::{Report, ReportContext};
-use fusion_mix::soundness::Mix;
 use fusion_mix::verify::{RevealRejected, verify};
-use fusion_net::{Client, ClientSecurity, ClientSettings, HintCache, KeyPair, LaneRequest, Reveal, Served, Token};
-use fusion_nn::card::ModelCard;
-use fusion_nn::exec::{Hint, Opened, PublicModel};
-use indicatif::{ProgressBar, ProgressStyle};
-use sha3::{Digest as _, Sha3_256};
+use fusion_net::{LaneRequest, Reveal};
+use fusion_nn::exec::Opened;
 
-use crate::cli::{ConnectArgs, MixArgs, QueryArgs};
+pub use crate::connection::{Connected, QuerySettings, connect};
+pub use crate::inputs::Batch;
+pub use crate::mixing::print_plan;
+
+use crate::cli::{MixArgs, QueryArgs};
+use crate::home;
+use crate::inputs::Encoded;
 use crate::lanes::{LaneSetting, Live, Next, fresh_rng};
 use crate::outcome::{Costs, Outcome};
+use crate::progress::{Running, bar};
 use crate::rundir::{FORMAT, Inputs, PublicSource, RunDir, RunFacts};
-use crate::samples::{self, Sample};
-use crate::serve::TOKEN_VARIABLE;
 use crate::served::PARAMS_VERSION;
-use crate::trust::{Trust, TrustStore};
-use crate::{assets, home};
 
 /// Where a server is looked for if nobody says.
 const DEFAULT_SERVER: &str = "127.0.0.1:7878";
@@ -40,220 +35,6 @@ const LANE_ELEMENTS: usize = 1 << 23;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest wait before a failed lane is run again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
-
-/// Everything that a run needs to know from its user.
-#[derive(Debug, Clone)]
-pub struct QuerySettings {
-    /// The server.
-    pub client: ClientSettings,
-    /// Directory of the user's caches and known models.
-    pub home: PathBuf,
-    /// Pinned hint digest.
-    pub pin: Option<String>,
-    /// Lanes side by side.
-    pub lanes: Option<usize>,
-    /// Samples in one lane.
-    pub lane_samples: Option<u32>,
-    /// Lane runs that may fail.
-    pub max_failures: u32,
-    /// Consent to see answers of a rejected batch.
-    pub reveal_rejected: Option<RevealRejected>,
-    /// Print the progress of lanes.
-    pub progress: bool,
-}
-
-/// A server whose model is known, trusted and ready to be used.
-pub struct Connected {
-    client: Client,
-    served: Served,
-    /// The model's card.
-    pub card: ModelCard,
-    model: PublicModel,
-    hint: Hint,
-}
-
-/// Connects, checks the card and the trust in it, and fetches the hint.
-///
-/// # Errors
-/// A server that is not there, another version, a malformed card, a model that is not trusted, a hint that is not the card's.
-pub fn connect(settings: &QuerySettings) -> Result<Connected> {
-    let client = Client::connect(settings.client.clone()).context("is the server running? (`fusion serve PACKAGE`)")?;
-    let served = client.describe()?;
-    if served.description.params_version != PARAMS_VERSION {
-        bail!("the server runs parameters version {}, this program {PARAMS_VERSION}", served.description.params_version);
-    }
-    let card = ModelCard::decode(&served.description.card).context("the server's model card is refused")?;
-    let facts = card.hint.context("the server's model card names no hint")?;
-    if facts.digest.0 != *served.description.hint_digest.as_bytes() || facts.bytes != served.description.hint_bytes {
-        bail!("the server announces another hint than its model card");
-    }
-    let trust = TrustStore::new(&settings.home).check(&settings.client.address, served.description.hint_digest, settings.pin.as_deref())?;
-    let model = PublicModel::new(card.program.clone(), card.seed()?).context("the server's model cannot be evaluated")?;
-    if model.hint_bytes() as u64 != facts.bytes {
-        bail!("the announced hint has {} bytes where this program needs {}: it belongs to another model", facts.bytes, model.hint_bytes());
-    }
-    eprintln!("Model:    {} ({} classes), {}", card.name, card.classes(), claim_text(&card));
-    let trusted = match trust {
-        Trust::Pinned => "pinned",
-        Trust::FirstUse => "first use, remembered from now on",
-        Trust::Known => "as before",
-    };
-    eprintln!("Digest:   {} ({trusted})", facts.digest);
-    let bar = bar(settings.progress, facts.bytes, "hint      {bar:30} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}");
-    let cache = HintCache::new(settings.home.join("hints"));
-    let path = client.fetch_hint(&served, &cache, &mut |p| bar.set_position(p.done))?;
-    bar.finish_and_clear();
-    let hint = Hint::open(&model, &path)?;
-    Ok(Connected { client, served, card, model, hint })
-}
-
-fn claim_text(card: &ModelCard) -> String {
-    card.claim.as_ref().map_or_else(|| "no claimed accuracy".to_owned(), |c| format!("claims {:.1}% on {}", 100.0 * c.top1, c.dataset))
-}
-
-/// A progress bar, or a silent one.
-fn bar(shown: bool, length: u64, template: &str) -> ProgressBar {
-    let bar = if shown { ProgressBar::new(length) } else { ProgressBar::hidden() };
-    // The templates are literals of this file; a wrong one falls back to the default look.
-    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
-}
-
-impl MixArgs {
-    /// The defaults at a given soundness, with an accuracy to be noticed.
-    #[must_use]
-    pub fn at_lambda(lambda: f64, detect_below: Option<f64>) -> Self {
-        Self {
-            lambda,
-            claimed_accuracy: None,
-            detect_below,
-            certified: false,
-            alpha: 1e-3,
-            beta: 1e-3,
-            flip_rate: 0.0,
-            copies: None,
-            public: None,
-            tau: None,
-            kappa: None,
-        }
-    }
-
-    /// The planner's request.
-    ///
-    /// # Errors
-    /// If no accuracy is claimed anywhere, or a rate is out of range.
-    pub fn request(&self, queries: u32, pool: u32, card: Option<&ModelCard>) -> Result<PlanRequest> {
-        let claimed = self.claimed_accuracy.or_else(|| card.and_then(|c| c.claim.as_ref()).map(|c| c.top1));
-        let labels = if self.certified {
-            PublicLabels::Certified { mismatch: self.flip_rate, detect_below: self.detect_below }
-        } else {
-            let claimed_accuracy = claimed.ok_or_else(|| {
-                anyhow!("nobody claims an accuracy for this model: give --claimed-accuracy, or --certified if the public labels are the model's own outputs")
-            })?;
-            PublicLabels::GroundTruth { claimed_accuracy, detect_below: self.detect_below }
-        };
-        let request = PlanRequest::new(queries, self.lambda, labels);
-        Ok(PlanRequest { alpha: self.alpha, beta: self.beta, flips: FlipRate::new(self.flip_rate)?, max_publics: pool, ..request })
-    }
-
-    /// The mix that was given, if one was.
-    ///
-    /// # Errors
-    /// [`MixError::OutOfRange`] for impossible numbers.
-    pub fn given(&self, queries: u32) -> Result<Option<Mix>, MixError> {
-        match (self.copies, self.public, self.tau, self.kappa) {
-            (Some(b), Some(t), Some(tau), Some(kappa)) => Mix::new(queries, b, t, tau, kappa).map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    /// The plan: the best one, or the one that was given.
-    ///
-    /// # Errors
-    /// [`MixError`] if there is none.
-    pub fn plan(&self, request: &PlanRequest) -> Result<Plan, MixError> {
-        match self.given(request.queries)? {
-            Some(mix) => Plan::evaluate(request, mix),
-            None => Plan::optimise(request),
-        }
-    }
-}
-
-impl ConnectArgs {
-    /// The client's settings; `fallback` is the server if none is named.
-    ///
-    /// # Errors
-    /// A token that cannot be read.
-    pub fn settings(&self, fallback: &str) -> Result<ClientSettings> {
-        let token = match &self.token_file {
-            Some(path) => Some(Token::from_file(path)?),
-            None => Token::from_env(TOKEN_VARIABLE)?,
-        };
-        let identity = self.client_cert.clone().zip(self.client_key.clone()).map(|(certificate, key)| KeyPair { certificate, key });
-        let mut settings = ClientSettings::new(self.server.as_deref().unwrap_or(fallback));
-        settings.security =
-            ClientSecurity { server_ca: self.tls_ca.clone(), server_name: self.tls_name.clone(), identity, token, insecure: self.insecure };
-        Ok(settings)
-    }
-}
-
-/// The samples of a batch.
-pub struct Batch {
-    /// Queries.
-    pub queries: Vec<Sample>,
-    /// The pool of public samples, all labelled.
-    pub pool: Vec<Sample>,
-    /// Labels that the float model gives to the queries, where somebody knows them.
-    pub float_labels: Option<Vec<Label>>,
-}
-
-impl Batch {
-    /// Reads the inputs of a run.
-    ///
-    /// # Errors
-    /// A file that cannot be read, a folder without images, a label file that does not fit.
-    pub fn read(inputs: &[PathBuf], publics: &PublicSource) -> Result<Self> {
-        let mut queries = Vec::new();
-        for path in inputs {
-            queries.extend(samples::folder(path)?);
-        }
-        let pool = match publics {
-            PublicSource::Mnist => assets::mnist_pool()?,
-            PublicSource::Folder { images, labels } => samples::labelled_folder(images, labels)?,
-        };
-        Ok(Self { queries, pool, float_labels: None })
-    }
-
-    /// Encodes every image: queries first, then the pool, and a digest of it all.
-    fn encode(&self, card: &ModelCard) -> Result<(Encoded, String)> {
-        let mut hash = Sha3_256::new();
-        let mask = fusion_ring::pack::mask32(card.program.tensors[card.program.input.0].ring.0);
-        let mut encode = |sample: &Sample| -> Result<Vec<u32>> {
-            let image = sample.tensor(&card.preprocess)?;
-            let encoded: Vec<u32> = card.program.encode(&image)?.iter().map(|&v| v as u32 & mask).collect();
-            encoded.iter().for_each(|v| hash.update(v.to_le_bytes()));
-            Ok(encoded)
-        };
-        let queries = self.queries.iter().map(&mut encode).collect::<Result<Vec<_>>>()?;
-        let pool = self.pool.iter().map(&mut encode).collect::<Result<Vec<_>>>()?;
-        Ok((Encoded { queries, pool }, hex(&hash.finalize())))
-    }
-
-    fn public_pool(&self) -> Result<Pool> {
-        let labelled = (0u32..).zip(&self.pool).filter_map(|(id, s)| s.label.map(|label| PublicSample { id, label }));
-        Ok(Pool::new(labelled.collect())?)
-    }
-}
-
-struct Encoded {
-    queries: Vec<Vec<u32>>,
-    pool: Vec<Vec<u32>>,
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
 
 /// A run on its way: everything fixed, some lanes perhaps done.
 pub struct Run {
@@ -291,7 +72,7 @@ impl Run {
         let (encoded, digest) = batch.encode(&server.card)?;
         let mut rng = fresh_rng()?;
         let audit = AuditLog::load(&settings.home.join("audit.json"))?;
-        let (publics, warnings) = pool.draw(plan.mix.publics(), &audit.used_samples(&digest_of_pool(&encoded)), &mut rng)?;
+        let (publics, warnings) = pool.draw(plan.mix.publics(), &audit.used_samples(&encoded.pool_digest()), &mut rng)?;
         let mixed = MixedBatch::assemble(plan.mix, publics, &mut rng)?;
         let facts = RunFacts {
             version: FORMAT,
@@ -418,39 +199,9 @@ impl Run {
             &sheet,
             self.float_labels.as_deref(),
             self.warnings,
-            &digest_of_pool(&self.encoded),
+            &self.encoded.pool_digest(),
         )?;
         Ok(Outcome { report, costs })
-    }
-}
-
-/// The thread that redraws the progress line.
-#[derive(Default)]
-struct Running {
-    over: std::sync::atomic::AtomicBool,
-}
-
-impl Running {
-    fn show(&self, bar: &ProgressBar, live: &Live, steps: u64, samples: usize) {
-        let mut before = (0u64, Instant::now());
-        while !self.over.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(250));
-            let (bytes, done) = (live.bytes.load(Ordering::Relaxed), live.sample_steps.load(Ordering::Relaxed));
-            let rate = bytes.saturating_sub(before.0) as f64 / before.1.elapsed().as_secs_f64();
-            before = (bytes, Instant::now());
-            bar.set_position(done.min(bar.length().unwrap_or(u64::MAX)));
-            bar.set_message(format!(
-                "{} of {samples} samples, {} lanes, {} ({}/s)",
-                done / steps,
-                live.running.load(Ordering::Relaxed),
-                crate::outcome::human_bytes(bytes),
-                crate::outcome::human_bytes(rate as u64)
-            ));
-        }
-    }
-
-    fn end(&self) {
-        self.over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -469,13 +220,6 @@ fn lanes_needed(settings: &QuerySettings, server: &Connected, samples: u32) -> u
     };
     let per_lane = settings.lane_samples.unwrap_or_else(|| samples.div_ceil(lanes).min(fits)).clamp(1, allowed);
     samples.div_ceil(per_lane)
-}
-
-/// The digest by which the audit log knows a pool.
-fn digest_of_pool(encoded: &Encoded) -> String {
-    let mut hash = Sha3_256::new();
-    encoded.pool.iter().flatten().for_each(|v| hash.update(v.to_le_bytes()));
-    hex(&hash.finalize())
 }
 
 /// The secret batch of a run and its plan.
@@ -507,29 +251,6 @@ fn conclude(
     let accumulated = audit.accuracy(&facts.hint_digest, source, 0.95)?;
     let context = ReportContext { float_labels, reveal_rejected: settings.reveal_rejected, accumulated, warnings };
     Ok(Report::new(plan, &verification, context))
-}
-
-/// Prints what will be mixed, before anything runs.
-pub fn print_plan(plan: &Plan) {
-    let mix = &plan.mix;
-    eprintln!(
-        "Plan:     R = {} queries x B = {} copies + T = {} public samples = {} samples in secret order (x{:.2} per query)",
-        mix.queries(),
-        mix.copies(),
-        mix.publics(),
-        mix.samples(),
-        mix.overhead()
-    );
-    eprintln!(
-        "          accepts up to tau = {} wrong public answers and kappa = {} inconclusive queries; soundness 2^{:.2} (asked: 2^-{})",
-        mix.tau(),
-        mix.kappa(),
-        plan.soundness.log2,
-        plan.lambda
-    );
-    if !plan.is_sound() {
-        eprintln!("          WARNING: this plan does not reach the soundness that was asked for");
-    }
 }
 
 /// Verifies a finished run again, from its directory alone.

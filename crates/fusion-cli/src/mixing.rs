@@ -1,0 +1,93 @@
+//! From flags to a plan: what is mixed and tolerated.
+
+use anyhow::{Result, anyhow};
+use fusion_mix::MixError;
+use fusion_mix::accuracy::{FlipRate, PublicLabels};
+use fusion_mix::plan::{Plan, PlanRequest};
+use fusion_mix::soundness::Mix;
+use fusion_nn::card::ModelCard;
+
+use crate::cli::MixArgs;
+
+impl MixArgs {
+    /// The defaults at a given soundness, with an accuracy to be noticed.
+    #[must_use]
+    pub fn at_lambda(lambda: f64, detect_below: Option<f64>) -> Self {
+        Self {
+            lambda,
+            claimed_accuracy: None,
+            detect_below,
+            certified: false,
+            alpha: 1e-3,
+            beta: 1e-3,
+            flip_rate: 0.0,
+            copies: None,
+            public: None,
+            tau: None,
+            kappa: None,
+        }
+    }
+
+    /// The planner's request.
+    ///
+    /// # Errors
+    /// If no accuracy is claimed anywhere, or a rate is out of range.
+    pub fn request(&self, queries: u32, pool: u32, card: Option<&ModelCard>) -> Result<PlanRequest> {
+        let claimed = self.claimed_accuracy.or_else(|| card.and_then(|c| c.claim.as_ref()).map(|c| c.top1));
+        let labels = if self.certified {
+            PublicLabels::Certified { mismatch: self.flip_rate, detect_below: self.detect_below }
+        } else {
+            let claimed_accuracy = claimed.ok_or_else(|| {
+                anyhow!("nobody claims an accuracy for this model: give --claimed-accuracy, or --certified if the public labels are the model's own outputs")
+            })?;
+            PublicLabels::GroundTruth { claimed_accuracy, detect_below: self.detect_below }
+        };
+        let request = PlanRequest::new(queries, self.lambda, labels);
+        Ok(PlanRequest { alpha: self.alpha, beta: self.beta, flips: FlipRate::new(self.flip_rate)?, max_publics: pool, ..request })
+    }
+
+    /// The mix that was given, if one was.
+    ///
+    /// # Errors
+    /// [`MixError::OutOfRange`] for impossible numbers.
+    pub fn given(&self, queries: u32) -> Result<Option<Mix>, MixError> {
+        match (self.copies, self.public, self.tau, self.kappa) {
+            (Some(b), Some(t), Some(tau), Some(kappa)) => Mix::new(queries, b, t, tau, kappa).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The plan: the best one, or the one that was given.
+    ///
+    /// # Errors
+    /// [`MixError`] if there is none.
+    pub fn plan(&self, request: &PlanRequest) -> Result<Plan, MixError> {
+        match self.given(request.queries)? {
+            Some(mix) => Plan::evaluate(request, mix),
+            None => Plan::optimise(request),
+        }
+    }
+}
+
+/// Prints what will be mixed, before anything runs.
+pub fn print_plan(plan: &Plan) {
+    let mix = &plan.mix;
+    eprintln!(
+        "Plan:     R = {} queries x B = {} copies + T = {} public samples = {} samples in secret order (x{:.2} per query)",
+        mix.queries(),
+        mix.copies(),
+        mix.publics(),
+        mix.samples(),
+        mix.overhead()
+    );
+    eprintln!(
+        "          accepts up to tau = {} wrong public answers and kappa = {} inconclusive queries; soundness 2^{:.2} (asked: 2^-{})",
+        mix.tau(),
+        mix.kappa(),
+        plan.soundness.log2,
+        plan.lambda
+    );
+    if !plan.is_sound() {
+        eprintln!("          WARNING: this plan does not reach the soundness that was asked for");
+    }
+}
