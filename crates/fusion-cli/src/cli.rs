@@ -82,8 +82,8 @@ pub struct QuantiseArgs {
     /// Window width h of activations, bits.
     #[arg(long, value_name = "BITS", default_value_t = 13)]
     pub window: u32,
-    /// Bits of a weight, sign included.
-    #[arg(long, value_name = "BITS", default_value_t = 10)]
+    /// Bits of a weight, sign included. ResNet50 keeps its labels at 12; 9 to 16 cost the server the same.
+    #[arg(long, value_name = "BITS", default_value_t = 12)]
     pub weight_bits: u32,
     /// How far beyond the calibration images values may go.
     #[arg(long, default_value_t = 1.3)]
@@ -305,7 +305,7 @@ pub struct QueryArgs {
 /// `fusion plan`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  fusion plan --queries 512 --claimed-accuracy 0.747 --detect-below 0.60\n  fusion plan --queries 64 --claimed-accuracy 0.98 --copies 7 --public 110 --tau 6 --kappa 0"
+    after_help = "Examples:\n  fusion plan --queries 512 --claimed-accuracy 0.747 --detect-below 0.60\n  fusion plan --queries 64 --claimed-accuracy 0.98 --copies 7 --public 110 --tau 6 --kappa 0\n  fusion plan --queries 16 --model mnist.fusion --measured run1.json"
 )]
 pub struct PlanArgs {
     /// Queries in the batch.
@@ -317,9 +317,15 @@ pub struct PlanArgs {
     /// Public samples that can be had, at most.
     #[arg(long, value_name = "N")]
     pub pool: Option<u32>,
-    /// Model card (or package) to predict time and bytes for.
-    #[arg(long, value_name = "PATH")]
-    pub card: Option<PathBuf>,
+    /// Package, or model card, to predict time and bytes for; its claimed accuracy is the default.
+    #[arg(long, value_name = "PATH", visible_alias = "card")]
+    pub model: Option<PathBuf>,
+    /// Outcome of an earlier run (`query --json` or `demo --json`), whose rate of bytes predicts the time.
+    #[arg(long, value_name = "FILE", requires = "model")]
+    pub measured: Option<PathBuf>,
+    /// Rate of the link each way, by which time is predicted unless a run was measured.
+    #[arg(long, value_name = "MBIT", default_value_t = 400.0)]
+    pub link: f64,
     /// Digest of a hint whose audited accuracy may be relied on.
     #[arg(long, value_name = "DIGEST")]
     pub audited: Option<String>,
@@ -347,7 +353,7 @@ pub struct VerifyArgs {
 
 /// `fusion audit`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  fusion audit --claimed-accuracy 0.747")]
+#[command(after_help = "Examples:\n  fusion audit\n  fusion audit --digest DIGEST --json audit.json")]
 pub struct AuditArgs {
     /// Digest of the hint [default: all that there are].
     #[arg(long, value_name = "DIGEST")]

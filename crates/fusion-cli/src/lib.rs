@@ -27,6 +27,7 @@ pub mod inputs;
 pub mod lanes;
 pub mod mixing;
 pub mod outcome;
+mod predict;
 pub mod prepare;
 mod progress;
 pub mod quantise;

@@ -10,6 +10,7 @@ use fusion_nn::package::Package;
 use crate::cli::{AuditArgs, PlanArgs, VerifyArgs};
 use crate::home;
 use crate::outcome::{Costs, Outcome, write_json};
+use crate::predict::sample_cost;
 use crate::query::verify_again;
 
 /// Confidence of the intervals that are shown.
@@ -20,7 +21,7 @@ const CONFIDENCE: f64 = 0.95;
 /// # Errors
 /// No plan, or a card or tally that cannot be read.
 pub(crate) fn plan(args: &PlanArgs) -> Result<u8> {
-    let card = args.card.as_deref().map(Package::read_card).transpose()?;
+    let card = args.model.as_deref().map(Package::read_card).transpose()?;
     let pool = args.pool.unwrap_or(MAX_SAMPLES as u32);
     let mut request = args.mix.request(args.queries, pool, card.as_ref())?;
     if let Some(digest) = &args.audited {
@@ -28,7 +29,8 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8> {
         let known = audit.accuracy(digest, LabelSource::from(&request.labels), 1.0 - request.beta)?;
         request.audited = Some(known.with_context(|| format!("nothing is audited under the digest {digest}"))?);
     }
-    let overview = plan_overview(&request, args.mix.given(args.queries)?, None)?;
+    let cost = card.as_ref().map(|card| sample_cost(&card.program, args.link, args.measured.as_deref())).transpose()?;
+    let overview = plan_overview(&request, args.mix.given(args.queries)?, cost.as_ref())?;
     println!("{}", overview.to_text());
     if let Some(path) = &args.json {
         write_json(path, &overview)?;

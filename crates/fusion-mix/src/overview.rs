@@ -16,7 +16,7 @@ use crate::{
 pub const TABLE_QUERIES: [u32; 16] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000];
 
 /// What one sample costs with the model at hand, from its card or from a measurement.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SampleCost {
     /// Bytes on the wire per sample, both directions together.
     pub bytes: f64,
@@ -26,6 +26,8 @@ pub struct SampleCost {
     pub setup_bytes: f64,
     /// Seconds once per batch or model.
     pub setup_seconds: f64,
+    /// What these figures rest on, in words.
+    pub basis: String,
 }
 
 /// Predicted cost of a whole batch.
@@ -64,6 +66,8 @@ pub struct PlanOverview {
     pub plan: PlanJson,
     /// What the batch will cost, if the model's cost is known.
     pub predicted: Option<PredictedCost>,
+    /// What the prediction rests on.
+    pub basis: Option<String>,
     /// What earlier batches have shown, if the plan counts on it.
     pub audited: Option<AuditedAccuracy>,
     /// Both guarantees.
@@ -107,6 +111,7 @@ pub fn plan_overview(request: &PlanRequest, given: Option<Mix>, cost: Option<&Sa
     Ok(PlanOverview {
         plan: plan.to_json(),
         predicted: cost.map(|cost| cost.of(&plan.mix)),
+        basis: cost.map(|cost| cost.basis.clone()),
         audited: request.audited,
         guarantees: Guarantees::planned(&plan),
         warnings: plan_warnings(request, &plan),
@@ -186,6 +191,9 @@ impl PlanOverview {
                 bytes(cost.bytes_per_query),
                 seconds(cost.seconds_per_query)
             )?;
+        }
+        if let Some(basis) = &self.basis {
+            writeln!(out, "basis         {basis}")?;
         }
         if let Some(audited) = &self.audited {
             writeln!(
@@ -338,7 +346,7 @@ mod tests {
     #[test]
     fn prints_a_plan_and_a_table_quickly() {
         let start = Instant::now();
-        let cost = SampleCost { bytes: 2e8, seconds: 5.0, setup_bytes: 1e9, setup_seconds: 60.0 };
+        let cost = SampleCost { bytes: 2e8, seconds: 5.0, setup_bytes: 1e9, setup_seconds: 60.0, basis: "a guess".to_owned() };
         let overview = plan_overview(&PlanRequest::new(100_000, 40.0, LABELS), None, Some(&cost)).unwrap();
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
         assert_eq!(overview.table.len(), TABLE_QUERIES.len());
@@ -352,6 +360,7 @@ mod tests {
         assert!((overview.predicted.unwrap().bytes - 1e9 - samples * 2e8).abs() < 1.0);
         let text = overview.to_text();
         assert!(text.contains("deviates at some positions") && text.contains("another function alike") && text.contains("2^-"), "{text}");
+        assert!(text.contains("a guess"), "{text}");
     }
 
     #[test]
