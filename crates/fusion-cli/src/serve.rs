@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use fusion_net::{Digest, HintSource, KeyPair, Limits, Server, ServerSecurity, Token};
 use fusion_nn::exec::{PublicModel, ServerModel};
@@ -61,7 +61,12 @@ pub fn run(args: &ServeArgs) -> Result<()> {
     if let Some(cheat) = &args.cheat {
         eprintln!("WARNING: this server cheats on purpose ({cheat:?})");
     }
-    let server = Server::builder(handler).limits(limits(args)).security(security(args)?).start(args.listen)?;
+    let plaintext = args.tls_cert.is_none() && !args.insecure && !args.listen.ip().is_loopback();
+    let server = Server::builder(handler).limits(limits(args)).security(security(args)?).start(args.listen);
+    let server = server.map_err(|error| {
+        let advice = "give --tls-cert and --tls-key, or --insecure if nobody can listen in on the way";
+        if plaintext { anyhow!("{error}: {advice}") } else { error.into() }
+    })?;
     // A line of its own on standard output: parents and scripts read the port from it.
     println!("listening on {}", server.local_addr());
     let (stop, stopped) = mpsc::channel();
