@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use fusion_net::{Client, LaneRequest, LimitName, NetError};
 use fusion_nn::exec::{Hint, Lane, LaneError, Opened, Progress, PublicModel, Reveal, StepCost, connect};
 use fusion_nn::nonlinear::Role;
+use fusion_ring::channel::Traffic;
 use rand::SeedableRng;
 use rand::rngs::SysRng;
 use rand_chacha::ChaCha20Rng;
@@ -83,14 +84,24 @@ pub struct LaneSetting<'a> {
 /// Counters that a progress line reads while lanes run.
 #[derive(Debug, Default)]
 pub struct Live {
-    /// Bytes of running and finished lanes, both directions.
-    pub bytes: AtomicU64,
+    /// Bytes that running and finished lanes have sent.
+    pub sent: AtomicU64,
+    /// Bytes that they have received.
+    pub received: AtomicU64,
     /// Steps of samples done, out of samples times steps.
     pub sample_steps: AtomicU64,
     /// Lanes that run now.
     pub running: AtomicUsize,
     /// Set to stop: no lane is begun any more; running ones go on to their end.
     pub stop: AtomicBool,
+}
+
+impl Live {
+    /// Bytes sent and received so far.
+    #[must_use]
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
+    }
 }
 
 impl LaneSetting<'_> {
@@ -108,9 +119,11 @@ impl LaneSetting<'_> {
             fusion_net::Reveal::Label => Reveal::Label,
             fusion_net::Reveal::Logits => Reveal::Logits,
         };
-        let mut seen = 0;
+        let mut seen = Traffic::default();
         let mut progress = |p: Progress<'_>| {
-            live.bytes.fetch_add(p.bytes - std::mem::replace(&mut seen, p.bytes), Ordering::Relaxed);
+            let new = p.traffic.since(std::mem::replace(&mut seen, p.traffic));
+            live.sent.fetch_add(new.sent, Ordering::Relaxed);
+            live.received.fetch_add(new.received, Ordering::Relaxed);
             live.sample_steps.fetch_add(samples as u64, Ordering::Relaxed);
         };
         let run = connect(Role::Client, Box::new(&mut channel), &mut rng).and_then(|party| {

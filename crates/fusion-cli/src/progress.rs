@@ -26,19 +26,20 @@ pub(crate) struct Running {
 impl Running {
     /// Redraws `bar` until the end.
     pub(crate) fn show(&self, bar: &ProgressBar, live: &Live, steps: u64, samples: usize) {
-        let mut before = (0u64, Instant::now());
+        let mut before = ((0, 0), Instant::now());
         while !self.over.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(250));
-            let (bytes, done) = (live.bytes.load(Ordering::Relaxed), live.sample_steps.load(Ordering::Relaxed));
-            let rate = bytes.saturating_sub(before.0) as f64 / before.1.elapsed().as_secs_f64();
+            let (bytes, done) = (live.bytes(), live.sample_steps.load(Ordering::Relaxed));
+            let seconds = before.1.elapsed().as_secs_f64();
+            let rate = |now: u64, before: u64| human_bytes((now.saturating_sub(before) as f64 / seconds) as u64);
+            let (up, down) = (rate(bytes.0, before.0.0), rate(bytes.1, before.0.1));
             before = (bytes, Instant::now());
             bar.set_position(done.min(bar.length().unwrap_or(u64::MAX)));
             bar.set_message(format!(
-                "{} of {samples} samples, {} lanes, {} ({}/s)",
+                "{} of {samples} samples, {} lanes, {} (up {up}/s, down {down}/s)",
                 done / steps,
                 live.running.load(Ordering::Relaxed),
-                human_bytes(bytes),
-                human_bytes(rate as u64)
+                human_bytes(bytes.0 + bytes.1)
             ));
         }
     }

@@ -241,21 +241,18 @@ fn show(live: &Live, relay: Option<&Relay>, samples: u64, steps: u64, over: &Ato
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let reading = || match relay.map(Relay::carried) {
         Some(carried) => (carried.client_to_server, carried.server_to_client),
-        None => (live.bytes.load(Ordering::Relaxed), 0),
+        None => live.bytes(),
     };
     let mut last = (reading(), Instant::now());
     while !over.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(500));
         let (now, seconds) = (reading(), last.1.elapsed().as_secs_f64());
         let rate = |now: u64, before: u64| human_bytes((now.saturating_sub(before) as f64 / seconds) as u64);
-        let rates = match relay {
-            Some(_) => format!("up {}/s, down {}/s", rate(now.0, last.0.0), rate(now.1, last.0.1)),
-            None => format!("{}/s", rate(now.0, last.0.0)),
-        };
+        let rates = format!("up {}/s, down {}/s", rate(now.0, last.0.0), rate(now.1, last.0.1));
         last = (now, Instant::now());
         let done = live.sample_steps.load(Ordering::Relaxed);
         bar.set_position(done);
-        let bytes = human_bytes(live.bytes.load(Ordering::Relaxed));
+        let bytes = human_bytes(live.bytes().0 + live.bytes().1);
         bar.set_message(format!(
             "{:.1} of {samples} samples, {done} of {} steps, {bytes}, {rates}",
             done as f64 / steps as f64,

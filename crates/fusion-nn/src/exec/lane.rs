@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use fusion_ot::OtError;
-use fusion_ring::channel::{Channel, ChannelError};
+use fusion_ring::channel::{Channel, ChannelError, Traffic};
 use fusion_ring::pack::mask32;
 use fusion_rlwe::{ClientLane, RlweError, ServerLane};
 use rand_core::CryptoRng;
@@ -108,8 +108,8 @@ pub struct Progress<'a> {
     pub steps: usize,
     /// Name of the step just done.
     pub name: &'a str,
-    /// Bytes sent and received so far.
-    pub bytes: u64,
+    /// What this party has sent and received so far.
+    pub traffic: Traffic,
 }
 
 /// A way of deviating from the protocol: told the step's name and the number of samples, it may change this party's share of the step's result
@@ -328,8 +328,8 @@ impl<'a> Lane<'a> {
     }
 
     fn report(&mut self, done: usize, steps: usize, name: &str, progress: &mut dyn FnMut(Progress<'_>)) {
-        let bytes = self.party.channel().traffic().total();
-        progress(Progress { done, steps, name, bytes });
+        let traffic = self.party.channel().traffic();
+        progress(Progress { done, steps, name, traffic });
     }
 }
 
