@@ -1,7 +1,8 @@
 //! The inner loops of the silent extension, for development; `cargo xtask bench-ot` measures the whole.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use fusion_ring::aes::Block;
+use fusion_ring::aes::{Aes128, Block};
+use fusion_ring::half_tree::HalfTreeLevel;
 use fusion_ring::lpn::LocalCode;
 use fusion_ring::transpose::transpose128;
 use fusion_ring::{gf128, half_tree, hash};
@@ -24,14 +25,20 @@ fn kernels(c: &mut Criterion) {
             });
         });
     }
+    let how = HalfTreeLevel { swap: 0, offset: 7, keep: Block::MAX };
     group.bench_function("half-tree", |b| {
         b.iter(|| {
             for level in 0..LEAVES.ilog2() {
-                half_tree::expand(&mut blocks[..2 << level], 0, 7);
+                half_tree::expand(&mut blocks[..2 << level], &how);
             }
         });
     });
-    group.bench_function("pads", |b| b.iter(|| hash::tmmo(&mut blocks, 5, 8)));
+    group.bench_function("half-tree, last level", |b| b.iter(|| half_tree::expand_last(&mut blocks, &how)));
+    group.bench_function("pads of 1-of-8 OTs", |b| {
+        let (aes, multiples, mut pads) = (Aes128::new(&[3; 16]), [7; 8], vec![0u8; 8 * LEAVES]);
+        b.iter(|| aes.mmo_multiples(&blocks, &multiples, |pad| pad as u8, &mut pads));
+    });
+    group.bench_function("pads by two calls", |b| b.iter(|| hash::tmmo(&mut blocks, 5, 8)));
     let other = blocks.clone();
     group.bench_function("inner product", |b| b.iter(|| gf128::dot(&blocks, &other)));
     let (squares, _) = blocks.as_chunks_mut::<128>();

@@ -22,19 +22,19 @@
 //!
 //! *Pads*: the sender closes its trees with a fresh public seed, from which each tree has a hash of its own: one AES call per pad (`pads`, in the source, argues why that suffices).
 //!
-//! *Check*: after the trees the receiver draws coefficients a_i b_j and sends them as a seed with the masked noise combination; the sender proves by a hash that it holds the matching
-//! combination of its leaves, then so does the receiver. Every tree is expanded once for the check and once for its outputs (by the sender once more, for its level sums), so a round's leaves
+//! *Check*: coefficients for all leaves come from a hash chain over the trees' messages. The receiver claims the masked noise combination; the sender proves by a hash that it holds the matching
+//! combination of its leaves, then so does the receiver. Each end expands every tree once for the check (the sender while it makes the level sums) and once for its outputs, so a round's leaves
 //! are never stored.
 //!
 //! # Cost
 //! Set-up: that of SoftSpoken with trees of depth 8, and 96 bytes. First use of a width m: m [`Parameters::reserve`] rows of SoftSpoken (15 bits each). Per round of [`Parameters::outputs`], less
-//! [`Parameters::reserve`], OTs: the sender sends 16 t (depth - 1) bytes for m = 1, 16 t (depth + 1) for m > 1, and 48; the receiver 64, and for m > 1 (m - 1) t depth + m t bits; two round trips.
+//! [`Parameters::reserve`], OTs: the sender sends 16 t (depth - 1) bytes for m = 1, 16 t (depth + 1) for m > 1, and 48; the receiver 48, and for m > 1 (m - 1) t depth + m t bits; two round trips.
 //! In bits per OT: 0.67 at m = 1 and 1.5 at m = 2, 3, 4 ([`RoundSize::B11`]). Memory per width in use: 32 bytes per LPN secret and a few hundred per tree: 5 MB, nothing else grows with a round.
 //!
 //! # Security
 //! UC-secure against a malicious sender or receiver given SoftSpoken, in the ideal-permutation and random-oracle model, if LPN with regular noise over the 10-local code is hard for the parameters in
 //! [`parameters`], which alone can be instantiated; [`estimate`] says what the known attacks cost. As in SoftSpoken 121 bits of Delta are uniform.
-//! - *Malicious sender*: wrong level sums make the receiver's leaves wrong in a way that depends on its noise positions. The check passes with probability 2^-127 plus that of guessing those positions right: the sender learns
+//! - *Malicious sender*: wrong level sums make the receiver's leaves wrong in a way that depends on its noise positions. The check passes with probability 2^-127 per hash computed (`check`, in the source) plus that of guessing those positions right: the sender learns
 //!   from a passed check that its guess (a set of positions) was right, about one bit per check in expectation, and from an abort one bit in all. This is LPN with static leakage, as in Ferret; nothing else depends on the noise.
 //! - *Malicious receiver*: it sends nothing before the check for m = 1. For m > 1 its corrections only change its own choices and values. A wrong noise combination makes the sender's proof a hash of
 //!   an unknown multiple of Delta, and its own proof fails.
@@ -237,8 +237,9 @@ impl<S: Security> Sender<S> {
                 let rows = self.source.rows(channel, parameters.reserve() * width)?;
                 let clear = |w: &[Block]| combine(w) & !parameters.choice_mask();
                 let reserve = Zeroizing::new(rows.chunks_exact(width).map(clear).collect::<Vec<_>>());
-                let end = SendingEnd::new(self.source.delta(), m, fork(&mut self.coins));
-                slot.insert(Box::new(Engine::new(end, &PublicCoins::new(&self.toss, m), parameters, reserve)))
+                let public = PublicCoins::new(&self.toss, m);
+                let end = SendingEnd::new(self.source.delta(), parameters, &public, fork(&mut self.coins));
+                slot.insert(Box::new(Engine::new(end, &public, parameters, reserve)))
             }
         };
         engine.take::<S>(channel, n, sink)?;
@@ -342,8 +343,9 @@ impl<S: Security> Receiver<S> {
                 let blocks = rows.chunks_exact(width).map(combine).zip(choices.chunks_exact(width).map(join_bits));
                 let carry = |(v, u): (Block, u8)| (v & !parameters.choice_mask()) | Block::from(u);
                 let reserve = Zeroizing::new(blocks.map(carry).collect::<Vec<_>>());
-                let end = ReceivingEnd::new(parameters, fork(&mut self.coins));
-                slot.insert(Box::new(Engine::new(end, &PublicCoins::new(&self.toss, m), parameters, reserve)))
+                let public = PublicCoins::new(&self.toss, m);
+                let end = ReceivingEnd::new(parameters, &public, fork(&mut self.coins));
+                slot.insert(Box::new(Engine::new(end, &public, parameters, reserve)))
             }
         };
         engine.take::<S>(channel, n, sink)?;

@@ -14,6 +14,17 @@ use zeroize::Zeroize;
 use crate::hash::sigma;
 use crate::simd;
 
+/// How a level of a half-tree is expanded, see [`crate::half_tree`].
+#[derive(Clone, Copy, Debug)]
+pub struct HalfTreeLevel {
+    /// All ones if the lower half gets the right children, else zero.
+    pub swap: Block,
+    /// Public offset of the hash.
+    pub offset: Block,
+    /// Bits of the children that are kept.
+    pub keep: Block,
+}
+
 /// Blocks that the composed forms of the hashes hold at once.
 const FUSED: usize = 64;
 
@@ -210,53 +221,62 @@ impl Aes128 {
         outer.zeroize();
     }
 
-    /// With h(p) = E(s(p ^ offset)) ^ s(p ^ offset), replaces each p in `lower` and its fellow in `upper` by h(p) ^ (p & swap) and h(p) ^ (p & !swap).
-    pub(crate) fn half_tree_level(&self, lower: &mut [Block], upper: &mut [Block], swap: Block, offset: Block) {
+    /// With h(p) = E(s(p ^ offset)) ^ s(p ^ offset), replaces each p in `lower` and its fellow in `upper` by h(p) ^ (p & swap) and h(p) ^ (p & !swap), both within `keep`. Returns the sums
+    /// of the lower and the upper children, outside of `keep` too.
+    pub(crate) fn half_tree_level(&self, lower: &mut [Block], upper: &mut [Block], level: &HalfTreeLevel) -> [Block; 2] {
         #[cfg(target_arch = "x86_64")]
         if let Schedule::Rounds(keys) = &self.schedule {
             // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2, the tier is above that only with VAES and AVX-512 F.
             return unsafe {
                 match self.tier {
-                    AesTier::Vaes512 => x86::vaes512::half_tree(keys, lower, upper, swap, offset),
-                    AesTier::Ni | AesTier::Portable => x86::by_eight::half_tree(keys, lower, upper, swap, offset),
+                    AesTier::Vaes512 => x86::vaes512::half_tree(keys, lower, upper, level),
+                    AesTier::Ni | AesTier::Portable => x86::by_eight::half_tree(keys, lower, upper, level),
                 }
             };
         }
-        let mut plain = [0; FUSED];
+        let mut hashed = [0; FUSED];
+        let mut sums = [0; 2];
         for (lower, upper) in lower.chunks_mut(FUSED).zip(upper.chunks_mut(FUSED)) {
-            let plain = &mut plain[..lower.len()];
-            for ((parent, image), plain) in lower.iter().zip(upper.iter_mut()).zip(plain.iter_mut()) {
-                *plain = sigma(*parent ^ offset);
-                *image = *plain;
+            let hashed = &mut hashed[..lower.len()];
+            for (hashed, parent) in hashed.iter_mut().zip(lower.iter()) {
+                *hashed = sigma(*parent ^ level.offset);
             }
-            self.encrypt(upper);
-            for ((parent, image), plain) in lower.iter_mut().zip(upper.iter_mut()).zip(plain.iter()) {
-                let left = *image ^ *plain;
-                *image = left ^ (*parent & !swap);
-                *parent = left ^ (*parent & swap);
+            self.mmo(hashed);
+            for ((low, high), left) in lower.iter_mut().zip(upper.iter_mut()).zip(hashed.iter()) {
+                let children = [left ^ (*low & level.swap), left ^ (*low & !level.swap)];
+                sums = [sums[0] ^ children[0], sums[1] ^ children[1]];
+                (*low, *high) = (children[0] & level.keep, children[1] & level.keep);
             }
         }
-        plain.zeroize();
+        hashed.zeroize();
+        sums
     }
 
-    /// With h(p, S) = E(s(p ^ S)) ^ s(p ^ S), replaces each p in `lower` and its fellow in `upper` by h(p, `offsets[0]`) and h(p, `offsets[1]`).
-    pub(crate) fn half_tree_last(&self, lower: &mut [Block], upper: &mut [Block], offsets: [Block; 2]) {
+    /// With h(p, S) = E(s(p ^ S)) ^ s(p ^ S), replaces each p in `lower` and its fellow in `upper` by h(p, offset) and h(p, offset ^ 1), or the other way round where `swap` is all
+    /// ones, both within `keep`. Returns the sums of the lower and the upper children, outside of `keep` too.
+    pub(crate) fn half_tree_last(&self, lower: &mut [Block], upper: &mut [Block], level: &HalfTreeLevel) -> [Block; 2] {
         #[cfg(target_arch = "x86_64")]
         if let Schedule::Rounds(keys) = &self.schedule {
             // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2, the tier is above that only with VAES and AVX-512 F.
             return unsafe {
                 match self.tier {
-                    AesTier::Vaes512 => x86::vaes512::half_tree_last(keys, lower, upper, offsets),
-                    AesTier::Ni | AesTier::Portable => x86::by_eight::half_tree_last(keys, lower, upper, offsets),
+                    AesTier::Vaes512 => x86::vaes512::half_tree_last(keys, lower, upper, level),
+                    AesTier::Ni | AesTier::Portable => x86::by_eight::half_tree_last(keys, lower, upper, level),
                 }
             };
         }
         for (low, high) in lower.iter_mut().zip(upper.iter_mut()) {
-            *high = sigma(*low ^ offsets[1]);
-            *low = sigma(*low ^ offsets[0]);
+            *high = sigma(*low ^ level.offset ^ (!level.swap & 1));
+            *low = sigma(*low ^ level.offset ^ (level.swap & 1));
         }
-        self.mmo(lower);
-        self.mmo(upper);
+        [lower, upper].map(|half| {
+            self.mmo(half);
+            half.iter_mut().fold(0, |sum, child| {
+                let whole = *child;
+                *child &= level.keep;
+                sum ^ whole
+            })
+        })
     }
 
     /// Encrypts one block.
@@ -312,9 +332,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn fused_kernels_agree(key: [u8; 16], pairs in prop::collection::vec(any::<(u128, u128)>(), 0..150), swap: bool, offset: u128) {
+        fn fused_kernels_agree(key: [u8; 16], pairs in prop::collection::vec(any::<(u128, u128)>(), 0..150), swap: bool, offset: u128, keep: u128) {
             let (blocks, tweaks): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-            let swap = if swap { u128::MAX } else { 0 };
+            let level = HalfTreeLevel { swap: if swap { u128::MAX } else { 0 }, offset, keep };
             let run = |tier| {
                 let aes = Aes128::with_tier(&key, tier);
                 let mut hashed = blocks.clone();
@@ -322,10 +342,10 @@ mod tests {
                 let mut fed = blocks.clone();
                 aes.mmo(&mut fed);
                 let (mut lower, mut upper) = (blocks.clone(), tweaks.clone());
-                aes.half_tree_level(&mut lower, &mut upper, swap, offset);
+                let sums = aes.half_tree_level(&mut lower, &mut upper, &level);
                 let (mut left, mut right) = (blocks.clone(), tweaks.clone());
-                aes.half_tree_last(&mut left, &mut right, [offset, offset ^ 1]);
-                (hashed, fed, lower, upper, left, right)
+                let last_sums = aes.half_tree_last(&mut left, &mut right, &level);
+                (hashed, fed, lower, upper, left, right, sums, last_sums)
             };
             let expect = run(AesTier::Portable);
             for tier in tiers() {

@@ -4,24 +4,26 @@
 //! pi(s(x)) ^ s(x) of [`crate::hash`] and a public offset S, the left child of p is H(p ^ S) and the right one H(p ^ S) ^ p: one permutation call for two children,
 //! and the sum of a level never changes. The last level of a pseudorandom tree breaks the correlation: H(p ^ S) and H(p ^ S ^ 1).
 
+pub use crate::aes::HalfTreeLevel;
 use crate::aes::{Block, fixed_key};
 
-/// Expands a correlated level: the lower half gets the left children where `swap` is zero and the right ones where it is all ones, the upper half the others.
+/// Expands a correlated level: the lower half gets the left children where `swap` is zero and the right ones where it is all ones, the upper half the others. Children lose what is outside of `keep`; the
+/// sums of the lower and of the upper half, which are returned, do not.
 ///
 /// # Panics
 /// If the number of blocks is odd.
-pub fn expand(nodes: &mut [Block], swap: Block, offset: Block) {
+pub fn expand(nodes: &mut [Block], level: &HalfTreeLevel) -> [Block; 2] {
     let (lower, upper) = halves(nodes);
-    fixed_key().half_tree_level(lower, upper, swap, offset);
+    fixed_key().half_tree_level(lower, upper, level)
 }
 
 /// Expands the last level of a pseudorandom tree: as [`expand`], with children that are unrelated to each other.
 ///
 /// # Panics
 /// If the number of blocks is odd.
-pub fn expand_last(nodes: &mut [Block], swap: Block, offset: Block) {
+pub fn expand_last(nodes: &mut [Block], level: &HalfTreeLevel) -> [Block; 2] {
     let (lower, upper) = halves(nodes);
-    fixed_key().half_tree_last(lower, upper, [offset ^ (swap & 1), offset ^ (!swap & 1)]);
+    fixed_key().half_tree_last(lower, upper, level)
 }
 
 fn halves(nodes: &mut [Block]) -> (&mut [Block], &mut [Block]) {
@@ -43,20 +45,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn levels_are_their_formula(parents in prop::collection::vec(any::<u128>(), 0..100), offset: u128, swapped: bool) {
+        fn levels_are_their_formula(parents in prop::collection::vec(any::<u128>(), 0..100), offset: u128, swapped: bool, keep: u128) {
             let n = parents.len();
-            let swap = if swapped { u128::MAX } else { 0 };
+            let how = HalfTreeLevel { swap: if swapped { u128::MAX } else { 0 }, offset, keep };
             let mut level = parents.clone();
             level.resize(2 * n, 0);
             let mut last = level.clone();
-            expand(&mut level, swap, offset);
-            expand_last(&mut last, swap, offset);
+            let sums = expand(&mut level, &how);
+            let last_sums = expand_last(&mut last, &how);
+            let (mut expect, mut last_expect) = ([0; 2], [0; 2]);
             for (j, &p) in parents.iter().enumerate() {
-                let (left, right) = (h(p ^ offset), h(p ^ offset) ^ p);
-                prop_assert_eq!((level[j], level[n + j]), if swapped { (right, left) } else { (left, right) });
-                let (left, right) = (h(p ^ offset), h(p ^ offset ^ 1));
-                prop_assert_eq!((last[j], last[n + j]), if swapped { (right, left) } else { (left, right) });
+                let order = |left: u128, right: u128| if swapped { [right, left] } else { [left, right] };
+                let children = order(h(p ^ offset), h(p ^ offset) ^ p);
+                prop_assert_eq!([level[j], level[n + j]], children.map(|c| c & keep));
+                expect = [expect[0] ^ children[0], expect[1] ^ children[1]];
+                let children = order(h(p ^ offset), h(p ^ offset ^ 1));
+                prop_assert_eq!([last[j], last[n + j]], children.map(|c| c & keep));
+                last_expect = [last_expect[0] ^ children[0], last_expect[1] ^ children[1]];
             }
+            prop_assert_eq!((sums, last_sums), (expect, last_expect));
         }
     }
 }

@@ -1,4 +1,9 @@
 //! The consistency check of a round's trees: a random linear combination of all leaves, masked, compared through hashes.
+//!
+//! The coefficients of a tree come from a hash chain over the messages of all trees up to its own (Fiat and Shamir), so the sender can add a tree up while it grows it. The coefficient of leaf
+//! j = 64 r + c is a_r b_c: a bilinear form that is not zero vanishes with probability at most 2^-127. Whatever two vectors of noise positions a sender wants to satisfy at once with leaves that contradict
+//! each other, they part at some last tree, whose coefficients are drawn when all before are fixed: every attempt costs a hash and succeeds with that probability. (Without the chain the trees' sums could be
+//! searched for independently and matched by a birthday attack.)
 
 use fusion_ring::aes::Block;
 use fusion_ring::gf128::{dot, mul};
@@ -8,34 +13,60 @@ use sha3::{Digest, Sha3_256};
 use super::parameters::Parameters;
 use crate::OtError;
 
-/// Bytes of the receiver's challenge: seed of the coefficients and masked noise combination.
-pub(super) const CHALLENGE_LEN: usize = 32;
+/// Bytes of the receiver's claim: the masked noise combination.
+pub(super) const CLAIM_LEN: usize = 16;
 /// Bytes of a proof.
 pub(super) const PROOF_LEN: usize = 32;
+/// Leaves that share a factor a_r.
+const COLUMNS: usize = 64;
 
-/// Coefficients a_i b_j of leaf j of tree i. The check is a bilinear form in (a, b): one that is not zero vanishes with probability at most 2^-127.
+/// Hash of everything that the sender said about its trees, over all rounds of an instance.
+pub(super) struct Chain([u8; 32]);
+
+impl Chain {
+    /// The chain of the choice width whose trees have the public `offset`.
+    pub(super) fn new(parameters: Parameters, offset: Block) -> Self {
+        let start = Sha3_256::new().chain_update(b"fusion silent OT check").chain_update([parameters.choice_bits().bits() as u8]);
+        Self(start.chain_update(offset.to_le_bytes()).finalize().into())
+    }
+
+    /// Appends the message of the next tree; gives the seed of its coefficients.
+    pub(super) fn append(&mut self, message: &[u8]) -> [u8; 16] {
+        self.0 = Sha3_256::new().chain_update(self.0).chain_update(message).finalize().into();
+        std::array::from_fn(|i| self.0[i])
+    }
+}
+
+/// Coefficients of the leaves of one tree.
 pub(super) struct Coefficients {
-    trees: Vec<Block>,
-    leaves: Vec<Block>,
+    rows: Vec<Block>,
+    columns: [Block; COLUMNS],
 }
 
 impl Coefficients {
     pub(super) fn new(seed: [u8; 16], parameters: Parameters) -> Self {
         let mut prg = AesPrg::new(seed);
-        let (mut trees, mut leaves) = (vec![0; parameters.trees()], vec![0; 1 << parameters.depth()]);
-        prg.fill_blocks(&mut trees);
-        prg.fill_blocks(&mut leaves);
-        Self { trees, leaves }
+        let (mut rows, mut columns) = (vec![0; (1 << parameters.depth()) / COLUMNS], [0; COLUMNS]);
+        prg.fill_blocks(&mut rows);
+        prg.fill_blocks(&mut columns);
+        Self { rows, columns }
     }
 
-    /// The combination of the leaves of tree `i`.
-    pub(super) fn tree(&self, i: usize, leaves: &[Block]) -> Block {
-        mul(self.trees[i], dot(&self.leaves, leaves))
+    /// The combination of the leaves.
+    pub(super) fn combine(&self, leaves: &[Block]) -> Block {
+        let sums: Vec<Block> = leaves.chunks(COLUMNS).map(|row| dot(&self.columns, row)).collect();
+        dot(&self.rows, &sums)
     }
 
-    /// The noise of tree `i` in the combination: its `value` at leaf `alpha`.
-    pub(super) fn noise(&self, i: usize, alpha: usize, value: Block) -> Block {
-        mul(value, mul(self.trees[i], self.leaves[alpha]))
+    /// Those of leaf j ^ `alpha` in the place of leaf j's. The order of access within two kilobytes depends on `alpha`.
+    pub(super) fn turned(&self, alpha: usize) -> Self {
+        let rows = (0..self.rows.len()).map(|r| self.rows[r ^ (alpha / COLUMNS)]).collect();
+        Self { rows, columns: std::array::from_fn(|c| self.columns[c ^ (alpha % COLUMNS)]) }
+    }
+
+    /// The combination of a vector that has `value` at leaf `alpha` and zeros elsewhere.
+    pub(super) fn noise(&self, alpha: usize, value: Block) -> Block {
+        mul(value, mul(self.rows[alpha / COLUMNS], self.columns[alpha % COLUMNS]))
     }
 }
 
@@ -53,15 +84,52 @@ pub(super) enum Prover {
 }
 
 /// A hash of the combination: the other party's can neither be copied nor guessed.
-pub(super) fn proof(prover: Prover, challenge: &[u8; CHALLENGE_LEN], combination: Block) -> [u8; PROOF_LEN] {
+pub(super) fn proof(prover: Prover, claim: &[u8; CLAIM_LEN], combination: Block) -> [u8; PROOF_LEN] {
     let tag: &[u8] = match prover {
         Prover::Sender => b"fusion silent OT sender",
         Prover::Receiver => b"fusion silent OT receiver",
     };
-    Sha3_256::new().chain_update(tag).chain_update(challenge).chain_update(combination.to_le_bytes()).finalize().into()
+    Sha3_256::new().chain_update(tag).chain_update(claim).chain_update(combination.to_le_bytes()).finalize().into()
 }
 
 /// Compares in constant time.
 pub(super) fn demand(own: &[u8; PROOF_LEN], theirs: &[u8; PROOF_LEN], what: &'static str) -> Result<(), OtError> {
     if bool::from(subtle::ConstantTimeEq::ct_eq(&own[..], &theirs[..])) { Ok(()) } else { Err(OtError::PeerMisbehaved(what)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::functionality::ChoiceBits;
+    use crate::silent::RoundSize;
+
+    #[test]
+    fn combinations_are_linear_and_every_leaf_counts() {
+        let set = Parameters::new(ChoiceBits::THREE, RoundSize::B10);
+        let coefficients = Coefficients::new([3; 16], set);
+        let mut leaves = vec![0; 1 << set.depth()];
+        let mut expect = 0;
+        for (alpha, value) in [(0, 5), (63, 1 << 100), (64, 77), (511, 1)] {
+            leaves[alpha] = value;
+            assert_ne!(coefficients.noise(alpha, value), 0);
+            expect ^= coefficients.noise(alpha, value);
+            assert_eq!(coefficients.combine(&leaves), expect);
+            let turned: Vec<_> = (0..leaves.len()).map(|j| leaves[j ^ 301]).collect();
+            assert_eq!(coefficients.turned(301).combine(&turned), expect);
+        }
+    }
+
+    #[test]
+    fn coefficients_depend_on_every_tree_before() {
+        let set = Parameters::new(ChoiceBits::THREE, RoundSize::B10);
+        let seeds = |first: &[u8], offset| {
+            let mut chain = Chain::new(set, offset);
+            [chain.append(first), chain.append(b"second")]
+        };
+        let all: Vec<_> = [seeds(b"a", 1), seeds(b"b", 1), seeds(b"a", 2)].concat();
+        let mut unique = all.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        assert_eq!(unique.len(), all.len());
+    }
 }

@@ -20,17 +20,16 @@ pub(super) trait End {
     type Rooted;
 
     /// Makes a round's trees from the correlations set aside; also gives the seed of their pads' hashes, which is drawn after everything that the receiver can choose is fixed.
-    fn plant(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Self::Planted, Seed), OtError>;
-
-    /// Checks them with the peer; `leaves` is room for those of one tree.
-    fn check(
+    fn plant<S: Security>(
         &mut self,
         shape: &Shape,
         channel: &mut dyn Channel,
-        trees: Self::Planted,
-        reserve: &[Block],
-        leaves: &mut [Block],
-    ) -> Result<Self::Rooted, OtError>;
+        reserve: &mut [Block],
+    ) -> Result<(Self::Planted, Seed), OtError>;
+
+    /// Checks them with the peer.
+    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, trees: Self::Planted, reserve: &[Block])
+    -> Result<Self::Rooted, OtError>;
 
     /// Takes them unchecked.
     fn trust(trees: Self::Planted) -> Self::Rooted;
@@ -122,9 +121,9 @@ impl<E: End> Engine<E> {
             self.code_base += set.outputs() as u64;
         }
         let mut reserve = std::mem::take(&mut self.reserve);
-        let (trees, hashes) = self.end.plant(&self.shape, channel, &mut reserve)?;
+        let (trees, hashes) = self.end.plant::<S>(&self.shape, channel, &mut reserve)?;
         self.hashes = AesPrg::from_seed_ref(&hashes);
-        let trees = if S::CHECKED { self.end.check(&self.shape, channel, trees, &reserve, &mut self.ready)? } else { E::trust(trees) };
+        let trees = if S::CHECKED { self.end.check(&self.shape, channel, trees, &reserve)? } else { E::trust(trees) };
         self.trees = Some(trees);
         self.next_tree = 0;
         self.used = self.ready.len();

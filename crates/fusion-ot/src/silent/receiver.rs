@@ -7,10 +7,11 @@ use fusion_ring::prg::{AesPrg, Seed};
 use rand_core::Rng;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::check::{self, CHALLENGE_LEN, Coefficients, PROOF_LEN, Prover};
+use super::check::{self, Chain, Coefficients, PROOF_LEN, Prover};
 use super::engine::End;
 use super::parameters::Parameters;
-use super::trees::{Punctured, Shape, level_tweak};
+use super::trees::{Punctured, Shape, level_tweak, restore};
+use super::{PublicCoins, Security};
 use crate::OtError;
 use crate::bits::BitWriter;
 
@@ -19,6 +20,8 @@ pub(super) struct Planted {
     trees: Vec<Punctured>,
     /// The noise values, tree by tree.
     values: Zeroizing<Vec<Block>>,
+    /// Of the check's coefficients, tree by tree; public.
+    seeds: Vec<[u8; 16]>,
 }
 
 impl Drop for Planted {
@@ -32,16 +35,17 @@ pub(super) struct Rooted(Planted);
 
 /// The end that learns the choices.
 pub(super) struct ReceivingEnd {
-    /// For challenges and noise values.
+    /// For noise values.
     coins: AesPrg,
     /// Hashed tree correlations so far.
     tweak: u64,
+    chain: Chain,
     scratch: Zeroizing<Vec<Block>>,
 }
 
 impl ReceivingEnd {
-    pub(super) fn new(parameters: Parameters, coins: AesPrg) -> Self {
-        Self { coins, tweak: 0, scratch: Zeroizing::new(vec![0; 1 << parameters.depth()]) }
+    pub(super) fn new(parameters: Parameters, public: &PublicCoins, coins: AesPrg) -> Self {
+        Self { coins, tweak: 0, chain: Chain::new(parameters, public.offset), scratch: Zeroizing::new(vec![0; 1 << parameters.depth()]) }
     }
 
     /// A uniform non-zero value within `mask` (2^m - 1).
@@ -60,7 +64,7 @@ impl End for ReceivingEnd {
     type Rooted = Rooted;
 
     /// Chooses noise and receives the trees around it.
-    fn plant(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Planted, Seed), OtError> {
+    fn plant<S: Security>(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Planted, Seed), OtError> {
         let set = shape.parameters;
         let (depth, at, low) = (set.depth(), 1 << set.log_table(), set.choice_mask());
         let values_at = at + set.trees() * depth;
@@ -80,10 +84,13 @@ impl End for ReceivingEnd {
             channel.send(&fixing.finish())?;
         }
 
-        let mut planted = Planted { trees: Vec::with_capacity(set.trees()), values };
+        let mut planted = Planted { trees: Vec::with_capacity(set.trees()), values, seeds: Vec::new() };
         let mut message = vec![0; 16 * set.tree_message()];
         for (i, correlations) in reserve[at..values_at].chunks_exact(depth).enumerate() {
             channel.recv(&mut message)?;
+            if S::CHECKED {
+                planted.seeds.push(self.chain.append(&message));
+            }
             let (blocks, _) = message.as_chunks::<16>();
             let block = |i: usize| Block::from_le_bytes(blocks[i]);
             // Level i opens the side of its choice bit; the noise lies on the other.
@@ -117,35 +124,26 @@ impl End for ReceivingEnd {
         Ok((planted, Seed::from(hashes)))
     }
 
-    /// Challenges the sender, compares, and proves that it saw the same.
-    fn check(
-        &mut self,
-        shape: &Shape,
-        channel: &mut dyn Channel,
-        planted: Planted,
-        reserve: &[Block],
-        leaves: &mut [Block],
-    ) -> Result<Rooted, OtError> {
+    /// Claims its noise, compares the sender's combination with its own, and proves that it saw the same.
+    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, planted: Planted, reserve: &[Block]) -> Result<Rooted, OtError> {
         let set = shape.parameters;
-        let mut seed = [0; 16];
-        self.coins.fill(&mut seed);
-        let coefficients = Coefficients::new(seed, set);
         let masks = &reserve[reserve.len() - set.masks()..];
         let mut noise = check::pack(set, masks.iter().map(|block| block & set.choice_mask()));
         let mut combination = check::pack(set, masks.iter().copied());
-        for (i, (tree, &value)) in planted.trees.iter().zip(planted.values.iter()).enumerate() {
-            noise ^= coefficients.noise(i, tree.alpha, value);
-            shape.puncture(tree, &mut self.scratch, leaves);
-            combination ^= coefficients.tree(i, leaves);
+        for ((tree, &value), &seed) in planted.trees.iter().zip(planted.values.iter()).zip(&planted.seeds) {
+            // The tree comes out in an order of its own, with the noise in front.
+            let coefficients = Coefficients::new(seed, set).turned(tree.alpha);
+            noise ^= coefficients.noise(0, value);
+            shape.puncture(tree, &mut self.scratch);
+            combination ^= coefficients.combine(&self.scratch);
         }
-        let mut challenge = [0; CHALLENGE_LEN];
-        challenge[..16].copy_from_slice(&seed);
-        challenge[16..].copy_from_slice(&noise.to_le_bytes());
-        channel.send(&challenge)?;
+        let claim = noise.to_le_bytes();
+        channel.send(&claim)?;
+        channel.flush()?;
         let mut theirs = [0; PROOF_LEN];
         channel.recv(&mut theirs)?;
-        check::demand(&check::proof(Prover::Sender, &challenge, combination), &theirs, "silent OT: the sender's trees")?;
-        channel.send(&check::proof(Prover::Receiver, &challenge, combination))?;
+        check::demand(&check::proof(Prover::Sender, &claim, combination), &theirs, "silent OT: the sender's trees")?;
+        channel.send(&check::proof(Prover::Receiver, &claim, combination))?;
         channel.flush()?;
         Ok(Rooted(planted))
     }
@@ -155,6 +153,8 @@ impl End for ReceivingEnd {
     }
 
     fn leaves(&mut self, shape: &Shape, trees: &Rooted, tree: usize, leaves: &mut [Block]) {
-        shape.puncture(&trees.0.trees[tree], &mut self.scratch, leaves);
+        let tree = &trees.0.trees[tree];
+        shape.puncture(tree, &mut self.scratch);
+        restore(tree.alpha, &self.scratch, leaves);
     }
 }

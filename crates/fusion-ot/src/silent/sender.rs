@@ -7,18 +7,23 @@ use fusion_ring::hash::tmmo;
 use fusion_ring::prg::{AesPrg, Seed};
 use zeroize::Zeroizing;
 
-use super::check::{self, CHALLENGE_LEN, Coefficients, PROOF_LEN, Prover};
+use super::check::{self, CLAIM_LEN, Chain, Coefficients, PROOF_LEN, Prover};
 use super::engine::End;
-use super::trees::{Shape, level_tweak, sum};
+use super::parameters::Parameters;
+use super::trees::{Shape, level_tweak};
+use super::{PublicCoins, Security};
 use crate::OtError;
 use crate::bits::{BitReader, packed_len};
 use crate::delta::Delta;
-use crate::functionality::ChoiceBits;
 
-/// Roots of trees that both parties agreed on, not yet checked.
-pub(super) struct Planted(Zeroizing<Vec<Block>>);
+/// Trees that both parties agreed on, not yet checked.
+pub(super) struct Planted {
+    roots: Zeroizing<Vec<Block>>,
+    /// Of all leaves, for the check.
+    combination: Zeroizing<Block>,
+}
 
-/// Roots of checked trees.
+/// Trees that passed the check.
 pub(super) struct Rooted(Planted);
 
 /// The end that holds Delta.
@@ -29,11 +34,12 @@ pub(super) struct SendingEnd {
     coins: AesPrg,
     /// Hashed tree correlations so far.
     tweak: u64,
+    chain: Chain,
 }
 
 impl SendingEnd {
-    pub(super) fn new(delta: &Delta, m: ChoiceBits, coins: AesPrg) -> Self {
-        Self { multiples: delta.multiples(m), coins, tweak: 0 }
+    pub(super) fn new(delta: &Delta, parameters: Parameters, public: &PublicCoins, coins: AesPrg) -> Self {
+        Self { multiples: delta.multiples(parameters.choice_bits()), coins, tweak: 0, chain: Chain::new(parameters, public.offset) }
     }
 }
 
@@ -42,7 +48,7 @@ impl End for SendingEnd {
     type Rooted = Rooted;
 
     /// Grows the trees and sends the level sums under the correlations set aside.
-    fn plant(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Planted, Seed), OtError> {
+    fn plant<S: Security>(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Planted, Seed), OtError> {
         let set = shape.parameters;
         let (depth, at) = (set.depth(), 1 << set.log_table());
         let values_at = at + set.trees() * depth;
@@ -57,26 +63,36 @@ impl End for SendingEnd {
                 *block ^= self.multiples[bits as usize] & !set.choice_mask();
             }
         }
-        let mut roots = Zeroizing::new(Vec::with_capacity(set.trees()));
+        let mut planted = Planted { roots: Zeroizing::new(Vec::with_capacity(set.trees())), combination: Zeroizing::new(0) };
         let mut message = Vec::with_capacity(16 * set.tree_message() * 64);
         let mut leaves = Zeroizing::new(vec![0; shape.leaves()]);
         for (i, correlations) in reserve[at..values_at].chunks_exact(depth).enumerate() {
             let mut blocks = Vec::with_capacity(set.tree_message());
-            shape.grow(correlations[0], self.multiples[1], &mut leaves, |level, left, right| {
+            let mut closing = 0;
+            shape.grow(correlations[0], self.multiples[1], &mut leaves, |level, [left, right]| {
                 if set.wide() && level + 1 == depth {
                     let mut pads = Zeroizing::new([correlations[level], correlations[level] ^ self.multiples[1]]);
                     tmmo(&mut *pads, level_tweak(set, self.tweak), 2);
                     self.tweak += 1;
                     blocks.extend([pads[0] ^ left, pads[1] ^ right]);
+                    closing = (left ^ right) & !set.choice_mask();
                 } else {
                     blocks.push(correlations[level] ^ left);
                 }
             });
             if set.wide() {
-                blocks.push(reserve[values_at + i] ^ sum(&leaves));
+                blocks.push(reserve[values_at + i] ^ closing);
             }
-            roots.push(correlations[0]);
+            #[cfg(test)]
+            if let Some((_, block)) = cheat::CHEAT.get().filter(|&(tree, _)| tree == i) {
+                blocks[block] ^= 0x40;
+            }
+            planted.roots.push(correlations[0]);
+            let start = message.len();
             message.extend(blocks.iter().flat_map(|b| b.to_le_bytes()));
+            if S::CHECKED {
+                *planted.combination ^= Coefficients::new(self.chain.append(&message[start..]), set).combine(&leaves);
+            }
             if message.len() >= 1 << 15 {
                 channel.send(&message)?;
                 message.clear();
@@ -87,33 +103,22 @@ impl End for SendingEnd {
         message.extend_from_slice(&hashes);
         channel.send(&message)?;
         channel.flush()?;
-        Ok((Planted(roots), Seed::from(hashes)))
+        Ok((planted, Seed::from(hashes)))
     }
 
     /// Proves the trees consistent and has the receiver prove that it saw the same.
-    fn check(
-        &mut self,
-        shape: &Shape,
-        channel: &mut dyn Channel,
-        trees: Planted,
-        reserve: &[Block],
-        leaves: &mut [Block],
-    ) -> Result<Rooted, OtError> {
+    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, trees: Planted, reserve: &[Block]) -> Result<Rooted, OtError> {
         let set = shape.parameters;
-        let mut challenge = [0; CHALLENGE_LEN];
-        channel.recv(&mut challenge)?;
-        let (seed, noise) = (std::array::from_fn(|i| challenge[i]), std::array::from_fn(|i| challenge[16 + i]));
-        let coefficients = Coefficients::new(seed, set);
+        let mut claim = [0; CLAIM_LEN];
+        channel.recv(&mut claim)?;
         let masks = &reserve[reserve.len() - set.masks()..];
-        let mut combination = check::pack(set, masks.iter().copied()) ^ mul(Block::from_le_bytes(noise), self.multiples[1]);
-        for (i, &root) in trees.0.iter().enumerate() {
-            shape.regrow(root, self.multiples[1], leaves);
-            combination ^= coefficients.tree(i, leaves);
-        }
-        channel.send(&check::proof(Prover::Sender, &challenge, combination))?;
+        let combination =
+            *trees.combination ^ check::pack(set, masks.iter().copied()) ^ mul(Block::from_le_bytes(claim), self.multiples[1]);
+        channel.send(&check::proof(Prover::Sender, &claim, combination))?;
+        channel.flush()?;
         let mut theirs = [0; PROOF_LEN];
         channel.recv(&mut theirs)?;
-        check::demand(&check::proof(Prover::Receiver, &challenge, combination), &theirs, "silent OT: the receiver's proof")?;
+        check::demand(&check::proof(Prover::Receiver, &claim, combination), &theirs, "silent OT: the receiver's proof")?;
         Ok(Rooted(trees))
     }
 
@@ -122,6 +127,17 @@ impl End for SendingEnd {
     }
 
     fn leaves(&mut self, shape: &Shape, trees: &Rooted, tree: usize, leaves: &mut [Block]) {
-        shape.regrow(trees.0.0[tree], self.multiples[1], leaves);
+        shape.grow(trees.0.roots[tree], self.multiples[1], leaves, |_, _| ());
+    }
+}
+
+/// A sender that lies about one tree and goes on by the protocol: only from within can it, since the check's coefficients depend on what it says.
+#[cfg(test)]
+pub(super) mod cheat {
+    use std::cell::Cell;
+
+    thread_local! {
+        /// Number of the tree, and which of its blocks to change; of every sender on this thread.
+        pub(in super::super) static CHEAT: Cell<Option<(usize, usize)>> = const { Cell::new(None) };
     }
 }

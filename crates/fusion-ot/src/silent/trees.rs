@@ -4,11 +4,11 @@
 //! misses is the sum of the others plus Delta: nothing need be sent for it. Noise with values (section 5): the last level breaks the correlation and a closing block
 //! brings the value in.
 //!
-//! The receiver works in the order y = x ^ alpha, alpha its noise position, so that the missing node is number 0 of every level and selection is by masks; only the last step, which writes leaf y to
+//! The receiver works in the order y = x ^ alpha, alpha its noise position, so that the missing node is number 0 of every level and selection is by masks; only [`restore`], which brings leaf y to
 //! place y ^ alpha, has an order of access (never its length) that depends on alpha.
 
 use fusion_ring::aes::Block;
-use fusion_ring::half_tree::{expand, expand_last};
+use fusion_ring::half_tree::{HalfTreeLevel, expand, expand_last};
 
 use super::parameters::Parameters;
 
@@ -29,63 +29,53 @@ impl Shape {
         self.parameters.wide() && level + 1 == self.parameters.depth()
     }
 
-    /// Expands level number `level` (from 1) in `nodes`.
-    fn level(&self, level: usize, nodes: &mut [Block], swap: Block) {
-        if self.is_last(level) {
-            expand_last(nodes, swap, self.offset);
-        } else {
-            expand(nodes, swap, self.offset);
-        }
+    /// Expands level number `level` (from 1) in `nodes`, see [`expand`]; leaves lose their low bits.
+    fn level(&self, level: usize, nodes: &mut [Block], swap: Block) -> [Block; 2] {
+        let keep = if level + 1 == self.parameters.depth() { !self.parameters.choice_mask() } else { Block::MAX };
+        let how = HalfTreeLevel { swap, offset: self.offset, keep };
+        if self.is_last(level) { expand_last(nodes, &how) } else { expand(nodes, &how) }
     }
 
     /// The sender's leaves, low bits cleared, into `leaves`; hands the sums of all left and all right nodes of each level below the first to `sums`.
-    pub(super) fn grow(&self, root: Block, delta: Block, leaves: &mut [Block], mut sums: impl FnMut(usize, Block, Block)) {
+    pub(super) fn grow(&self, root: Block, delta: Block, leaves: &mut [Block], mut sums: impl FnMut(usize, [Block; 2])) {
         leaves[0] = root;
         leaves[1] = root ^ delta;
         for level in 1..self.parameters.depth() {
-            let n = 1 << level;
-            self.level(level, &mut leaves[..2 * n], 0);
-            let left = sum(&leaves[..n]);
-            // A correlated level sums to Delta.
-            let right = if self.is_last(level) { sum(&leaves[n..2 * n]) } else { left ^ delta };
-            sums(level, left, right);
+            sums(level, self.level(level, &mut leaves[..2 << level], 0));
         }
-        self.clear_low(leaves);
     }
 
-    /// As [`Shape::grow`] without the sums.
-    pub(super) fn regrow(&self, root: Block, delta: Block, leaves: &mut [Block]) {
-        leaves[0] = root;
-        leaves[1] = root ^ delta;
-        for level in 1..self.parameters.depth() {
-            self.level(level, &mut leaves[..2 << level], 0);
-        }
-        self.clear_low(leaves);
-    }
-
-    /// The receiver's leaves of `tree`, choices in their low bits, into `leaves`; `scratch` is as long.
-    pub(super) fn puncture(&self, tree: &Punctured, scratch: &mut [Block], leaves: &mut [Block]) {
-        scratch[0] = 0;
-        scratch[1] = tree.far_sums[0];
+    /// The receiver's leaves of `tree`, low bits cleared, in the order of y, but for the missing one, which carries its choice in them.
+    pub(super) fn puncture(&self, tree: &Punctured, leaves: &mut [Block]) {
+        leaves[0] = 0;
+        leaves[1] = tree.far_sums[0];
+        // Of all nodes but the missing one.
+        let mut total = leaves[1];
         for (level, &far) in tree.far_sums.iter().enumerate().skip(1) {
             let n = 1 << level;
             let swap = (tree.alpha as Block >> level & 1).wrapping_neg();
-            self.level(level, &mut scratch[..2 * n], swap);
+            // What the missing node's garbage would become, to take it out of the sums again.
+            let sums = self.level(level, &mut leaves[..2 * n], swap);
+            let garbage = self.garbage(level, swap);
             // The children of the missing node: the near one is missing again, the far one is what is missing of its side's sum.
-            scratch[0] = 0;
-            scratch[n] = far ^ sum(&scratch[n + 1..2 * n]);
+            let far = far ^ sums[1] ^ garbage[1];
+            total = sums[0] ^ garbage[0] ^ sums[1] ^ garbage[1] ^ far;
+            leaves[0] = 0;
+            leaves[n] = far;
         }
-        self.clear_low(scratch);
-        scratch[0] = tree.closing ^ sum(&scratch[1..]);
-        for (y, leaf) in scratch.iter().enumerate() {
-            leaves[y ^ tree.alpha] = *leaf;
-        }
+        let keep = !self.parameters.choice_mask();
+        let last = leaves.len() / 2;
+        leaves[last] &= keep;
+        leaves[0] = tree.closing ^ (total & keep);
     }
 
-    fn clear_low(&self, blocks: &mut [Block]) {
-        let keep = !self.parameters.choice_mask();
-        for block in blocks {
-            *block &= keep;
+    /// The children of the zero that stands for the missing node.
+    fn garbage(&self, level: usize, swap: Block) -> [Block; 2] {
+        let mut nodes = [0; 2];
+        if self.is_last(level) {
+            expand_last(&mut nodes, &HalfTreeLevel { swap, offset: self.offset, keep: Block::MAX })
+        } else {
+            expand(&mut nodes, &HalfTreeLevel { swap, offset: self.offset, keep: Block::MAX })
         }
     }
 }
@@ -106,9 +96,11 @@ pub(super) fn level_tweak(parameters: Parameters, n: u64) -> Block {
     (1 << 127) | Block::from(parameters.choice_bits().bits()) << 64 | Block::from(n)
 }
 
-/// Sum of blocks.
-pub(super) fn sum(blocks: &[Block]) -> Block {
-    blocks.iter().fold(0, |acc, block| acc ^ block)
+/// Brings leaf y of a receiver's tree to its place y ^ `alpha`.
+pub(super) fn restore(alpha: usize, leaves: &[Block], out: &mut [Block]) {
+    for (y, leaf) in leaves.iter().enumerate() {
+        out[y ^ alpha] = *leaf;
+    }
 }
 
 #[cfg(test)]
@@ -124,22 +116,22 @@ mod tests {
             let depth = shape.parameters.depth();
             let delta = 0xfeed_beef_0000_0000_0000_0000_0000_0001u128;
             let mut sent = vec![0; shape.leaves()];
-            let mut sides = vec![(0, 0); depth];
+            let mut sides = vec![[0; 2]; depth];
             let root = 0xabcd_0000_1111_2222 << 40;
-            sides[0] = (root, root ^ delta);
-            shape.grow(root, delta, &mut sent, |level, left, right| sides[level] = (left, right));
-            let mut again = vec![0; shape.leaves()];
-            shape.regrow(root, delta, &mut again);
-            assert_eq!(sent, again);
+            sides[0] = [root, root ^ delta];
+            shape.grow(root, delta, &mut sent, |level, sums| sides[level] = sums);
+            let sum = sent.iter().fold(0, |sum, leaf| sum ^ leaf);
+            assert_eq!((sides[depth - 1][0] ^ sides[depth - 1][1]) & !shape.parameters.choice_mask(), sum);
             for alpha in [0, 1, 37, shape.leaves() - 1] {
-                let far = |(level, &(left, right)): (usize, &(Block, Block))| if alpha >> level & 1 == 0 { right } else { left };
+                let far = |(level, sums): (usize, &[Block; 2])| sums[1 ^ (alpha >> level & 1)];
                 let far_sums = sides.iter().enumerate().map(far).collect();
                 // Any product with the value will do here: the closing block is what the protocol makes it.
                 let at_alpha = if m == ChoiceBits::ONE { delta } else { (value * 0x1_0000) | value };
-                let closing = if m == ChoiceBits::ONE { 1 } else { sum(&sent) ^ at_alpha };
+                let closing = if m == ChoiceBits::ONE { 1 } else { sum ^ at_alpha };
                 let mut got = vec![0; shape.leaves()];
                 let mut scratch = got.clone();
-                shape.puncture(&Punctured { alpha, far_sums, closing }, &mut scratch, &mut got);
+                shape.puncture(&Punctured { alpha, far_sums, closing }, &mut scratch);
+                restore(alpha, &scratch, &mut got);
                 for x in 0..shape.leaves() {
                     assert_eq!(got[x] ^ sent[x], if x == alpha { at_alpha } else { 0 }, "alpha={alpha} x={x}");
                 }

@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::*;
 
-use super::Block;
+use super::{Block, HalfTreeLevel};
 
 /// The eleven round keys.
 pub(super) type RoundKeys = [Block; 11];
@@ -239,6 +239,15 @@ macro_rules! kernels {
                 }
             }
 
+            /// The sum of all lanes of all registers.
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn total(state: State) -> Block {
+                let mut blocks = [0; GROUP];
+                store(&mut blocks, state);
+                blocks.iter().fold(0, |sum, block| sum ^ block)
+            }
+
             /// One half-tree level, see [`Aes128::half_tree_level`](super::super::Aes128::half_tree_level); the slices are equally long.
             ///
             /// # Safety
@@ -248,24 +257,25 @@ macro_rules! kernels {
                 keys: &RoundKeys,
                 lower: &mut [Block],
                 upper: &mut [Block],
-                swap: Block,
-                offset: Block,
-            ) {
+                level: &HalfTreeLevel,
+            ) -> [Block; 2] {
                 let (lower_groups, lower_rest) = lower.as_chunks_mut::<GROUP>();
                 let (upper_groups, upper_rest) = upper.as_chunks_mut::<GROUP>();
-                let (keep, shift) = (broadcast(&swap), broadcast(&offset));
+                let (swap, shift, keep) = (broadcast(&level.swap), broadcast(&level.offset), broadcast(&level.keep));
+                let mut sums = [[broadcast(&0); $flight]; 2];
                 for (lower, upper) in lower_groups.iter_mut().zip(upper_groups) {
                     let parents = load(lower);
                     let plain = sigma(parents.map(|p| $xor(p, shift)));
                     let left = xor(rounds(keys, plain), plain);
-                    store(lower, xor(left, parents.map(|p| $and(p, keep))));
-                    store(upper, xor(left, parents.map(|p| $andnot(keep, p))));
+                    let children = [xor(left, parents.map(|p| $and(p, swap))), xor(left, parents.map(|p| $andnot(swap, p)))];
+                    sums = [xor(sums[0], children[0]), xor(sums[1], children[1])];
+                    store(lower, children[0].map(|c| $and(c, keep)));
+                    store(upper, children[1].map(|c| $and(c, keep)));
                 }
                 // SAFETY: the narrower kernel asks for no more features (and the last is safe).
                 #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
-                unsafe {
-                    $narrow::half_tree(keys, lower_rest, upper_rest, swap, offset);
-                }
+                let rest = unsafe { $narrow::half_tree(keys, lower_rest, upper_rest, level) };
+                [rest[0] ^ total(sums[0]), rest[1] ^ total(sums[1])]
             }
 
             /// A last level, see [`Aes128::half_tree_last`](super::super::Aes128::half_tree_last); the slices are equally long.
@@ -273,22 +283,32 @@ macro_rules! kernels {
             /// # Safety
             /// The CPU has the features that the module is compiled for.
             #[target_feature(enable = $features)]
-            pub(in super::super) unsafe fn half_tree_last(keys: &RoundKeys, lower: &mut [Block], upper: &mut [Block], offsets: [Block; 2]) {
+            pub(in super::super) unsafe fn half_tree_last(
+                keys: &RoundKeys,
+                lower: &mut [Block],
+                upper: &mut [Block],
+                level: &HalfTreeLevel,
+            ) -> [Block; 2] {
                 let (lower_groups, lower_rest) = lower.as_chunks_mut::<GROUP>();
                 let (upper_groups, upper_rest) = upper.as_chunks_mut::<GROUP>();
-                let shifts = offsets.map(|offset| broadcast(&offset));
+                let shifts = [level.swap & 1, !level.swap & 1].map(|bit| broadcast(&(level.offset ^ bit)));
+                let keep = broadcast(&level.keep);
+                let mut sums = [[broadcast(&0); $flight]; 2];
                 for (lower, upper) in lower_groups.iter_mut().zip(upper_groups) {
                     let parents = load(lower);
                     let plain = sigma(parents.map(|p| $xor(p, shifts[0])));
-                    store(lower, xor(rounds(keys, plain), plain));
+                    let child = xor(rounds(keys, plain), plain);
+                    sums[0] = xor(sums[0], child);
+                    store(lower, child.map(|c| $and(c, keep)));
                     let plain = sigma(parents.map(|p| $xor(p, shifts[1])));
-                    store(upper, xor(rounds(keys, plain), plain));
+                    let child = xor(rounds(keys, plain), plain);
+                    sums[1] = xor(sums[1], child);
+                    store(upper, child.map(|c| $and(c, keep)));
                 }
                 // SAFETY: the narrower kernel asks for no more features (and the last is safe).
                 #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
-                unsafe {
-                    $narrow::half_tree_last(keys, lower_rest, upper_rest, offsets);
-                }
+                let rest = unsafe { $narrow::half_tree_last(keys, lower_rest, upper_rest, level) };
+                [rest[0] ^ total(sums[0]), rest[1] ^ total(sums[1])]
             }
         }
     };
@@ -314,12 +334,16 @@ kernels! {
 
 /// What is left after groups of one.
 mod nothing {
-    use super::{Block, RoundKeys};
+    use super::{Block, HalfTreeLevel, RoundKeys};
 
     pub(super) fn encrypt(_: &RoundKeys, _: &mut [Block]) {}
     pub(super) fn mmo(_: &RoundKeys, _: &mut [Block]) {}
     pub(super) fn mmo_multiples<const K: usize, T>(_: &RoundKeys, _: &[Block], _: &[Block; K], _: impl Fn(Block) -> T, _: &mut [T]) {}
     pub(super) fn tmmo(_: &RoundKeys, _: &mut [Block], _: &[Block]) {}
-    pub(super) fn half_tree(_: &RoundKeys, _: &mut [Block], _: &mut [Block], _: Block, _: Block) {}
-    pub(super) fn half_tree_last(_: &RoundKeys, _: &mut [Block], _: &mut [Block], _: [Block; 2]) {}
+    pub(super) fn half_tree(_: &RoundKeys, _: &mut [Block], _: &mut [Block], _: &HalfTreeLevel) -> [Block; 2] {
+        [0; 2]
+    }
+    pub(super) fn half_tree_last(_: &RoundKeys, _: &mut [Block], _: &mut [Block], _: &HalfTreeLevel) -> [Block; 2] {
+        [0; 2]
+    }
 }
