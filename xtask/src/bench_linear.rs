@@ -18,6 +18,7 @@ use fusion_nn::preprocess::Preprocess;
 use fusion_nn::program::Op;
 use fusion_ring::channel::{Channel, ChannelError, Traffic};
 use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
+use fusion_ring::halves::Halves;
 use fusion_ring::pack::mask32;
 use fusion_rlwe::{ClientLane, HintSource, PublicSeed, RlweError, RlweParams, ServerKey, ServerLane, ServerLayer};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -186,7 +187,7 @@ impl Peak {
     /// Multiply-adds per second, now.
     fn measure(&mut self) -> f64 {
         const TIMES: u32 = 1000;
-        let mut out = [0u128; 6 * Self::POSITIONS];
+        let mut out = Halves::default();
         let ((), seconds) = timed(|| {
             for _ in 0..TIMES {
                 self.weights.multiply(black_box(&self.rows), 0, Self::POSITIONS, black_box(&mut out));

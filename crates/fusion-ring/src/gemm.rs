@@ -20,6 +20,7 @@ mod kernel;
 
 use rayon::prelude::*;
 
+use crate::halves::Halves;
 use crate::simd::{Tier, tier};
 
 /// Outputs that one register tile computes.
@@ -134,11 +135,11 @@ impl PackedWeights {
         2 * limbs * self.reduction.steps.len() as u64 * self.outputs as u64 * positions as u64
     }
 
-    /// The product at positions `start..start + count`, written to `out[output * count + position]` modulo 2^128.
+    /// The product at positions `start..start + count`, written to `out[output * count + position]` modulo 2^128; `out` gets the size for that.
     ///
     /// # Panics
-    /// If `x` was cut for other weights or is shorter than `start + count + max_offset`, or `out` has another size.
-    pub fn multiply(&self, x: &LimbRows, start: usize, count: usize, out: &mut [u128]) {
+    /// If `x` was cut for other weights or is shorter than `start + count + max_offset`.
+    pub fn multiply(&self, x: &LimbRows, start: usize, count: usize, out: &mut Halves) {
         self.multiply_on(tier(), x, start, count, out);
     }
 
@@ -146,33 +147,40 @@ impl PackedWeights {
     ///
     /// # Panics
     /// As [`PackedWeights::multiply`].
-    pub fn multiply_parallel(&self, x: &LimbRows, start: usize, count: usize, out: &mut [u128]) {
-        self.check(x, start, count, out.len());
+    pub fn multiply_parallel(&self, x: &LimbRows, start: usize, count: usize, out: &mut Halves) {
+        self.check(x, start, count);
+        out.resize(self.outputs * count);
         let starts: Vec<usize> = (0..count).step_by(TILE_POS).collect();
         let blocks = starts.par_iter().map(|&done| {
             let now = TILE_POS.min(count - done);
-            let mut block = vec![0u128; self.outputs * now];
+            let mut block = Halves::default();
+            block.resize(self.outputs * now);
             let mut sums = GroupSums::default();
             self.at_positions(tier(), x, start + done, &mut sums, |output, sums, lane| {
-                sums.write(lane, &mut block[output * now..][..now]);
+                let range = output * now..(output + 1) * now;
+                sums.write(lane, &mut block.low[range.clone()], &mut block.high[range]);
             });
             block
         });
         for (done, block) in starts.iter().zip(blocks.collect::<Vec<_>>()) {
-            let now = block.len() / self.outputs;
-            for (row, sums) in out.chunks_exact_mut(count).zip(block.chunks_exact(now)) {
-                row[*done..done + now].copy_from_slice(sums);
+            let now = block.low.len() / self.outputs;
+            let place = |row: usize| row * count + done..row * count + done + now;
+            for (row, (low, high)) in block.low.chunks_exact(now).zip(block.high.chunks_exact(now)).enumerate() {
+                out.low[place(row)].copy_from_slice(low);
+                out.high[place(row)].copy_from_slice(high);
             }
         }
     }
 
-    fn multiply_on(&self, tier: Tier, x: &LimbRows, start: usize, count: usize, out: &mut [u128]) {
-        self.check(x, start, count, out.len());
+    fn multiply_on(&self, tier: Tier, x: &LimbRows, start: usize, count: usize, out: &mut Halves) {
+        self.check(x, start, count);
+        out.resize(self.outputs * count);
         let mut sums = GroupSums::default();
         for done in (0..count).step_by(TILE_POS) {
             let now = TILE_POS.min(count - done);
             self.at_positions(tier, x, start + done, &mut sums, |output, sums, lane| {
-                sums.write(lane, &mut out[output * count + done..][..now]);
+                let range = output * count + done..output * count + done + now;
+                sums.write(lane, &mut out.low[range.clone()], &mut out.high[range]);
             });
         }
     }
@@ -214,11 +222,10 @@ impl PackedWeights {
         }
     }
 
-    fn check(&self, x: &LimbRows, start: usize, count: usize, out: usize) {
+    fn check(&self, x: &LimbRows, start: usize, count: usize) {
         assert_eq!(x.limb_bits, self.limb_bits, "rows were cut for other weights");
         assert_eq!(x.pairs, self.reduction.pairs(), "row pairs");
         assert!(start + count + self.reduction.max_offset <= x.length, "rows are too short");
-        assert_eq!(out, self.outputs * count, "output size");
     }
 }
 
@@ -302,6 +309,10 @@ mod tests {
     use super::*;
     use crate::simd::available;
 
+    fn whole(out: &Halves) -> Vec<u128> {
+        (0..out.low.len()).map(|i| out.get(i)).collect()
+    }
+
     fn check(seed: u64, rows: usize, outputs: usize, count: usize, bits: u32, weight_bits: u32) {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let taps: Vec<Vec<usize>> =
@@ -341,13 +352,13 @@ mod tests {
             }
         }
         for tier in available() {
-            let mut out = vec![0u128; outputs * count];
+            let mut out = Halves::default();
             packed.multiply_on(tier, &cut(tier), 2, count, &mut out);
-            assert!(out == expect, "tier {} rows {rows} outputs {outputs} count {count}", tier.name());
+            assert!(whole(&out) == expect, "tier {} rows {rows} outputs {outputs} count {count}", tier.name());
         }
-        let mut out = vec![0u128; outputs * count];
+        let mut out = Halves::default();
         packed.multiply_parallel(&cut(tier()), 2, count, &mut out);
-        assert!(out == expect, "parallel");
+        assert!(whole(&out) == expect, "parallel");
     }
 
     proptest! {

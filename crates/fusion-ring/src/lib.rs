@@ -17,6 +17,7 @@
 //!               noise     centred binomial errors
 //!   arithmetic  gf128     the field of 2^128 elements
 //!               gemm      small weights times shifted rows of wide residues
+//!               halves    vectors modulo 2^128
 //!               ntt       exact products in Z[X]/(X^4096 + 1)
 //!               tables    masked truth tables of digit comparisons
 //!   dispatch    simd      which instruction tier this process runs on, overridable by FUSION_SIMD
@@ -33,14 +34,15 @@
 //! A two-tap filter over residues modulo 2^88, exact:
 //! ```
 //! use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
+//! use fusion_ring::halves::Halves;
 //! let taps: [&[usize]; 1] = [&[0, 1]]; // one row, read at offsets 0 and 1
 //! let weights = PackedWeights::new(Reduction::new(&taps), 1, |_output, _row, tap| [3, -2][tap]).expect("small weights");
 //! let mut rows = LimbRows::zeros(&weights, 88, 4);
 //! rows.write(0, 0, &[1, 10, 100, 1 << 80]);
-//! let mut out = [0u128; 3];
+//! let mut out = Halves::default();
 //! weights.multiply(&rows, 0, 3, &mut out); // modulo 2^128: the caller masks
 //! let expect = [-17i128, -170, 300 - (1 << 81)];
-//! assert_eq!(out.map(|x| x as i128), expect);
+//! assert_eq!([out.get(0), out.get(1), out.get(2)].map(|x| x as i128), expect);
 //! ```
 //!
 //! # What is assumed
@@ -59,6 +61,7 @@ pub mod channel;
 pub mod gemm;
 pub mod gf128;
 pub mod half_tree;
+pub mod halves;
 pub mod hash;
 pub mod lpn;
 pub mod noise;

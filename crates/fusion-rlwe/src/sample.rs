@@ -58,24 +58,6 @@ pub(crate) fn errors(prg: &mut AesPrg, out: &mut [i8]) {
     }
 }
 
-/// Adds to every value the sum of four uniform integers of `bits` bits (at most 62), centred, modulo 2^128.
-///
-/// Bell-shaped, bounded and exact in integers: the crate page says why this floods as a Gaussian does.
-pub(crate) fn add_flood(prg: &mut AesPrg, bits: u32, out: &mut [u128]) {
-    debug_assert!(bits <= 62);
-    let mask = (1u64 << bits) - 1;
-    let centre = 2 * u128::from(mask);
-    let mut blocks = Zeroizing::new([0u128; BLOCKS]);
-    for chunk in out.chunks_mut(BLOCKS / 2) {
-        let blocks = &mut blocks[..2 * chunk.len()];
-        prg.fill_blocks(blocks);
-        for (value, &mut [a, b]) in chunk.iter_mut().zip(blocks.as_chunks_mut::<2>().0) {
-            let sum = (a as u64 & mask) + ((a >> 64) as u64 & mask) + (b as u64 & mask) + ((b >> 64) as u64 & mask);
-            *value = value.wrapping_add(u128::from(sum)).wrapping_sub(centre);
-        }
-    }
-}
-
 /// Fills `out` with uniform values of `bits` bits (1..=32).
 pub(crate) fn uniform(prg: &mut AesPrg, bits: u32, out: &mut [u32]) {
     let mask = fusion_ring::pack::mask32(bits);
@@ -93,6 +75,8 @@ pub(crate) fn uniform(prg: &mut AesPrg, bits: u32, out: &mut [u32]) {
 
 #[cfg(test)]
 mod tests {
+    use fusion_ring::halves::Halves;
+
     use super::*;
 
     fn moments(values: impl Iterator<Item = f64>) -> (f64, f64) {
@@ -126,10 +110,11 @@ mod tests {
 
     #[test]
     fn flooding_has_the_planned_spread() {
-        let mut out = vec![0u128; 100_000];
-        add_flood(&mut AesPrg::new([3; 16]), 50, &mut out);
+        let mut out = Halves::default();
+        out.resize(100_000);
+        out.as_mut().add_four_uniforms(&mut AesPrg::new([3; 16]), 50);
         let unit = 50f64.exp2() / 3f64.sqrt();
-        let (mean, deviation) = moments(out.iter().map(|&v| v as i128 as f64 / unit));
+        let (mean, deviation) = moments((0..100_000).map(|i| out.get(i) as i128 as f64 / unit));
         assert!(mean.abs() < 0.02 && (deviation - 1.0).abs() < 0.02, "{mean} {deviation}");
     }
 }

@@ -2,6 +2,7 @@
 
 use fusion_ring::channel::Channel;
 use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
+use fusion_ring::halves::{Halves, HalvesMut};
 use fusion_ring::ntt::{self, DEGREE, Prepared, Rns};
 use fusion_ring::pack::{mask32, pack64_into};
 use fusion_ring::prg::AesPrg;
@@ -115,16 +116,17 @@ impl ServerLayer {
         let mask = Rns::<4>::from_wide(&self.layer.seed().polynomial(PublicPolynomial::Mask, params)).prepare();
         let outputs = self.layer.outputs() / self.parts.len();
         let weights = &self.parts[group];
-        let mut products = vec![0u128; outputs * DEGREE];
+        let mut products = Halves::default();
         weights.multiply_parallel(&self.public_rows(group, weights), 0, DEGREE, &mut products);
         let seeds: Vec<[u8; 16]> = (0..outputs).map(|_| fresh_seed(rng)).collect();
-        let rows = products.par_chunks_exact(DEGREE).zip(seeds).enumerate();
-        rows.map(|(output, (product, seed))| {
+        let rows = products.low.par_chunks_exact(DEGREE).zip(products.high.par_chunks_exact(DEGREE)).zip(seeds).enumerate();
+        rows.map(|(output, ((low, high), seed))| {
+            let product = low.iter().zip(high).map(|(&low, &high)| u128::from(low) | u128::from(high) << 64);
             let mut masked = Rns::<4>::from_small(&self.key.mask(self.layer.index(), group * outputs + output)).multiply(&mask);
             let mut noise = Zeroizing::new(vec![0i8; DEGREE]);
             sample::errors(&mut AesPrg::new(seed), &mut noise);
-            let sums = product.iter().zip(masked.range(0..DEGREE)).zip(noise.iter());
-            sums.map(|((&x, m), &e)| x.wrapping_add(m).wrapping_add_signed(i128::from(e)) & params.modulus_mask()).collect()
+            let sums = product.zip(masked.range(0..DEGREE)).zip(noise.iter());
+            sums.map(|((x, m), &e)| x.wrapping_add(m).wrapping_add_signed(i128::from(e)) & params.modulus_mask()).collect()
         })
         .collect()
     }
@@ -191,7 +193,7 @@ pub struct ServerLane {
 #[derive(Default)]
 struct Memory {
     rows: Vec<Vec<i32>>,
-    products: Vec<u128>,
+    products: Halves,
 }
 
 impl ServerLane {
@@ -276,7 +278,7 @@ impl BlockKey {
 struct Product<'a, const P: usize> {
     layer: &'a ServerLayer,
     rows: Vec<LimbRows>,
-    products: Vec<u128>,
+    products: Halves,
     /// Transforms of the masks u_j, kept only where several blocks use them.
     masks: Vec<Rns<P>>,
     keep_masks: bool,
@@ -328,13 +330,14 @@ impl<'a, const P: usize> Product<'a, P> {
     /// Multiplies one block, masks it and splits off this party's share. Returns the packed answer.
     fn answer(&mut self, key: &Prepared<P>, block: &Block, prg: &mut AesPrg, area: usize, out: &mut [u32]) -> Vec<u8> {
         let params = self.layer.layer.params();
-        let mut top = Vec::with_capacity(self.layer.layer.outputs() * block.outputs.len());
-        self.masked(key, block, params.flood_uniform_bits(), prg, |j, values, prg| {
-            let shares = &mut out[j * area + block.first_output..][..values.len()];
+        let each = block.outputs.len();
+        let mut top = vec![0u64; self.layer.layer.outputs() * each];
+        let down = params.modulus_bits() - params.answer_bits();
+        self.masked(key, block, params.flood_uniform_bits(), prg, |j, mut values, prg| {
+            let shares = &mut out[j * area + block.first_output..][..each];
             sample::uniform(prg, params.plain_bits(), shares);
-            top.extend(values.iter().zip(shares.iter()).map(|(&value, &share)| {
-                top_bits(value.wrapping_sub(u128::from(share) << params.delta_bits()), params, params.answer_bits())
-            }));
+            values.subtract_shifted(shares, params.delta_bits());
+            values.rounded_bits(down, params.answer_bits(), &mut top[j * each..(j + 1) * each]);
         });
         let mut packed = Vec::with_capacity(self.layer.layer.answer_bytes(block));
         pack64_into(&mut packed, top.into_iter(), params.answer_bits());
@@ -348,14 +351,14 @@ impl<'a, const P: usize> Product<'a, P> {
         block: &Block,
         flood_bits: u32,
         prg: &mut AesPrg,
-        mut each: impl FnMut(usize, &[u128], &mut AesPrg),
+        mut each: impl FnMut(usize, HalvesMut<'_>, &mut AesPrg),
     ) {
         let layer = &self.layer.layer;
         let (first, count) = block.span();
         let per_part = layer.outputs() / self.rows.len();
-        // The product overwrites whatever is there.
-        self.products.resize(per_part * count, 0);
-        let mut values = Vec::with_capacity(block.outputs.len());
+        let contiguous = block.outputs.len() == count;
+        let mut values = Halves::default();
+        values.resize(block.outputs.len());
         let mut mask = Rns::<P>::zero();
         // Only the key that goes with three primes was rounded.
         let rounding = if P == 3 { KEY_ROUNDING_BITS } else { 0 };
@@ -372,15 +375,17 @@ impl<'a, const P: usize> Product<'a, P> {
                     mask.set_small(&self.layer.key.mask(layer.index(), j));
                     mask.multiply_into(key, &mut self.masked);
                 }
-                let row = &self.products[output * count..(output + 1) * count];
-                let (low, high) = self.masked.halves(first..first + count);
-                values.clear();
-                values.extend(block.outputs.iter().map(|&p| {
-                    let at = usize::from(p) - first;
-                    row[at].wrapping_add((u128::from(low[at]) | u128::from(high[at]) << 64) << rounding)
-                }));
-                sample::add_flood(prg, flood_bits, &mut values);
-                each(j, &values, prg);
+                let range = output * count..(output + 1) * count;
+                let mut row = HalvesMut { low: &mut self.products.low[range.clone()], high: &mut self.products.high[range] };
+                row.add_shifted(self.masked.halves(first..first + count), rounding);
+                if !contiguous {
+                    for ((low, high), &p) in values.low.iter_mut().zip(&mut values.high).zip(&block.outputs) {
+                        (*low, *high) = (row.low[usize::from(p) - first], row.high[usize::from(p) - first]);
+                    }
+                    row = values.as_mut();
+                }
+                row.add_four_uniforms(prg, flood_bits);
+                each(j, row, prg);
             }
         }
     }

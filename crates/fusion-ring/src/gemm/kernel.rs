@@ -27,10 +27,9 @@ impl Wide {
     }
 
     /// Writes the first sums of one output.
-    pub(super) fn write(&self, output: usize, out: &mut [u128]) {
-        for ((out, &low), &high) in out.iter_mut().zip(&self.low[output]).zip(&self.high[output]) {
-            *out = u128::from(low) | u128::from(high) << 64;
-        }
+    pub(super) fn write(&self, output: usize, low: &mut [u64], high: &mut [u64]) {
+        low.copy_from_slice(&self.low[output][..low.len()]);
+        high.copy_from_slice(&self.high[output][..high.len()]);
     }
 }
 

@@ -46,7 +46,8 @@ fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
     let (mut xy, mut xx, mut yy, mut n) = (0.0, 0.0, 0.0, 0);
     product.masked(&BlockKey::new(key).narrow, &blocks[0], flood_bits(params), &mut AesPrg::new([8; 16]), |j, values, _| {
         let mut expected = Rns::<4>::from_wide(&hint[j]).multiply(client.secret(0));
-        for (p, (&value, mask)) in values.iter().zip(expected.range(0..samples)).enumerate() {
+        for (p, mask) in expected.range(0..samples).enumerate() {
+            let value = u128::from(values.low[p]) | u128::from(values.high[p]) << 64;
             let seen = centred(value.wrapping_sub(mask));
             let known: f64 = (0..inputs).map(|i| f64::from(weights[j * inputs + i]) * errors[i][p]).sum();
             (xy, xx, yy, n) = (xy + seen * known, xx + known * known, yy + seen * seen, n + 1);
