@@ -29,7 +29,7 @@ fn kernels(c: &mut Criterion) {
     group.bench_function("half-tree", |b| {
         b.iter(|| {
             for level in 0..LEAVES.ilog2() {
-                half_tree::expand(&mut blocks[..2 << level], &how);
+                half_tree::expand(&mut blocks[..2 << level], 1, &how);
             }
         });
     });

@@ -221,21 +221,23 @@ impl Aes128 {
         outer.zeroize();
     }
 
-    /// With h(p) = E(s(p ^ offset)) ^ s(p ^ offset), replaces each p in `lower` and its fellow in `upper` by h(p) ^ (p & swap) and h(p) ^ (p & !swap), both within `keep`. Returns the sums
-    /// of the lower and the upper children, outside of `keep` too.
-    pub(crate) fn half_tree_level(&self, lower: &mut [Block], upper: &mut [Block], level: &HalfTreeLevel) -> [Block; 2] {
+    /// With h(p) = E(s(p ^ offset)) ^ s(p ^ offset), replaces each p in `lower` and its fellow in `upper` by h(p) ^ (p & swap) and h(p) ^ (p & !swap), both within `keep`. Returns the sum
+    /// of the lower children, outside of `keep` too; that of the upper ones differs from it by the sum of the parents.
+    pub(crate) fn half_tree_level(&self, lower: &mut [Block], upper: &mut [Block], level: &HalfTreeLevel) -> Block {
         #[cfg(target_arch = "x86_64")]
         if let Schedule::Rounds(keys) = &self.schedule {
             // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2, the tier is above that only with VAES and AVX-512 F.
             return unsafe {
-                match self.tier {
-                    AesTier::Vaes512 => x86::vaes512::half_tree(keys, lower, upper, level),
-                    AesTier::Ni | AesTier::Portable => x86::by_eight::half_tree(keys, lower, upper, level),
+                match (self.tier, level.keep == Block::MAX) {
+                    (AesTier::Vaes512, true) => x86::vaes512::half_tree::<false>(keys, lower, upper, level),
+                    (AesTier::Vaes512, false) => x86::vaes512::half_tree::<true>(keys, lower, upper, level),
+                    (AesTier::Ni | AesTier::Portable, true) => x86::by_eight::half_tree::<false>(keys, lower, upper, level),
+                    (AesTier::Ni | AesTier::Portable, false) => x86::by_eight::half_tree::<true>(keys, lower, upper, level),
                 }
             };
         }
         let mut hashed = [0; FUSED];
-        let mut sums = [0; 2];
+        let mut sum = 0;
         for (lower, upper) in lower.chunks_mut(FUSED).zip(upper.chunks_mut(FUSED)) {
             let hashed = &mut hashed[..lower.len()];
             for (hashed, parent) in hashed.iter_mut().zip(lower.iter()) {
@@ -244,12 +246,12 @@ impl Aes128 {
             self.mmo(hashed);
             for ((low, high), left) in lower.iter_mut().zip(upper.iter_mut()).zip(hashed.iter()) {
                 let children = [left ^ (*low & level.swap), left ^ (*low & !level.swap)];
-                sums = [sums[0] ^ children[0], sums[1] ^ children[1]];
+                sum ^= children[0];
                 (*low, *high) = (children[0] & level.keep, children[1] & level.keep);
             }
         }
         hashed.zeroize();
-        sums
+        sum
     }
 
     /// With h(p, S) = E(s(p ^ S)) ^ s(p ^ S), replaces each p in `lower` and its fellow in `upper` by h(p, offset) and h(p, offset ^ 1), or the other way round where `swap` is all
@@ -332,9 +334,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn fused_kernels_agree(key: [u8; 16], pairs in prop::collection::vec(any::<(u128, u128)>(), 0..150), swap: bool, offset: u128, keep: u128) {
+        fn fused_kernels_agree(key: [u8; 16], pairs in prop::collection::vec(any::<(u128, u128)>(), 0..150), swap: bool, offset: u128, keep: u128, whole: bool) {
             let (blocks, tweaks): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-            let level = HalfTreeLevel { swap: if swap { u128::MAX } else { 0 }, offset, keep };
+            let level = HalfTreeLevel { swap: if swap { u128::MAX } else { 0 }, offset, keep: if whole { u128::MAX } else { keep } };
             let run = |tier| {
                 let aes = Aes128::with_tier(&key, tier);
                 let mut hashed = blocks.clone();

@@ -8,13 +8,14 @@ pub use crate::aes::HalfTreeLevel;
 use crate::aes::{Block, fixed_key};
 
 /// Expands a correlated level: the lower half gets the left children where `swap` is zero and the right ones where it is all ones, the upper half the others. Children lose what is outside of `keep`; the
-/// sums of the lower and of the upper half, which are returned, do not.
+/// sums of the lower and of the upper half, which are returned, do not. `total` is the sum of the parents.
 ///
 /// # Panics
 /// If the number of blocks is odd.
-pub fn expand(nodes: &mut [Block], level: &HalfTreeLevel) -> [Block; 2] {
+pub fn expand(nodes: &mut [Block], total: Block, level: &HalfTreeLevel) -> [Block; 2] {
     let (lower, upper) = halves(nodes);
-    fixed_key().half_tree_level(lower, upper, level)
+    let sum = fixed_key().half_tree_level(lower, upper, level);
+    [sum, sum ^ total]
 }
 
 /// Expands the last level of a pseudorandom tree: as [`expand`], with children that are unrelated to each other.
@@ -45,13 +46,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn levels_are_their_formula(parents in prop::collection::vec(any::<u128>(), 0..100), offset: u128, swapped: bool, keep: u128) {
+        fn levels_are_their_formula(parents in prop::collection::vec(any::<u128>(), 0..100), offset: u128, swapped: bool, keep in prop_oneof![any::<u128>(), Just(u128::MAX)]) {
             let n = parents.len();
             let how = HalfTreeLevel { swap: if swapped { u128::MAX } else { 0 }, offset, keep };
             let mut level = parents.clone();
             level.resize(2 * n, 0);
             let mut last = level.clone();
-            let sums = expand(&mut level, &how);
+            let sums = expand(&mut level, parents.iter().fold(0, |sum, p| sum ^ p), &how);
             let last_sums = expand_last(&mut last, &how);
             let (mut expect, mut last_expect) = ([0; 2], [0; 2]);
             for (j, &p) in parents.iter().enumerate() {

@@ -16,9 +16,9 @@ fn receiver(ch: &mut Recorder) -> Receiver {
     Receiver::setup(RoundSize::B10, ch, &mut rng(2)).unwrap()
 }
 
-/// Sizes around every edge: of a tree (512 and 1024 leaves), of a batch of pads, and past the end of a round for the widths that the layers use.
+/// Sizes around every edge: of a tree (512 and 1024 leaves), of batches of the fold (16) and of pads (64), and past the end of a round for the widths that the layers use.
 fn sizes(m: ChoiceBits) -> Vec<usize> {
-    let mut sizes = vec![0, 1, 127, 128, 129, 511, 512, 513, 1023, 1024, 1025];
+    let mut sizes = vec![0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 511, 512, 513, 1023, 1024, 1025];
     if m == ChoiceBits::ONE || m == ChoiceBits::THREE {
         sizes.push(800_000);
     }

@@ -29,11 +29,11 @@ impl Shape {
         self.parameters.wide() && level + 1 == self.parameters.depth()
     }
 
-    /// Expands level number `level` (from 1) in `nodes`, see [`expand`]; leaves lose their low bits.
-    fn level(&self, level: usize, nodes: &mut [Block], swap: Block) -> [Block; 2] {
+    /// Expands level number `level` (from 1) in `nodes`, whose sum is `total`, see [`expand`]; leaves lose their low bits.
+    fn level(&self, level: usize, nodes: &mut [Block], total: Block, swap: Block) -> [Block; 2] {
         let keep = if level + 1 == self.parameters.depth() { !self.parameters.choice_mask() } else { Block::MAX };
         let how = HalfTreeLevel { swap, offset: self.offset, keep };
-        if self.is_last(level) { expand_last(nodes, &how) } else { expand(nodes, &how) }
+        if self.is_last(level) { expand_last(nodes, &how) } else { expand(nodes, total, &how) }
     }
 
     /// The sender's leaves, low bits cleared, into `leaves`; hands the sums of all left and all right nodes of each level below the first to `sums`.
@@ -41,7 +41,7 @@ impl Shape {
         leaves[0] = root;
         leaves[1] = root ^ delta;
         for level in 1..self.parameters.depth() {
-            sums(level, self.level(level, &mut leaves[..2 << level], 0));
+            sums(level, self.level(level, &mut leaves[..2 << level], delta, 0));
         }
     }
 
@@ -55,7 +55,7 @@ impl Shape {
             let n = 1 << level;
             let swap = (tree.alpha as Block >> level & 1).wrapping_neg();
             // What the missing node's garbage would become, to take it out of the sums again.
-            let sums = self.level(level, &mut leaves[..2 * n], swap);
+            let sums = self.level(level, &mut leaves[..2 * n], total, swap);
             let garbage = self.garbage(level, swap);
             // The children of the missing node: the near one is missing again, the far one is what is missing of its side's sum.
             let far = far ^ sums[1] ^ garbage[1];
@@ -75,7 +75,7 @@ impl Shape {
         if self.is_last(level) {
             expand_last(&mut nodes, &HalfTreeLevel { swap, offset: self.offset, keep: Block::MAX })
         } else {
-            expand(&mut nodes, &HalfTreeLevel { swap, offset: self.offset, keep: Block::MAX })
+            expand(&mut nodes, 0, &HalfTreeLevel { swap, offset: self.offset, keep: Block::MAX })
         }
     }
 }

@@ -85,7 +85,7 @@ pub(super) unsafe fn counters_beside(keys: &RoundKeys, counter: Block, out: &mut
 macro_rules! kernels {
     (
         mod $module:ident, features $features:literal, $register:ty, lanes $lanes:literal, flight $flight:literal,
-        $loadu:ident, $storeu:ident, $xor:ident, $and:ident, $andnot:ident, $shuffle:ident, $enc:ident, $enclast:ident,
+        $loadu:ident, $storeu:ident, $xor:ident, $and:ident, $shuffle:ident, $enc:ident, $enclast:ident,
         broadcast |$one:ident| $broadcast:expr, narrow $narrow:ident
     ) => {
         pub(super) mod $module {
@@ -239,12 +239,20 @@ macro_rules! kernels {
                 }
             }
 
-            /// The sum of all lanes of all registers.
+            /// `sum` and everything in `state`, one lane's width each.
             #[target_feature(enable = $features)]
             #[inline]
-            fn total(state: State) -> Block {
-                let mut blocks = [0; GROUP];
-                store(&mut blocks, state);
+            fn add(sum: $register, state: State) -> $register {
+                state.into_iter().fold(sum, |sum, s| $xor(sum, s))
+            }
+
+            /// The sum of all lanes.
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn total(register: $register) -> Block {
+                let mut blocks = [0; $lanes];
+                // SAFETY: an unaligned store of as many bytes as `lanes` blocks have.
+                unsafe { $storeu(blocks.as_mut_ptr().cast(), register) };
                 blocks.iter().fold(0, |sum, block| sum ^ block)
             }
 
@@ -253,29 +261,30 @@ macro_rules! kernels {
             /// # Safety
             /// The CPU has the features that the module is compiled for.
             #[target_feature(enable = $features)]
-            pub(in super::super) unsafe fn half_tree(
+            pub(in super::super) unsafe fn half_tree<const CUT: bool>(
                 keys: &RoundKeys,
                 lower: &mut [Block],
                 upper: &mut [Block],
                 level: &HalfTreeLevel,
-            ) -> [Block; 2] {
+            ) -> Block {
                 let (lower_groups, lower_rest) = lower.as_chunks_mut::<GROUP>();
                 let (upper_groups, upper_rest) = upper.as_chunks_mut::<GROUP>();
                 let (swap, shift, keep) = (broadcast(&level.swap), broadcast(&level.offset), broadcast(&level.keep));
-                let mut sums = [[broadcast(&0); $flight]; 2];
+                let cut = |state: State| if CUT { state.map(|c| $and(c, keep)) } else { state };
+                let mut sum = broadcast(&0);
                 for (lower, upper) in lower_groups.iter_mut().zip(upper_groups) {
-                    let parents = load(lower);
-                    let plain = sigma(parents.map(|p| $xor(p, shift)));
+                    let plain = sigma(load(lower).map(|p| $xor(p, shift)));
                     let left = xor(rounds(keys, plain), plain);
-                    let children = [xor(left, parents.map(|p| $and(p, swap))), xor(left, parents.map(|p| $andnot(swap, p)))];
-                    sums = [xor(sums[0], children[0]), xor(sums[1], children[1])];
-                    store(lower, children[0].map(|c| $and(c, keep)));
-                    store(upper, children[1].map(|c| $and(c, keep)));
+                    let parents = load(lower);
+                    let first = xor(left, parents.map(|p| $and(p, swap)));
+                    sum = add(sum, first);
+                    store(lower, cut(first));
+                    store(upper, cut(xor(first, parents)));
                 }
                 // SAFETY: the narrower kernel asks for no more features (and the last is safe).
                 #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
-                let rest = unsafe { $narrow::half_tree(keys, lower_rest, upper_rest, level) };
-                [rest[0] ^ total(sums[0]), rest[1] ^ total(sums[1])]
+                let rest = unsafe { $narrow::half_tree::<CUT>(keys, lower_rest, upper_rest, level) };
+                rest ^ total(sum)
             }
 
             /// A last level, see [`Aes128::half_tree_last`](super::super::Aes128::half_tree_last); the slices are equally long.
@@ -293,16 +302,16 @@ macro_rules! kernels {
                 let (upper_groups, upper_rest) = upper.as_chunks_mut::<GROUP>();
                 let shifts = [level.swap & 1, !level.swap & 1].map(|bit| broadcast(&(level.offset ^ bit)));
                 let keep = broadcast(&level.keep);
-                let mut sums = [[broadcast(&0); $flight]; 2];
+                let mut sums = [broadcast(&0); 2];
                 for (lower, upper) in lower_groups.iter_mut().zip(upper_groups) {
                     let parents = load(lower);
                     let plain = sigma(parents.map(|p| $xor(p, shifts[0])));
                     let child = xor(rounds(keys, plain), plain);
-                    sums[0] = xor(sums[0], child);
+                    sums[0] = add(sums[0], child);
                     store(lower, child.map(|c| $and(c, keep)));
                     let plain = sigma(parents.map(|p| $xor(p, shifts[1])));
                     let child = xor(rounds(keys, plain), plain);
-                    sums[1] = xor(sums[1], child);
+                    sums[1] = add(sums[1], child);
                     store(upper, child.map(|c| $and(c, keep)));
                 }
                 // SAFETY: the narrower kernel asks for no more features (and the last is safe).
@@ -316,19 +325,19 @@ macro_rules! kernels {
 
 kernels! {
     mod vaes512, features "aes,avx2,avx512f,vaes", __m512i, lanes 4, flight 4,
-    _mm512_loadu_si512, _mm512_storeu_si512, _mm512_xor_si512, _mm512_and_si512, _mm512_andnot_si512, _mm512_shuffle_epi32,
+    _mm512_loadu_si512, _mm512_storeu_si512, _mm512_xor_si512, _mm512_and_si512, _mm512_shuffle_epi32,
     _mm512_aesenc_epi128, _mm512_aesenclast_epi128, broadcast |one| _mm512_broadcast_i32x4(one), narrow by_eight
 }
 
 kernels! {
     mod by_eight, features "aes,avx2", __m128i, lanes 1, flight 8,
-    _mm_loadu_si128, _mm_storeu_si128, _mm_xor_si128, _mm_and_si128, _mm_andnot_si128, _mm_shuffle_epi32,
+    _mm_loadu_si128, _mm_storeu_si128, _mm_xor_si128, _mm_and_si128, _mm_shuffle_epi32,
     _mm_aesenc_si128, _mm_aesenclast_si128, broadcast |one| one, narrow by_one
 }
 
 kernels! {
     mod by_one, features "aes,avx2", __m128i, lanes 1, flight 1,
-    _mm_loadu_si128, _mm_storeu_si128, _mm_xor_si128, _mm_and_si128, _mm_andnot_si128, _mm_shuffle_epi32,
+    _mm_loadu_si128, _mm_storeu_si128, _mm_xor_si128, _mm_and_si128, _mm_shuffle_epi32,
     _mm_aesenc_si128, _mm_aesenclast_si128, broadcast |one| one, narrow nothing
 }
 
@@ -340,8 +349,8 @@ mod nothing {
     pub(super) fn mmo(_: &RoundKeys, _: &mut [Block]) {}
     pub(super) fn mmo_multiples<const K: usize, T>(_: &RoundKeys, _: &[Block], _: &[Block; K], _: impl Fn(Block) -> T, _: &mut [T]) {}
     pub(super) fn tmmo(_: &RoundKeys, _: &mut [Block], _: &[Block]) {}
-    pub(super) fn half_tree(_: &RoundKeys, _: &mut [Block], _: &mut [Block], _: &HalfTreeLevel) -> [Block; 2] {
-        [0; 2]
+    pub(super) fn half_tree<const CUT: bool>(_: &RoundKeys, _: &mut [Block], _: &mut [Block], _: &HalfTreeLevel) -> Block {
+        0
     }
     pub(super) fn half_tree_last(_: &RoundKeys, _: &mut [Block], _: &mut [Block], _: &HalfTreeLevel) -> [Block; 2] {
         [0; 2]
