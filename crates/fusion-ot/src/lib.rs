@@ -49,6 +49,7 @@
 //! - *Selective failure on trees*: the abort bit is all that leaks; both tree protocols check every level sum, before any output exists ([`softspoken`], [`silent`]).
 //! - *Hashes that break correlations only for semi-honest receivers*: TMMO with a tweak that never repeats under one Delta ([`softspoken`]); a key and salts drawn after the receiver's
 //!   last choice ([`silent`]).
+//! - *Fiat-Shamir checks whose parts can be searched apart and matched by birthdays*: the trees' coefficients come from one hash chain ([`silent`]).
 //! - *LPN parameters chosen for speed*: a closed table with its estimate ([`silent::estimate`]); public code by coin toss.
 //! - *Replays after a failure*: an instance that failed refuses every call.
 //!
