@@ -354,6 +354,10 @@ impl Report {
         let cached = if self.hint_cached { " (cached)" } else { "" };
         let prepare = self.seconds.prepare.map_or_else(String::new, |s| format!("; package prepared before, in {s:.1} s"));
         line(format!("{mark}set-up    {:.1} s with a hint of {}{cached}{prepare}", self.seconds.setup, size(self.hint_bytes as f64)));
+        if self.samples == 0 {
+            line(format!("{mark}No lane came to its end: there are no figures. Fewer samples a lane (more --lanes) end sooner."));
+            return out;
+        }
         let bytes = &self.bytes_per_sample;
         let spread = self
             .seconds
