@@ -1,7 +1,8 @@
 //! Every kind of cheating server at small parameters, with the digit classifier and the real service: a wrong answer is accepted no more often than the plan
 //! says, and honest servers are accepted as often as it says.
 //!
-//! A batch takes about two seconds of processor time, so the series of 200 batches are ignored by default; `mixing` plays many more batches on a small network.
+//! A batch takes about two seconds of processor time, so the series of 200 batches are ignored by default;
+//! the test `mixed_batches` plays as many on a small network within a minute.
 
 use fusion_cli::assets;
 use fusion_cli::cli::MixArgs;
