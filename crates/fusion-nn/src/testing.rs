@@ -137,7 +137,7 @@ impl ModelBuilder {
         ];
         let size: [usize; 2] = match self.below(4) {
             0 => {
-                let mode = if self.coin() { "SAME_UPPER" } else { "SAME_LOWER" };
+                let mode = if self.count.is_multiple_of(2) { "SAME_UPPER" } else { "SAME_LOWER" };
                 attributes.push(Attribute::Text("auto_pad", mode));
                 [h.div_ceil(stride), w.div_ceil(stride)]
             }

@@ -248,10 +248,23 @@ impl Lowering<'_> {
         let extent = range.magnitude();
         let from = self.tensors[input.0].frac;
         let frac = self.activation_frac(node, extent).min(from);
-        let bits = window_bits(extent * self.options.margin, frac);
+        let planned = extent * self.options.margin;
+        let bits = window_bits(planned.max(self.input_rounding(input)), frac);
         let window = Window { drop: (from - frac).unsigned_abs(), bits };
         let output = self.tensor(shape, frac, Width::Narrow);
         Ok(self.emit(name, Op::Requantise { input, window, pool, activation }, output))
+    }
+
+    /// What rounding of the inputs of the linear step that wrote `tensor` may make of a zero: a unit of each input times its weight. In an ordinary layer this is
+    /// far below the values; where calibration saw next to none it is all that there is.
+    fn input_rounding(&self, tensor: TensorId) -> f64 {
+        let linear = |step: &Step| {
+            let Op::Linear { terms, row_norm_bits, .. } = &step.op else { return None };
+            let taps: usize = terms.iter().map(|t| t.geometry.weights() / t.geometry.out_channels).sum();
+            (step.output == tensor).then(|| (taps as f64).sqrt() * 2f64.powi(*row_norm_bits as i32))
+        };
+        let units = self.steps.iter().find_map(linear).unwrap_or(0.0);
+        units * 2f64.powi(-self.tensors[tensor.0].frac)
     }
 
     fn linear(&mut self, id: NodeId, terms: &[FloatTerm], bias: &[f32]) -> Result<TensorId, PlanError> {
