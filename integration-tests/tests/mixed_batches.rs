@@ -118,7 +118,7 @@ fn series(mix: Mix, lanes: u32, server: Server, mislabelled: f64, seed: u64) -> 
     let public = PublicModel::new(program.clone(), PublicSeed([3; 32])).unwrap();
     let (served, deviates) = match server {
         Server::Computes(weights) => (weights, None),
-        other => (weights(HONEST), Some(other)),
+        other @ (Server::Targets(_) | Server::Cheats(_)) => (weights(HONEST), Some(other)),
     };
     let model = ServerModel::new(public.clone(), &served, &ServerKey::random(&mut rng)).unwrap();
     let hint = Hint::from_bytes(&public, model.hint(&mut rng, |_| ())).unwrap();
