@@ -199,21 +199,22 @@ impl PackedWeights {
         let tiles = self.outputs.div_ceil(TILE_OUT);
         for first in (0..tiles).step_by(TILE_GROUP) {
             let group = first..tiles.min(first + TILE_GROUP);
-            sums.wide.iter_mut().for_each(kernel::Wide::clear);
+            let wide = &mut sums.wide[..group.len()];
+            wide.iter_mut().for_each(kernel::Wide::clear);
             for joined in (0..x.limbs).step_by(JOINED_LIMBS) {
                 for limb in joined..x.limbs.min(joined + JOINED_LIMBS) {
                     let rows = &x.data[limb * x.pairs * x.stride..(limb + 1) * x.pairs * x.stride];
                     for (tile, partial) in group.clone().zip(&mut sums.partial) {
                         let weights = &self.data[tile * steps * TILE_OUT..(tile + 1) * steps * TILE_OUT];
-                        let limb_sums = kernel::tile(tier, weights, &self.reduction, rows, x.stride, position);
-                        kernel::join(tier, partial, &limb_sums, (limb - joined) as u32 * self.limb_bits);
+                        kernel::tile(tier, weights, &self.reduction, rows, x.stride, position, &mut sums.limb);
+                        kernel::join(tier, partial, &sums.limb, (limb - joined) as u32 * self.limb_bits);
                     }
                 }
-                for (wide, partial) in sums.wide.iter_mut().zip(&sums.partial) {
+                for (wide, partial) in wide.iter_mut().zip(&sums.partial) {
                     kernel::accumulate(tier, wide, partial, joined as u32 * self.limb_bits);
                 }
             }
-            for (tile, wide) in group.zip(&sums.wide) {
+            for (tile, wide) in group.zip(wide) {
                 let first = tile * TILE_OUT;
                 for output in first..self.outputs.min(first + TILE_OUT) {
                     write(output, wide, output - first);
@@ -231,13 +232,18 @@ impl PackedWeights {
 
 /// Sums of one group of tiles on their way from limbs to values.
 struct GroupSums {
+    limb: kernel::Sums,
     partial: Vec<kernel::Partial>,
     wide: Vec<kernel::Wide>,
 }
 
 impl Default for GroupSums {
     fn default() -> Self {
-        Self { partial: vec![[[0; TILE_POS]; TILE_OUT]; TILE_GROUP], wide: (0..TILE_GROUP).map(|_| kernel::Wide::zero()).collect() }
+        Self {
+            limb: [[0; TILE_POS]; TILE_OUT],
+            partial: vec![[[0; TILE_POS]; TILE_OUT]; TILE_GROUP],
+            wide: (0..TILE_GROUP).map(|_| kernel::Wide::zero()).collect(),
+        }
     }
 }
 

@@ -105,7 +105,7 @@ fn cut_body(residues: &[u128], bits: u32, upper: bool, cells: &mut [i32], first:
 }
 
 /// `sums[j][p] = sum over steps (pair, offset) of weights[step][j] . rows[pair][position + offset + p]`, both 16-bit halves.
-pub(super) fn tile(tier: Tier, weights: &[i32], reduction: &Reduction, rows: &[i32], stride: usize, position: usize) -> Sums {
+pub(super) fn tile(tier: Tier, weights: &[i32], reduction: &Reduction, rows: &[i32], stride: usize, position: usize, sums: &mut Sums) {
     let steps = &reduction.steps[..];
     assert_eq!(weights.len(), steps.len() * TILE_OUT, "weights of one tile");
     // Every step has pair < pairs and offset <= max_offset: the last possible load bounds all.
@@ -115,23 +115,23 @@ pub(super) fn tile(tier: Tier, weights: &[i32], reduction: &Reduction, rows: &[i
     {
         if tier >= Tier::Avx512Vnni {
             // SAFETY: the CPU has the features (tier), and the assertion above proved every load in bounds.
-            return unsafe { x86::tile_vnni(weights, steps, rows, stride, position) };
+            return unsafe { x86::tile_vnni(weights, steps, rows, stride, position, sums) };
         }
         if tier >= Tier::Avx512 {
             // SAFETY: as above.
-            return unsafe { x86::tile_avx512(weights, steps, rows, stride, position) };
+            return unsafe { x86::tile_avx512(weights, steps, rows, stride, position, sums) };
         }
         if tier >= Tier::Avx2 {
             // SAFETY: as above.
-            return unsafe { x86::tile_avx2(weights, steps, rows, stride, position) };
+            return unsafe { x86::tile_avx2(weights, steps, rows, stride, position, sums) };
         }
     }
     let _ = tier;
-    portable(weights, steps, rows, stride, position)
+    portable(weights, steps, rows, stride, position, sums);
 }
 
-fn portable(weights: &[i32], steps: &[(usize, usize)], rows: &[i32], stride: usize, position: usize) -> Sums {
-    let mut sums = [[0i32; TILE_POS]; TILE_OUT];
+fn portable(weights: &[i32], steps: &[(usize, usize)], rows: &[i32], stride: usize, position: usize, sums: &mut Sums) {
+    *sums = [[0; TILE_POS]; TILE_OUT];
     for (w, &(pair, offset)) in weights.chunks_exact(TILE_OUT).zip(steps) {
         let x = &rows[pair * stride + position + offset..][..TILE_POS];
         for (sums, &w) in sums.iter_mut().zip(w) {
@@ -141,7 +141,6 @@ fn portable(weights: &[i32], steps: &[(usize, usize)], rows: &[i32], stride: usi
             }
         }
     }
-    sums
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -160,7 +159,14 @@ mod x86 {
             /// # Safety
             /// Every `rows[pair * stride + position + offset..][..TILE_POS]` must be in bounds, and `weights` hold TILE_OUT values a step.
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn $name(weights: &[i32], steps: &[(usize, usize)], rows: &[i32], stride: usize, position: usize) -> Sums {
+            pub(super) unsafe fn $name(
+                weights: &[i32],
+                steps: &[(usize, usize)],
+                rows: &[i32],
+                stride: usize,
+                position: usize,
+                sums: &mut Sums,
+            ) {
                 const VECTORS: usize = TILE_POS / 16;
                 let mut acc = [[_mm512_setzero_si512(); VECTORS]; TILE_OUT];
                 for (w, &(pair, offset)) in weights.chunks_exact(TILE_OUT).zip(steps) {
@@ -176,14 +182,12 @@ mod x86 {
                         }
                     }
                 }
-                let mut sums = [[0i32; TILE_POS]; TILE_OUT];
                 for j in 0..TILE_OUT {
                     for v in 0..VECTORS {
                         // SAFETY: a row of sums holds VECTORS vectors of 16 values.
                         unsafe { _mm512_storeu_si512(sums[j].as_mut_ptr().add(16 * v).cast(), acc[j][v]) };
                     }
                 }
-                sums
             }
         };
     }
@@ -194,10 +198,16 @@ mod x86 {
     /// # Safety
     /// As the 512-bit tiles.
     #[target_feature(enable = "avx2")]
-    pub(super) unsafe fn tile_avx2(weights: &[i32], steps: &[(usize, usize)], rows: &[i32], stride: usize, position: usize) -> Sums {
+    pub(super) unsafe fn tile_avx2(
+        weights: &[i32],
+        steps: &[(usize, usize)],
+        rows: &[i32],
+        stride: usize,
+        position: usize,
+        sums: &mut Sums,
+    ) {
         // Sixteen registers: 6 outputs x 2 vectors of 8 positions at a time.
         const STRIP: usize = 16;
-        let mut sums = [[0i32; TILE_POS]; TILE_OUT];
         for strip in (0..TILE_POS).step_by(STRIP) {
             let mut acc = [[_mm256_setzero_si256(); 2]; TILE_OUT];
             for (w, &(pair, offset)) in weights.chunks_exact(TILE_OUT).zip(steps) {
@@ -222,6 +232,5 @@ mod x86 {
                 }
             }
         }
-        sums
     }
 }
