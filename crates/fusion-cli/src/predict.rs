@@ -11,12 +11,12 @@ use serde::Deserialize;
 /// Samples per lane for which costs are predicted: the keys of a lane are shared by its samples.
 const LANE_SAMPLES: usize = 8;
 
-/// Seconds per random OT on one core, with the layer protocol that uses it: `cargo xtask bench-relu`, 2.2 us for the 13 OTs of a ReLU, on a
-/// busy two-core Skylake virtual machine with AVX-512.
-const SECONDS_PER_OT: f64 = 0.17e-6;
+/// Seconds per random OT on one core, with the layer protocol that uses it: `cargo xtask bench-resnet50 --wan` spent 11.5 s of processor time a party on a
+/// sample's 122 M OTs and linear layers, on a two-core Skylake virtual machine with AVX-512.
+const SECONDS_PER_OT: f64 = 0.084e-6;
 
-/// Seconds per byte of the linear layers on one core: ResNet50's 117 MB took either party about 2.5 s on the same machine.
-const SECONDS_PER_LINEAR_BYTE: f64 = 21e-9;
+/// Seconds per byte of the linear layers on one core: ResNet50's 118 MB took the server, the slower party, 1.3 s on the same machine (`cargo xtask bench-linear`).
+const SECONDS_PER_LINEAR_BYTE: f64 = 11e-9;
 
 /// The part of `query --json`'s (or `demo --json`'s) outcome that a prediction rests on.
 #[derive(Deserialize)]
@@ -73,7 +73,9 @@ pub(crate) fn sample_cost(program: &Program, link_mbit: f64, measured: Option<&P
     let network = per_sample(busier) * 8.0 / (link_mbit * 1e6);
     let basis = format!(
         "bytes from the model card; seconds are the slower of {network:.3} s on a link of {link_mbit} Mbit/s each way and {compute:.3} s of computing on one core \
-         per party at rates of a two-core Skylake (0.17 us per OT, 21 ns per byte of linear layers); give --measured for a rate of your own"
+         per party at rates of a two-core Skylake ({:.3} us per OT, {:.0} ns per byte of linear layers); give --measured for a rate of your own",
+        SECONDS_PER_OT * 1e6,
+        SECONDS_PER_LINEAR_BYTE * 1e9
     );
     Ok(SampleCost { bytes, seconds: network.max(compute), setup_bytes, setup_seconds: setup_bytes * 8.0 / (link_mbit * 1e6), basis })
 }
