@@ -146,7 +146,7 @@ impl ClientLane {
         let answers = blocks.iter().map(|b| channel.recv_vec(layer.answer_bytes(b))).collect::<Result<Vec<_>, _>>()?;
         let area = samples * layer.layout().output().area();
         let mut out = vec![0u32; layer.outputs() * area];
-        // The hint is a multiple of 2^lift, and so everything is counted in units of that, modulo 2^hint_bits. Two primes hold a product of a hint with a secret.
+        // The hint keeps the top hint_bits of a coefficient, and so everything is counted in units of their lowest, modulo 2^hint_bits. Two primes hold a product of a hint with a secret.
         let raise = params.hint_bits() - params.answer_bits();
         let down = params.hint_bits() - params.plain_bits();
         let half = 1u64 << (down - 1);

@@ -194,16 +194,21 @@ fn uniform_labels_are_counted_right() {
 /// The share of the pool that the model gets right, as its fixed-point twin does.
 const ACCURACY: f64 = 0.988;
 
-#[test]
-#[ignore = "200 batches take minutes"]
-fn series_of_a_server_that_corrupts_some_samples() {
-    let tally = Client::new("mnist.onnx", "--cheat samples=0.3", 1).batches(SERIES, 2, 2);
-    let chance = |set: u32| 0.3f64.powi(set.count_ones() as i32) * 0.7f64.powi(6 - set.count_ones() as i32);
+/// Holds a series to the exact chances of a server that corrupts each set of positions with the given chance.
+fn expect_corruption(tally: &Tally, chance: impl Fn(u32) -> f64) {
     let (accepted, fooled) = uniform_labels(chance, ACCURACY);
     assert!(fooled < tally.soundness);
     tally.expect_rate(tally.accepted, accepted);
     tally.expect_rate(tally.fooled, fooled);
     tally.expect_at_most(tally.fooled, tally.soundness);
+}
+
+#[test]
+#[ignore = "200 batches take minutes"]
+fn series_of_a_server_that_corrupts_some_samples() {
+    let tally = Client::new("mnist.onnx", "--cheat samples=0.3", 1).batches(SERIES, 2, 2);
+    let chance = |set: u32| 0.3f64.powi(set.count_ones() as i32) * 0.7f64.powi(6 - set.count_ones() as i32);
+    expect_corruption(&tally, chance);
 }
 
 #[test]
@@ -216,11 +221,7 @@ fn series_of_a_server_that_corrupts_whole_lanes() {
         3 => 0.5 / 20.0,
         _ => 0.0,
     };
-    let (accepted, fooled) = uniform_labels(chance, ACCURACY);
-    assert!(fooled < tally.soundness);
-    tally.expect_rate(tally.accepted, accepted);
-    tally.expect_rate(tally.fooled, fooled);
-    tally.expect_at_most(tally.fooled, tally.soundness);
+    expect_corruption(&tally, chance);
 }
 
 #[test]
