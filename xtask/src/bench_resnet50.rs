@@ -184,7 +184,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         commit: machine::commit(&root),
     };
     let report = report::Report::new(&measured, context)?;
-    println!("{}", report.text());
+    fusion_cli::terminal::show(report.text())?;
     if let Some(path) = &options.json {
         write_json(path, &report)?;
     }

@@ -232,7 +232,7 @@ pub struct MixArgs {
     /// Chance that an honest copy's label flips at a near tie.
     #[arg(long, value_name = "RATE", default_value_t = 0.0)]
     pub flip_rate: f64,
-    /// Copies of each query, with --public, --tau and --kappa: judge or use that very plan.
+    /// Copies of each query, with --public, --tau and --kappa: judge or use that very plan. Without a claim of accuracy the public labels then count as certified.
     #[arg(long, value_name = "B", requires_all = ["public", "tau", "kappa"])]
     pub copies: Option<u32>,
     /// Public samples.

@@ -16,6 +16,7 @@ use crate::lanes::fresh_rng;
 use crate::outcome::{Outcome, human_bytes};
 use crate::query::{Batch, QuerySettings, Run, connect};
 use crate::rundir::PublicSource;
+use crate::terminal::show;
 use crate::{assets, prepare};
 
 /// How the demo's digits are quantised: a small network needs no more.
@@ -145,21 +146,21 @@ pub fn run(args: &DemoArgs) -> Result<Outcome> {
     let batch = Batch { queries, pool, float_labels: Some(float_labels) };
     let run = Run::begin(&settings, &connected, batch, &mix, (Vec::new(), PublicSource::Mnist), &directory.path().join("run"))?;
     let outcome = run.finish(&settings, &connected)?;
-    print(&outcome);
+    print(&outcome)?;
     eprintln!("Demo took {:.1} s.", began.elapsed().as_secs_f64());
     Ok(outcome)
 }
 
-fn print(outcome: &Outcome) {
-    println!("{}", outcome.costs.phase_table());
+fn print(outcome: &Outcome) -> Result<()> {
+    show(outcome.costs.phase_table())?;
     let (up, down) = outcome.costs.bytes();
-    println!(
+    show(format_args!(
         "{} samples in {:.1} s (set-up {:.1} s): {} to the server, {} to the client\n",
         outcome.costs.samples,
         outcome.costs.wall_seconds,
         outcome.costs.setup_seconds,
         human_bytes(up),
         human_bytes(down)
-    );
-    println!("{}", outcome.report.to_text());
+    ))?;
+    show(outcome.report.to_text())
 }

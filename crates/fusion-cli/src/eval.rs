@@ -9,6 +9,7 @@ use crate::cli::EvalArgs;
 use crate::lanes::fresh_rng;
 use crate::outcome::{human_bytes, plain_table, write_json};
 use crate::samples;
+use crate::terminal::show;
 
 /// Runs the command.
 ///
@@ -32,39 +33,43 @@ pub(crate) fn run(args: &EvalArgs) -> Result<u8> {
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
-    print(&report, args);
+    print(&report, args)?;
     if let Some(path) = &args.json {
         write_json(path, &report)?;
     }
     Ok(0)
 }
 
-fn print(report: &EvalReport, args: &EvalArgs) {
-    println!(
+fn print(report: &EvalReport, args: &EvalArgs) -> Result<()> {
+    show(format_args!(
         "Plan:             windows of {} bits, weights of {} bits, margin {}",
         args.quantise.window, args.quantise.weight_bits, args.quantise.margin
-    );
-    println!("Images:           {}", report.images);
-    println!("Label agreement:  {:.2}% with the float model", 100.0 * report.label_agreement);
+    ))?;
+    show(format_args!("Images:           {}", report.images))?;
+    show(format_args!("Label agreement:  {:.2}% with the float model", 100.0 * report.label_agreement))?;
     if let (Some(float), Some(twin)) = (report.top1_float, report.top1_twin) {
-        println!("Top-1:            float {:.2}%, fixed point {:.2}%", 100.0 * float, 100.0 * twin);
+        show(format_args!("Top-1:            float {:.2}%, fixed point {:.2}%", 100.0 * float, 100.0 * twin))?;
     }
-    println!("Logit error:      {:.3} at most, {:.3} on average over images", report.max_logit_error, report.mean_logit_error);
-    println!(
+    show(format_args!("Logit error:      {:.3} at most, {:.3} on average over images", report.max_logit_error, report.mean_logit_error))?;
+    show(format_args!(
         "Cost:             {} per sample, hint of {} once per model",
         human_bytes(report.bytes_per_sample),
         human_bytes(report.hint_bytes)
-    );
+    ))?;
     if report.overflows.is_empty() {
-        println!("Overflows:        none");
+        show(format_args!("Overflows:        none"))?;
     } else {
         let mut table = plain_table(&["layer with overflows", "values", "images"]);
         for layer in &report.overflows {
             table.add_row([layer.layer.clone(), layer.values.to_string(), layer.images.to_string()]);
         }
-        println!("{table}");
+        show(table)?;
     }
     for d in &report.disagreements {
-        println!("image {}: float says {}, fixed point {} (float margin {:.3})", d.image, d.float_label, d.twin_label, d.float_margin);
+        show(format_args!(
+            "image {}: float says {}, fixed point {} (float margin {:.3})",
+            d.image, d.float_label, d.twin_label, d.float_margin
+        ))?;
     }
+    Ok(())
 }

@@ -38,6 +38,7 @@ pub mod rundir;
 pub mod samples;
 pub mod serve;
 pub mod served;
+pub mod terminal;
 pub mod trust;
 
 use std::path::PathBuf;
@@ -45,6 +46,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::cli::Command;
+use crate::terminal::show;
 
 /// Runs one command; returns the process's exit code.
 ///
@@ -61,9 +63,9 @@ pub fn run(command: &Command) -> Result<u8> {
         Command::Serve(args) => serve::run(args).map(|()| 0),
         Command::Query(args) => {
             let outcome = query::run(args)?;
-            println!("{}", outcome.report.to_text());
+            show(outcome.report.to_text())?;
             if args.profile {
-                println!("{}\n{}", outcome.costs.phase_table(), outcome.costs.step_table());
+                show(format_args!("{}\n{}", outcome.costs.phase_table(), outcome.costs.step_table()))?;
             }
             outcome.write(args.json.as_deref(), args.html.as_deref())?;
             Ok(outcome.exit_code())

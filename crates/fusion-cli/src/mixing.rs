@@ -31,14 +31,18 @@ impl MixArgs {
     /// The planner's request.
     ///
     /// # Errors
-    /// If no accuracy is claimed anywhere, or a rate is out of range.
+    /// If no accuracy is claimed anywhere, unless a mix is given: that can be judged as it is, with public labels that an honest server always gives but for
+    /// flips. Or if a rate is out of range.
     pub fn request(&self, queries: u32, pool: u32, card: Option<&ModelCard>) -> Result<PlanRequest> {
         let claimed = self.claimed_accuracy.or_else(|| card.and_then(|c| c.claim.as_ref()).map(|c| c.top1));
-        let labels = if self.certified {
+        let labels = if self.certified || claimed.is_none() && self.copies.is_some() {
             PublicLabels::Certified { mismatch: self.flip_rate, detect_below: self.detect_below }
         } else {
             let claimed_accuracy = claimed.ok_or_else(|| {
-                anyhow!("nobody claims an accuracy for this model: give --claimed-accuracy, or --certified if the public labels are the model's own outputs")
+                anyhow!(
+                    "nobody claims an accuracy for this model: give --claimed-accuracy, or --certified if the public labels are the model's own outputs, \
+                     or a whole mix with --copies, --public, --tau and --kappa"
+                )
             })?;
             PublicLabels::GroundTruth { claimed_accuracy, detect_below: self.detect_below }
         };
@@ -89,5 +93,23 @@ pub fn print_plan(plan: &Plan) {
     );
     if !plan.is_sound() {
         eprintln!("          WARNING: this plan does not reach the soundness that was asked for");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_given_mix_needs_no_claim_and_a_wanted_one_does() {
+        let mut args = MixArgs::at_lambda(40.0, None);
+        assert!(args.request(8, 1000, None).is_err());
+        (args.copies, args.public, args.tau, args.kappa) = (Some(8), Some(100), Some(0), Some(0));
+        let plan = args.plan(&args.request(8, 1000, None).unwrap()).unwrap();
+        assert_eq!((plan.mix.copies(), plan.mix.publics(), plan.false_reject), (8, 100, 0.0));
+        // A claim that is there counts.
+        args.claimed_accuracy = Some(0.9);
+        let plan = args.plan(&args.request(8, 1000, None).unwrap()).unwrap();
+        assert!((plan.false_reject - (1.0 - 0.9f64.powi(100))).abs() < 1e-9);
     }
 }

@@ -17,6 +17,7 @@ use crate::lanes::fresh_rng;
 use crate::outcome::{human_bytes, write_json};
 use crate::quantise::Quantised;
 use crate::samples;
+use crate::terminal::show;
 
 /// What `prepare` says at the end.
 #[derive(Debug, Clone, Serialize)]
@@ -122,10 +123,10 @@ pub fn run(args: &PrepareArgs) -> Result<Prepared> {
     let file = args.model.file_stem().ok_or_else(|| anyhow!("{} names no file", args.model.display()))?;
     let name = args.name.clone().unwrap_or_else(|| file.to_string_lossy().into_owned());
     let prepared = write_package(&args.out, &name, quantised, claim, labels, true)?;
-    println!("Package:  {}", args.out.display());
-    println!("Model:    {} ({} steps, rings up to {} bits)", prepared.name, prepared.steps, prepared.ring_bits);
-    println!("Hint:     {} in {:.1} s", human_bytes(prepared.hint_bytes), prepared.hint_seconds);
-    println!("Digest:   {} (publish it: clients pin it)", prepared.hint_digest);
+    show(format_args!("Package:  {}", args.out.display()))?;
+    show(format_args!("Model:    {} ({} steps, rings up to {} bits)", prepared.name, prepared.steps, prepared.ring_bits))?;
+    show(format_args!("Hint:     {} in {:.1} s", human_bytes(prepared.hint_bytes), prepared.hint_seconds))?;
+    show(format_args!("Digest:   {} (publish it: clients pin it)", prepared.hint_digest))?;
     if let Some(path) = &args.json {
         write_json(path, &prepared)?;
     }

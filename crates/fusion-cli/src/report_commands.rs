@@ -12,6 +12,7 @@ use crate::home;
 use crate::outcome::{Costs, Outcome, write_json};
 use crate::predict::sample_cost;
 use crate::query::verify_again;
+use crate::terminal::show;
 
 /// Confidence of the intervals that are shown.
 const CONFIDENCE: f64 = 0.95;
@@ -31,7 +32,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8> {
     }
     let cost = card.as_ref().map(|card| sample_cost(&card.program, args.link, args.measured.as_deref())).transpose()?;
     let overview = plan_overview(&request, args.mix.given(args.queries)?, cost.as_ref())?;
-    println!("{}", overview.to_text());
+    show(overview.to_text())?;
     if let Some(path) = &args.json {
         write_json(path, &overview)?;
     }
@@ -44,7 +45,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8> {
 /// A directory that is no run, or is damaged.
 pub(crate) fn verify(args: &VerifyArgs) -> Result<u8> {
     let report = verify_again(&args.run, args.show_rejected_answers.then_some(RevealRejected))?;
-    println!("{}", report.to_text());
+    show(report.to_text())?;
     let outcome = Outcome { report, costs: Costs::default() };
     if let Some(path) = &args.json {
         write_json(path, &outcome.report.to_json())?;
@@ -61,9 +62,9 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<u8> {
     let path = home()?.join("audit.json");
     let overview = audit_overview(&AuditLog::load(&path)?, args.digest.as_deref(), CONFIDENCE)?;
     if overview.models.is_empty() {
-        println!("Nothing is audited yet in {}: every verified batch adds its public samples.", path.display());
+        show(format_args!("Nothing is audited yet in {}: every verified batch adds its public samples.", path.display()))?;
     } else {
-        println!("{}", overview.to_text());
+        show(overview.to_text())?;
     }
     if let Some(path) = &args.json {
         write_json(path, &overview)?;

@@ -12,6 +12,7 @@ use fusion_nn::package::Package;
 
 use crate::cli::ServeArgs;
 use crate::served::ModelHandler;
+use crate::terminal::show;
 
 /// Variable that holds the bearer token if no file is given.
 pub const TOKEN_VARIABLE: &str = "FUSION_TOKEN";
@@ -68,7 +69,7 @@ pub fn run(args: &ServeArgs) -> Result<()> {
         if plaintext { anyhow!("{error}: {advice}") } else { error.into() }
     })?;
     // A line of its own on standard output: parents and scripts read the port from it.
-    println!("listening on {}", server.local_addr());
+    show(format_args!("listening on {}", server.local_addr()))?;
     let (stop, stopped) = mpsc::channel();
     let interrupt = stop.clone();
     ctrlc::set_handler(move || _ = interrupt.send(())).context("cannot watch for interrupts")?;
