@@ -14,6 +14,7 @@ mod photos;
 mod prediction;
 mod report;
 mod scaling;
+mod text;
 
 use std::ops::Range;
 use std::path::PathBuf;
