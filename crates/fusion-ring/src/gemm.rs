@@ -252,6 +252,8 @@ impl Default for GroupSums {
 pub struct LimbRows {
     limb_bits: u32,
     limbs: usize,
+    /// Width of the residues.
+    bits: u32,
     pairs: usize,
     length: usize,
     /// Row length with slack for whole tiles.
@@ -277,7 +279,7 @@ impl LimbRows {
         let mut data = memory;
         data.clear();
         data.resize(limbs * pairs * stride, 0);
-        Self { limb_bits: weights.limb_bits, limbs, pairs, length, stride, data }
+        Self { limb_bits: weights.limb_bits, limbs, bits, pairs, length, stride, data }
     }
 
     /// The memory, for [`LimbRows::zeros_in`].
@@ -291,18 +293,28 @@ impl LimbRows {
         self.data.fill(0);
     }
 
-    /// Writes `residues` (below 2^bits each) to row `row` from position `position` on.
+    /// Writes residues, modulo 2^bits of their halves, to row `row` from position `position` on.
     ///
     /// # Panics
-    /// If the row or the range does not exist.
-    pub fn write(&mut self, row: usize, position: usize, residues: &[u128]) {
-        self.write_on(tier(), row, position, residues);
+    /// If the row or the range does not exist, or the halves are not as many.
+    pub fn write(&mut self, row: usize, position: usize, low: &[u64], high: &[u64]) {
+        self.write_on(tier(), row, position, low, high);
     }
 
-    fn write_on(&mut self, tier: Tier, row: usize, position: usize, residues: &[u128]) {
-        assert!(row / 2 < self.pairs && position + residues.len() <= self.length, "row and range exist");
+    fn write_on(&mut self, tier: Tier, row: usize, position: usize, low: &[u64], high: &[u64]) {
+        assert!(low.len() == high.len(), "halves of residues");
+        assert!(row / 2 < self.pairs && position + low.len() <= self.length, "row and range exist");
         let first = row / 2 * self.stride + position;
-        kernel::cut(tier, residues, self.limb_bits, !row.is_multiple_of(2), &mut self.data, first, self.pairs * self.stride);
+        let upper = !row.is_multiple_of(2);
+        // Every limb reads them again, from the first-level cache.
+        const CHUNK: usize = 512;
+        for (index, (low, high)) in low.chunks(CHUNK).zip(high.chunks(CHUNK)).enumerate() {
+            for limb in 0..self.limbs {
+                let cells = &mut self.data[limb * self.pairs * self.stride + first + index * CHUNK..][..low.len()];
+                let from = limb as u32 * self.limb_bits;
+                kernel::cut(tier, low, high, from, self.limb_bits.min(self.bits - from), upper, cells);
+            }
+        }
     }
 }
 
@@ -339,10 +351,11 @@ mod tests {
             let mut x = LimbRows::zeros(&packed, bits, length);
             for (row, data) in data.iter().enumerate() {
                 // Write in two pieces, over old contents.
-                x.write_on(tier, row, 0, &vec![mask; length]);
-                let (head, tail) = data.split_at(length / 2);
-                x.write_on(tier, row, 0, head);
-                x.write_on(tier, row, length / 2, tail);
+                x.write_on(tier, row, 0, &vec![u64::MAX; length], &vec![u64::MAX; length]);
+                let (low, high): (Vec<u64>, Vec<u64>) = data.iter().map(|&v| (v as u64, (v >> 64) as u64)).unzip();
+                let half = length / 2;
+                x.write_on(tier, row, 0, &low[..half], &high[..half]);
+                x.write_on(tier, row, half, &low[half..], &high[half..]);
             }
             x
         };

@@ -49,14 +49,27 @@ impl HalvesMut<'_> {
     /// Adds `values << shift`.
     ///
     /// # Panics
-    /// If lengths differ or `shift` is above 63.
-    pub fn add_shifted(&mut self, (low, high): (&[u64], &[u64]), shift: u32) {
-        self.add_shifted_on(tier(), (low, high), shift);
+    /// If lengths differ or `shift` is above 95.
+    pub fn add_shifted(&mut self, values: &[u32], shift: u32) {
+        self.add_shifted_on(tier(), values, shift);
     }
 
-    fn add_shifted_on(&mut self, tier: Tier, (low, high): (&[u64], &[u64]), shift: u32) {
-        assert!(low.len() == self.low.len() && high.len() == self.high.len() && shift < 64, "lengths and shift");
-        add_shifted(tier, self.low, self.high, low, high, shift);
+    fn add_shifted_on(&mut self, tier: Tier, values: &[u32], shift: u32) {
+        assert!(values.len() == self.low.len() && self.high.len() == self.low.len() && shift < 96, "lengths and shift");
+        add_shifted(tier, self.low, self.high, values, shift);
+    }
+
+    /// Adds small signed values.
+    ///
+    /// # Panics
+    /// If lengths differ.
+    pub fn add_small(&mut self, values: &[i8]) {
+        self.add_small_on(tier(), values);
+    }
+
+    fn add_small_on(&mut self, tier: Tier, values: &[i8]) {
+        assert!(values.len() == self.low.len() && self.high.len() == self.low.len(), "lengths");
+        add_small(tier, self.low, self.high, values);
     }
 
     /// Subtracts `values << shift`.
@@ -106,7 +119,10 @@ impl HalvesMut<'_> {
 }
 
 per_tier! {
-    add_shifted = add_shifted_body(low: &mut [u64], high: &mut [u64], add_low: &[u64], add_high: &[u64], shift: u32)
+    add_shifted = add_shifted_body(low: &mut [u64], high: &mut [u64], values: &[u32], shift: u32)
+}
+per_tier! {
+    add_small = add_small_body(low: &mut [u64], high: &mut [u64], values: &[i8])
 }
 per_tier! {
     subtract_shifted = subtract_shifted_body(low: &mut [u64], high: &mut [u64], values: &[u32], shift: u32)
@@ -118,25 +134,39 @@ per_tier! {
     rounded_bits = rounded_bits_body(low: &[u64], high: &[u64], from: u32, bits: u32, out: &mut [u64])
 }
 
+/// `value << shift` in halves, for shift < 96.
 #[inline(always)]
-fn add_shifted_body(low: &mut [u64], high: &mut [u64], add_low: &[u64], add_high: &[u64], shift: u32) {
-    for (((low, high), &l), &h) in low.iter_mut().zip(high).zip(add_low).zip(add_high) {
-        let addend = l << shift;
-        *low = low.wrapping_add(addend);
-        let carry = u64::from(*low < addend);
-        // Two shifts, since one by 64 is none.
-        *high = high.wrapping_add(h << shift | l >> 1 >> (63 - shift)).wrapping_add(carry);
+fn shifted(value: u32, shift: u32) -> (u64, u64) {
+    let value = u64::from(value);
+    // Two shifts, since one by 64 is none.
+    if shift < 64 { (value << shift, value >> 1 >> (63 - shift)) } else { (0, value << (shift - 64)) }
+}
+
+#[inline(always)]
+fn add_shifted_body(low: &mut [u64], high: &mut [u64], values: &[u32], shift: u32) {
+    for ((low, high), &value) in low.iter_mut().zip(high).zip(values) {
+        let (l, h) = shifted(value, shift);
+        *low = low.wrapping_add(l);
+        *high = high.wrapping_add(h).wrapping_add(u64::from(*low < l));
     }
 }
 
 #[inline(always)]
 fn subtract_shifted_body(low: &mut [u64], high: &mut [u64], values: &[u32], shift: u32) {
     for ((low, high), &value) in low.iter_mut().zip(high).zip(values) {
-        let value = u64::from(value);
-        let (l, h) = if shift < 64 { (value << shift, value >> 1 >> (63 - shift)) } else { (0, value << (shift - 64)) };
+        let (l, h) = shifted(value, shift);
         let borrow = u64::from(*low < l);
         *low = low.wrapping_sub(l);
         *high = high.wrapping_sub(h).wrapping_sub(borrow);
+    }
+}
+
+#[inline(always)]
+fn add_small_body(low: &mut [u64], high: &mut [u64], values: &[i8]) {
+    for ((low, high), &value) in low.iter_mut().zip(high).zip(values) {
+        let value = i64::from(value);
+        *low = low.wrapping_add(value as u64);
+        *high = high.wrapping_add((value >> 63) as u64).wrapping_add(u64::from(*low < value as u64));
     }
 }
 
@@ -178,23 +208,24 @@ mod tests {
     proptest! {
         #[test]
         fn every_tier_equals_whole_values(
-            values in prop::collection::vec((any::<u128>(), any::<u128>(), any::<u32>()), 0..70),
-            shift in 0u32..64, down in 0u32..96, bits in 1u32..=62, from in 1u32..128, width in 1u32..=64, seed: [u8; 16],
+            values in prop::collection::vec((any::<u128>(), any::<i8>(), any::<u32>()), 0..70),
+            shift in 0u32..96, down in 0u32..96, bits in 1u32..=62, from in 1u32..128, width in 1u32..=64, seed: [u8; 16],
         ) {
-            let (a, b): (Vec<u128>, Vec<u128>) = values.iter().map(|v| (v.0, v.1)).unzip();
+            let (a, b): (Vec<u128>, Vec<i8>) = values.iter().map(|v| (v.0, v.1)).unzip();
             let c: Vec<u32> = values.iter().map(|v| v.2).collect();
             let mut blocks = vec![0u128; 2 * a.len()];
             AesPrg::new(seed).fill_blocks(&mut blocks);
             let mask = (1u128 << bits) - 1;
             let expect: Vec<u128> = (0..a.len()).map(|i| {
                 let noise: u128 = blocks[2 * i..2 * i + 2].iter().map(|w| (w & mask) + (w >> 64 & mask)).sum();
-                a[i].wrapping_add(b[i] << shift).wrapping_sub(u128::from(c[i]) << down).wrapping_add(noise).wrapping_sub(2 * mask)
+                a[i].wrapping_add_signed(i128::from(b[i])).wrapping_add(u128::from(c[i]) << shift).wrapping_sub(u128::from(c[i]) << down).wrapping_add(noise).wrapping_sub(2 * mask)
             }).collect();
             let top: Vec<u64> = expect.iter().map(|v| (v.wrapping_add(1u128 << (from - 1)) >> from) as u64 & (u64::MAX >> (64 - width))).collect();
             for tier in available() {
-                let (mut sum, b) = (cut(&a), cut(&b));
+                let mut sum = cut(&a);
                 let mut parts = sum.as_mut();
-                parts.add_shifted_on(tier, (&b.low, &b.high), shift);
+                parts.add_small_on(tier, &b);
+                parts.add_shifted_on(tier, &c, shift);
                 parts.subtract_shifted_on(tier, &c, down);
                 parts.add_four_uniforms_on(tier, &mut AesPrg::new(seed), bits);
                 let mut out = vec![0; a.len()];

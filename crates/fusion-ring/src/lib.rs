@@ -14,11 +14,11 @@
 //!               hash      correlation-robust hashes
 //!               half_tree correlated GGM trees
 //!               lpn       the 10-local code
-//!               noise     centred binomial errors
-//!   arithmetic  gf128     the field of 2^128 elements
+//!               noise     centred binomial errors, ternary secrets
+//!   arithmetic  fft       exact products in Z[X]/(X^4096 + 1)
+//!               gf128     the field of 2^128 elements
 //!               gemm      small weights times shifted rows of wide residues
 //!               halves    vectors modulo 2^128
-//!               ntt       exact products in Z[X]/(X^4096 + 1)
 //!               tables    masked truth tables of digit comparisons
 //!   dispatch    simd      which instruction tier this process runs on, overridable by FUSION_SIMD
 //! ```
@@ -27,7 +27,7 @@
 //!
 //! ```text
 //!   channel --bytes--> residues mod 2^88 --limbs--> gemm --sums--+
-//!   prg --ternary secret--> ntt --product------------------------+--> pack --bytes--> channel
+//!   prg --ternary secret--> fft --product------------------------+--> pack --bytes--> channel
 //! ```
 //!
 //! # Example
@@ -38,7 +38,7 @@
 //! let taps: [&[usize]; 1] = [&[0, 1]]; // one row, read at offsets 0 and 1
 //! let weights = PackedWeights::new(Reduction::new(&taps), 1, |_output, _row, tap| [3, -2][tap]).expect("small weights");
 //! let mut rows = LimbRows::zeros(&weights, 88, 4);
-//! rows.write(0, 0, &[1, 10, 100, 1 << 80]);
+//! rows.write(0, 0, &[1, 10, 100, 0], &[0, 0, 0, 1 << 16]); // 1, 10, 100, 2^80 in halves
 //! let mut out = Halves::default();
 //! weights.multiply(&rows, 0, 3, &mut out); // modulo 2^128: the caller masks
 //! let expect = [-17i128, -170, 300 - (1 << 81)];
@@ -54,10 +54,11 @@
 //! secrets are wiped on drop and never printed. [`hash`] says in which model its hashes are proved. Not audited.
 //!
 //! # Where to read next
-//! [`channel`] (its deadlock rule binds every protocol), [`simd`] (how a kernel is chosen), then [`gemm`] and [`ntt`], which the linear layers live on, or [`aes`] and [`hash`], which the OTs live on.
+//! [`channel`] (its deadlock rule binds every protocol), [`simd`] (how a kernel is chosen), then [`gemm`] and [`fft`], which the linear layers live on, or [`aes`] and [`hash`], which the OTs live on.
 
 pub mod aes;
 pub mod channel;
+pub mod fft;
 pub mod gemm;
 pub mod gf128;
 pub mod half_tree;
@@ -65,7 +66,6 @@ pub mod halves;
 pub mod hash;
 pub mod lpn;
 pub mod noise;
-pub mod ntt;
 pub mod pack;
 pub mod planes;
 pub mod prg;

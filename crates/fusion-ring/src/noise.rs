@@ -1,21 +1,87 @@
 //! Small noise from uniform bits, in plain vector code without secret-dependent branches.
 
-use crate::simd::{per_tier, tier};
+use zeroize::Zeroizing;
+
+use crate::prg::AesPrg;
+use crate::simd::{Tier, per_tier, tier};
+
+/// Blocks of randomness drawn at a time.
+const BLOCKS: usize = 64;
 
 per_tier! {
-    /// Body of [`binomial`].
+    /// Ones among the lowest `bits` bits of each word less those among the next.
     binomial_on = binomial_body(words: &[u64], bits: u32, out: &mut [i8])
 }
 
-/// Centred binomial noise: the number of ones among the lowest `bits` bits of each word less the number among the next `bits`; standard deviation
-/// sqrt(bits / 2).
+/// Centred binomial noise: of every 64-bit word of `prg`, from the next whole block on, the number of ones among the lowest `bits` bits less the number among the next
+/// `bits`; standard deviation sqrt(bits / 2).
 ///
 /// # Panics
-/// If `bits` exceeds 32 or there are not as many words as outputs.
-pub fn binomial(words: &[u64], bits: u32, out: &mut [i8]) {
+/// If `bits` exceeds 32.
+pub fn binomial(prg: &mut AesPrg, bits: u32, out: &mut [i8]) {
     assert!(bits <= 32, "two halves fit a word");
-    assert_eq!(words.len(), out.len(), "one word for each output");
-    binomial_on(tier(), words, bits, out);
+    let mut blocks = Zeroizing::new([0u128; BLOCKS]);
+    for chunk in out.chunks_mut(2 * BLOCKS) {
+        let blocks = &mut blocks[..chunk.len().div_ceil(2)];
+        prg.fill_blocks(blocks);
+        binomial_on(tier(), bytemuck::cast_slice(blocks), bits, chunk);
+    }
+}
+
+/// Fills `out` with uniform ternary values from `prg`, from the next whole block on: five of every byte below 3^5. Rejecting the other bytes tells nothing of those that are kept.
+pub fn ternary(prg: &mut AesPrg, out: &mut [i8]) {
+    ternary_on(tier(), prg, out);
+}
+
+/// Ternary values of one byte.
+const TRITS: usize = 5;
+
+fn ternary_on(tier: Tier, prg: &mut AesPrg, out: &mut [i8]) {
+    let mut blocks = Zeroizing::new([0u128; BLOCKS]);
+    let mut kept = Zeroizing::new([0u64; 16 * BLOCKS]);
+    let mut done = 0;
+    while done < out.len() {
+        prg.fill_blocks(&mut *blocks);
+        let bytes: &[u8] = bytemuck::cast_slice(&*blocks);
+        let mut count = 0;
+        for &byte in bytes {
+            // Written over by the next one if it is rejected.
+            kept[count] = u64::from(byte);
+            count += usize::from(byte < 243);
+        }
+        trits(tier, &mut kept[..count]);
+        for five in &kept[..count] {
+            let five = five.to_le_bytes().map(|value| value as i8);
+            match out[done..].first_chunk_mut::<8>() {
+                // The next five overwrite what is beyond these.
+                Some(place) => *place = five,
+                None => {
+                    let rest = TRITS.min(out.len() - done);
+                    out[done..done + rest].copy_from_slice(&five[..rest]);
+                }
+            }
+            done = out.len().min(done + TRITS);
+        }
+    }
+}
+
+per_tier! {
+    /// Numbers below 3^5 to their five ternary digits, less one each, in a byte each, lowest first.
+    trits = trits_body(numbers: &mut [u64])
+}
+
+#[inline(always)]
+fn trits_body(numbers: &mut [u64]) {
+    for number in numbers {
+        let (mut rest, mut digits) = (*number, 0);
+        for place in 0..TRITS {
+            // Exact division by 3 for numbers below 2^16, without a division, whose time could depend on the secret.
+            let third = (rest * 0xaaab) >> 17;
+            digits |= ((rest - 3 * third).wrapping_sub(1) & 0xff) << (8 * place);
+            rest = third;
+        }
+        *number = digits;
+    }
 }
 
 #[inline(always)]
@@ -33,6 +99,21 @@ mod tests {
 
     use super::*;
     use crate::simd::available;
+
+    #[test]
+    fn every_tier_takes_five_values_of_a_byte() {
+        let mut blocks = vec![0u128; 2 * BLOCKS];
+        AesPrg::new([4; 16]).fill_blocks(&mut blocks);
+        let bytes = blocks.iter().flat_map(|b| b.to_le_bytes()).filter(|&b| b < 243);
+        let expect: Vec<i8> = bytes.flat_map(|b| [1, 3, 9, 27, 81].map(|power| (b / power % 3) as i8 - 1)).collect();
+        for tier in available() {
+            for length in [0, 1, 4, 5, 8, 11, 4096, 6001] {
+                let mut out = vec![0; length];
+                ternary_on(tier, &mut AesPrg::new([4; 16]), &mut out);
+                assert_eq!(out, expect[..length], "tier {}", tier.name());
+            }
+        }
+    }
 
     #[test]
     fn every_tier_counts_bits() {

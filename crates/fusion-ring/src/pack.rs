@@ -3,6 +3,10 @@
 //! Every message of ring elements is packed by this module, so the byte count of `n` elements of `bits` bits is
 //! [`packed_len`]`(n, bits)` everywhere.
 
+mod wide;
+
+pub use wide::{read_wide, write_wide};
+
 /// Bytes that `n` elements of `bits` bits take.
 ///
 /// # Panics
@@ -160,19 +164,23 @@ pub fn unpack64(bytes: &[u8], bits: u32, first: usize, out: &mut [u64]) {
     assert!((1..=64).contains(&bits), "element width {bits} is not in 1..=64");
     assert!(packed_len(first + out.len(), bits) <= bytes.len(), "packed length");
     let mask = u64::MAX >> (64 - bits);
-    for (index, value) in out.iter_mut().enumerate() {
+    // Elements whose first byte is followed by seven more, which is all that up to 57 bits take, are one load each.
+    let whole =
+        if bits <= 57 { (bytes.len().saturating_sub(7) * 8).div_ceil(bits as usize).saturating_sub(first).min(out.len()) } else { 0 };
+    let (near, far) = out.split_at_mut(whole);
+    for (index, value) in near.iter_mut().enumerate() {
         let bit = (first + index) * bits as usize;
+        let word = bytes[bit / 8..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+        *value = word >> (bit % 8) & mask;
+    }
+    for (index, value) in far.iter_mut().enumerate() {
+        let bit = (first + whole + index) * bits as usize;
         // An element and the bits before it in its first byte reach into nine bytes at most.
-        let word = match bytes[bit / 8..].first_chunk::<16>() {
-            Some(word) => u128::from_le_bytes(*word),
-            None => {
-                let mut word = [0u8; 16];
-                let rest = &bytes[bit / 8..];
-                word[..rest.len()].copy_from_slice(rest);
-                u128::from_le_bytes(word)
-            }
-        };
-        *value = (word >> (bit % 8)) as u64 & mask;
+        let mut word = [0u8; 16];
+        let rest = &bytes[bit / 8..];
+        let near = rest.len().min(16);
+        word[..near].copy_from_slice(&rest[..near]);
+        *value = (u128::from_le_bytes(word) >> (bit % 8)) as u64 & mask;
     }
 }
 

@@ -111,6 +111,18 @@ impl AesPrg {
         }
     }
 
+    /// Overwrites `out` with words of the stream under `mask`, from the next whole block on; what is left of the last block is skipped.
+    pub fn fill_words(&mut self, mask: u32, out: &mut [u32]) {
+        let mut batch = Zeroizing::new([0 as Block; BATCH]);
+        for part in out.chunks_mut(4 * BATCH) {
+            let blocks = &mut batch[..part.len().div_ceil(4)];
+            self.fill_blocks(blocks);
+            for (out, word) in part.iter_mut().zip(bytemuck::cast_slice::<_, u32>(blocks)) {
+                *out = word & mask;
+            }
+        }
+    }
+
     fn next_blocks(&mut self, out: &mut [Block]) {
         for block in out.iter_mut() {
             *block = self.counter;
@@ -195,6 +207,19 @@ mod tests {
         let mut next = [0; 16];
         prg.fill(&mut next);
         assert_eq!(next, aes.encrypt_one(3).to_le_bytes());
+    }
+
+    #[test]
+    fn words_are_blocks_under_a_mask() {
+        for length in [0usize, 1, 4, 127, 129, 300] {
+            let mut blocks = vec![0; length.div_ceil(4)];
+            AesPrg::new([5; 16]).fill_blocks(&mut blocks);
+            let expect: Vec<u32> =
+                blocks.iter().flat_map(|b| [0, 32, 64, 96].map(|down| (b >> down) as u32 & 0xff_ffff)).take(length).collect();
+            let mut words = vec![0; length];
+            AesPrg::new([5; 16]).fill_words(0xff_ffff, &mut words);
+            assert_eq!(words, expect);
+        }
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! The client's side: encryption of shares, decryption with the hint.
 
 use fusion_ring::channel::Channel;
-use fusion_ring::ntt::{DEGREE, Prepared, Product, Rns};
-use fusion_ring::pack::{mask32, unpack64};
+use fusion_ring::fft::{DEGREE, PROVEN_BITS, Product, Small, Wide};
+use fusion_ring::halves::Halves;
+use fusion_ring::pack::{mask32, unpack64, write_wide};
 use fusion_ring::prg::AesPrg;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::hint::HintSource;
-use crate::layer::{Layer, write_coefficients};
+use crate::layer::Layer;
 use crate::public::{PublicPolynomial, PublicSeed};
 use crate::{RlweError, RlweParams, sample};
 
@@ -17,9 +18,11 @@ use crate::{RlweError, RlweParams, sample};
 /// The same block of the same layer must not be encrypted twice under one secret; [`ClientLane::encrypt`] therefore takes every layer at most
 /// once per lane.
 pub struct ClientLane {
-    mask: Rns,
+    mask: Wide<4>,
     mask_params: RlweParams,
-    secrets: Vec<Prepared>,
+    secrets: Vec<Small>,
+    /// Memory for transforms of public polynomials, from layer to layer.
+    transforms: Vec<Wide<3>>,
     used: std::collections::BTreeSet<u32>,
     prg: AesPrg,
     largest_noise: f64,
@@ -32,9 +35,10 @@ impl ClientLane {
         let mut key = [0u8; 16];
         rng.fill_bytes(&mut key);
         Self {
-            mask: Rns::from_wide(&seed.polynomial(PublicPolynomial::Mask, widest)),
+            mask: Wide::new(&seed.polynomial(PublicPolynomial::Mask, widest)),
             mask_params: widest,
             secrets: Vec::new(),
+            transforms: Vec::new(),
             used: std::collections::BTreeSet::new(),
             prg: AesPrg::new(key),
             largest_noise: 0.0,
@@ -57,11 +61,30 @@ impl ClientLane {
         if !self.used.insert(layer.index()) {
             return Err(RlweError::Misuse("a lane encrypts every layer once: its secrets must not meet a polynomial twice"));
         }
+        if layer.params().modulus_bits() <= 3 * PROVEN_BITS {
+            let mut transforms = std::mem::take(&mut self.transforms);
+            let done = self.encrypt_by(layer, inputs, samples, &mut transforms, channel);
+            self.transforms = transforms;
+            done
+        } else {
+            self.encrypt_by::<4>(layer, inputs, samples, &mut Vec::new(), channel)
+        }
+    }
+
+    /// [`ClientLane::encrypt`] with public polynomials of P pieces, whose transforms are kept in `transforms` where several blocks use them.
+    fn encrypt_by<const P: usize>(
+        &mut self,
+        layer: &Layer,
+        inputs: &[&[u32]],
+        samples: usize,
+        transforms: &mut Vec<Wide<P>>,
+        channel: &mut dyn Channel,
+    ) -> Result<(), RlweError> {
         let params = layer.params();
-        let mask = mask32(params.plain_bits());
+        let (width, mask) = (params.coefficient_bytes(), mask32(params.plain_bits()));
         let blocks = layer.layout().cut(samples);
-        let mut transforms: Vec<Rns> = Vec::new();
-        let (mut transform, mut product) = (Rns::zero(), Product::default());
+        let (mut product, mut values) = (Product::<P>::default(), Halves::default());
+        let (mut errors, mut own) = (Zeroizing::new(vec![0i8; DEGREE]), Vec::new());
         let mut bytes = Vec::new();
         for (index, block) in blocks.iter().enumerate() {
             if index == self.secrets.len() {
@@ -71,29 +94,30 @@ impl ClientLane {
             for (phase, cells) in block.cells.iter().enumerate() {
                 let term = layer.layout().phases[phase].term;
                 let size = layer.layout().terms()[term].input.area() * samples;
-                let mut errors = Zeroizing::new(vec![0i8; cells.len()]);
-                let span = cells.span();
+                let errors = &mut errors[..cells.len()];
+                bytes.resize(cells.len() * width, 0);
                 for number in 0..layer.channels(phase) {
-                    if let Some(transform) = transforms.get(row) {
-                        transform.multiply_into(&self.secrets[index], &mut product);
-                    } else {
-                        transform.set_wide(&layer.row_polynomial(phase, number));
-                        transform.multiply_into(&self.secrets[index], &mut product);
-                        if blocks.len() > 1 {
-                            transforms.push(transform.clone());
-                        }
+                    // One place is enough where no block comes back to it.
+                    let place = if blocks.len() > 1 { row } else { 0 };
+                    if place == transforms.len() {
+                        transforms.push(Wide::default());
                     }
+                    if index == 0 {
+                        transforms[place].set(&layer.row_polynomial(phase, number));
+                    }
+                    product.set(&transforms[place], &self.secrets[index]);
                     row += 1;
-                    sample::errors(&mut self.prg, &mut errors);
-                    let own = cells.gather(&inputs[term][number * size..(number + 1) * size], mask);
-                    let (low, high) = product.halves(span.clone());
-                    let masks = cells.runs.iter().cloned().flatten().map(|at| wide(low[at - span.start], high[at - span.start]));
-                    let encrypted = masks
-                        .zip(own)
-                        .zip(errors.iter())
-                        .map(|((m, x), &e)| m.wrapping_add_signed(i128::from(e)).wrapping_add(u128::from(x) << params.delta_bits()));
-                    bytes.clear();
-                    write_coefficients(&mut bytes, encrypted, params.coefficient_bytes());
+                    values.resize(cells.span().len());
+                    product.copy_to(cells.span(), &mut values.as_mut());
+                    if cells.runs.len() > 1 {
+                        cells.compact(&mut values.low);
+                        cells.compact(&mut values.high);
+                    }
+                    sample::errors(&mut self.prg, errors);
+                    values.as_mut().add_small(errors);
+                    cells.gather(&inputs[term][number * size..(number + 1) * size], mask, &mut own);
+                    values.as_mut().add_shifted(&own, params.delta_bits());
+                    write_wide(&values.low, &values.high, width, &mut bytes);
                     channel.send(&bytes)?;
                 }
             }
@@ -104,19 +128,24 @@ impl ClientLane {
 
     /// The secret of a block, for tests that play the client's part.
     #[cfg(test)]
-    pub(crate) fn secret(&self, block: usize) -> &Prepared {
+    pub(crate) fn secret(&self, block: usize) -> &Small {
         &self.secrets[block]
     }
 
     /// Draws the secret of the next block and sends its key k = p s + e'.
     fn send_key(&mut self, channel: &mut dyn Channel) -> Result<(), RlweError> {
-        let secret = Rns::from_small(&sample::ternary(&mut self.prg)).prepare();
-        let mut product = self.mask.multiply(&secret);
+        let secret = Small::new(&sample::ternary(&mut self.prg));
+        let mut product = Product::default();
+        product.set(&self.mask, &secret);
         let mut errors = Zeroizing::new(vec![0i8; DEGREE]);
         sample::errors(&mut self.prg, &mut errors);
-        let mut bytes = Vec::new();
-        let key = product.range(0..DEGREE).zip(errors.iter()).map(|(c, &e)| c.wrapping_add_signed(i128::from(e)));
-        write_coefficients(&mut bytes, key, self.mask_params.coefficient_bytes());
+        let mut values = Halves::default();
+        values.resize(DEGREE);
+        product.copy_to(0..DEGREE, &mut values.as_mut());
+        values.as_mut().add_small(&errors);
+        let width = self.mask_params.coefficient_bytes();
+        let mut bytes = vec![0; DEGREE * width];
+        write_wide(&values.low, &values.high, width, &mut bytes);
         channel.send(&bytes)?;
         self.secrets.push(secret);
         Ok(())
@@ -146,14 +175,15 @@ impl ClientLane {
         let answers = blocks.iter().map(|b| channel.recv_vec(layer.answer_bytes(b))).collect::<Result<Vec<_>, _>>()?;
         let area = samples * layer.layout().output().area();
         let mut out = vec![0u32; layer.outputs() * area];
-        // The hint keeps the top hint_bits of a coefficient, and so everything is counted in units of their lowest, modulo 2^hint_bits. Two primes hold a product of a hint with a secret.
+        // The hint keeps the top hint_bits of a coefficient, and so everything is counted in units of their lowest, modulo 2^hint_bits. One piece holds a hint of any width.
         let raise = params.hint_bits() - params.answer_bits();
         let down = params.hint_bits() - params.plain_bits();
         let half = 1u64 << (down - 1);
         let modulus_mask = (1u64 << params.hint_bits()) - 1;
         let mut row = vec![0u8; layer.hint_row_bytes()];
         let mut coefficients = vec![0u64; DEGREE];
-        let (mut transform, mut product) = (Rns::<2>::zero(), Product::<2>::default());
+        let (mut transform, mut product) = (Wide::<1, 41>::default(), Product::default());
+        let mut masks = vec![0u64; DEGREE];
         let mut answer = Vec::with_capacity(DEGREE);
         let mut largest = 0u64;
         for j in 0..layer.outputs() {
@@ -161,9 +191,9 @@ impl ClientLane {
             unpack64(&row, params.hint_bits(), 0, &mut coefficients);
             transform.set_narrow(&coefficients);
             for ((block, bytes), secret) in blocks.iter().zip(&answers).zip(&self.secrets) {
-                transform.multiply_into(secret, &mut product);
+                product.set(&transform, secret);
                 let (first, count) = block.span();
-                let (masks, _) = product.halves(first..first + count);
+                product.words(first, &mut masks[..count]);
                 answer.resize(block.outputs.len(), 0);
                 unpack64(bytes, params.answer_bits(), j * answer.len(), &mut answer);
                 let shares = &mut out[j * area + block.first_output..][..block.outputs.len()];
@@ -177,8 +207,4 @@ impl ClientLane {
         self.largest_noise = self.largest_noise.max(largest as f64 / (2 * half) as f64);
         Ok(out)
     }
-}
-
-fn wide(low: u64, high: u64) -> u128 {
-    u128::from(low) | u128::from(high) << 64
 }

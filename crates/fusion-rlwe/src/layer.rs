@@ -1,6 +1,6 @@
 //! One linear layer: the public description that both parties hold.
 
-use fusion_ring::ntt::DEGREE;
+use fusion_ring::fft::DEGREE;
 use fusion_ring::pack::packed_len;
 
 use crate::layout::{Block, Layout};
@@ -113,28 +113,4 @@ impl Layer {
 #[must_use]
 pub const fn key_bytes(modulus_bits: u32) -> usize {
     DEGREE * modulus_bits as usize / 8
-}
-
-/// Appends coefficients at `modulus_bits / 8` bytes each.
-pub(crate) fn write_coefficients(out: &mut Vec<u8>, coefficients: impl Iterator<Item = u128>, bytes: usize) {
-    for c in coefficients {
-        // All sixteen bytes, of which the next coefficient overwrites those beyond `bytes`: one store instead of a copy of variable length.
-        let end = out.len() + bytes;
-        out.extend_from_slice(&c.to_le_bytes());
-        out.truncate(end);
-    }
-}
-
-/// Reads coefficients of `bytes` bytes each.
-pub(crate) fn read_coefficients(data: &[u8], bytes: usize) -> impl Iterator<Item = u128> + '_ {
-    let mask = u128::MAX >> (128 - 8 * bytes);
-    (0..data.len() / bytes).map(move |index| match data[index * bytes..].first_chunk::<16>() {
-        // One load instead of a copy of variable length, wherever sixteen bytes are left.
-        Some(word) => u128::from_le_bytes(*word) & mask,
-        None => {
-            let mut word = [0u8; 16];
-            word[..bytes].copy_from_slice(&data[index * bytes..(index + 1) * bytes]);
-            u128::from_le_bytes(word)
-        }
-    })
 }

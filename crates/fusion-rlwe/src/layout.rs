@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use fusion_ring::ntt::DEGREE;
+use fusion_ring::fft::DEGREE;
 
 use crate::{ConvGeometry, RlweError, Shape};
 
@@ -53,6 +53,8 @@ pub(crate) struct Cells {
     pub(crate) runs: Vec<Range<usize>>,
     /// For each encrypted coefficient the index of its input in the tensor of the channel (`[sample][row][column]`), or PADDING.
     sources: Vec<u32>,
+    /// The same in as few pieces as there are.
+    copies: Vec<Copy>,
 }
 
 /// One block of N cells for a given number of samples.
@@ -231,7 +233,7 @@ impl Layout {
                 needed[usize::from(output) - self.reach + offset] = true;
             }
         }
-        let mut cells = Cells { runs: Vec::new(), sources: Vec::new() };
+        let mut cells = Cells { runs: Vec::new(), sources: Vec::new(), copies: Vec::new() };
         for coefficient in (0..DEGREE).filter(|&c| needed[c]) {
             match cells.runs.last_mut() {
                 Some(run) if run.end == coefficient => run.end += 1,
@@ -239,6 +241,7 @@ impl Layout {
             }
             cells.sources.push(self.source(phase, start + coefficient, samples));
         }
+        cells.copies = copies(&cells.sources);
         cells
     }
 
@@ -282,10 +285,53 @@ impl Cells {
         self.sources.len()
     }
 
-    /// The inputs under the encrypted coefficients, modulo 2^l by `mask`; zero under padding.
-    pub(crate) fn gather<'a>(&'a self, channel: &'a [u32], mask: u32) -> impl Iterator<Item = u32> + 'a {
-        self.sources.iter().map(move |&source| if source == PADDING { 0 } else { channel[source as usize] & mask })
+    /// Fills `out` with the inputs under the encrypted coefficients, modulo 2^l by `mask`; zero under padding.
+    pub(crate) fn gather(&self, channel: &[u32], mask: u32, out: &mut Vec<u32>) {
+        out.clear();
+        if self.copies.len() * SHORT_COPY > self.sources.len() {
+            out.extend(self.sources.iter().map(|&source| channel.get(source as usize).map_or(0, |value| value & mask)));
+            return;
+        }
+        for copy in &self.copies {
+            match copy.source {
+                Some(source) => out.extend(channel[source..source + copy.len].iter().map(|value| value & mask)),
+                None => out.resize(out.len() + copy.len, 0),
+            }
+        }
     }
+
+    /// Moves the values of the encrypted coefficients to the front, from one for each coefficient of the span.
+    pub(crate) fn compact(&self, values: &mut Vec<u64>) {
+        let first = self.span().start;
+        let mut at = 0;
+        for run in &self.runs {
+            values.copy_within(run.start - first..run.end - first, at);
+            at += run.len();
+        }
+        values.truncate(at);
+    }
+}
+
+/// Where copies are shorter than this on average, inputs are looked up one by one.
+const SHORT_COPY: usize = 6;
+
+/// Consecutive encrypted coefficients with consecutive inputs, or with padding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Copy {
+    source: Option<usize>,
+    len: usize,
+}
+
+fn copies(sources: &[u32]) -> Vec<Copy> {
+    let mut copies: Vec<Copy> = Vec::new();
+    for &source in sources {
+        let source = (source != PADDING).then_some(source as usize);
+        match copies.last_mut() {
+            Some(copy) if source == copy.source.map(|first| first + copy.len) => copy.len += 1,
+            _ => copies.push(Copy { source, len: 1 }),
+        }
+    }
+    copies
 }
 
 #[cfg(test)]
@@ -312,7 +358,10 @@ mod tests {
                         let data: Vec<u32> = inputs[phase.term][channel * size..][..size].iter().map(|&v| v as u32).collect();
                         let mut row = vec![None; DEGREE];
                         let coefficients = cells.runs.iter().cloned().flatten();
-                        for (c, value) in coefficients.zip(cells.gather(&data, u32::MAX)) {
+                        let mut gathered = Vec::new();
+                        cells.gather(&data, u32::MAX, &mut gathered);
+                        assert_eq!(gathered.len(), cells.len());
+                        for (c, value) in coefficients.zip(gathered) {
                             row[c] = Some(i64::from(value as i32));
                         }
                         for (sum, &p) in sums.iter_mut().zip(&block.outputs) {

@@ -14,7 +14,7 @@
 //! # Why it is fast
 //! A ciphertext packs *positions* (pixels of many samples); each channel is a row of its own. A convolution is then a sum of shifted rows with
 //! small integer factors: an integer GEMM modulo 2^w ([`fusion_ring::gemm`]), without rotations, key switching or transforms. The few true polynomial products (a_i s, k u_j, h_j s) go
-//! through [`fusion_ring::ntt`].
+//! through [`fusion_ring::fft`].
 //!
 //! # Example
 //! Both parties in one process; the product of a 3 x 4 matrix with two vectors:
@@ -53,7 +53,7 @@
 //!
 //! ## Circuit privacy
 //! A client that knows its own errors sees, beside its share, the noise v = sum W e + (e' - d) u_j - e_j s + flood, and the rounding of the hint. The last tells
-//! only low bits of h_j, which is pseudorandom as a whole; d is what the server rounds off k, seven bits, so that three primes hold k u_j. For the rest flooding is
+//! only low bits of h_j, which is pseudorandom as a whole; d is what the server rounds off k, seven bits, so that two pieces hold k u_j. For the rest flooding is
 //! sigma_f = 2^40 sigma_v wide, with sigma_v^2 = 3.24^2 (2^(2 row_norm_bits) + 2 * 2N/3) + 2^14/12 * 2N/3 ([`params::Noise`]). It is the sum of four uniform integers: exact, bounded by 2 sqrt(3) sigma_f, and almost as
 //! good as a Gaussian, because its Fisher information is only 1.039 / sigma_f^2. A shift by v changes its
 //! distribution by D_KL = 1.039 v^2 / (2 sigma_f^2), divergences of independent coefficients add up, and by Pinsker's inequality Q coefficients

@@ -1,6 +1,6 @@
 //! Parameters of the RLWE scheme and its noise budget (design page 01-linear, "Parameters" and "Circuit privacy").
 
-use fusion_ring::ntt::{DEGREE, MAX_MODULUS_BITS};
+use fusion_ring::fft::DEGREE;
 
 use crate::RlweError;
 
@@ -8,6 +8,9 @@ use crate::RlweError;
 ///
 /// That q is a power of two does not matter for the hardness of RLWE with a uniform small error (Langlois-Stehle 2015).
 pub const MAX_SECURE_MODULUS_BITS: u32 = 109;
+
+/// Widest supported ciphertext modulus, in bits.
+const MAX_MODULUS_BITS: u32 = 104;
 
 /// Each error coefficient is a centred binomial with 21 + 21 bits.
 pub(crate) const ERROR_BITS: u32 = 21;

@@ -2,7 +2,7 @@
 //!
 //! The seed is part of the model card; nobody can choose the polynomials but by choosing the seed through SHA3-256.
 
-use fusion_ring::ntt::DEGREE;
+use fusion_ring::fft::DEGREE;
 use fusion_ring::prg::AesPrg;
 use sha3::{Digest, Sha3_256};
 

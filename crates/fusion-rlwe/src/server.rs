@@ -1,17 +1,17 @@
 //! The server's side: packed weights, hint generation, homomorphic products.
 
 use fusion_ring::channel::Channel;
+use fusion_ring::fft::{self, DEGREE, Small, Wide};
 use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
 use fusion_ring::halves::{Halves, HalvesMut};
-use fusion_ring::ntt::{self, DEGREE, Prepared, Rns};
-use fusion_ring::pack::{mask32, pack64_into};
+use fusion_ring::pack::{mask32, pack64_into, read_wide};
 use fusion_ring::prg::AesPrg;
 use rand_core::{CryptoRng, Rng};
 use rayon::prelude::*;
 
 use zeroize::Zeroizing;
 
-use crate::layer::{Layer, key_bytes, read_coefficients};
+use crate::layer::{Layer, key_bytes};
 use crate::layout::Block;
 use crate::params::KEY_ROUNDING_BITS;
 use crate::public::PublicPolynomial;
@@ -113,20 +113,21 @@ impl ServerLayer {
     /// The hint rows of one channel group before rounding.
     fn exact_hint(&self, group: usize, rng: &mut impl CryptoRng) -> Vec<Vec<u128>> {
         let params = self.layer.params();
-        let mask = Rns::<4>::from_wide(&self.layer.seed().polynomial(PublicPolynomial::Mask, params)).prepare();
+        let mask = Wide::<4>::new(&self.layer.seed().polynomial(PublicPolynomial::Mask, params));
         let outputs = self.layer.outputs() / self.parts.len();
         let weights = &self.parts[group];
         let mut products = Halves::default();
         weights.multiply_parallel(&self.public_rows(group, weights), 0, DEGREE, &mut products);
         let seeds: Vec<[u8; 16]> = (0..outputs).map(|_| fresh_seed(rng)).collect();
-        let rows = products.low.par_chunks_exact(DEGREE).zip(products.high.par_chunks_exact(DEGREE)).zip(seeds).enumerate();
+        let rows = products.low.par_chunks_exact_mut(DEGREE).zip(products.high.par_chunks_exact_mut(DEGREE)).zip(seeds).enumerate();
         rows.map(|(output, ((low, high), seed))| {
-            let product = low.iter().zip(high).map(|(&low, &high)| u128::from(low) | u128::from(high) << 64);
-            let mut masked = Rns::<4>::from_small(&self.key.mask(self.layer.index(), group * outputs + output)).multiply(&mask);
+            let mut masked = fft::Product::default();
+            masked.set(&mask, &Small::new(&self.key.mask(self.layer.index(), group * outputs + output)));
+            masked.add_to(0..DEGREE, 0, &mut HalvesMut { low, high });
             let mut noise = Zeroizing::new(vec![0i8; DEGREE]);
             sample::errors(&mut AesPrg::new(seed), &mut noise);
-            let sums = product.zip(masked.range(0..DEGREE)).zip(noise.iter());
-            sums.map(|((x, m), &e)| x.wrapping_add(m).wrapping_add_signed(i128::from(e)) & params.modulus_mask()).collect()
+            let sums = low.iter().zip(high).map(|(&low, &mut high)| u128::from(low) | u128::from(high) << 64).zip(noise.iter());
+            sums.map(|(x, &e)| x.wrapping_add_signed(i128::from(e)) & params.modulus_mask()).collect()
         })
         .collect()
     }
@@ -141,9 +142,9 @@ impl ServerLayer {
             for local in 0..per_group {
                 let a = self.layer.row_polynomial(phase, group * per_group + local);
                 // What wraps around X^N = -1 comes in from the left with the opposite sign.
-                let wrapped: Vec<u128> = a[DEGREE - reach..].iter().map(|c| c.wrapping_neg() & params.modulus_mask()).collect();
-                rows.write(first + local, 0, &wrapped);
-                rows.write(first + local, reach, &a);
+                let wrapped = a[DEGREE - reach..].iter().map(|c| c.wrapping_neg());
+                let (low, high): (Vec<u64>, Vec<u64>) = wrapped.chain(a.iter().copied()).map(|c| (c as u64, (c >> 64) as u64)).unzip();
+                rows.write(first + local, 0, &low, &high);
             }
         }
         rows
@@ -217,20 +218,20 @@ impl ServerLane {
         channel: &mut dyn Channel,
     ) -> Result<Vec<u32>, RlweError> {
         if layer.layer.params().modulus_bits() == RlweParams::NARROWEST_MODULUS_BITS {
-            self.multiply_modulo(layer, shares, samples, channel, |key| &key.narrow)
+            self.multiply_by(layer, shares, samples, channel, |key| &key.narrow)
         } else {
-            self.multiply_modulo(layer, shares, samples, channel, |key| &key.wide)
+            self.multiply_by(layer, shares, samples, channel, |key| &key.wide)
         }
     }
 
-    /// [`ServerLane::multiply`] with key products modulo P primes.
-    fn multiply_modulo<const P: usize>(
+    /// [`ServerLane::multiply`] with a key of P pieces of B bits.
+    fn multiply_by<const P: usize, const B: u32>(
         &mut self,
         layer: &ServerLayer,
         shares: &[&[u32]],
         samples: usize,
         channel: &mut dyn Channel,
-        prepared: impl Fn(&BlockKey) -> &Prepared<P>,
+        pieces: impl Fn(&BlockKey) -> &Wide<P, B>,
     ) -> Result<Vec<u32>, RlweError> {
         layer.layer.check_inputs(shares, samples)?;
         let blocks = layer.layer.layout().cut(samples);
@@ -242,10 +243,13 @@ impl ServerLane {
         for (index, block) in blocks.iter().enumerate() {
             if index == self.keys.len() {
                 let bytes = channel.recv_vec(key_bytes(self.modulus_bits))?;
-                self.keys.push(BlockKey::new(read_coefficients(&bytes, self.modulus_bits as usize / 8).collect()));
+                let mut key = Halves::default();
+                key.resize(DEGREE);
+                read_wide(&bytes, self.modulus_bits as usize / 8, &mut key.low, &mut key.high);
+                self.keys.push(BlockKey::new(&(0..DEGREE).map(|at| key.get(at)).collect::<Vec<_>>()));
             }
             product.receive(shares, samples, block, channel)?;
-            answers.push(product.answer(prepared(&self.keys[index]), block, &mut self.prg, area, &mut out));
+            answers.push(product.answer(pieces(&self.keys[index]), block, &mut self.prg, area, &mut out));
         }
         self.memory = product.into_memory();
         for answer in &answers {
@@ -258,41 +262,42 @@ impl ServerLane {
 
 /// The key k of one block, ready for products with the masks u_j.
 struct BlockKey {
-    /// k modulo 2^88 without its lowest [`KEY_ROUNDING_BITS`] bits, centred. Three primes hold the product because k is
-    /// uniform: a sum of 4096 ternary multiples is Gaussian-like with deviation 2^80 sqrt(2N / 9), and half the product of the primes is 16.8 of them.
-    narrow: Prepared<3>,
+    /// k modulo 2^88 without its lowest [`KEY_ROUNDING_BITS`] bits. Two pieces of 41 bits hold the product exactly because k is
+    /// uniform ([`fusion_ring::fft`] has the deviation of their rounding errors); a miss would be an error of 2^7 or 2^48, which flooding covers.
+    narrow: Wide<2, 41>,
     /// k in full, for layers of a wider modulus.
-    wide: Prepared<4>,
+    wide: Wide<4>,
 }
 
 impl BlockKey {
-    fn new(key: Vec<u128>) -> Self {
-        let unused = 128 - RlweParams::NARROWEST_MODULUS_BITS;
-        let centred = key.iter().map(|&k| (k << unused) as i128 >> unused);
-        let rounded: Vec<i128> = centred.map(|k| (k + (1 << (KEY_ROUNDING_BITS - 1))) >> KEY_ROUNDING_BITS).collect();
-        Self { narrow: Rns::from_signed(&rounded).prepare(), wide: Rns::from_wide(&key).prepare() }
+    fn new(key: &[u128]) -> Self {
+        let rounded: Vec<u128> = key.iter().map(|&k| (k + (1 << (KEY_ROUNDING_BITS - 1))) >> KEY_ROUNDING_BITS & NARROW_KEY).collect();
+        Self { narrow: Wide::new(&rounded), wide: Wide::new(key) }
     }
 }
 
-/// Buffers of one layer's product, with key products modulo P primes.
-struct Product<'a, const P: usize> {
+/// Bits of a rounded key.
+const NARROW_KEY: u128 = (1 << (RlweParams::NARROWEST_MODULUS_BITS - KEY_ROUNDING_BITS)) - 1;
+
+/// Buffers of one layer's product, with a key of P pieces of B bits.
+struct Product<'a, const P: usize, const B: u32> {
     layer: &'a ServerLayer,
     rows: Vec<LimbRows>,
     products: Halves,
     /// Transforms of the masks u_j, kept only where several blocks use them.
-    masks: Vec<Rns<P>>,
+    masks: Vec<Small>,
     keep_masks: bool,
-    masked: ntt::Product<P>,
+    masked: fft::Product<P, B>,
 }
 
-impl<'a, const P: usize> Product<'a, P> {
+impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
     fn new(layer: &'a ServerLayer, blocks: &[Block], memory: Memory) -> Self {
         let bits = layer.layer.params().modulus_bits();
         // No output reads beyond its own coefficient, and few samples of a small image fill little of a block.
         let length = blocks.iter().map(|b| b.span().0 + b.span().1).max().unwrap_or(0);
         let mut spare = memory.rows.into_iter();
         let rows = layer.parts.iter().map(|weights| LimbRows::zeros_in(spare.next().unwrap_or_default(), weights, bits, length)).collect();
-        Self { layer, rows, products: memory.products, masks: Vec::new(), keep_masks: blocks.len() > 1, masked: ntt::Product::default() }
+        Self { layer, rows, products: memory.products, masks: Vec::new(), keep_masks: blocks.len() > 1, masked: fft::Product::default() }
     }
 
     fn into_memory(self) -> Memory {
@@ -303,23 +308,24 @@ impl<'a, const P: usize> Product<'a, P> {
         let layer = &self.layer.layer;
         let params = layer.params();
         let (width, mask) = (params.coefficient_bytes(), mask32(params.plain_bits()));
+        let (mut bytes, mut own, mut sums) = (Vec::new(), Vec::new(), Halves::default());
         for (phase, cells) in block.cells.iter().enumerate() {
             let term = layer.layout().phases[phase].term;
             let size = layer.layout().terms()[term].input.area() * samples;
             let per_group = layer.channels(phase) / self.rows.len();
-            let mut bytes = vec![0u8; cells.len() * width];
-            let mut sums = Vec::with_capacity(cells.len());
+            bytes.resize(cells.len() * width, 0);
+            sums.resize(cells.len());
             for index in 0..layer.channels(phase) {
                 channel.recv(&mut bytes)?;
-                let own = cells.gather(&shares[term][index * size..(index + 1) * size], mask);
-                let encrypted = read_coefficients(&bytes, width).zip(own);
-                sums.clear();
-                sums.extend(encrypted.map(|(b, x)| b.wrapping_add(u128::from(x) << params.delta_bits()) & params.modulus_mask()));
+                read_wide(&bytes, width, &mut sums.low, &mut sums.high);
+                cells.gather(&shares[term][index * size..(index + 1) * size], mask, &mut own);
+                sums.as_mut().add_shifted(&own, params.delta_bits());
                 let rows = &mut self.rows[index / per_group];
                 let row = self.layer.phase_rows[phase] + index % per_group;
                 let mut from = 0;
                 for run in &cells.runs {
-                    rows.write(row, run.start, &sums[from..from + run.len()]);
+                    let part = from..from + run.len();
+                    rows.write(row, run.start, &sums.low[part.clone()], &sums.high[part]);
                     from += run.len();
                 }
             }
@@ -328,14 +334,14 @@ impl<'a, const P: usize> Product<'a, P> {
     }
 
     /// Multiplies one block, masks it and splits off this party's share. Returns the packed answer.
-    fn answer(&mut self, key: &Prepared<P>, block: &Block, prg: &mut AesPrg, area: usize, out: &mut [u32]) -> Vec<u8> {
+    fn answer(&mut self, key: &Wide<P, B>, block: &Block, prg: &mut AesPrg, area: usize, out: &mut [u32]) -> Vec<u8> {
         let params = self.layer.layer.params();
         let each = block.outputs.len();
         let mut top = vec![0u64; self.layer.layer.outputs() * each];
         let down = params.modulus_bits() - params.answer_bits();
         self.masked(key, block, params.flood_uniform_bits(), prg, |j, mut values, prg| {
             let shares = &mut out[j * area + block.first_output..][..each];
-            sample::uniform(prg, params.plain_bits(), shares);
+            prg.fill_words(mask32(params.plain_bits()), shares);
             values.subtract_shifted(shares, params.delta_bits());
             values.rounded_bits(down, params.answer_bits(), &mut top[j * each..(j + 1) * each]);
         });
@@ -347,7 +353,7 @@ impl<'a, const P: usize> Product<'a, P> {
     /// The re-randomised and flooded product of one block: `each` gets every output channel's number and its coefficients at the output positions.
     fn masked(
         &mut self,
-        key: &Prepared<P>,
+        key: &Wide<P, B>,
         block: &Block,
         flood_bits: u32,
         prg: &mut AesPrg,
@@ -359,25 +365,25 @@ impl<'a, const P: usize> Product<'a, P> {
         let contiguous = block.outputs.len() == count;
         let mut values = Halves::default();
         values.resize(block.outputs.len());
-        let mut mask = Rns::<P>::zero();
-        // Only the key that goes with three primes was rounded.
-        let rounding = if P == 3 { KEY_ROUNDING_BITS } else { 0 };
+        let mut mask = Small::default();
+        // Only the key of the narrowest modulus was rounded.
+        let rounding = if layer.params().modulus_bits() == RlweParams::NARROWEST_MODULUS_BITS { KEY_ROUNDING_BITS } else { 0 };
         for (part, weights) in self.layer.parts.iter().enumerate() {
             weights.multiply(&self.rows[part], first.saturating_sub(layer.layout().reach()), count, &mut self.products);
             for output in 0..per_part {
                 let j = part * per_part + output;
                 if self.keep_masks {
                     if self.masks.len() == j {
-                        self.masks.push(Rns::from_small(&self.layer.key.mask(layer.index(), j)));
+                        self.masks.push(Small::new(&self.layer.key.mask(layer.index(), j)));
                     }
-                    self.masks[j].multiply_into(key, &mut self.masked);
+                    self.masked.set(key, &self.masks[j]);
                 } else {
-                    mask.set_small(&self.layer.key.mask(layer.index(), j));
-                    mask.multiply_into(key, &mut self.masked);
+                    mask.set(&self.layer.key.mask(layer.index(), j));
+                    self.masked.set(key, &mask);
                 }
                 let range = output * count..(output + 1) * count;
                 let mut row = HalvesMut { low: &mut self.products.low[range.clone()], high: &mut self.products.high[range] };
-                row.add_shifted(self.masked.halves(first..first + count), rounding);
+                self.masked.add_to(first..first + count, rounding, &mut row);
                 if !contiguous {
                     for ((low, high), &p) in values.low.iter_mut().zip(&mut values.high).zip(&block.outputs) {
                         (*low, *high) = (row.low[usize::from(p) - first], row.high[usize::from(p) - first]);

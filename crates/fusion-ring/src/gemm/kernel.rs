@@ -42,9 +42,8 @@ per_tier! {
     accumulate = accumulate_body(wide: &mut Wide, sums: &Partial, shift: u32)
 }
 per_tier! {
-    /// Cuts residues into limbs of `bits` <= 15 bits: limb i of residue k becomes the lower (or `upper`) half of `cells[first + i * pitch + k]`.
-    /// Writes as many limbs as `cells` has room for at that pitch.
-    cut = cut_body(residues: &[u128], bits: u32, upper: bool, cells: &mut [i32], first: usize, pitch: usize)
+    /// Bits `from..from + bits` (at most 15) of residues become the lower (or `upper`) halves of `cells`.
+    cut = cut_body(low: &[u64], high: &[u64], from: u32, bits: u32, upper: bool, cells: &mut [i32])
 }
 
 #[inline(always)]
@@ -74,33 +73,19 @@ fn accumulate_body(wide: &mut Wide, sums: &Partial, shift: u32) {
 }
 
 #[inline(always)]
-fn cut_body(residues: &[u128], bits: u32, upper: bool, cells: &mut [i32], first: usize, pitch: usize) {
-    const CHUNK: usize = 64;
+fn cut_body(low: &[u64], high: &[u64], from: u32, bits: u32, upper: bool, cells: &mut [i32]) {
     let mask = (1u64 << bits) - 1;
     // Limbs are non-negative and below 2^15, so the halves of a pair never touch.
     let (up, keep) = if upper { (16, 0x0000_ffff_u32) } else { (0, 0xffff_0000) };
-    let (mut low, mut high) = ([0u64; CHUNK], [0u64; CHUNK]);
-    for (index, residues) in residues.chunks(CHUNK).enumerate() {
-        for ((low, high), &r) in low.iter_mut().zip(&mut high).zip(residues) {
-            (*low, *high) = (r as u64, (r >> 64) as u64);
+    let put = |cell: &mut i32, value: u64| *cell = (*cell as u32 & keep | ((value & mask) as u32) << up) as i32;
+    if from + bits <= 64 {
+        cells.iter_mut().zip(low).for_each(|(cell, &low)| put(cell, low >> from));
+    } else if from < 64 {
+        for ((cell, &low), &high) in cells.iter_mut().zip(low).zip(high) {
+            put(cell, low >> from | high << (64 - from));
         }
-        let rows = cells[first + index * CHUNK..].chunks_mut(pitch);
-        for (limb, row) in rows.enumerate() {
-            let Some(row) = row.get_mut(..residues.len()) else { break };
-            let down = limb as u32 * bits;
-            if down < 64 {
-                for ((cell, &low), &high) in row.iter_mut().zip(&low).zip(&high) {
-                    // Two shifts, since one by 64 is none.
-                    let value = ((low >> down | high << 1 << (63 - down)) & mask) as u32;
-                    *cell = (*cell as u32 & keep | value << up) as i32;
-                }
-            } else {
-                for (cell, &high) in row.iter_mut().zip(&high) {
-                    let value = ((high >> (down - 64)) & mask) as u32;
-                    *cell = (*cell as u32 & keep | value << up) as i32;
-                }
-            }
-        }
+    } else {
+        cells.iter_mut().zip(high).for_each(|(cell, &high)| put(cell, high >> (from - 64)));
     }
 }
 

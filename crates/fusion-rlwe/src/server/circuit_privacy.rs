@@ -22,31 +22,43 @@ fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
     let (mut client_end, mut server_end) = memory_pair();
     let mut client = ClientLane::new(seed, params, &mut rng);
     client.encrypt(&layer, &[&vec![0; inputs * samples]], samples, &mut client_end).unwrap();
-    let read = |bytes: &[u8]| read_coefficients(bytes, params.coefficient_bytes()).collect::<Vec<_>>();
+    let read = |bytes: &[u8]| -> Vec<u128> {
+        let mut out = Halves::default();
+        out.resize(bytes.len() / params.coefficient_bytes());
+        read_wide(bytes, params.coefficient_bytes(), &mut out.low, &mut out.high);
+        (0..out.low.len()).map(|i| out.get(i)).collect()
+    };
     let key = read(&server_end.recv_vec(key_bytes(88)).unwrap());
     let blocks = layer.layout().cut(samples);
     assert_eq!(blocks.len(), 1);
     let rows: Vec<Vec<u8>> = (0..inputs).map(|_| server_end.recv_vec(samples * params.coefficient_bytes()).unwrap()).collect();
     // The client knows its errors: with zero inputs a row is a_i s + e_i.
     let centred = |v: u128| ((v << (128 - 88)) as i128 >> (128 - 88)) as f64;
+    let times_secret = |polynomial: &[u128]| -> Vec<u128> {
+        let mut product = fft::Product::default();
+        product.set(&Wide::<4>::new(polynomial), client.secret(0));
+        let mut out = Halves::default();
+        out.resize(samples);
+        product.copy_to(0..samples, &mut out.as_mut());
+        (0..samples).map(|p| out.get(p)).collect()
+    };
     let errors: Vec<Vec<f64>> = rows
         .iter()
         .enumerate()
         .map(|(i, row)| {
-            let mut product = Rns::<4>::from_wide(&layer.row_polynomial(0, i)).multiply(client.secret(0));
-            read(row).iter().zip(product.range(0..samples)).map(|(&b, c)| centred(b.wrapping_sub(c))).collect()
+            let product = times_secret(&layer.row_polynomial(0, i));
+            read(row).iter().zip(product).map(|(&b, c)| centred(b.wrapping_sub(c))).collect()
         })
         .collect();
 
     let (mut replay, mut replayed) = memory_pair();
     rows.iter().for_each(|row| replay.send(row).unwrap());
     replay.flush().unwrap();
-    let mut product = Product::<3>::new(&server, &blocks, Memory::default());
+    let mut product = Product::<2, 41>::new(&server, &blocks, Memory::default());
     product.receive(&[&vec![0; inputs * samples]], samples, &blocks[0], &mut replayed).unwrap();
     let (mut xy, mut xx, mut yy, mut n) = (0.0, 0.0, 0.0, 0);
-    product.masked(&BlockKey::new(key).narrow, &blocks[0], flood_bits(params), &mut AesPrg::new([8; 16]), |j, values, _| {
-        let mut expected = Rns::<4>::from_wide(&hint[j]).multiply(client.secret(0));
-        for (p, mask) in expected.range(0..samples).enumerate() {
+    product.masked(&BlockKey::new(&key).narrow, &blocks[0], flood_bits(params), &mut AesPrg::new([8; 16]), |j, values, _| {
+        for (p, mask) in times_secret(&hint[j]).into_iter().enumerate() {
             let value = u128::from(values.low[p]) | u128::from(values.high[p]) << 64;
             let seen = centred(value.wrapping_sub(mask));
             let known: f64 = (0..inputs).map(|i| f64::from(weights[j * inputs + i]) * errors[i][p]).sum();

@@ -1,0 +1,371 @@
+//! The transforms, written once over [`Lanes`] and compiled for each tier, and the ways into and out of doubles.
+
+use super::lanes::{Lanes, Portable, WIDTH};
+use super::tables::{LaneRoot, Root, table};
+use super::{DEGREE, POINTS, Point};
+use crate::simd::{Tier, per_tier};
+
+/// Compiles a body for AVX-512, AVX2 with FMA and the baseline, and picks one by tier.
+macro_rules! per_lanes {
+    ($(#[$doc:meta])* $name:ident = $body:ident ( $($arg:ident : $ty:ty),* )) => {
+        $(#[$doc])*
+        pub(super) fn $name(tier: Tier, $($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+                fn avx512($($arg: $ty),*) {
+                    $body::<super::lanes::Avx512>($($arg),*);
+                }
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($arg: $ty),*) {
+                    $body::<super::lanes::Avx2>($($arg),*);
+                }
+                if tier >= Tier::Avx512 {
+                    // SAFETY: the tier is only above this bound where the CPU was seen to have these features.
+                    return unsafe { avx512($($arg),*) };
+                }
+                if tier >= Tier::Avx2 && is_x86_feature_detected!("fma") {
+                    // SAFETY: as above, and FMA was just seen.
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            let _ = tier;
+            $body::<Portable>($($arg),*);
+        }
+    };
+}
+
+per_lanes! {
+    /// Forward transform in place; the result stays in the order that `multiply` wants.
+    forward = forward_body(points: &mut [Point; VECTORS])
+}
+per_lanes! {
+    /// `out` = inverse transform of the pointwise product, times [`POINTS`].
+    multiply = multiply_body(a: &[Point; VECTORS], b: &[Point; VECTORS], out: &mut [Point; VECTORS])
+}
+per_tier! {
+    /// Small coefficients as doubles: coefficient k is the real, coefficient k + 2048 the imaginary part of point k.
+    load_small = load_small_body(coefficients: &[i8], points: &mut [Point; VECTORS])
+}
+per_tier! {
+    /// Bits `from..` of 64-bit coefficients under `mask` (below 2^52) as doubles.
+    load_narrow = load_narrow_body(coefficients: &[u64], mask: u64, points: &mut [Point; VECTORS])
+}
+per_tier! {
+    /// Bits `from..` of coefficients under `mask` (below 2^52) as doubles.
+    load_wide = load_wide_body(coefficients: &[u128], from: u32, mask: u64, points: &mut [Point; VECTORS])
+}
+per_tier! {
+    /// The integers nearest to a product's coefficients `start..start + out.len()`, in two's complement: below 2^51 in magnitude.
+    round = round_body(points: &[Point; VECTORS], start: usize, out: &mut [u64])
+}
+per_tier! {
+    /// The upper halves of signed values.
+    extend_sign = extend_sign_body(low: &[u64], high: &mut [u64])
+}
+per_tier! {
+    /// `(low, high) += values << shift`, of signed values, for shift < 128.
+    add_signed = add_signed_body(low: &mut [u64], high: &mut [u64], values: &[u64], shift: u32)
+}
+
+/// Vectors of points in one transform.
+pub(super) const VECTORS: usize = POINTS / WIDTH;
+
+/// Eight complex numbers in registers.
+#[derive(Clone, Copy)]
+struct Complex<V> {
+    re: V,
+    im: V,
+}
+
+impl<V: Lanes> Complex<V> {
+    #[inline(always)]
+    fn load(from: &Point) -> Self {
+        Self { re: V::load(&from.re), im: V::load(&from.im) }
+    }
+
+    #[inline(always)]
+    fn store(self, to: &mut Point) {
+        self.re.store(&mut to.re);
+        self.im.store(&mut to.im);
+    }
+
+    #[inline(always)]
+    fn splat(root: Root) -> Self {
+        Self { re: V::splat(root.re), im: V::splat(root.im) }
+    }
+
+    #[inline(always)]
+    fn lanes(root: &LaneRoot) -> Self {
+        Self { re: V::load(&root.re), im: V::load(&root.im) }
+    }
+
+    #[inline(always)]
+    fn times(self, other: Self) -> Self {
+        Self { re: self.im.times_from(other.im, self.re.mul(other.re)), im: self.im.times_plus(other.re, self.re.mul(other.im)) }
+    }
+}
+
+/// (u + z v, u - z v).
+#[inline(always)]
+fn split<V: Lanes>(u: Complex<V>, v: Complex<V>, z: Complex<V>) -> (Complex<V>, Complex<V>) {
+    let sum = Complex { re: v.im.times_from(z.im, v.re.times_plus(z.re, u.re)), im: v.re.times_plus(z.im, v.im.times_plus(z.re, u.im)) };
+    // 2u - (u + z v): one operation instead of two.
+    let two = V::splat(2.0);
+    (sum, Complex { re: u.re.times_minus(two, sum.re), im: u.im.times_minus(two, sum.im) })
+}
+
+/// (x + y, (x - y) / z) for z on the unit circle.
+#[inline(always)]
+fn merge<V: Lanes>(x: Complex<V>, y: Complex<V>, z: Complex<V>) -> (Complex<V>, Complex<V>) {
+    let (re, im) = (x.re.sub(y.re), x.im.sub(y.im));
+    let sum = Complex { re: x.re.add(y.re), im: x.im.add(y.im) };
+    (sum, Complex { re: im.times_plus(z.im, re.mul(z.re)), im: re.times_from(z.im, im.mul(z.re)) })
+}
+
+/// Three levels: one block of eight to eight blocks of one. `z` are the roots by level, 1 + 2 + 4.
+#[inline(always)]
+fn split_eight<V: Lanes>(tile: &mut [Complex<V>; 8], z: impl Fn(usize) -> Complex<V>) {
+    for (parts, t) in [(1, 4), (2, 2), (4, 1)] {
+        for part in 0..parts {
+            let root = z(parts - 1 + part);
+            for r in 2 * part * t..2 * part * t + t {
+                (tile[r], tile[r + t]) = split(tile[r], tile[r + t], root);
+            }
+        }
+    }
+}
+
+/// The inverse of [`split_eight`], times eight.
+#[inline(always)]
+fn merge_eight<V: Lanes>(tile: &mut [Complex<V>; 8], z: impl Fn(usize) -> Complex<V>) {
+    for (parts, t) in [(4, 1), (2, 2), (1, 4)] {
+        for part in 0..parts {
+            let root = z(parts - 1 + part);
+            for r in 2 * part * t..2 * part * t + t {
+                (tile[r], tile[r + t]) = merge(tile[r], tile[r + t], root);
+            }
+        }
+    }
+}
+
+/// Index of root `index` (1 + 2 + 4 by level) below node `top`.
+#[inline(always)]
+fn below(top: usize, index: usize) -> usize {
+    match index {
+        0 => top,
+        1 | 2 => 2 * top + index - 1,
+        _ => 4 * top + index - 3,
+    }
+}
+
+#[inline(always)]
+fn transposed<V: Lanes>(tile: [Complex<V>; 8]) -> [Complex<V>; 8] {
+    let [a, b, c, d, e, f, g, h] = tile;
+    let re = V::transposed([a.re, b.re, c.re, d.re, e.re, f.re, g.re, h.re]);
+    let im = V::transposed([a.im, b.im, c.im, d.im, e.im, f.im, g.im, h.im]);
+    let mut out = tile;
+    for (out, (re, im)) in out.iter_mut().zip(re.into_iter().zip(im)) {
+        *out = Complex { re, im };
+    }
+    out
+}
+
+/// K vectors, `step` apart. Loops instead of closures here and below: a function that is not compiled for a tier's features cannot inline its instructions.
+#[inline(always)]
+fn gather<V: Lanes, const K: usize>(points: &[Point; VECTORS], first: usize, step: usize) -> [Complex<V>; K] {
+    let zero = V::splat(0.0);
+    let mut tile = [Complex { re: zero, im: zero }; K];
+    for k in 0..K {
+        tile[k] = Complex::load(&points[first + step * k]);
+    }
+    tile
+}
+
+#[inline(always)]
+fn scatter<V: Lanes, const K: usize>(tile: [Complex<V>; K], points: &mut [Point; VECTORS], first: usize, step: usize) {
+    for k in 0..K {
+        tile[k].store(&mut points[first + step * k]);
+    }
+}
+
+/// Two levels: one block of four to four blocks of one. `z` are the roots by level, 1 + 2.
+#[inline(always)]
+fn split_four<V: Lanes>(tile: &mut [Complex<V>; 4], z: [Complex<V>; 3]) {
+    (tile[0], tile[2]) = split(tile[0], tile[2], z[0]);
+    (tile[1], tile[3]) = split(tile[1], tile[3], z[0]);
+    (tile[0], tile[1]) = split(tile[0], tile[1], z[1]);
+    (tile[2], tile[3]) = split(tile[2], tile[3], z[2]);
+}
+
+/// The inverse of [`split_four`], times four.
+#[inline(always)]
+fn merge_four<V: Lanes>(tile: &mut [Complex<V>; 4], z: [Complex<V>; 3]) {
+    (tile[0], tile[1]) = merge(tile[0], tile[1], z[1]);
+    (tile[2], tile[3]) = merge(tile[2], tile[3], z[2]);
+    (tile[0], tile[2]) = merge(tile[0], tile[2], z[0]);
+    (tile[1], tile[3]) = merge(tile[1], tile[3], z[0]);
+}
+
+/// Vectors that one step of the first three levels jumps over.
+const WIDE_STEP: usize = VECTORS / 8;
+/// Vectors that one step of the next two levels jumps over.
+const NEAR_STEP: usize = WIDE_STEP / 4;
+
+#[inline(always)]
+fn forward_body<V: Lanes>(points: &mut [Point; VECTORS]) {
+    let table = table();
+    let node = |h: usize| Complex::<V>::splat(table.nodes[h]);
+    for first in 0..WIDE_STEP {
+        let mut tile = gather::<V, 8>(points, first, WIDE_STEP);
+        split_eight(&mut tile, |i| node(below(1, i)));
+        scatter(tile, points, first, WIDE_STEP);
+    }
+    for block in 0..8 {
+        let roots = [node(8 + block), node(2 * (8 + block)), node(2 * (8 + block) + 1)];
+        for first in block * WIDE_STEP..block * WIDE_STEP + NEAR_STEP {
+            let mut tile = gather::<V, 4>(points, first, NEAR_STEP);
+            split_four(&mut tile, roots);
+            scatter(tile, points, first, NEAR_STEP);
+        }
+    }
+    for (group, lanes) in table.lanes.iter().enumerate() {
+        let mut tile = gather::<V, 8>(points, 8 * group, 1);
+        split_eight(&mut tile, |i| node(below(32 + group, i)));
+        let mut tile = transposed(tile);
+        split_eight(&mut tile, |i| Complex::lanes(&lanes[i]));
+        // The transform domain stays transposed: only pointwise products happen there.
+        scatter(tile, points, 8 * group, 1);
+    }
+}
+
+#[inline(always)]
+fn multiply_body<V: Lanes>(a: &[Point; VECTORS], b: &[Point; VECTORS], out: &mut [Point; VECTORS]) {
+    let table = table();
+    let node = |h: usize| Complex::<V>::splat(table.nodes[h]);
+    for (group, lanes) in table.lanes.iter().enumerate() {
+        let mut tile = gather::<V, 8>(a, 8 * group, 1);
+        let factor = gather::<V, 8>(b, 8 * group, 1);
+        for k in 0..8 {
+            tile[k] = tile[k].times(factor[k]);
+        }
+        merge_eight(&mut tile, |i| Complex::lanes(&lanes[i]));
+        let mut tile = transposed(tile);
+        merge_eight(&mut tile, |i| node(below(32 + group, i)));
+        scatter(tile, out, 8 * group, 1);
+    }
+    for block in 0..8 {
+        let roots = [node(8 + block), node(2 * (8 + block)), node(2 * (8 + block) + 1)];
+        for first in block * WIDE_STEP..block * WIDE_STEP + NEAR_STEP {
+            let mut tile = gather::<V, 4>(out, first, NEAR_STEP);
+            merge_four(&mut tile, roots);
+            scatter(tile, out, first, NEAR_STEP);
+        }
+    }
+    for first in 0..WIDE_STEP {
+        let mut tile = gather::<V, 8>(out, first, WIDE_STEP);
+        merge_eight(&mut tile, |i| node(below(1, i)));
+        scatter(tile, out, first, WIDE_STEP);
+    }
+}
+
+/// 2^52, whose bits take any integer below it in their lower 52.
+const LIFT: u64 = 0x4330_0000_0000_0000;
+
+/// A non-negative integer below 2^52 as a double, in vector code of any tier.
+#[inline(always)]
+fn double(value: u64) -> f64 {
+    f64::from_bits(value | LIFT) - f64::from_bits(LIFT)
+}
+
+#[inline(always)]
+fn load_small_body(coefficients: &[i8], points: &mut [Point; VECTORS]) {
+    let (re, im) = coefficients.split_at(DEGREE / 2);
+    for ((point, re), im) in points.iter_mut().zip(re.as_chunks::<WIDTH>().0).zip(im.as_chunks::<WIDTH>().0) {
+        (point.re, point.im) = (re.map(f64::from), im.map(f64::from));
+    }
+}
+
+#[inline(always)]
+fn load_narrow_body(coefficients: &[u64], mask: u64, points: &mut [Point; VECTORS]) {
+    let (re, im) = coefficients.split_at(DEGREE / 2);
+    for ((point, re), im) in points.iter_mut().zip(re.as_chunks::<WIDTH>().0).zip(im.as_chunks::<WIDTH>().0) {
+        (point.re, point.im) = (re.map(|c| double(c & mask)), im.map(|c| double(c & mask)));
+    }
+}
+
+#[inline(always)]
+fn load_wide_body(coefficients: &[u128], from: u32, mask: u64, points: &mut [Point; VECTORS]) {
+    let (re, im) = coefficients.split_at(DEGREE / 2);
+    let bits = |c: &[u128; WIDTH]| -> [f64; WIDTH] {
+        let (low, high) = (c.map(|c| c as u64), c.map(|c| (c >> 64) as u64));
+        // Two shifts, since one by 64 is none.
+        std::array::from_fn(|i| {
+            let word = if from < 64 { low[i] >> from | high[i] << 1 << (63 - from) } else { high[i] >> (from - 64) };
+            double(word & mask)
+        })
+    };
+    for ((point, re), im) in points.iter_mut().zip(re.as_chunks::<WIDTH>().0).zip(im.as_chunks::<WIDTH>().0) {
+        (point.re, point.im) = (bits(re), bits(im));
+    }
+}
+
+/// 2^52 + 2^51: adding it rounds a smaller number to an integer, in the lower bits of the sum.
+const ROUND: u64 = 0x4338_0000_0000_0000;
+
+/// The integer nearest to a coefficient of an unscaled product.
+#[inline(always)]
+fn nearest(value: f64) -> u64 {
+    (value * (1.0 / POINTS as f64) + f64::from_bits(ROUND)).to_bits().wrapping_sub(ROUND)
+}
+
+#[inline(always)]
+fn round_body(points: &[Point; VECTORS], start: usize, out: &mut [u64]) {
+    let end = start + out.len();
+    // Real parts are the lower coefficients.
+    let real = start.min(DEGREE / 2)..end.min(DEGREE / 2);
+    let (lower, upper) = out.split_at_mut(real.len());
+    round_part(points, |point| &point.re, real.start, lower);
+    round_part(points, |point| &point.im, start.max(DEGREE / 2) - DEGREE / 2, upper);
+}
+
+/// One part of consecutive points from point `start` on.
+#[inline(always)]
+fn round_part(points: &[Point; VECTORS], part: impl Fn(&Point) -> &[f64; WIDTH], start: usize, out: &mut [u64]) {
+    let ragged = (start.next_multiple_of(WIDTH) - start).min(out.len());
+    let (head, rest) = out.split_at_mut(ragged);
+    for (offset, out) in head.iter_mut().enumerate() {
+        *out = nearest(part(&points[start / WIDTH])[start % WIDTH + offset]);
+    }
+    let (whole, tail) = rest.as_chunks_mut::<WIDTH>();
+    let mut points = points[start.div_ceil(WIDTH)..].iter();
+    for (out, point) in whole.iter_mut().zip(&mut points) {
+        *out = part(point).map(nearest);
+    }
+    if let Some(point) = points.next() {
+        for (out, &value) in tail.iter_mut().zip(part(point)) {
+            *out = nearest(value);
+        }
+    }
+}
+
+#[inline(always)]
+fn extend_sign_body(low: &[u64], high: &mut [u64]) {
+    for (&low, high) in low.iter().zip(high) {
+        *high = ((low as i64) >> 63) as u64;
+    }
+}
+
+#[inline(always)]
+fn add_signed_body(low: &mut [u64], high: &mut [u64], values: &[u64], shift: u32) {
+    for ((low, high), &value) in low.iter_mut().zip(high).zip(values) {
+        if shift < 64 {
+            let addend = value << shift;
+            *low = low.wrapping_add(addend);
+            // Two shifts, since one by 64 is none.
+            *high = high.wrapping_add(((value as i64) >> 1 >> (63 - shift)) as u64).wrapping_add(u64::from(*low < addend));
+        } else {
+            *high = high.wrapping_add(value << (shift - 64));
+        }
+    }
+}
