@@ -1,7 +1,7 @@
 //! AES-128 in bulk: the engine under the generators, hashes and trees of this workspace.
 //!
 //! Blocks are `u128`, byte 0 lowest. Only the forward direction exists. Three kernels compute the same function: the `aes` crate (portable, constant
-//! time), AES-NI with eight blocks in flight, and 512-bit VAES with sixteen; [`AesTier::best`] picks one per process.
+//! time), AES-NI with four blocks in flight, and 512-bit VAES with sixteen; [`AesTier::best`] picks one per process.
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -39,7 +39,7 @@ const _: () = assert!(cfg!(target_endian = "little"), "blocks are cast to bytes 
 pub enum AesTier {
     /// The `aes` crate.
     Portable,
-    /// AES-NI, eight blocks at a time.
+    /// AES-NI, four blocks at a time.
     Ni,
     /// VAES on 512-bit registers, sixteen blocks at a time.
     Vaes512,
@@ -117,7 +117,7 @@ impl Aes128 {
             Schedule::Rounds(keys) if self.tier == AesTier::Vaes512 => unsafe { x86::vaes512::encrypt(keys, blocks) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2.
-            Schedule::Rounds(keys) => unsafe { x86::by_eight::encrypt(keys, blocks) },
+            Schedule::Rounds(keys) => unsafe { x86::by_four::encrypt(keys, blocks) },
         }
     }
 
@@ -144,7 +144,7 @@ impl Aes128 {
             return unsafe {
                 match self.tier {
                     AesTier::Vaes512 => x86::vaes512::mmo(keys, blocks),
-                    AesTier::Ni | AesTier::Portable => x86::by_eight::mmo(keys, blocks),
+                    AesTier::Ni | AesTier::Portable => x86::by_four::mmo(keys, blocks),
                 }
             };
         }
@@ -173,7 +173,7 @@ impl Aes128 {
             return unsafe {
                 match self.tier {
                     AesTier::Vaes512 => x86::vaes512::mmo_multiples(keys, w, multiples, cut, out),
-                    AesTier::Ni | AesTier::Portable => x86::by_eight::mmo_multiples(keys, w, multiples, cut, out),
+                    AesTier::Ni | AesTier::Portable => x86::by_four::mmo_multiples(keys, w, multiples, cut, out),
                 }
             };
         }
@@ -202,7 +202,7 @@ impl Aes128 {
             return unsafe {
                 match self.tier {
                     AesTier::Vaes512 => x86::vaes512::tmmo(keys, blocks, tweaks),
-                    AesTier::Ni | AesTier::Portable => x86::by_eight::tmmo(keys, blocks, tweaks),
+                    AesTier::Ni | AesTier::Portable => x86::by_four::tmmo(keys, blocks, tweaks),
                 }
             };
         }
@@ -231,8 +231,8 @@ impl Aes128 {
                 match (self.tier, level.keep == Block::MAX) {
                     (AesTier::Vaes512, true) => x86::vaes512::half_tree::<false>(keys, lower, upper, level),
                     (AesTier::Vaes512, false) => x86::vaes512::half_tree::<true>(keys, lower, upper, level),
-                    (AesTier::Ni | AesTier::Portable, true) => x86::by_eight::half_tree::<false>(keys, lower, upper, level),
-                    (AesTier::Ni | AesTier::Portable, false) => x86::by_eight::half_tree::<true>(keys, lower, upper, level),
+                    (AesTier::Ni | AesTier::Portable, true) => x86::by_four::half_tree::<false>(keys, lower, upper, level),
+                    (AesTier::Ni | AesTier::Portable, false) => x86::by_four::half_tree::<true>(keys, lower, upper, level),
                 }
             };
         }
@@ -263,7 +263,7 @@ impl Aes128 {
             return unsafe {
                 match self.tier {
                     AesTier::Vaes512 => x86::vaes512::half_tree_last(keys, lower, upper, level),
-                    AesTier::Ni | AesTier::Portable => x86::by_eight::half_tree_last(keys, lower, upper, level),
+                    AesTier::Ni | AesTier::Portable => x86::by_four::half_tree_last(keys, lower, upper, level),
                 }
             };
         }

@@ -28,6 +28,8 @@ pub(super) struct TreeHash {
     aes: Aes128,
     /// X^i A for the next output.
     salt: Block,
+    /// Salted inputs, here so that they are wiped once per tree.
+    salted: Zeroizing<[Block; BATCH]>,
 }
 
 impl TreeHash {
@@ -35,7 +37,7 @@ impl TreeHash {
     pub(super) fn new(round: &mut AesPrg) -> Self {
         let mut blocks = [0; 2];
         round.fill_blocks(&mut blocks);
-        Self { aes: Aes128::new(&blocks[0].to_le_bytes()), salt: blocks[1] }
+        Self { aes: Aes128::new(&blocks[0].to_le_bytes()), salt: blocks[1], salted: Zeroizing::new([0; BATCH]) }
     }
 
     /// Fills `out` with the 2^m pads of each OT whose sender's block is in `w`, as `cut` leaves them; `multiples` are the 2^m multiples of Delta.
@@ -61,9 +63,8 @@ impl TreeHash {
 
     fn hash<const K: usize, T>(&mut self, multiples: &[Block], blocks: &[Block], cut: impl Fn(Block) -> T + Copy, out: &mut [T]) {
         let (multiples, _) = multiples.as_chunks::<K>();
-        let mut salted = Zeroizing::new([0; BATCH]);
         for (blocks, out) in blocks.chunks(BATCH).zip(out.chunks_mut(BATCH * K)) {
-            let salted = &mut salted[..blocks.len()];
+            let salted = &mut self.salted[..blocks.len()];
             for (own, block) in salted.iter_mut().zip(blocks) {
                 *own = block ^ self.salt;
                 self.salt = mul_x(self.salt);
@@ -100,7 +101,7 @@ mod tests {
             for part in [0..1, 1..BATCH + 9, BATCH + 9..n] {
                 pieces.receiver(&v[part.clone()], |pad| pad, &mut got[part]);
             }
-            let TreeHash { aes, salt } = hash();
+            let TreeHash { aes, salt, .. } = hash();
             let mut salt = salt;
             for (i, (own, w)) in sent.chunks(k).zip(&w).enumerate() {
                 for (x, pad) in own.iter().enumerate() {

@@ -139,16 +139,38 @@ macro_rules! kernels {
             #[target_feature(enable = $features)]
             #[inline]
             fn rounds(keys: &RoundKeys, state: State) -> State {
-                let k = broadcast(&keys[0]);
-                let mut state = state.map(|s| $xor(s, k));
+                let (first, last) = (broadcast(&keys[0]), broadcast(&keys[10]));
+                let state = inner_rounds(keys, state.map(|s| $xor(s, first)));
+                state.map(|s| $enclast(s, last))
+            }
+
+            /// All rounds but the first key and the last round.
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn inner_rounds(keys: &RoundKeys, mut state: State) -> State {
                 for key in &keys[1..10] {
                     let k = broadcast(key);
                     for s in &mut state {
                         *s = $enc(*s, k);
                     }
                 }
-                let k = broadcast(&keys[10]);
-                state.map(|s| $enclast(s, k))
+                state
+            }
+
+            /// pi(s ^ t) ^ s ^ t, with `first` and `last` the first and the last round key plus t.
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn fed(keys: &RoundKeys, s: State, first: $register, last: $register) -> State {
+                let state = inner_rounds(keys, s.map(|s| $xor(s, first)));
+                std::array::from_fn(|i| $enclast(state[i], $xor(s[i], last)))
+            }
+
+            /// The first and the last round key plus sigma(`offset`), for [`fed`].
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn shifted(keys: &RoundKeys, offset: Block) -> [$register; 2] {
+                let t = crate::hash::sigma(offset);
+                [broadcast(&(keys[0] ^ t)), broadcast(&(keys[10] ^ t))]
             }
 
             /// Encrypts `blocks` in place.
@@ -269,12 +291,12 @@ macro_rules! kernels {
             ) -> Block {
                 let (lower_groups, lower_rest) = lower.as_chunks_mut::<GROUP>();
                 let (upper_groups, upper_rest) = upper.as_chunks_mut::<GROUP>();
-                let (swap, shift, keep) = (broadcast(&level.swap), broadcast(&level.offset), broadcast(&level.keep));
+                let (swap, keep) = (broadcast(&level.swap), broadcast(&level.keep));
+                let [first_key, last_key] = shifted(keys, level.offset);
                 let cut = |state: State| if CUT { state.map(|c| $and(c, keep)) } else { state };
                 let mut sum = broadcast(&0);
                 for (lower, upper) in lower_groups.iter_mut().zip(upper_groups) {
-                    let plain = sigma(load(lower).map(|p| $xor(p, shift)));
-                    let left = xor(rounds(keys, plain), plain);
+                    let left = fed(keys, sigma(load(lower)), first_key, last_key);
                     let parents = load(lower);
                     let first = xor(left, parents.map(|p| $and(p, swap)));
                     sum = add(sum, first);
@@ -300,19 +322,17 @@ macro_rules! kernels {
             ) -> [Block; 2] {
                 let (lower_groups, lower_rest) = lower.as_chunks_mut::<GROUP>();
                 let (upper_groups, upper_rest) = upper.as_chunks_mut::<GROUP>();
-                let shifts = [level.swap & 1, !level.swap & 1].map(|bit| broadcast(&(level.offset ^ bit)));
+                let shifts = [level.swap & 1, !level.swap & 1].map(|bit| shifted(keys, level.offset ^ bit));
                 let keep = broadcast(&level.keep);
                 let mut sums = [broadcast(&0); 2];
                 for (lower, upper) in lower_groups.iter_mut().zip(upper_groups) {
-                    let parents = load(lower);
-                    let plain = sigma(parents.map(|p| $xor(p, shifts[0])));
-                    let child = xor(rounds(keys, plain), plain);
-                    sums[0] = add(sums[0], child);
-                    store(lower, child.map(|c| $and(c, keep)));
-                    let plain = sigma(parents.map(|p| $xor(p, shifts[1])));
-                    let child = xor(rounds(keys, plain), plain);
+                    let turned = sigma(load(lower));
+                    let child = fed(keys, turned, shifts[1][0], shifts[1][1]);
                     sums[1] = add(sums[1], child);
                     store(upper, child.map(|c| $and(c, keep)));
+                    let child = fed(keys, turned, shifts[0][0], shifts[0][1]);
+                    sums[0] = add(sums[0], child);
+                    store(lower, child.map(|c| $and(c, keep)));
                 }
                 // SAFETY: the narrower kernel asks for no more features (and the last is safe).
                 #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
@@ -326,11 +346,11 @@ macro_rules! kernels {
 kernels! {
     mod vaes512, features "aes,avx2,avx512f,vaes", __m512i, lanes 4, flight 4,
     _mm512_loadu_si512, _mm512_storeu_si512, _mm512_xor_si512, _mm512_and_si512, _mm512_shuffle_epi32,
-    _mm512_aesenc_epi128, _mm512_aesenclast_epi128, broadcast |one| _mm512_broadcast_i32x4(one), narrow by_eight
+    _mm512_aesenc_epi128, _mm512_aesenclast_epi128, broadcast |one| _mm512_broadcast_i32x4(one), narrow by_four
 }
 
 kernels! {
-    mod by_eight, features "aes,avx2", __m128i, lanes 1, flight 8,
+    mod by_four, features "aes,avx2", __m128i, lanes 1, flight 4,
     _mm_loadu_si128, _mm_storeu_si128, _mm_xor_si128, _mm_and_si128, _mm_shuffle_epi32,
     _mm_aesenc_si128, _mm_aesenclast_si128, broadcast |one| one, narrow by_one
 }
