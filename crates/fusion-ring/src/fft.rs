@@ -31,7 +31,7 @@ use std::ops::Range;
 
 use zeroize::{DefaultIsZeroes, Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::halves::HalvesMut;
+use crate::halves::{Halves, HalvesMut};
 use crate::simd::{Tier, tier};
 use kernel::VECTORS;
 use lanes::WIDTH;
@@ -128,12 +128,12 @@ impl<const P: usize, const B: u32> Wide<P, B> {
     /// Low B bits of a coefficient.
     const MASK: u64 = (1 << B) - 1;
 
-    /// Transform of a polynomial with coefficients below 2^(P B); higher bits are left out.
+    /// Transform of a polynomial with coefficients modulo 2^(P B): higher bits are left out.
     ///
     /// # Panics
     /// If there are not [`DEGREE`] coefficients.
     #[must_use]
-    pub fn new(coefficients: &[u128]) -> Self {
+    pub fn new(coefficients: &Halves) -> Self {
         let mut out = Self::default();
         out.set(coefficients);
         out
@@ -143,14 +143,14 @@ impl<const P: usize, const B: u32> Wide<P, B> {
     ///
     /// # Panics
     /// As [`Wide::new`].
-    pub fn set(&mut self, coefficients: &[u128]) {
+    pub fn set(&mut self, coefficients: &Halves) {
         self.set_on(tier(), coefficients);
     }
 
-    fn set_on(&mut self, tier: Tier, coefficients: &[u128]) {
-        assert_eq!(coefficients.len(), DEGREE, "polynomial length");
+    fn set_on(&mut self, tier: Tier, coefficients: &Halves) {
+        assert!(coefficients.low.len() == DEGREE && coefficients.high.len() == DEGREE, "polynomial length");
         for (piece, from) in self.0.iter_mut().zip((0..).step_by(B as usize)) {
-            kernel::load_wide(tier, coefficients, from, Self::MASK, piece.points_mut());
+            kernel::load_wide(tier, &coefficients.low, &coefficients.high, from, Self::MASK, piece.points_mut());
             kernel::forward(tier, piece.points_mut());
         }
     }
@@ -167,7 +167,7 @@ impl<const B: u32> Wide<1, B> {
 
     fn set_narrow_on(&mut self, tier: Tier, coefficients: &[u64]) {
         assert_eq!(coefficients.len(), DEGREE, "polynomial length");
-        kernel::load_narrow(tier, coefficients, Self::MASK, self.0[0].points_mut());
+        kernel::load_wide(tier, coefficients, coefficients, 0, Self::MASK, self.0[0].points_mut());
         kernel::forward(tier, self.0[0].points_mut());
     }
 }

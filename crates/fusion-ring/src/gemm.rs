@@ -18,6 +18,8 @@
 
 mod kernel;
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::halves::Halves;
@@ -29,6 +31,10 @@ pub(crate) const TILE_OUT: usize = 6;
 pub(crate) const TILE_POS: usize = 64;
 /// Output tiles that are computed together: their weights and the window of one limb's rows stay in the second-level cache.
 const TILE_GROUP: usize = 8;
+/// Outputs that are computed together.
+const OUTPUT_GROUP: usize = TILE_OUT * TILE_GROUP;
+/// Rows of at most so many bytes are read again from a cache for every group of outputs; of larger ones only the window at one group of positions is.
+const CACHED_ROWS: usize = 8 << 20;
 /// Limbs whose sums are added up in 64 bits: 31 bits of a sum and two shifts of at most 15.
 const JOINED_LIMBS: usize = 3;
 /// Widest limb in bits: limbs are non-negative `i16`.
@@ -156,7 +162,7 @@ impl PackedWeights {
             let mut block = Halves::default();
             block.resize(self.outputs * now);
             let mut sums = GroupSums::default();
-            self.at_positions(tier(), x, start + done, &mut sums, |output, sums, lane| {
+            self.at_positions(tier(), x, 0..self.outputs, start + done, &mut sums, |output, sums, lane| {
                 let range = output * now..(output + 1) * now;
                 sums.write(lane, &mut block.low[range.clone()], &mut block.high[range]);
             });
@@ -172,41 +178,77 @@ impl PackedWeights {
         }
     }
 
+    /// As [`PackedWeights::multiply`], of some outputs only, `pitch` values from one to the next: written to `out[(output - outputs.start) * pitch + position]`.
+    ///
+    /// # Panics
+    /// As [`PackedWeights::multiply`], or if `outputs` does not begin at a multiple of [`PackedWeights::outputs_together`] or a row is longer than `pitch`.
+    pub fn multiply_outputs(&self, x: &LimbRows, outputs: Range<usize>, start: usize, count: usize, pitch: usize, out: &mut Halves) {
+        self.multiply_outputs_on(tier(), x, outputs, start, count, pitch, out);
+    }
+
+    /// How many outputs [`PackedWeights::multiply_outputs`] should compute at a time so that neither the rows nor the sums go to memory and back more often than they must.
+    #[must_use]
+    pub fn outputs_together(&self, x: &LimbRows) -> usize {
+        if size_of_val(x.cells()) <= CACHED_ROWS { OUTPUT_GROUP } else { self.outputs.next_multiple_of(OUTPUT_GROUP) }
+    }
+
     fn multiply_on(&self, tier: Tier, x: &LimbRows, start: usize, count: usize, out: &mut Halves) {
+        self.multiply_outputs_on(tier, x, 0..self.outputs, start, count, count, out);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the public functions' arguments and a tier")]
+    fn multiply_outputs_on(
+        &self,
+        tier: Tier,
+        x: &LimbRows,
+        outputs: Range<usize>,
+        start: usize,
+        count: usize,
+        pitch: usize,
+        out: &mut Halves,
+    ) {
         self.check(x, start, count);
-        out.resize(self.outputs * count);
+        assert!(outputs.start.is_multiple_of(OUTPUT_GROUP) && outputs.end <= self.outputs && count <= pitch, "outputs and pitch");
+        out.resize(outputs.len() * pitch);
         let mut sums = GroupSums::default();
         for done in (0..count).step_by(TILE_POS) {
             let now = TILE_POS.min(count - done);
-            self.at_positions(tier, x, start + done, &mut sums, |output, sums, lane| {
-                let range = output * count + done..output * count + done + now;
-                sums.write(lane, &mut out.low[range.clone()], &mut out.high[range]);
+            self.at_positions(tier, x, outputs.clone(), start + done, &mut sums, |output, sums, lane| {
+                let first = (output - outputs.start) * pitch + done;
+                sums.write(lane, &mut out.low[first..first + now], &mut out.high[first..first + now]);
             });
         }
     }
 
-    /// All outputs at [`TILE_POS`] positions: `write` gets an output, the sums of its tile and its place in the tile. Positions are the outer loop of every product and
+    /// Outputs from a whole group on at [`TILE_POS`] positions: `write` gets an output, the sums of its tile and its place in the tile. Positions are the outer loop of every product and
     /// limbs are outside of the tiles of a group, so that the window of the rows stays in the second-level cache while the weights stream by.
     fn at_positions(
         &self,
         tier: Tier,
         x: &LimbRows,
+        outputs: Range<usize>,
         position: usize,
         sums: &mut GroupSums,
         mut write: impl FnMut(usize, &kernel::Wide, usize),
     ) {
         let steps = self.reduction.steps.len();
-        let tiles = self.outputs.div_ceil(TILE_OUT);
-        for first in (0..tiles).step_by(TILE_GROUP) {
+        let tiles = outputs.end.div_ceil(TILE_OUT);
+        let limb_len = (x.pairs * x.stride) as isize;
+        for first in (outputs.start / TILE_OUT..tiles).step_by(TILE_GROUP) {
             let group = first..tiles.min(first + TILE_GROUP);
+            // After the last limb the next outputs begin with the first again, or the next positions.
+            let next = if group.end == tiles { TILE_POS as isize } else { 0 };
             let wide = &mut sums.wide[..group.len()];
             wide.iter_mut().for_each(kernel::Wide::clear);
             for joined in (0..x.limbs).step_by(JOINED_LIMBS) {
                 for limb in joined..x.limbs.min(joined + JOINED_LIMBS) {
-                    let rows = &x.data[limb * x.pairs * x.stride..(limb + 1) * x.pairs * x.stride];
-                    for (tile, partial) in group.clone().zip(&mut sums.partial) {
+                    let rows = &x.cells()[limb * x.pairs * x.stride..(limb + 1) * x.pairs * x.stride];
+                    let ahead = if limb + 1 < x.limbs { limb_len } else { next - limb as isize * limb_len };
+                    for (index, (tile, partial)) in group.clone().zip(&mut sums.partial).enumerate() {
+                        // Four tiles fetch the four lines of every window.
+                        let line = (index % (TILE_POS / LINE) * LINE) as isize;
                         let weights = &self.data[tile * steps * TILE_OUT..(tile + 1) * steps * TILE_OUT];
-                        kernel::tile(tier, weights, &self.reduction, rows, x.stride, position, &mut sums.limb);
+                        kernel::tile(tier, weights, &self.reduction, rows, x.stride, position, ahead + line, &mut sums.limb);
                         kernel::join(tier, partial, &sums.limb, (limb - joined) as u32 * self.limb_bits);
                     }
                 }
@@ -216,7 +258,7 @@ impl PackedWeights {
             }
             for (tile, wide) in group.zip(wide) {
                 let first = tile * TILE_OUT;
-                for output in first..self.outputs.min(first + TILE_OUT) {
+                for output in first..outputs.end.min(first + TILE_OUT) {
                     write(output, wide, output - first);
                 }
             }
@@ -258,34 +300,44 @@ pub struct LimbRows {
     length: usize,
     /// Row length with slack for whole tiles.
     stride: usize,
-    /// `[limb][pair][stride]` pairs of `i16`, as `i32`.
+    /// `[limb][pair][stride]` pairs of `i16`, as `i32`, after `skip` cells.
     data: Vec<i32>,
+    /// Cells before the first cache line.
+    skip: usize,
 }
+
+/// Cells of a cache line.
+const LINE: usize = 16;
 
 impl LimbRows {
     /// All-zero rows of `length` residues of `bits` bits, cut as `weights` wants them.
     #[must_use]
     pub fn zeros(weights: &PackedWeights, bits: u32, length: usize) -> Self {
-        Self::zeros_in(Vec::new(), weights, bits, length)
+        Self::unset_in(Vec::new(), weights, bits, length)
     }
 
-    /// As [`LimbRows::zeros`], in the memory that [`LimbRows::into_memory`] of other rows gave back: fresh pages of megabytes cost more than
-    /// writing them.
+    /// As [`LimbRows::zeros`], with unspecified residues instead of zeros: in the memory that [`LimbRows::into_memory`] of other rows gave back, with what they left there. Fresh pages of
+    /// megabytes, and zeros that are written over, cost as much as cutting residues.
     #[must_use]
-    pub fn zeros_in(memory: Vec<i32>, weights: &PackedWeights, bits: u32, length: usize) -> Self {
+    pub fn unset_in(memory: Vec<i32>, weights: &PackedWeights, bits: u32, length: usize) -> Self {
         let limbs = bits.div_ceil(weights.limb_bits) as usize;
         let pairs = weights.reduction.pairs();
-        let stride = length + TILE_POS;
+        // Rows begin on cache lines, so that loads at whole tiles do not lie across two.
+        let stride = (length + TILE_POS).next_multiple_of(LINE);
         let mut data = memory;
-        data.clear();
-        data.resize(limbs * pairs * stride, 0);
-        Self { limb_bits: weights.limb_bits, limbs, bits, pairs, length, stride, data }
+        data.resize(limbs * pairs * stride + LINE, 0);
+        let skip = data.as_ptr().align_offset(LINE * size_of::<i32>()).min(LINE);
+        Self { limb_bits: weights.limb_bits, limbs, bits, pairs, length, stride, data, skip }
     }
 
-    /// The memory, for [`LimbRows::zeros_in`].
+    /// The memory, for [`LimbRows::unset_in`].
     #[must_use]
     pub fn into_memory(self) -> Vec<i32> {
         self.data
+    }
+
+    fn cells(&self) -> &[i32] {
+        &self.data[self.skip..self.skip + self.limbs * self.pairs * self.stride]
     }
 
     /// Sets every residue to zero.
@@ -310,7 +362,7 @@ impl LimbRows {
         const CHUNK: usize = 512;
         for (index, (low, high)) in low.chunks(CHUNK).zip(high.chunks(CHUNK)).enumerate() {
             for limb in 0..self.limbs {
-                let cells = &mut self.data[limb * self.pairs * self.stride + first + index * CHUNK..][..low.len()];
+                let cells = &mut self.data[self.skip + limb * self.pairs * self.stride + first + index * CHUNK..][..low.len()];
                 let from = limb as u32 * self.limb_bits;
                 kernel::cut(tier, low, high, from, self.limb_bits.min(self.bits - from), upper, cells);
             }
@@ -375,6 +427,16 @@ mod tests {
             packed.multiply_on(tier, &cut(tier), 2, count, &mut out);
             assert!(whole(&out) == expect, "tier {} rows {rows} outputs {outputs} count {count}", tier.name());
         }
+        // Groups of outputs, with gaps between the rows, over what was there before.
+        let mut part = Halves::default();
+        let pitch = count + 3;
+        for first in (0..outputs).step_by(OUTPUT_GROUP) {
+            let some = first..outputs.min(first + OUTPUT_GROUP);
+            packed.multiply_outputs(&cut(tier()), some.clone(), 2, count, pitch, &mut part);
+            for j in some {
+                assert!((0..count).all(|p| part.get((j - first) * pitch + p) == expect[j * count + p]), "output {j} alone");
+            }
+        }
         let mut out = Halves::default();
         packed.multiply_parallel(&cut(tier()), 2, count, &mut out);
         assert!(whole(&out) == expect, "parallel");
@@ -393,6 +455,7 @@ mod tests {
         for count in [1, 15, 16, 17, 63, 64, 65, 127, 128, 129] {
             check(count as u64, 3, 7, count, 88, 10);
         }
+        check(1, 2, 2 * OUTPUT_GROUP + 5, 70, 88, 10);
     }
 
     #[test]

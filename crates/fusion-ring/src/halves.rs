@@ -3,10 +3,10 @@
 use crate::prg::AesPrg;
 use crate::simd::{Tier, per_tier, tier};
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Residues modulo 2^128: halves of one index belong together.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Zeroize)]
 pub struct Halves {
     /// Lower halves.
     pub low: Vec<u64>,
@@ -24,6 +24,23 @@ impl Halves {
     pub fn resize(&mut self, len: usize) {
         self.low.resize(len, 0);
         self.high.resize(len, 0);
+    }
+
+    /// `len` uniform values of 128 bits: one block of `prg` each.
+    #[must_use]
+    pub fn uniform(prg: &mut AesPrg, len: usize) -> Self {
+        const BATCH: usize = 64;
+        let mut out = Self::default();
+        out.resize(len);
+        let mut blocks = [0u128; BATCH];
+        for (low, high) in out.low.chunks_mut(BATCH).zip(out.high.chunks_mut(BATCH)) {
+            let blocks = &mut blocks[..low.len()];
+            prg.fill_blocks(blocks);
+            for ((low, high), &block) in low.iter_mut().zip(high).zip(&*blocks) {
+                (*low, *high) = (block as u64, (block >> 64) as u64);
+            }
+        }
+        out
     }
 
     /// The value at `index`.

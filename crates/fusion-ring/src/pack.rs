@@ -22,22 +22,11 @@ pub const fn mask32(bits: u32) -> u32 {
     if bits >= 32 { u32::MAX } else { (1 << bits) - 1 }
 }
 
-/// Elements of a block: whatever their width, a block is a whole number of 32-bit words.
-const BLOCK: usize = 32;
+/// Widest elements that are packed two at a time, so that both and the bits before them in their first byte fit a word.
+const PAIRED: u32 = 28;
 
-/// Calls `$function::<BITS>` for the width at hand, so that every shift of a block is a constant.
-macro_rules! by_width {
-    (@widths [$($width:literal)*] $bits:expr, $function:ident $arguments:tt) => {
-        match $bits {
-            $($width => by_width!(@call $width $function $arguments),)*
-            _ => by_width!(@call 32 $function $arguments),
-        }
-    };
-    (@call $width:literal $function:ident ($($argument:expr),*)) => { $function::<$width>($($argument),*) };
-    ($bits:expr, $function:ident $arguments:tt) => {
-        by_width!(@widths [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31] $bits, $function $arguments)
-    };
-}
+/// Widest elements that fit a word after the bits before them in their first byte.
+const SINGLE: u32 = 57;
 
 /// Appends the low `bits` bits (1..=32) of every value to `out`.
 ///
@@ -45,40 +34,48 @@ macro_rules! by_width {
 /// If `bits` is not in 1..=32.
 pub fn pack_into(out: &mut Vec<u8>, values: &[u32], bits: u32) {
     assert!((1..=32).contains(&bits), "element width {bits} is not in 1..=32");
+    pack_words(out, values, bits);
+}
+
+/// Appends the low `bits` bits (at most [`SINGLE`]) of every value.
+fn pack_words(out: &mut Vec<u8>, values: &[impl Copy + Into<u64>], bits: u32) {
     let start = out.len();
-    out.resize(start + packed_len(values.len(), bits), 0);
-    by_width!(bits, pack_blocks(&mut out[start..], values));
+    let end = start + packed_len(values.len(), bits);
+    // Words are written whole, so the last ones reach beyond the end.
+    out.resize(end + 8, 0);
+    let mut writer = Writer { out: &mut out[start..], bit: 0, begun: 0 };
+    let mask = u64::MAX >> (64 - bits);
+    if bits <= PAIRED {
+        let (pairs, rest) = values.as_chunks::<2>();
+        for &[first, second] in pairs {
+            writer.put(first.into() & mask | (second.into() & mask) << bits, 2 * bits);
+        }
+        rest.iter().for_each(|&last| writer.put(last.into() & mask, bits));
+    } else {
+        values.iter().for_each(|&value| writer.put(value.into() & mask, bits));
+    }
+    out.truncate(end);
 }
 
-/// Packs into exactly [`packed_len`] zeroed bytes.
-fn pack_blocks<const BITS: usize>(out: &mut [u8], values: &[u32]) {
-    let (blocks, rest) = values.as_chunks::<BLOCK>();
-    let (whole, tail) = out.split_at_mut(blocks.len() * 4 * BITS);
-    for (block, bytes) in blocks.iter().zip(whole.chunks_exact_mut(4 * BITS)) {
-        let words = pack_block::<BITS>(block);
-        for (bytes, word) in bytes.chunks_exact_mut(4).zip(words) {
-            bytes.copy_from_slice(&word.to_le_bytes());
-        }
-    }
-    let mut block = [0u32; BLOCK];
-    block[..rest.len()].copy_from_slice(rest);
-    for (bytes, word) in tail.chunks_mut(4).zip(pack_block::<BITS>(&block)) {
-        bytes.copy_from_slice(&word.to_le_bytes()[..bytes.len()]);
-    }
+/// Where the next bits go.
+struct Writer<'a> {
+    out: &'a mut [u8],
+    bit: usize,
+    /// Bits of the byte that is not full yet.
+    begun: u64,
 }
 
-#[inline(always)]
-fn pack_block<const BITS: usize>(values: &[u32; BLOCK]) -> [u32; BITS] {
-    let mut words = [0u32; BITS];
-    for (i, value) in values.iter().enumerate() {
-        let value = value & mask32(BITS as u32);
-        let (word, shift) = (i * BITS / 32, i * BITS % 32);
-        words[word] |= value << shift;
-        if shift + BITS > 32 {
-            words[word + 1] |= value >> (32 - shift);
-        }
+impl Writer<'_> {
+    /// Writes `bits` bits, at most [`SINGLE`], without a branch on where they fall.
+    #[inline(always)]
+    fn put(&mut self, value: u64, bits: u32) {
+        let word = self.begun | value << (self.bit % 8);
+        let at = self.bit / 8;
+        self.out[at..at + 8].copy_from_slice(&word.to_le_bytes());
+        self.bit += bits as usize;
+        // Fewer than 64 bits, since there are 57 + 7 at most and a begun byte is not full; 64 are eight full bytes.
+        self.begun = word.checked_shr(8 * (self.bit / 8 - at) as u32).unwrap_or(0);
     }
-    words
 }
 
 /// The packed bytes of `values`, see [`pack_into`].
@@ -98,49 +95,40 @@ pub fn unpack(bytes: &[u8], bits: u32, n: usize) -> Vec<u32> {
     assert!((1..=32).contains(&bits), "element width {bits} is not in 1..=32");
     assert_eq!(bytes.len(), packed_len(n, bits), "packed length");
     let mut out = vec![0u32; n];
-    by_width!(bits, unpack_blocks(bytes, &mut out));
+    unpack_words(bytes, bits, 0, &mut out, |word| word as u32);
     out
 }
 
-fn unpack_blocks<const BITS: usize>(bytes: &[u8], out: &mut [u32]) {
-    let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
-    let (whole, tail) = bytes.split_at(blocks.len() * 4 * BITS);
-    for (block, bytes) in blocks.iter_mut().zip(whole.chunks_exact(4 * BITS)) {
-        let mut words = [0u32; BITS];
-        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {
-            *word = u32::from_le_bytes(*bytes);
-        }
-        *block = unpack_block::<BITS>(&words);
-    }
-    let mut words = [0u32; BITS];
-    for (word, bytes) in words.iter_mut().zip(tail.chunks(4)) {
-        let mut padded = [0u8; 4];
-        padded[..bytes.len()].copy_from_slice(bytes);
-        *word = u32::from_le_bytes(padded);
-    }
-    rest.copy_from_slice(&unpack_block::<BITS>(&words)[..rest.len()]);
-}
-
+/// Reads elements of at most [`SINGLE`] bits.
 #[inline(always)]
-fn unpack_block<const BITS: usize>(words: &[u32; BITS]) -> [u32; BLOCK] {
-    let mut values = [0u32; BLOCK];
-    for (i, value) in values.iter_mut().enumerate() {
-        let (word, shift) = (i * BITS / 32, i * BITS % 32);
-        *value = words[word] >> shift;
-        if shift + BITS > 32 {
-            *value |= words[word + 1] << (32 - shift);
-        }
-        *value &= mask32(BITS as u32);
+fn unpack_words<T>(bytes: &[u8], bits: u32, first: usize, out: &mut [T], narrow: impl Fn(u64) -> T) {
+    let mask = u64::MAX >> (64 - bits);
+    // Elements whose first byte is followed by seven more are one load each.
+    let whole = (bytes.len().saturating_sub(7) * 8).div_ceil(bits as usize).saturating_sub(first).min(out.len());
+    let (near, far) = out.split_at_mut(whole);
+    for (index, value) in near.iter_mut().enumerate() {
+        let bit = (first + index) * bits as usize;
+        let word = bytes[bit / 8..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+        *value = narrow(word >> (bit % 8) & mask);
     }
-    values
+    for (index, value) in far.iter_mut().enumerate() {
+        let bit = (first + whole + index) * bits as usize;
+        let mut word = [0; 8];
+        let rest = &bytes[bit / 8..];
+        word[..rest.len()].copy_from_slice(rest);
+        *value = narrow(u64::from_le_bytes(word) >> (bit % 8) & mask);
+    }
 }
 
 /// Appends the low `bits` bits (1..=64) of every value to `out`, in the same layout.
 ///
 /// # Panics
 /// If `bits` is not in 1..=64.
-pub fn pack64_into(out: &mut Vec<u8>, values: impl Iterator<Item = u64>, bits: u32) {
+pub fn pack64_into(out: &mut Vec<u8>, values: &[u64], bits: u32) {
     assert!((1..=64).contains(&bits), "element width {bits} is not in 1..=64");
+    if bits <= SINGLE {
+        return pack_words(out, values, bits);
+    }
     let mask = u64::MAX >> (64 - bits);
     let (mut acc, mut have) = (0u128, 0u32);
     for value in values {
@@ -163,18 +151,12 @@ pub fn pack64_into(out: &mut Vec<u8>, values: impl Iterator<Item = u64>, bits: u
 pub fn unpack64(bytes: &[u8], bits: u32, first: usize, out: &mut [u64]) {
     assert!((1..=64).contains(&bits), "element width {bits} is not in 1..=64");
     assert!(packed_len(first + out.len(), bits) <= bytes.len(), "packed length");
-    let mask = u64::MAX >> (64 - bits);
-    // Elements whose first byte is followed by seven more, which is all that up to 57 bits take, are one load each.
-    let whole =
-        if bits <= 57 { (bytes.len().saturating_sub(7) * 8).div_ceil(bits as usize).saturating_sub(first).min(out.len()) } else { 0 };
-    let (near, far) = out.split_at_mut(whole);
-    for (index, value) in near.iter_mut().enumerate() {
-        let bit = (first + index) * bits as usize;
-        let word = bytes[bit / 8..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
-        *value = word >> (bit % 8) & mask;
+    if bits <= SINGLE {
+        return unpack_words(bytes, bits, first, out, |word| word);
     }
-    for (index, value) in far.iter_mut().enumerate() {
-        let bit = (first + whole + index) * bits as usize;
+    let mask = u64::MAX >> (64 - bits);
+    for (index, value) in out.iter_mut().enumerate() {
+        let bit = (first + index) * bits as usize;
         // An element and the bits before it in its first byte reach into nine bytes at most.
         let mut word = [0u8; 16];
         let rest = &bytes[bit / 8..];
@@ -203,7 +185,7 @@ mod tests {
         #[test]
         fn unpack64_inverts_pack64(values in prop::collection::vec(any::<u64>(), 0..300), bits in 1u32..=64) {
             let mut packed = Vec::new();
-            pack64_into(&mut packed, values.iter().copied(), bits);
+            pack64_into(&mut packed, &values, bits);
             prop_assert_eq!(packed.len(), packed_len(values.len(), bits));
             let expect: Vec<u64> = values.iter().map(|v| v & (u64::MAX >> (64 - bits))).collect();
             for first in [0, values.len() / 3, values.len()] {
@@ -216,7 +198,7 @@ mod tests {
         #[test]
         fn both_packers_write_the_same_bytes(values in prop::collection::vec(any::<u32>(), 0..100), bits in 1u32..=32) {
             let mut wide = Vec::new();
-            pack64_into(&mut wide, values.iter().map(|&v| u64::from(v)), bits);
+            pack64_into(&mut wide, &values.iter().map(|&v| u64::from(v)).collect::<Vec<_>>(), bits);
             prop_assert_eq!(wide, pack(&values, bits));
         }
     }

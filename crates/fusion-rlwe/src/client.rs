@@ -35,7 +35,7 @@ impl ClientLane {
         let mut key = [0u8; 16];
         rng.fill_bytes(&mut key);
         Self {
-            mask: Wide::new(&seed.polynomial(PublicPolynomial::Mask, widest)),
+            mask: Wide::new(&seed.polynomial(PublicPolynomial::Mask)),
             mask_params: widest,
             secrets: Vec::new(),
             transforms: Vec::new(),
@@ -83,8 +83,8 @@ impl ClientLane {
         let params = layer.params();
         let (width, mask) = (params.coefficient_bytes(), mask32(params.plain_bits()));
         let blocks = layer.layout().cut(samples);
-        let (mut product, mut values) = (Product::<P>::default(), Halves::default());
-        let (mut errors, mut own) = (Zeroizing::new(vec![0i8; DEGREE]), Vec::new());
+        let (mut product, mut values) = (Product::<P>::default(), Zeroizing::new(Halves::default()));
+        let (mut errors, mut own) = (Zeroizing::new(vec![0i8; DEGREE]), Zeroizing::new(Vec::new()));
         let mut bytes = Vec::new();
         for (index, block) in blocks.iter().enumerate() {
             if index == self.secrets.len() {
@@ -139,7 +139,7 @@ impl ClientLane {
         product.set(&self.mask, &secret);
         let mut errors = Zeroizing::new(vec![0i8; DEGREE]);
         sample::errors(&mut self.prg, &mut errors);
-        let mut values = Halves::default();
+        let mut values = Zeroizing::new(Halves::default());
         values.resize(DEGREE);
         product.copy_to(0..DEGREE, &mut values.as_mut());
         values.as_mut().add_small(&errors);
@@ -183,7 +183,7 @@ impl ClientLane {
         let mut row = vec![0u8; layer.hint_row_bytes()];
         let mut coefficients = vec![0u64; DEGREE];
         let (mut transform, mut product) = (Wide::<1, 41>::default(), Product::default());
-        let mut masks = vec![0u64; DEGREE];
+        let mut masks = Zeroizing::new(vec![0u64; DEGREE]);
         let mut answer = Vec::with_capacity(DEGREE);
         let mut largest = 0u64;
         for j in 0..layer.outputs() {

@@ -1,6 +1,7 @@
 //! One linear layer: the public description that both parties hold.
 
 use fusion_ring::fft::DEGREE;
+use fusion_ring::halves::Halves;
 use fusion_ring::pack::packed_len;
 
 use crate::layout::{Block, Layout};
@@ -66,9 +67,9 @@ impl Layer {
     }
 
     /// The public polynomial of channel `channel` of phase `phase`.
-    pub(crate) fn row_polynomial(&self, phase: usize, channel: usize) -> Vec<u128> {
+    pub(crate) fn row_polynomial(&self, phase: usize, channel: usize) -> Halves {
         let row = (self.layout.phases[phase].first_row + channel) as u32;
-        self.seed.polynomial(PublicPolynomial::Row { layer: self.index, row }, self.params)
+        self.seed.polynomial(PublicPolynomial::Row { layer: self.index, row })
     }
 
     /// Bytes of one row of the hint.

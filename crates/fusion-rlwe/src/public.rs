@@ -3,10 +3,9 @@
 //! The seed is part of the model card; nobody can choose the polynomials but by choosing the seed through SHA3-256.
 
 use fusion_ring::fft::DEGREE;
+use fusion_ring::halves::Halves;
 use fusion_ring::prg::AesPrg;
 use sha3::{Digest, Sha3_256};
-
-use crate::RlweParams;
 
 /// Seed of all public polynomials of one model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +21,8 @@ pub(crate) enum PublicPolynomial {
 }
 
 impl PublicSeed {
-    /// The polynomial, uniform modulo 2^w.
-    pub(crate) fn polynomial(&self, which: PublicPolynomial, params: RlweParams) -> Vec<u128> {
+    /// The polynomial, uniform modulo 2^128: p must be the same polynomial whatever the modulus of a layer.
+    pub(crate) fn polynomial(&self, which: PublicPolynomial) -> Halves {
         let (tag, layer, row) = match which {
             PublicPolynomial::Row { layer, row } => (b"fusion-rlwe row a", layer, row),
             PublicPolynomial::Mask => (b"fusion-rlwe mask ", 0, 0),
@@ -36,11 +35,7 @@ impl PublicSeed {
         let digest = hash.finalize();
         let mut key = [0u8; 16];
         key.copy_from_slice(&digest[..16]);
-        // Always the widest coefficients: p must be the same polynomial whatever the modulus of a layer.
-        let mut coefficients = vec![0u128; DEGREE];
-        AesPrg::new(key).fill_blocks(&mut coefficients);
-        coefficients.iter_mut().for_each(|c| *c &= params.modulus_mask());
-        coefficients
+        Halves::uniform(&mut AesPrg::new(key), DEGREE)
     }
 }
 
@@ -49,15 +44,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn polynomials_differ_by_place_and_agree_across_moduli() {
+    fn polynomials_differ_by_place() {
         let seed = PublicSeed([3; 32]);
-        let narrow = RlweParams::new(88, 25, 12).unwrap();
-        let wide = RlweParams::new(104, 25, 12).unwrap();
-        let p = seed.polynomial(PublicPolynomial::Mask, narrow);
-        let q: Vec<u128> = seed.polynomial(PublicPolynomial::Mask, wide).iter().map(|c| c & narrow.modulus_mask()).collect();
-        assert_eq!(p, q);
-        let a = seed.polynomial(PublicPolynomial::Row { layer: 0, row: 1 }, narrow);
-        let b = seed.polynomial(PublicPolynomial::Row { layer: 1, row: 0 }, narrow);
-        assert!(p != a && a != b);
+        let p = seed.polynomial(PublicPolynomial::Mask);
+        let a = seed.polynomial(PublicPolynomial::Row { layer: 0, row: 1 });
+        let b = seed.polynomial(PublicPolynomial::Row { layer: 1, row: 0 });
+        assert!(p != a && a != b && p == seed.polynomial(PublicPolynomial::Mask));
     }
 }

@@ -101,7 +101,8 @@ impl ServerLayer {
                 .into_par_iter()
                 .map(|row| {
                     let mut packed = Vec::with_capacity(self.layer.hint_row_bytes());
-                    pack64_into(&mut packed, row.iter().map(|&c| top_bits(c, params, params.hint_bits())), params.hint_bits());
+                    let rounded: Vec<u64> = row.iter().map(|&c| top_bits(c, params, params.hint_bits())).collect();
+                    pack64_into(&mut packed, &rounded, params.hint_bits());
                     packed
                 })
                 .collect();
@@ -113,7 +114,7 @@ impl ServerLayer {
     /// The hint rows of one channel group before rounding.
     fn exact_hint(&self, group: usize, rng: &mut impl CryptoRng) -> Vec<Vec<u128>> {
         let params = self.layer.params();
-        let mask = Wide::<4>::new(&self.layer.seed().polynomial(PublicPolynomial::Mask, params));
+        let mask = Wide::<4>::new(&self.layer.seed().polynomial(PublicPolynomial::Mask));
         let outputs = self.layer.outputs() / self.parts.len();
         let weights = &self.parts[group];
         let mut products = Halves::default();
@@ -142,9 +143,10 @@ impl ServerLayer {
             for local in 0..per_group {
                 let a = self.layer.row_polynomial(phase, group * per_group + local);
                 // What wraps around X^N = -1 comes in from the left with the opposite sign.
-                let wrapped = a[DEGREE - reach..].iter().map(|c| c.wrapping_neg());
-                let (low, high): (Vec<u64>, Vec<u64>) = wrapped.chain(a.iter().copied()).map(|c| (c as u64, (c >> 64) as u64)).unzip();
+                let wrapped = (DEGREE - reach..DEGREE).map(|at| a.get(at).wrapping_neg());
+                let (low, high): (Vec<u64>, Vec<u64>) = wrapped.map(|c| (c as u64, (c >> 64) as u64)).unzip();
                 rows.write(first + local, 0, &low, &high);
+                rows.write(first + local, reach, &a.low, &a.high);
             }
         }
         rows
@@ -194,7 +196,8 @@ pub struct ServerLane {
 #[derive(Default)]
 struct Memory {
     rows: Vec<Vec<i32>>,
-    products: Halves,
+    products: Zeroizing<Halves>,
+    masks: Vec<Small>,
 }
 
 impl ServerLane {
@@ -246,7 +249,7 @@ impl ServerLane {
                 let mut key = Halves::default();
                 key.resize(DEGREE);
                 read_wide(&bytes, self.modulus_bits as usize / 8, &mut key.low, &mut key.high);
-                self.keys.push(BlockKey::new(&(0..DEGREE).map(|at| key.get(at)).collect::<Vec<_>>()));
+                self.keys.push(BlockKey::new(&key));
             }
             product.receive(shares, samples, block, channel)?;
             answers.push(product.answer(pieces(&self.keys[index]), block, &mut self.prg, area, &mut out));
@@ -270,9 +273,10 @@ struct BlockKey {
 }
 
 impl BlockKey {
-    fn new(key: &[u128]) -> Self {
-        let rounded: Vec<u128> = key.iter().map(|&k| (k + (1 << (KEY_ROUNDING_BITS - 1))) >> KEY_ROUNDING_BITS & NARROW_KEY).collect();
-        Self { narrow: Wide::new(&rounded), wide: Wide::new(key) }
+    fn new(key: &Halves) -> Self {
+        let rounded = (0..DEGREE).map(|at| key.get(at).wrapping_add(1 << (KEY_ROUNDING_BITS - 1)) >> KEY_ROUNDING_BITS & NARROW_KEY);
+        let (low, high) = rounded.map(|k| (k as u64, (k >> 64) as u64)).unzip();
+        Self { narrow: Wide::new(&Halves { low, high }), wide: Wide::new(key) }
     }
 }
 
@@ -283,10 +287,12 @@ const NARROW_KEY: u128 = (1 << (RlweParams::NARROWEST_MODULUS_BITS - KEY_ROUNDIN
 struct Product<'a, const P: usize, const B: u32> {
     layer: &'a ServerLayer,
     rows: Vec<LimbRows>,
-    products: Halves,
+    products: Zeroizing<Halves>,
     /// Transforms of the masks u_j, kept only where several blocks use them.
     masks: Vec<Small>,
     keep_masks: bool,
+    /// Masks that are of this layer.
+    masks_made: usize,
     masked: fft::Product<P, B>,
 }
 
@@ -296,19 +302,28 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
         // No output reads beyond its own coefficient, and few samples of a small image fill little of a block.
         let length = blocks.iter().map(|b| b.span().0 + b.span().1).max().unwrap_or(0);
         let mut spare = memory.rows.into_iter();
-        let rows = layer.parts.iter().map(|weights| LimbRows::zeros_in(spare.next().unwrap_or_default(), weights, bits, length)).collect();
-        Self { layer, rows, products: memory.products, masks: Vec::new(), keep_masks: blocks.len() > 1, masked: fft::Product::default() }
+        let rows = layer.parts.iter().map(|weights| LimbRows::unset_in(spare.next().unwrap_or_default(), weights, bits, length)).collect();
+        Self {
+            layer,
+            rows,
+            products: memory.products,
+            masks: memory.masks,
+            keep_masks: blocks.len() > 1,
+            masks_made: 0,
+            masked: fft::Product::default(),
+        }
     }
 
     fn into_memory(self) -> Memory {
-        Memory { rows: self.rows.into_iter().map(LimbRows::into_memory).collect(), products: self.products }
+        Memory { rows: self.rows.into_iter().map(LimbRows::into_memory).collect(), products: self.products, masks: self.masks }
     }
 
     fn receive(&mut self, shares: &[&[u32]], samples: usize, block: &Block, channel: &mut dyn Channel) -> Result<(), RlweError> {
         let layer = &self.layer.layer;
         let params = layer.params();
         let (width, mask) = (params.coefficient_bytes(), mask32(params.plain_bits()));
-        let (mut bytes, mut own, mut sums) = (Vec::new(), Vec::new(), Halves::default());
+        let (mut bytes, mut own, mut sums) = (Vec::new(), Zeroizing::new(Vec::new()), Zeroizing::new(Halves::default()));
+        let sums = &mut *sums;
         for (phase, cells) in block.cells.iter().enumerate() {
             let term = layer.layout().phases[phase].term;
             let size = layer.layout().terms()[term].input.area() * samples;
@@ -335,67 +350,98 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
 
     /// Multiplies one block, masks it and splits off this party's share. Returns the packed answer.
     fn answer(&mut self, key: &Wide<P, B>, block: &Block, prg: &mut AesPrg, area: usize, out: &mut [u32]) -> Vec<u8> {
+        // Eight rows of any length and width are whole bytes.
+        const ROWS: usize = 8;
         let params = self.layer.layer.params();
-        let each = block.outputs.len();
-        let mut top = vec![0u64; self.layer.layer.outputs() * each];
+        let (each, outputs) = (block.outputs.len(), self.layer.layer.outputs());
+        let mut top = vec![0u64; ROWS * each];
         let down = params.modulus_bits() - params.answer_bits();
-        self.masked(key, block, params.flood_uniform_bits(), prg, |j, mut values, prg| {
-            let shares = &mut out[j * area + block.first_output..][..each];
-            prg.fill_words(mask32(params.plain_bits()), shares);
-            values.subtract_shifted(shares, params.delta_bits());
-            values.rounded_bits(down, params.answer_bits(), &mut top[j * each..(j + 1) * each]);
-        });
+        let mask = mask32(params.plain_bits());
         let mut packed = Vec::with_capacity(self.layer.layer.answer_bytes(block));
-        pack64_into(&mut packed, top.into_iter(), params.answer_bits());
+        self.masked(key, block, params.flood_uniform_bits(), prg, |j, at, mut values, prg| {
+            let len = values.low.len();
+            let shares = &mut out[j * area + block.first_output + at..][..len];
+            prg.fill_words(mask, shares);
+            values.subtract_shifted(shares, params.delta_bits());
+            let row = j % ROWS;
+            values.rounded_bits(down, params.answer_bits(), &mut top[row * each + at..][..len]);
+            if at + len == each && (row + 1 == ROWS || j + 1 == outputs) {
+                pack64_into(&mut packed, &top[..(row + 1) * each], params.answer_bits());
+            }
+        });
         packed
     }
 
-    /// The re-randomised and flooded product of one block: `each` gets every output channel's number and its coefficients at the output positions.
+    /// The re-randomised and flooded product of one block: `each` gets every output channel's number and its coefficients at the output positions, some at a time, with the
+    /// place of the first.
     fn masked(
         &mut self,
         key: &Wide<P, B>,
         block: &Block,
         flood_bits: u32,
         prg: &mut AesPrg,
-        mut each: impl FnMut(usize, HalvesMut<'_>, &mut AesPrg),
+        mut each: impl FnMut(usize, usize, HalvesMut<'_>, &mut AesPrg),
     ) {
         let layer = &self.layer.layer;
         let (first, count) = block.span();
+        let start = first.saturating_sub(layer.layout().reach());
         let per_part = layer.outputs() / self.rows.len();
         let contiguous = block.outputs.len() == count;
-        let mut values = Halves::default();
+        // Rows a power of two apart would meet in the same sets of every cache.
+        let pitch = count.next_multiple_of(16) + 8;
+        let mut values = Zeroizing::new(Halves::default());
+        let values = &mut *values;
         values.resize(block.outputs.len());
         let mut mask = Small::default();
         // Only the key of the narrowest modulus was rounded.
         let rounding = if layer.params().modulus_bits() == RlweParams::NARROWEST_MODULUS_BITS { KEY_ROUNDING_BITS } else { 0 };
         for (part, weights) in self.layer.parts.iter().enumerate() {
-            weights.multiply(&self.rows[part], first.saturating_sub(layer.layout().reach()), count, &mut self.products);
+            let together = weights.outputs_together(&self.rows[part]);
             for output in 0..per_part {
+                if output % together == 0 {
+                    let some = output..per_part.min(output + together);
+                    weights.multiply_outputs(&self.rows[part], some, start, count, pitch, &mut self.products);
+                }
                 let j = part * per_part + output;
                 if self.keep_masks {
                     if self.masks.len() == j {
-                        self.masks.push(Small::new(&self.layer.key.mask(layer.index(), j)));
+                        self.masks.push(Small::default());
+                    }
+                    if self.masks_made == j {
+                        self.masks[j].set(&self.layer.key.mask(layer.index(), j));
+                        self.masks_made += 1;
                     }
                     self.masked.set(key, &self.masks[j]);
                 } else {
                     mask.set(&self.layer.key.mask(layer.index(), j));
                     self.masked.set(key, &mask);
                 }
-                let range = output * count..(output + 1) * count;
-                let mut row = HalvesMut { low: &mut self.products.low[range.clone()], high: &mut self.products.high[range] };
-                self.masked.add_to(first..first + count, rounding, &mut row);
+                let range = output % together * pitch..output % together * pitch + count;
+                let Halves { low, high } = &mut *self.products;
+                let mut row = HalvesMut { low: &mut low[range.clone()], high: &mut high[range] };
                 if !contiguous {
+                    self.masked.add_to(first..first + count, rounding, &mut row);
                     for ((low, high), &p) in values.low.iter_mut().zip(&mut values.high).zip(&block.outputs) {
                         (*low, *high) = (row.low[usize::from(p) - first], row.high[usize::from(p) - first]);
                     }
                     row = values.as_mut();
                 }
-                row.add_four_uniforms(prg, flood_bits);
-                each(j, row, prg);
+                let parts = row.low.chunks_mut(IN_CACHE).zip(row.high.chunks_mut(IN_CACHE));
+                for ((low, high), at) in parts.zip((0..).step_by(IN_CACHE)) {
+                    let mut part = HalvesMut { low, high };
+                    if contiguous {
+                        self.masked.add_to(first + at..first + at + part.low.len(), rounding, &mut part);
+                    }
+                    part.add_four_uniforms(prg, flood_bits);
+                    each(j, at, part, prg);
+                }
             }
         }
     }
 }
+
+/// Coefficients that stay in the first-level cache from one step to the next.
+const IN_CACHE: usize = 1024;
 
 #[cfg(test)]
 mod circuit_privacy;

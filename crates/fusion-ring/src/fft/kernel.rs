@@ -43,19 +43,15 @@ per_lanes! {
     /// `out` = inverse transform of the pointwise product, times [`POINTS`].
     multiply = multiply_body(a: &[Point; VECTORS], b: &[Point; VECTORS], out: &mut [Point; VECTORS])
 }
-per_tier! {
+per_lanes! {
     /// Small coefficients as doubles: coefficient k is the real, coefficient k + 2048 the imaginary part of point k.
     load_small = load_small_body(coefficients: &[i8], points: &mut [Point; VECTORS])
 }
-per_tier! {
-    /// Bits `from..` of 64-bit coefficients under `mask` (below 2^52) as doubles.
-    load_narrow = load_narrow_body(coefficients: &[u64], mask: u64, points: &mut [Point; VECTORS])
+per_lanes! {
+    /// Bits `from..` of coefficients in halves under `mask` (below 2^52) as doubles.
+    load_wide = load_wide_body(low: &[u64], high: &[u64], from: u32, mask: u64, points: &mut [Point; VECTORS])
 }
-per_tier! {
-    /// Bits `from..` of coefficients under `mask` (below 2^52) as doubles.
-    load_wide = load_wide_body(coefficients: &[u128], from: u32, mask: u64, points: &mut [Point; VECTORS])
-}
-per_tier! {
+per_lanes! {
     /// The integers nearest to a product's coefficients `start..start + out.len()`, in two's complement: below 2^51 in magnitude.
     round = round_body(points: &[Point; VECTORS], start: usize, out: &mut [u64])
 }
@@ -269,85 +265,45 @@ fn multiply_body<V: Lanes>(a: &[Point; VECTORS], b: &[Point; VECTORS], out: &mut
     }
 }
 
-/// 2^52, whose bits take any integer below it in their lower 52.
-const LIFT: u64 = 0x4330_0000_0000_0000;
-
-/// A non-negative integer below 2^52 as a double, in vector code of any tier.
 #[inline(always)]
-fn double(value: u64) -> f64 {
-    f64::from_bits(value | LIFT) - f64::from_bits(LIFT)
-}
-
-#[inline(always)]
-fn load_small_body(coefficients: &[i8], points: &mut [Point; VECTORS]) {
+fn load_small_body<V: Lanes>(coefficients: &[i8], points: &mut [Point; VECTORS]) {
     let (re, im) = coefficients.split_at(DEGREE / 2);
     for ((point, re), im) in points.iter_mut().zip(re.as_chunks::<WIDTH>().0).zip(im.as_chunks::<WIDTH>().0) {
-        (point.re, point.im) = (re.map(f64::from), im.map(f64::from));
+        V::from_small(re).store(&mut point.re);
+        V::from_small(im).store(&mut point.im);
     }
 }
 
 #[inline(always)]
-fn load_narrow_body(coefficients: &[u64], mask: u64, points: &mut [Point; VECTORS]) {
-    let (re, im) = coefficients.split_at(DEGREE / 2);
-    for ((point, re), im) in points.iter_mut().zip(re.as_chunks::<WIDTH>().0).zip(im.as_chunks::<WIDTH>().0) {
-        (point.re, point.im) = (re.map(|c| double(c & mask)), im.map(|c| double(c & mask)));
+fn load_wide_body<V: Lanes>(low: &[u64], high: &[u64], from: u32, mask: u64, points: &mut [Point; VECTORS]) {
+    let ((low, high), down, up) = if from < 64 { ((low, high), from, 64 - from) } else { ((high, high), from - 64, 64) };
+    let (low, high) = (low.as_chunks::<WIDTH>().0, high.as_chunks::<WIDTH>().0);
+    for (k, point) in points.iter_mut().enumerate() {
+        V::from_bits(&low[k], &high[k], down, up, mask).store(&mut point.re);
+        V::from_bits(&low[k + VECTORS], &high[k + VECTORS], down, up, mask).store(&mut point.im);
     }
 }
 
 #[inline(always)]
-fn load_wide_body(coefficients: &[u128], from: u32, mask: u64, points: &mut [Point; VECTORS]) {
-    let (re, im) = coefficients.split_at(DEGREE / 2);
-    let bits = |c: &[u128; WIDTH]| -> [f64; WIDTH] {
-        let (low, high) = (c.map(|c| c as u64), c.map(|c| (c >> 64) as u64));
-        // Two shifts, since one by 64 is none.
-        std::array::from_fn(|i| {
-            let word = if from < 64 { low[i] >> from | high[i] << 1 << (63 - from) } else { high[i] >> (from - 64) };
-            double(word & mask)
-        })
-    };
-    for ((point, re), im) in points.iter_mut().zip(re.as_chunks::<WIDTH>().0).zip(im.as_chunks::<WIDTH>().0) {
-        (point.re, point.im) = (bits(re), bits(im));
-    }
-}
-
-/// 2^52 + 2^51: adding it rounds a smaller number to an integer, in the lower bits of the sum.
-const ROUND: u64 = 0x4338_0000_0000_0000;
-
-/// The integer nearest to a coefficient of an unscaled product.
-#[inline(always)]
-fn nearest(value: f64) -> u64 {
-    (value * (1.0 / POINTS as f64) + f64::from_bits(ROUND)).to_bits().wrapping_sub(ROUND)
-}
-
-#[inline(always)]
-fn round_body(points: &[Point; VECTORS], start: usize, out: &mut [u64]) {
+fn round_body<V: Lanes>(points: &[Point; VECTORS], start: usize, out: &mut [u64]) {
     let end = start + out.len();
-    // Real parts are the lower coefficients.
-    let real = start.min(DEGREE / 2)..end.min(DEGREE / 2);
-    let (lower, upper) = out.split_at_mut(real.len());
-    round_part(points, |point| &point.re, real.start, lower);
-    round_part(points, |point| &point.im, start.max(DEGREE / 2) - DEGREE / 2, upper);
-}
-
-/// One part of consecutive points from point `start` on.
-#[inline(always)]
-fn round_part(points: &[Point; VECTORS], part: impl Fn(&Point) -> &[f64; WIDTH], start: usize, out: &mut [u64]) {
-    let ragged = (start.next_multiple_of(WIDTH) - start).min(out.len());
-    let (head, rest) = out.split_at_mut(ragged);
-    for (offset, out) in head.iter_mut().enumerate() {
-        *out = nearest(part(&points[start / WIDTH])[start % WIDTH + offset]);
-    }
-    let (whole, tail) = rest.as_chunks_mut::<WIDTH>();
-    let mut points = points[start.div_ceil(WIDTH)..].iter();
-    for (out, point) in whole.iter_mut().zip(&mut points) {
-        *out = part(point).map(nearest);
-    }
-    if let Some(point) = points.next() {
-        for (out, &value) in tail.iter_mut().zip(part(point)) {
-            *out = nearest(value);
+    // Vectors of coefficients: real parts are the lower half.
+    for vector in start / WIDTH..end.div_ceil(WIDTH) {
+        let part = if vector < VECTORS { &points[vector].re } else { &points[vector - VECTORS].im };
+        let first = vector * WIDTH;
+        if let Some(whole) = first.checked_sub(start).and_then(|at| out.get_mut(at..)?.first_chunk_mut()) {
+            V::load(part).store_nearest(UNSCALE, whole);
+        } else {
+            let mut ragged = [0; WIDTH];
+            V::load(part).store_nearest(UNSCALE, &mut ragged);
+            let (from, to) = (start.max(first), end.min(first + WIDTH));
+            out[from - start..to - start].copy_from_slice(&ragged[from - first..to - first]);
         }
     }
 }
+
+/// The inverse transform multiplies by the number of points.
+const UNSCALE: f64 = 1.0 / POINTS as f64;
 
 #[inline(always)]
 fn extend_sign_body(low: &[u64], high: &mut [u64]) {

@@ -21,7 +21,19 @@ pub(super) trait Lanes: Copy {
     fn times_from(self, factor: Self, minuend: Self) -> Self;
     /// Rows to columns.
     fn transposed(tile: [Self; WIDTH]) -> [Self; WIDTH];
+    /// Small integers.
+    fn from_small(from: &[i8; WIDTH]) -> Self;
+    /// The integers (low >> down | high << up) & mask, below 2^52; shifts by 64 or more give zero.
+    fn from_bits(low: &[u64; WIDTH], high: &[u64; WIDTH], down: u32, up: u32, mask: u64) -> Self;
+    /// Writes the integers nearest to self * scale, below 2^51 in magnitude, in two's complement.
+    fn store_nearest(self, scale: f64, to: &mut [u64; WIDTH]);
 }
+
+/// 2^52, whose bits take any integer below it in their lower 52.
+const LIFT: u64 = 0x4330_0000_0000_0000;
+
+/// 2^52 + 2^51: adding it rounds a smaller number to an integer, in the lower bits of the sum.
+const ROUND: u64 = 0x4338_0000_0000_0000;
 
 /// Plain Rust.
 #[derive(Clone, Copy)]
@@ -75,6 +87,21 @@ impl Lanes for Portable {
     fn transposed(tile: [Self; WIDTH]) -> [Self; WIDTH] {
         std::array::from_fn(|row| Self(std::array::from_fn(|column| tile[column].0[row])))
     }
+    #[inline(always)]
+    fn from_small(from: &[i8; WIDTH]) -> Self {
+        Self(from.map(f64::from))
+    }
+    #[inline(always)]
+    fn from_bits(low: &[u64; WIDTH], high: &[u64; WIDTH], down: u32, up: u32, mask: u64) -> Self {
+        Self(std::array::from_fn(|i| {
+            let value = low[i].checked_shr(down).unwrap_or(0) | high[i].checked_shl(up).unwrap_or(0);
+            f64::from_bits(value & mask | LIFT) - f64::from_bits(LIFT)
+        }))
+    }
+    #[inline(always)]
+    fn store_nearest(self, scale: f64, to: &mut [u64; WIDTH]) {
+        *to = self.0.map(|value| value.mul_add(scale, f64::from_bits(ROUND)).to_bits().wrapping_sub(ROUND));
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -86,7 +113,7 @@ pub(super) use x86::{Avx2, Avx512};
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Lanes, WIDTH};
+    use super::{LIFT, Lanes, ROUND, WIDTH};
 
     /// One 512-bit vector; AVX-512 F.
     #[derive(Clone, Copy)]
@@ -171,6 +198,31 @@ mod x86 {
                 [even[0], odd[0], even[1], odd[1], even[2], odd[2], even[3], odd[3]]
             }
         }
+        #[inline(always)]
+        fn from_small(from: &[i8; WIDTH]) -> Self {
+            // SAFETY: eight bytes are readable; features as the module says.
+            Self(unsafe { _mm512_cvtepi32_pd(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.as_ptr().cast()))) })
+        }
+        #[inline(always)]
+        fn from_bits(low: &[u64; WIDTH], high: &[u64; WIDTH], down: u32, up: u32, mask: u64) -> Self {
+            // SAFETY: eight words are 64 readable bytes; features as the module says.
+            unsafe {
+                let low = _mm512_srl_epi64(_mm512_loadu_si512(low.as_ptr().cast()), _mm_cvtsi32_si128(down as i32));
+                let high = _mm512_sll_epi64(_mm512_loadu_si512(high.as_ptr().cast()), _mm_cvtsi32_si128(up as i32));
+                let value = _mm512_and_si512(_mm512_or_si512(low, high), _mm512_set1_epi64(mask as i64));
+                let lift = _mm512_set1_epi64(LIFT as i64);
+                Self(_mm512_sub_pd(_mm512_castsi512_pd(_mm512_or_si512(value, lift)), _mm512_castsi512_pd(lift)))
+            }
+        }
+        #[inline(always)]
+        fn store_nearest(self, scale: f64, to: &mut [u64; WIDTH]) {
+            // SAFETY: eight words are 64 writable bytes; features as the module says.
+            unsafe {
+                let round = _mm512_set1_epi64(ROUND as i64);
+                let sum = _mm512_fmadd_pd(self.0, _mm512_set1_pd(scale), _mm512_castsi512_pd(round));
+                _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_sub_epi64(_mm512_castpd_si512(sum), round));
+            }
+        }
     }
 
     /// Two 256-bit vectors; AVX2 and FMA.
@@ -251,6 +303,36 @@ mod x86 {
             let quarter = |first: usize, half: usize| square(std::array::from_fn(|r| tile[first + r].0[half]));
             let (top, bottom) = ([quarter(0, 0), quarter(4, 0)], [quarter(0, 1), quarter(4, 1)]);
             std::array::from_fn(|r| if r < 4 { Self([top[0][r], top[1][r]]) } else { Self([bottom[0][r - 4], bottom[1][r - 4]]) })
+        }
+        #[inline(always)]
+        fn from_small(from: &[i8; WIDTH]) -> Self {
+            // SAFETY: eight bytes are readable; features as the module says.
+            unsafe {
+                let all = _mm_loadl_epi64(from.as_ptr().cast());
+                Self([all, _mm_srli_si128::<4>(all)].map(|four| _mm256_cvtepi32_pd(_mm_cvtepi8_epi32(four))))
+            }
+        }
+        #[inline(always)]
+        fn from_bits(low: &[u64; WIDTH], high: &[u64; WIDTH], down: u32, up: u32, mask: u64) -> Self {
+            // SAFETY: four words from the first and the fifth on are 32 readable bytes; features as the module says.
+            Self([0, 4].map(|first| unsafe {
+                let low = _mm256_srl_epi64(_mm256_loadu_si256(low.as_ptr().add(first).cast()), _mm_cvtsi32_si128(down as i32));
+                let high = _mm256_sll_epi64(_mm256_loadu_si256(high.as_ptr().add(first).cast()), _mm_cvtsi32_si128(up as i32));
+                let value = _mm256_and_si256(_mm256_or_si256(low, high), _mm256_set1_epi64x(mask as i64));
+                let lift = _mm256_set1_epi64x(LIFT as i64);
+                _mm256_sub_pd(_mm256_castsi256_pd(_mm256_or_si256(value, lift)), _mm256_castsi256_pd(lift))
+            }))
+        }
+        #[inline(always)]
+        fn store_nearest(self, scale: f64, to: &mut [u64; WIDTH]) {
+            for (half, to) in self.0.into_iter().zip(to.chunks_exact_mut(4)) {
+                // SAFETY: four words are 32 writable bytes; features as the module says.
+                unsafe {
+                    let round = _mm256_set1_epi64x(ROUND as i64);
+                    let sum = _mm256_fmadd_pd(half, _mm256_set1_pd(scale), _mm256_castsi256_pd(round));
+                    _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm256_sub_epi64(_mm256_castpd_si256(sum), round));
+                }
+            }
         }
     }
 }

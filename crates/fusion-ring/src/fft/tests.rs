@@ -28,9 +28,13 @@ fn schoolbook(a: &[u128], s: &[i8]) -> Vec<u128> {
     out
 }
 
+fn halves(values: &[u128]) -> Halves {
+    Halves { low: values.iter().map(|&v| v as u64).collect(), high: values.iter().map(|&v| (v >> 64) as u64).collect() }
+}
+
 fn product<const P: usize, const B: u32>(tier: Tier, a: &[u128], s: &[i8]) -> Product<P, B> {
     let (mut wide, mut small, mut product) = (Wide::default(), Small::default(), Product::default());
-    wide.set_on(tier, a);
+    wide.set_on(tier, &halves(a));
     small.set_on(tier, s);
     product.set_on(tier, &wide, &small);
     product

@@ -89,8 +89,19 @@ fn cut_body(low: &[u64], high: &[u64], from: u32, bits: u32, upper: bool, cells:
     }
 }
 
-/// `sums[j][p] = sum over steps (pair, offset) of weights[step][j] . rows[pair][position + offset + p]`, both 16-bit halves.
-pub(super) fn tile(tier: Tier, weights: &[i32], reduction: &Reduction, rows: &[i32], stride: usize, position: usize, sums: &mut Sums) {
+/// `sums[j][p] = sum over steps (pair, offset) of weights[step][j] . rows[pair][position + offset + p]`, both 16-bit halves. `ahead` is how much further the kernel will read
+/// soon: a hint that asks the caches for one line a step.
+#[expect(clippy::too_many_arguments, reason = "what a tile is: factors, place and sums")]
+pub(super) fn tile(
+    tier: Tier,
+    weights: &[i32],
+    reduction: &Reduction,
+    rows: &[i32],
+    stride: usize,
+    position: usize,
+    ahead: isize,
+    sums: &mut Sums,
+) {
     let steps = &reduction.steps[..];
     assert_eq!(weights.len(), steps.len() * TILE_OUT, "weights of one tile");
     // Every step has pair < pairs and offset <= max_offset: the last possible load bounds all.
@@ -100,18 +111,18 @@ pub(super) fn tile(tier: Tier, weights: &[i32], reduction: &Reduction, rows: &[i
     {
         if tier >= Tier::Avx512Vnni {
             // SAFETY: the CPU has the features (tier), and the assertion above proved every load in bounds.
-            return unsafe { x86::tile_vnni(weights, steps, rows, stride, position, sums) };
+            return unsafe { x86::tile_vnni(weights, steps, rows, stride, position, ahead, sums) };
         }
         if tier >= Tier::Avx512 {
             // SAFETY: as above.
-            return unsafe { x86::tile_avx512(weights, steps, rows, stride, position, sums) };
+            return unsafe { x86::tile_avx512(weights, steps, rows, stride, position, ahead, sums) };
         }
         if tier >= Tier::Avx2 {
             // SAFETY: as above.
             return unsafe { x86::tile_avx2(weights, steps, rows, stride, position, sums) };
         }
     }
-    let _ = tier;
+    let _ = (tier, ahead);
     portable(weights, steps, rows, stride, position, sums);
 }
 
@@ -122,7 +133,8 @@ fn portable(weights: &[i32], steps: &[(usize, usize)], rows: &[i32], stride: usi
         for (sums, &w) in sums.iter_mut().zip(w) {
             let (low, high) = (i32::from(w as i16), w >> 16);
             for (sum, &x) in sums.iter_mut().zip(x) {
-                *sum += low * i32::from(x as i16) + high * (x >> 16);
+                // What unset rows hold may overflow, and is not read.
+                *sum = sum.wrapping_add(low * i32::from(x as i16)).wrapping_add(high * (x >> 16));
             }
         }
     }
@@ -131,9 +143,9 @@ fn portable(weights: &[i32], steps: &[(usize, usize)], rows: &[i32], stride: usi
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256i, __m512i, _mm256_add_epi32, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_set1_epi32, _mm256_setzero_si256,
-        _mm256_storeu_si256, _mm512_add_epi32, _mm512_dpwssd_epi32, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_set1_epi32,
-        _mm512_setzero_si512, _mm512_storeu_si512,
+        __m256i, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi32, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_set1_epi32,
+        _mm256_setzero_si256, _mm256_storeu_si256, _mm512_add_epi32, _mm512_dpwssd_epi32, _mm512_loadu_si512, _mm512_madd_epi16,
+        _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512,
     };
 
     use super::{Sums, TILE_OUT, TILE_POS};
@@ -150,14 +162,16 @@ mod x86 {
                 rows: &[i32],
                 stride: usize,
                 position: usize,
+                ahead: isize,
                 sums: &mut Sums,
             ) {
                 const VECTORS: usize = TILE_POS / 16;
                 let mut acc = [[_mm512_setzero_si512(); VECTORS]; TILE_OUT];
                 for (w, &(pair, offset)) in weights.chunks_exact(TILE_OUT).zip(steps) {
-                    // SAFETY: in bounds by the contract of this function.
+                    // SAFETY: in bounds by the contract of this function; a prefetch may have any address.
                     let x: [__m512i; VECTORS] = unsafe {
                         let base = rows.as_ptr().add(pair * stride + position + offset);
+                        _mm_prefetch::<_MM_HINT_T0>(base.wrapping_offset(ahead).cast());
                         std::array::from_fn(|v| _mm512_loadu_si512(base.add(16 * v).cast()))
                     };
                     for j in 0..TILE_OUT {

@@ -34,7 +34,11 @@ fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
     let rows: Vec<Vec<u8>> = (0..inputs).map(|_| server_end.recv_vec(samples * params.coefficient_bytes()).unwrap()).collect();
     // The client knows its errors: with zero inputs a row is a_i s + e_i.
     let centred = |v: u128| ((v << (128 - 88)) as i128 >> (128 - 88)) as f64;
-    let times_secret = |polynomial: &[u128]| -> Vec<u128> {
+    let halves = |values: &[u128]| Halves {
+        low: values.iter().map(|&v| v as u64).collect(),
+        high: values.iter().map(|&v| (v >> 64) as u64).collect(),
+    };
+    let times_secret = |polynomial: &Halves| -> Vec<u128> {
         let mut product = fft::Product::default();
         product.set(&Wide::<4>::new(polynomial), client.secret(0));
         let mut out = Halves::default();
@@ -57,11 +61,11 @@ fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
     let mut product = Product::<2, 41>::new(&server, &blocks, Memory::default());
     product.receive(&[&vec![0; inputs * samples]], samples, &blocks[0], &mut replayed).unwrap();
     let (mut xy, mut xx, mut yy, mut n) = (0.0, 0.0, 0.0, 0);
-    product.masked(&BlockKey::new(&key).narrow, &blocks[0], flood_bits(params), &mut AesPrg::new([8; 16]), |j, values, _| {
-        for (p, mask) in times_secret(&hint[j]).into_iter().enumerate() {
+    product.masked(&BlockKey::new(&halves(&key)).narrow, &blocks[0], flood_bits(params), &mut AesPrg::new([8; 16]), |j, at, values, _| {
+        for (p, mask) in times_secret(&halves(&hint[j])).into_iter().skip(at).take(values.low.len()).enumerate() {
             let value = u128::from(values.low[p]) | u128::from(values.high[p]) << 64;
             let seen = centred(value.wrapping_sub(mask));
-            let known: f64 = (0..inputs).map(|i| f64::from(weights[j * inputs + i]) * errors[i][p]).sum();
+            let known: f64 = (0..inputs).map(|i| f64::from(weights[j * inputs + i]) * errors[i][at + p]).sum();
             (xy, xx, yy, n) = (xy + seen * known, xx + known * known, yy + seen * seen, n + 1);
         }
     });
