@@ -44,6 +44,7 @@
 //! Outputs exist only for trees that passed the check: the types `Planted` and `Rooted` inside see to that. After any error the instance refuses every call. [`SemiHonest`] instances skip the check, exist
 //! for measurement, and do not implement the traits. Access patterns within a tree depend on the noise position (order of cache lines, not time or branches).
 
+mod ahead;
 mod check;
 mod engine;
 pub mod estimate;
@@ -66,8 +67,7 @@ use crate::delta::{combine, pad_mask};
 use crate::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
 use crate::softspoken::{self, TreeDepth, join_bits};
 use crate::{OtError, Role};
-use engine::Engine;
-use pads::TreeHash;
+use engine::{Engine, Piece};
 pub use parameters::{Parameters, RoundSize};
 use receiver::ReceivingEnd;
 use sender::SendingEnd;
@@ -161,8 +161,8 @@ fn next<'a, T>(all: &'a mut [T], used: &mut usize, n: usize) -> &'a mut [T] {
     &mut all[start..*used]
 }
 
-/// Takes outputs, with the hash that makes pads of them.
-type Sink<'a> = &'a mut dyn FnMut(&mut TreeHash, &[Block]);
+/// Takes outputs, piece by piece.
+type Sink<'a> = &'a mut dyn FnMut(&mut Piece<'_>);
 
 /// Index of the engine for `m`.
 fn slot(m: ChoiceBits) -> usize {
@@ -220,7 +220,7 @@ impl<S: Security> Sender<S> {
         n: usize,
         sink: &mut dyn FnMut(&[Block]),
     ) -> Result<(), OtError> {
-        self.take(channel, m, n, &mut |_, w| sink(w))
+        self.take(channel, m, n, &mut |piece| sink(piece.blocks))
     }
 
     fn take(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize, sink: Sink<'_>) -> Result<(), OtError> {
@@ -256,12 +256,16 @@ impl<S: Security> Sender<S> {
         let multiples = self.source.delta().multiples(m);
         if m == ChoiceBits::ONE {
             let (mut pads, mut used) = (Zeroizing::new(vec![0; total]), 0);
-            self.take(channel, m, n, &mut |hash, w| hash.sender(&multiples, w, |pad| pad as u32, next(&mut pads, &mut used, 2 * w.len())))?;
+            self.take(channel, m, n, &mut |piece| {
+                piece.sender(&multiples, |pad| pad as u32, next(&mut pads, &mut used, 2 * piece.blocks.len()))
+            })?;
             return Ok(SenderPads::pairs(std::mem::take(&mut *pads)));
         }
         let (mut pads, mut used) = (Zeroizing::new(vec![0; total]), 0);
         let k = multiples.len();
-        self.take(channel, m, n, &mut |hash, w| hash.sender(&multiples, w, |pad| pad as u8, next(&mut pads, &mut used, k * w.len())))?;
+        self.take(channel, m, n, &mut |piece| {
+            piece.sender(&multiples, |pad| pad as u8, next(&mut pads, &mut used, k * piece.blocks.len()))
+        })?;
         Ok(SenderPads::wide(m, std::mem::take(&mut *pads)))
     }
 }
@@ -325,7 +329,7 @@ impl<S: Security> Receiver<S> {
         n: usize,
         sink: &mut dyn FnMut(&[Block]),
     ) -> Result<(), OtError> {
-        self.take(channel, m, n, &mut |_, v| sink(v))
+        self.take(channel, m, n, &mut |piece| sink(piece.blocks))
     }
 
     fn take(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize, sink: Sink<'_>) -> Result<(), OtError> {
@@ -360,9 +364,9 @@ impl<S: Security> Receiver<S> {
     pub fn pads(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverPads, OtError> {
         let (low, kept) = ((1u8 << m.bits()) - 1, pad_mask(m));
         let (mut choices, mut pads, mut used) = (Zeroizing::new(Vec::with_capacity(n)), Zeroizing::new(vec![0; n]), 0);
-        self.take(channel, m, n, &mut |hash, v| {
-            choices.extend(v.iter().map(|&block| block as u8 & low));
-            hash.receiver(v, |pad| pad as u32 & kept, next(&mut pads, &mut used, v.len()));
+        self.take(channel, m, n, &mut |piece| {
+            choices.extend(piece.blocks.iter().map(|&block| block as u8 & low));
+            piece.receiver(|pad| pad as u32 & kept, next(&mut pads, &mut used, piece.blocks.len()));
         })?;
         Ok(ReceiverPads::new(m, std::mem::take(&mut *choices), std::mem::take(&mut *pads)))
     }

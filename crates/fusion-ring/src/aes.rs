@@ -161,10 +161,18 @@ impl Aes128 {
     }
 
     /// Fills `out` with K entries for every w, one for each of the `multiples` d: what `cut` leaves of E(w ^ d) ^ w ^ d.
+    /// Calls `beside` with 0, 1, ..., one for every w, on the way: what it has the memory do takes no time beside the rounds.
     ///
     /// # Panics
     /// If `out` does not have K places per w, or K is not 1, 2, 4, 8 or 16.
-    pub fn mmo_multiples<const K: usize, T>(&self, w: &[Block], multiples: &[Block; K], cut: impl Fn(Block) -> T + Copy, out: &mut [T]) {
+    pub fn mmo_multiples<const K: usize, T>(
+        &self,
+        w: &[Block],
+        multiples: &[Block; K],
+        cut: impl Fn(Block) -> T + Copy,
+        out: &mut [T],
+        mut beside: impl FnMut(usize),
+    ) {
         assert!(K.is_power_of_two() && K <= 16, "number of multiples");
         assert_eq!(out.len(), K * w.len(), "K places per block");
         #[cfg(target_arch = "x86_64")]
@@ -172,11 +180,12 @@ impl Aes128 {
             // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2, the tier is above that only with VAES and AVX-512 F.
             return unsafe {
                 match self.tier {
-                    AesTier::Vaes512 => x86::vaes512::mmo_multiples(keys, w, multiples, cut, out),
-                    AesTier::Ni | AesTier::Portable => x86::by_four::mmo_multiples(keys, w, multiples, cut, out),
+                    AesTier::Vaes512 => x86::vaes512::mmo_multiples(keys, w, multiples, cut, out, &mut beside, 0),
+                    AesTier::Ni | AesTier::Portable => x86::by_four::mmo_multiples(keys, w, multiples, cut, out, &mut beside, 0),
                 }
             };
         }
+        (0..w.len()).for_each(beside);
         let mut batch = [0; FUSED];
         for (w, out) in w.chunks(FUSED / K).zip(out.chunks_mut(FUSED / K * K)) {
             let batch = &mut batch[..out.len()];
@@ -364,10 +373,11 @@ mod tests {
                 let mut expect: Vec<u128> = w.iter().flat_map(|w| multiples.map(|d| w ^ d)).collect();
                 Aes128::with_tier(key, AesTier::Portable).mmo(&mut expect);
                 for tier in tiers() {
-                    let (mut whole, mut bytes) = (vec![0; K * w.len()], vec![0u8; K * w.len()]);
+                    let (mut whole, mut bytes, mut calls) = (vec![0; K * w.len()], vec![0u8; K * w.len()], vec![]);
                     let aes = Aes128::with_tier(key, tier);
-                    aes.mmo_multiples(w, &multiples, |pad| pad, &mut whole);
-                    aes.mmo_multiples(w, &multiples, |pad| pad as u8, &mut bytes);
+                    aes.mmo_multiples(w, &multiples, |pad| pad, &mut whole, |i| calls.push(i));
+                    aes.mmo_multiples(w, &multiples, |pad| pad as u8, &mut bytes, |_| ());
+                    assert_eq!(calls, (0..w.len()).collect::<Vec<_>>(), "{tier:?} K = {K}");
                     assert_eq!(whole, expect, "{tier:?} K = {K}");
                     assert!(bytes.iter().zip(&expect).all(|(&byte, &pad)| byte == pad as u8), "{tier:?} K = {K}");
                 }

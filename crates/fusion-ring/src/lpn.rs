@@ -8,8 +8,9 @@ use crate::aes::{Aes128, Block};
 /// Table entries per output.
 pub const WEIGHT: usize = 10;
 
-/// Outputs whose places are computed at once, and blocks of the stream that hold them.
-const BATCH: usize = 16;
+/// Outputs whose places are computed at once.
+pub const BATCH: usize = 16;
+/// Blocks of the stream that hold them.
 const STREAM: usize = BATCH / 2 * 3;
 
 /// Bits of a field: the most that ten of them leave of 192.
@@ -37,36 +38,94 @@ impl LocalCode {
     /// # Panics
     /// If `table` does not have 2^`log_len` entries or `first` is odd.
     pub fn fold(&self, first: u64, table: &[Block], out: &mut [Block]) {
-        assert_eq!(table.len(), 1 << self.log_len, "table length");
-        assert_eq!(first % 2, 0, "a pair of outputs shares a block of the stream");
-        let mut counter = Block::from(first) / 2 * 3;
-        let (mut stream, mut next) = (&mut [0; STREAM], &mut [0; STREAM]);
-        self.aes.counters_beside(counter, stream, |_| ());
+        let mut folding = self.begin(first);
         let (batches, rest) = out.as_chunks_mut::<BATCH>();
         for batch in batches {
-            counter += STREAM as Block;
-            let words = words(stream);
-            // The sums wait for the table, the next places for the cipher: together they take little longer than either.
-            self.aes.counters_beside(counter, next, |i| add_entries(words[i], table, &mut batch[i]));
-            std::mem::swap(&mut stream, &mut next);
+            self.fold_batch(&mut folding, table, batch);
         }
-        for (out, &words) in rest.iter_mut().zip(words(stream)) {
+        assert_eq!(table.len(), 1 << self.log_len, "table length");
+        for (out, &words) in rest.iter_mut().zip(words(folding.stream())) {
             add_entries(words, table, out);
         }
+    }
+
+    /// Begins to fold batch by batch: outputs `first`, `first + 1`, ...
+    ///
+    /// # Panics
+    /// If `first` is odd.
+    #[must_use]
+    pub fn begin(&self, first: u64) -> Folding {
+        assert_eq!(first % 2, 0, "a pair of outputs shares a block of the stream");
+        let mut folding = Folding { streams: [[0; STREAM]; 2], second: false, counter: Block::from(first) / 2 * 3 };
+        self.aes.counters_beside(folding.counter, &mut folding.streams[0], |_| ());
+        folding
+    }
+
+    /// Adds the next outputs of `folding` to `batch`.
+    ///
+    /// # Panics
+    /// If `table` does not have 2^`log_len` entries.
+    pub fn fold_batch(&self, folding: &mut Folding, table: &[Block], batch: &mut [Block; BATCH]) {
+        assert_eq!(table.len(), 1 << self.log_len, "table length");
+        folding.counter += STREAM as Block;
+        let [first, second] = &mut folding.streams;
+        let (stream, next) = if folding.second { (second, first) } else { (first, second) };
+        let words = words(stream);
+        // The sums wait for the table, the next places for the cipher: together they take little longer than either.
+        self.aes.counters_beside(folding.counter, next, |i| add_entries(words[i], table, &mut batch[i]));
+        folding.second ^= true;
+    }
+}
+
+/// A fold under way, see [`LocalCode::begin`].
+pub struct Folding {
+    /// One has the places of the next batch, the other is for those of the batch after it.
+    streams: [[Block; STREAM]; 2],
+    /// Whether it is the second that has them.
+    second: bool,
+    counter: Block,
+}
+
+impl Folding {
+    #[inline(always)]
+    fn stream(&self) -> &[Block; STREAM] {
+        &self.streams[usize::from(self.second)]
+    }
+
+    /// Has the entries of `table` that output number `i` (modulo [`BATCH`]) of the next batch needs brought near the processor: nothing is read, so this never waits.
+    #[inline(always)]
+    pub fn prefetch(&self, i: usize, table: &[Block]) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            for offset in offsets(words(self.stream())[i % BATCH], table.len()) {
+                // SAFETY: SSE is part of x86-64; a prefetch may be given any address.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(table.as_ptr().wrapping_byte_add(offset).cast()) };
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (i, table);
     }
 }
 
 /// The stream by outputs.
+#[inline]
 fn words(stream: &[Block; STREAM]) -> &[[u64; 3]; BATCH] {
     bytemuck::cast_ref(stream)
 }
 
-/// The ten places that 192 bits stand for, each below `mask + 1`: three fields of 19 bits per word, and one of the seven bits that each word leaves.
+/// Bytes of an entry, as a shift.
+const ENTRY: u32 = 4;
+
+/// The ten places that 192 bits stand for, as distances in bytes from the start of a table of `len` entries, a power of two: three fields of 19 bits per word, and one of the seven bits that each word leaves.
 #[inline(always)]
-fn places(words: [u64; 3], mask: usize) -> [usize; WEIGHT] {
+fn offsets(words: [u64; 3], len: usize) -> [usize; WEIGHT] {
     let [a, b, c] = words;
-    let last = (a >> 57) | (b >> 57 << 7) | (c >> 57 << 14);
-    [a, a >> 19, a >> 38, b, b >> 19, b >> 38, c, c >> 19, c >> 38, last].map(|place| place as usize & mask)
+    let last = (a >> (57 - ENTRY) & 0x7f << ENTRY) | (b >> (50 - ENTRY) & 0x7f << (7 + ENTRY)) | (c >> (43 - ENTRY) & 0x7f << (14 + ENTRY));
+    // One shift for both, the field and the size: shifts share a port with the cipher.
+    let field = |word: u64| [word << ENTRY, word >> (FIELD - ENTRY), word >> (2 * FIELD - ENTRY)];
+    let ([p, q, r], [s, t, u], [v, w, x]) = (field(a), field(b), field(c));
+    [p, q, r, s, t, u, v, w, x, last].map(|offset| offset as usize & (len - 1) << ENTRY)
 }
 
 /// Adds to `out` the table's entries at the places of `words`.
@@ -75,14 +134,14 @@ fn places(words: [u64; 3], mask: usize) -> [usize; WEIGHT] {
 fn add_entries(words: [u64; 3], table: &[Block], out: &mut Block) {
     use std::arch::x86_64::{_mm_loadu_si128, _mm_storeu_si128, _mm_xor_si128};
     // The table's length is a power of two, checked by the caller.
-    let mask = table.len() - 1;
+    let offsets = offsets(words, table.len());
     let table = table.as_ptr();
     let out = std::ptr::from_mut(out);
-    // SAFETY: SSE2 is part of x86-64; every place is masked to less than the table's length; `out` is a valid block.
+    // SAFETY: SSE2 is part of x86-64; every offset is masked to that of an entry; `out` is a valid block.
     unsafe {
         let mut sum = _mm_loadu_si128(out.cast());
-        for place in places(words, mask) {
-            sum = _mm_xor_si128(sum, _mm_loadu_si128(table.add(place).cast()));
+        for offset in offsets {
+            sum = _mm_xor_si128(sum, _mm_loadu_si128(table.byte_add(offset).cast()));
         }
         _mm_storeu_si128(out.cast(), sum);
     }
@@ -95,7 +154,7 @@ fn add_entries(words: [u64; 3], table: &[Block], out: &mut Block) {
 
 #[cfg(any(test, not(target_arch = "x86_64")))]
 fn add_entries_portable(words: [u64; 3], table: &[Block], out: &mut Block) {
-    *out = places(words, table.len() - 1).into_iter().fold(*out, |sum, place| sum ^ table[place]);
+    *out = offsets(words, table.len()).into_iter().fold(*out, |sum, offset| sum ^ table[offset >> ENTRY]);
 }
 
 #[cfg(test)]
@@ -134,6 +193,20 @@ mod tests {
     }
 
     #[test]
+    fn batches_are_the_fold() {
+        let (code, table) = (LocalCode::new([6; 16], 9), table(9));
+        let mut whole = vec![3; 5 * BATCH];
+        code.fold(22, &table, &mut whole);
+        let mut folding = code.begin(22);
+        for expect in whole.as_chunks::<BATCH>().0 {
+            let mut batch = [3; BATCH];
+            (0..BATCH).for_each(|i| folding.prefetch(i, &table));
+            code.fold_batch(&mut folding, &table, &mut batch);
+            assert_eq!(&batch, expect);
+        }
+    }
+
+    #[test]
     fn places_are_uniform_over_the_largest_table() {
         let code = LocalCode::new([1; 16], FIELD);
         let mut counts = [0u32; 16];
@@ -141,7 +214,7 @@ mod tests {
         code.aes.encrypt(&mut stream);
         let words: &[u64] = bytemuck::cast_slice(&stream);
         for &words in words.as_chunks::<3>().0 {
-            for place in places(words, (1 << FIELD) - 1) {
+            for place in offsets(words, 1 << FIELD).map(|offset| offset >> ENTRY) {
                 assert!(place < 1 << FIELD);
                 counts[place >> (FIELD - 4)] += 1;
             }

@@ -6,6 +6,7 @@ use fusion_ring::lpn::LocalCode;
 use fusion_ring::prg::{AesPrg, Seed};
 use zeroize::Zeroizing;
 
+use super::ahead::{Ahead, Coming};
 use super::pads::TreeHash;
 use super::trees::Shape;
 use super::{PublicCoins, Security};
@@ -57,6 +58,29 @@ pub(super) struct Engine<E: End> {
     /// Outputs of the tree that was begun, given out from the front.
     ready: Zeroizing<Vec<Block>>,
     used: usize,
+    /// The tree after it; none after a round's last.
+    coming: Option<Coming>,
+    /// Room for the leaves of the tree after that.
+    spare: Zeroizing<Vec<Block>>,
+}
+
+/// Outputs of one tree, in order.
+pub(super) struct Piece<'a> {
+    pub(super) blocks: &'a [Block],
+    hash: &'a mut TreeHash,
+    ahead: Ahead<'a>,
+}
+
+impl Piece<'_> {
+    /// See [`TreeHash::sender`].
+    pub(super) fn sender<T>(&mut self, multiples: &[Block], cut: impl Fn(Block) -> T + Copy, out: &mut [T]) {
+        self.hash.sender(multiples, self.blocks, cut, out, &mut self.ahead);
+    }
+
+    /// See [`TreeHash::receiver`].
+    pub(super) fn receiver<T>(&mut self, cut: impl Fn(Block) -> T + Copy, out: &mut [T]) {
+        self.hash.receiver(self.blocks, cut, out, &mut self.ahead);
+    }
 }
 
 impl<E: End> Engine<E> {
@@ -78,40 +102,59 @@ impl<E: End> Engine<E> {
             hashes,
             ready: Zeroizing::new(vec![0; shape.leaves()]),
             used: shape.leaves(),
+            coming: None,
+            spare: Zeroizing::new(vec![0; shape.leaves()]),
         }
     }
 
-    /// Hands `n` outputs to `sink` in pieces, each with the hash of its tree.
+    /// Hands `n` outputs to `sink` in pieces.
     pub(super) fn take<S: Security>(
         &mut self,
         channel: &mut dyn Channel,
         n: usize,
-        sink: &mut dyn FnMut(&mut TreeHash, &[Block]),
+        sink: &mut dyn FnMut(&mut Piece<'_>),
     ) -> Result<(), OtError> {
         let mut missing = n;
         while missing > 0 {
-            if self.used == self.ready.len() && !self.expand() {
+            if self.used == self.ready.len() && !self.advance() {
                 self.round::<S>(channel)?;
                 continue;
             }
-            let now = missing.min(self.ready.len() - self.used);
-            sink(&mut self.hash, &self.ready[self.used..self.used + now]);
+            let start = self.used;
+            let now = missing.min(self.ready.len() - start);
             self.used += now;
             missing -= now;
+            let ahead = Ahead { coming: self.coming.as_mut(), code: &self.code, table: &self.table, used: start };
+            let mut piece = Piece { blocks: &self.ready[start..self.used], hash: &mut self.hash, ahead };
+            sink(&mut piece);
+            // What the sink did not see to.
+            piece.ahead.follow(self.used);
         }
         Ok(())
     }
 
-    /// Outputs of the next tree into `ready`, if there is one.
-    fn expand(&mut self) -> bool {
-        let Some(trees) = self.trees.as_ref().filter(|_| self.next_tree < self.shape.parameters.trees()) else { return false };
-        self.end.leaves(&self.shape, trees, self.next_tree, &mut self.ready);
-        let first = self.code_base + (self.next_tree as u64) * self.ready.len() as u64;
-        self.code.fold(first, &self.table, &mut self.ready);
+    /// Makes the next tree of the round the ready one, if there is one, and expands the tree after it.
+    fn advance(&mut self) -> bool {
+        if self.coming.is_none() {
+            self.expand();
+        }
+        let Some(coming) = self.coming.take() else { return false };
+        self.spare = std::mem::replace(&mut self.ready, coming.finish(&self.code, &self.table));
         self.hash = TreeHash::new(&mut self.hashes);
-        self.next_tree += 1;
         self.used = 0;
+        self.expand();
         true
+    }
+
+    /// Leaves of the next tree, if there is one.
+    fn expand(&mut self) {
+        let Some(trees) = self.trees.as_ref().filter(|_| self.next_tree < self.shape.parameters.trees()) else { return };
+        let mut blocks = std::mem::take(&mut self.spare);
+        blocks.resize(self.shape.leaves(), 0);
+        self.end.leaves(&self.shape, trees, self.next_tree, &mut blocks);
+        let first = self.code_base + (self.next_tree as u64) * blocks.len() as u64;
+        self.coming = Some(Coming::new(&self.code, first, blocks));
+        self.next_tree += 1;
     }
 
     /// Runs a round and sets aside the next round's reserve.
@@ -131,7 +174,7 @@ impl<E: End> Engine<E> {
         self.table = reserve;
         let mut next = Zeroizing::new(Vec::with_capacity(set.reserve()));
         // A round has more outputs than its successor needs, so this never starts another one.
-        self.take::<S>(channel, set.reserve(), &mut |_, blocks| next.extend_from_slice(blocks))?;
+        self.take::<S>(channel, set.reserve(), &mut |piece| next.extend_from_slice(piece.blocks))?;
         self.reserve = next;
         Ok(())
     }

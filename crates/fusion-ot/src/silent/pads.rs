@@ -20,8 +20,13 @@ use fusion_ring::gf128::mul_x;
 use fusion_ring::prg::AesPrg;
 use zeroize::Zeroizing;
 
+use super::ahead::Ahead;
+
 /// OTs hashed at once.
 const BATCH: usize = 64;
+
+/// Pads per OT from which making them takes longer than the fold waits for memory, so that the two should go together.
+const MANY: usize = 4;
 
 /// Hashes the outputs of one tree, in order.
 pub(super) struct TreeHash {
@@ -40,16 +45,23 @@ impl TreeHash {
         Self { aes: Aes128::new(&blocks[0].to_le_bytes()), salt: blocks[1], salted: Zeroizing::new([0; BATCH]) }
     }
 
-    /// Fills `out` with the 2^m pads of each OT whose sender's block is in `w`, as `cut` leaves them; `multiples` are the 2^m multiples of Delta.
+    /// Fills `out` with the 2^m pads of each OT whose sender's block is in `w`, as `cut` leaves them; `multiples` are the 2^m multiples of Delta. Folds the coming tree on the way if that is faster.
     ///
     /// # Panics
     /// If `out` has not as many places.
-    pub(super) fn sender<T>(&mut self, multiples: &[Block], w: &[Block], cut: impl Fn(Block) -> T + Copy, out: &mut [T]) {
+    pub(super) fn sender<T>(
+        &mut self,
+        multiples: &[Block],
+        w: &[Block],
+        cut: impl Fn(Block) -> T + Copy,
+        out: &mut [T],
+        ahead: &mut Ahead<'_>,
+    ) {
         match multiples.len() {
-            2 => self.hash::<2, T>(multiples, w, cut, out),
-            4 => self.hash::<4, T>(multiples, w, cut, out),
-            8 => self.hash::<8, T>(multiples, w, cut, out),
-            _ => self.hash::<16, T>(multiples, w, cut, out),
+            2 => self.hash::<2, T>(multiples, w, cut, out, ahead),
+            4 => self.hash::<4, T>(multiples, w, cut, out, ahead),
+            8 => self.hash::<8, T>(multiples, w, cut, out, ahead),
+            _ => self.hash::<16, T>(multiples, w, cut, out, ahead),
         }
     }
 
@@ -57,19 +69,29 @@ impl TreeHash {
     ///
     /// # Panics
     /// If `out` has not as many places.
-    pub(super) fn receiver<T>(&mut self, v: &[Block], cut: impl Fn(Block) -> T + Copy, out: &mut [T]) {
-        self.hash::<1, T>(&[0], v, cut, out);
+    pub(super) fn receiver<T>(&mut self, v: &[Block], cut: impl Fn(Block) -> T + Copy, out: &mut [T], ahead: &mut Ahead<'_>) {
+        self.hash::<1, T>(&[0], v, cut, out, ahead);
     }
 
-    fn hash<const K: usize, T>(&mut self, multiples: &[Block], blocks: &[Block], cut: impl Fn(Block) -> T + Copy, out: &mut [T]) {
-        let (multiples, _) = multiples.as_chunks::<K>();
+    fn hash<const K: usize, T>(
+        &mut self,
+        multiples: &[Block],
+        blocks: &[Block],
+        cut: impl Fn(Block) -> T + Copy,
+        out: &mut [T],
+        ahead: &mut Ahead<'_>,
+    ) {
+        let multiples = &multiples.as_chunks::<K>().0[0];
         for (blocks, out) in blocks.chunks(BATCH).zip(out.chunks_mut(BATCH * K)) {
             let salted = &mut self.salted[..blocks.len()];
             for (own, block) in salted.iter_mut().zip(blocks) {
                 *own = block ^ self.salt;
                 self.salt = mul_x(self.salt);
             }
-            self.aes.mmo_multiples(salted, &multiples[0], cut, out);
+            match ahead.beside().filter(|_| K >= MANY) {
+                Some(mut beside) => self.aes.mmo_multiples(salted, multiples, cut, out, |_| beside()),
+                None => self.aes.mmo_multiples(salted, multiples, cut, out, |_| ()),
+            }
         }
     }
 }
@@ -79,6 +101,7 @@ mod tests {
     use super::*;
     use crate::delta::Delta;
     use crate::functionality::ChoiceBits;
+    use fusion_ring::lpn::LocalCode;
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
 
@@ -89,6 +112,8 @@ mod tests {
     #[test]
     fn pads_are_their_formula_and_agree_at_the_choice_however_they_are_cut() {
         let delta = Delta::random(&mut ChaCha20Rng::seed_from_u64(4));
+        let code = LocalCode::new([0; 16], 0);
+        let mut ahead = Ahead { coming: None, code: &code, table: &[0], used: 0 };
         for m in 1..=4 {
             let m = ChoiceBits::new(m).unwrap();
             let (k, multiples) = (m.messages(), delta.multiples(m));
@@ -96,10 +121,10 @@ mod tests {
             let v: Vec<Block> = (0..n).map(|i| (i as Block / 2) << 90 | 0x70).collect();
             let w: Vec<Block> = v.iter().enumerate().map(|(i, v)| v ^ multiples[i * 5 % k]).collect();
             let (mut sent, mut got) = (vec![0; n * k], vec![0; n]);
-            hash().sender(&multiples, &w, |pad| pad, &mut sent);
+            hash().sender(&multiples, &w, |pad| pad, &mut sent, &mut ahead);
             let mut pieces = hash();
             for part in [0..1, 1..BATCH + 9, BATCH + 9..n] {
-                pieces.receiver(&v[part.clone()], |pad| pad, &mut got[part]);
+                pieces.receiver(&v[part.clone()], |pad| pad, &mut got[part], &mut ahead);
             }
             let TreeHash { aes, salt, .. } = hash();
             let mut salt = salt;
@@ -118,9 +143,11 @@ mod tests {
     #[test]
     fn equal_inputs_have_different_pads() {
         let mut round = AesPrg::new([6; 16]);
+        let code = LocalCode::new([0; 16], 0);
+        let mut ahead = Ahead { coming: None, code: &code, table: &[0], used: 0 };
         let mut all = vec![0; 3 * 2048];
         for tree in all.chunks_mut(2048) {
-            TreeHash::new(&mut round).receiver(&[7; 2048], |pad| pad, tree);
+            TreeHash::new(&mut round).receiver(&[7; 2048], |pad| pad, tree, &mut ahead);
         }
         all.sort_unstable();
         all.dedup();

@@ -79,6 +79,18 @@ pub(super) unsafe fn counters_beside(keys: &RoundKeys, counter: Block, out: &mut
     beside(15);
 }
 
+/// The same keys, but the compiler does not know: it would hold them in registers across groups, then have too few left for the blocks in flight and encrypt one after the other.
+#[inline(always)]
+#[expect(clippy::pointers_in_nomem_asm_block, reason = "nothing is read through it there")]
+fn from_memory(keys: &RoundKeys) -> &RoundKeys {
+    let mut keys = std::ptr::from_ref(keys);
+    // SAFETY: there is no instruction in it, so the pointer is what it was: that of a live reference.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(reg) keys, options(nomem, nostack, preserves_flags));
+        &*keys
+    }
+}
+
 /// The kernels for registers of one width.
 ///
 /// `lanes` blocks per register, `flight` registers in flight; the names after them are the instructions. `narrow` takes what does not fill a group.
@@ -148,6 +160,7 @@ macro_rules! kernels {
             #[target_feature(enable = $features)]
             #[inline]
             fn inner_rounds(keys: &RoundKeys, mut state: State) -> State {
+                let keys = from_memory(keys);
                 for key in &keys[1..10] {
                     let k = broadcast(key);
                     for s in &mut state {
@@ -227,7 +240,7 @@ macro_rules! kernels {
                 }
             }
 
-            /// For every w and then every multiple d, one `cut` of pi(w ^ d) ^ w ^ d; `out` has as many places.
+            /// For every w and then every multiple d, one `cut` of pi(w ^ d) ^ w ^ d; `out` has as many places. Calls `beside` with `first`, `first + 1`, ..., one for every w.
             ///
             /// # Safety
             /// The CPU has the features that the module is compiled for.
@@ -238,26 +251,35 @@ macro_rules! kernels {
                 multiples: &[Block; K],
                 cut: impl Fn(Block) -> T + Copy,
                 out: &mut [T],
+                beside: &mut impl FnMut(usize),
+                first: usize,
             ) {
-                let (groups, rest) = if K < $lanes { out.split_at_mut(0) } else { out.split_at_mut(out.len() / GROUP * GROUP) };
-                let done = groups.len() / K;
-                for (g, out) in groups.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
-                    let inputs: State = std::array::from_fn(|i| {
-                        let at = GROUP * g + $lanes * i;
-                        // SAFETY: an unaligned load of as many bytes as the slice has.
-                        let multiples = unsafe { $loadu(multiples[at % K..][..$lanes].as_ptr().cast()) };
-                        $xor(broadcast(&w[at / K]), multiples)
-                    });
-                    let mut pads = [0; GROUP];
-                    store(&mut pads, xor(rounds(keys, inputs), inputs));
-                    for (slot, pad) in out.iter_mut().zip(pads) {
-                        *slot = cut(pad);
+                // Whole groups of whole w.
+                let unit = const { if GROUP > K { GROUP } else { K } };
+                let (units, rest) = out.split_at_mut(if K < $lanes { 0 } else { out.len() / unit * unit });
+                let done = units.len() / K;
+                for (u, (w, out)) in w.chunks_exact(unit / K).zip(units.chunks_exact_mut(unit)).enumerate() {
+                    for i in 0..unit / K {
+                        beside(first + unit / K * u + i);
+                    }
+                    for (g, out) in out.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
+                        let inputs: State = std::array::from_fn(|i| {
+                            let at = GROUP * g + $lanes * i;
+                            // SAFETY: an unaligned load of as many bytes as the slice has.
+                            let multiples = unsafe { $loadu(multiples[at % K..][..$lanes].as_ptr().cast()) };
+                            $xor(broadcast(&w[at / K]), multiples)
+                        });
+                        let mut pads = [0; GROUP];
+                        store(&mut pads, xor(rounds(keys, inputs), inputs));
+                        for (slot, pad) in out.iter_mut().zip(pads) {
+                            *slot = cut(pad);
+                        }
                     }
                 }
                 // SAFETY: the narrower kernel asks for no more features (and the last is safe).
                 #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
                 unsafe {
-                    $narrow::mmo_multiples(keys, &w[done..], multiples, cut, rest);
+                    $narrow::mmo_multiples(keys, &w[done..], multiples, cut, rest, beside, first + done);
                 }
             }
 
@@ -367,7 +389,16 @@ mod nothing {
 
     pub(super) fn encrypt(_: &RoundKeys, _: &mut [Block]) {}
     pub(super) fn mmo(_: &RoundKeys, _: &mut [Block]) {}
-    pub(super) fn mmo_multiples<const K: usize, T>(_: &RoundKeys, _: &[Block], _: &[Block; K], _: impl Fn(Block) -> T, _: &mut [T]) {}
+    pub(super) fn mmo_multiples<const K: usize, T>(
+        _: &RoundKeys,
+        _: &[Block],
+        _: &[Block; K],
+        _: impl Fn(Block) -> T,
+        _: &mut [T],
+        _: &mut impl FnMut(usize),
+        _: usize,
+    ) {
+    }
     pub(super) fn tmmo(_: &RoundKeys, _: &mut [Block], _: &[Block]) {}
     pub(super) fn half_tree<const CUT: bool>(_: &RoundKeys, _: &mut [Block], _: &mut [Block], _: &HalfTreeLevel) -> Block {
         0
