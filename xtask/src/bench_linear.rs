@@ -182,12 +182,12 @@ impl Peak {
     const POSITIONS: usize = 64;
 
     fn new() -> anyhow::Result<Self> {
-        // 512 steps over 6 KB of rows and 12 KB of weights, one limb, six outputs: one register tile.
-        let offsets: Vec<usize> = (0..64).collect();
+        // 512 steps over 4 KB of rows and 12 KB of weights, one limb, six outputs: one register tile, and loads on cache lines.
+        let offsets: Vec<usize> = (0..64).map(|tap| tap % 4 * 16).collect();
         let taps: Vec<&[usize]> = vec![&offsets; 16];
         let weights = PackedWeights::new(Reduction::new(&taps), 6, |j, r, t| (j + r + t) as i16 - 40);
         let weights = weights.map_err(|sum| anyhow::anyhow!("weights of {sum} overflow an accumulator"))?;
-        let rows = LimbRows::zeros(&weights, weights.limb_bits(), Self::POSITIONS + 63);
+        let rows = LimbRows::zeros(&weights, weights.limb_bits(), Self::POSITIONS + 48);
         Ok(Self { weights, rows, best: 0.0 })
     }
 

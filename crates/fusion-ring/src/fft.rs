@@ -29,7 +29,7 @@ mod tables;
 
 use std::ops::Range;
 
-use zeroize::{DefaultIsZeroes, Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{DefaultIsZeroes, Zeroize, ZeroizeOnDrop};
 
 use crate::halves::{Halves, HalvesMut};
 use crate::simd::{Tier, tier};
@@ -45,7 +45,10 @@ const POINTS: usize = DEGREE / 2;
 /// Widest pieces whose products with any ternary polynomial are proven exact.
 pub const PROVEN_BITS: u32 = 30;
 
-/// Widest coefficients of a product's integer form.
+/// Coefficients that are rounded at a time.
+const CHUNK: usize = 512;
+
+/// Widest pieces: a coefficient of a product must stay below 2^51 in all likelihood.
 const MAX_PIECE_BITS: u32 = 42;
 
 /// Eight complex points, on a cache line each for real and imaginary parts.
@@ -88,7 +91,11 @@ pub struct Wide<const P: usize, const B: u32 = PROVEN_BITS>([Spectrum; P]);
 
 /// The product of a wide and a small polynomial; a buffer for many products one after another. Wiped on drop.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Product<const P: usize, const B: u32 = PROVEN_BITS>([Spectrum; P]);
+pub struct Product<const P: usize, const B: u32 = PROVEN_BITS> {
+    pieces: [Spectrum; P],
+    /// Rounded coefficients of a piece on their way to a sum.
+    words: Vec<u64>,
+}
 
 impl Small {
     /// Transform of a polynomial.
@@ -174,7 +181,7 @@ impl<const B: u32> Wide<1, B> {
 
 impl<const P: usize, const B: u32> Default for Product<P, B> {
     fn default() -> Self {
-        Self(Wide::<P, B>::default().0.clone())
+        Self { pieces: Wide::<P, B>::default().0, words: vec![0; CHUNK] }
     }
 }
 
@@ -185,7 +192,7 @@ impl<const P: usize, const B: u32> Product<P, B> {
     }
 
     fn set_on(&mut self, tier: Tier, wide: &Wide<P, B>, small: &Small) {
-        for (out, wide) in self.0.iter_mut().zip(&wide.0) {
+        for (out, wide) in self.pieces.iter_mut().zip(&wide.0) {
             kernel::multiply(tier, wide.points(), small.0.points(), out.points_mut());
         }
     }
@@ -194,7 +201,7 @@ impl<const P: usize, const B: u32> Product<P, B> {
     ///
     /// # Panics
     /// If `range` is not inside `0..DEGREE` and as long as `out`.
-    pub fn copy_to(&self, range: Range<usize>, out: &mut HalvesMut<'_>) {
+    pub fn copy_to(&mut self, range: Range<usize>, out: &mut HalvesMut<'_>) {
         self.place_on(tier(), range, 0, true, out);
     }
 
@@ -202,20 +209,18 @@ impl<const P: usize, const B: u32> Product<P, B> {
     ///
     /// # Panics
     /// If `range` is not inside `0..DEGREE` and as long as `out`, or the shifted pieces go beyond 2^128.
-    pub fn add_to(&self, range: Range<usize>, shift: u32, out: &mut HalvesMut<'_>) {
+    pub fn add_to(&mut self, range: Range<usize>, shift: u32, out: &mut HalvesMut<'_>) {
         self.place_on(tier(), range, shift, false, out);
     }
 
     /// [`Product::add_to`], or [`Product::copy_to`] over `fresh` values.
-    fn place_on(&self, tier: Tier, range: Range<usize>, shift: u32, fresh: bool, out: &mut HalvesMut<'_>) {
-        const CHUNK: usize = 512;
+    fn place_on(&mut self, tier: Tier, range: Range<usize>, shift: u32, fresh: bool, out: &mut HalvesMut<'_>) {
         assert!(range.end <= DEGREE && range.len() == out.low.len() && out.low.len() == out.high.len(), "coefficient index");
         assert!(shift + (P as u32 - 1) * B < 128, "shift");
-        let mut words = Zeroizing::new([0u64; CHUNK]);
         let starts = range.step_by(CHUNK);
         for ((start, low), high) in starts.zip(out.low.chunks_mut(CHUNK)).zip(out.high.chunks_mut(CHUNK)) {
-            let words = &mut words[..low.len()];
-            let mut pieces = self.0.iter().zip((shift..).step_by(B as usize));
+            let words = &mut self.words[..low.len()];
+            let mut pieces = self.pieces.iter().zip((shift..).step_by(B as usize));
             if fresh && let Some((piece, _)) = pieces.next() {
                 kernel::round(tier, piece.points(), start, low);
                 kernel::extend_sign(tier, low, high);
@@ -235,7 +240,7 @@ impl<const B: u32> Product<1, B> {
     /// If there are fewer than `out` asks for.
     pub fn words(&self, start: usize, out: &mut [u64]) {
         assert!(start + out.len() <= DEGREE, "coefficient index");
-        kernel::round(tier(), self.0[0].points(), start, out);
+        kernel::round(tier(), self.pieces[0].points(), start, out);
     }
 }
 

@@ -19,6 +19,7 @@
 //!               gf128     the field of 2^128 elements
 //!               gemm      small weights times shifted rows of wide residues
 //!               halves    vectors modulo 2^128
+//!               rounding  differences of residues, rounded
 //!               tables    masked truth tables of digit comparisons
 //!   dispatch    simd      which instruction tier this process runs on, overridable by FUSION_SIMD
 //! ```
@@ -70,6 +71,7 @@ pub mod pack;
 pub mod planes;
 pub mod prg;
 pub mod record;
+pub mod rounding;
 pub mod simd;
 pub mod tables;
 pub mod transpose;

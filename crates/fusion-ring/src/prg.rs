@@ -124,10 +124,18 @@ impl AesPrg {
     }
 
     fn next_blocks(&mut self, out: &mut [Block]) {
-        for block in out.iter_mut() {
-            *block = self.counter;
-            self.counter += 1;
+        // Additions of 64 bits, several at once, but where the lower half wraps around.
+        let (low, high) = (self.counter as u64, self.counter >> 64 << 64);
+        if low.checked_add(out.len() as u64).is_some() {
+            for (block, index) in out.iter_mut().zip(0..) {
+                *block = high | Block::from(low + index);
+            }
+        } else {
+            for (block, index) in out.iter_mut().zip(0..) {
+                *block = self.counter + index;
+            }
         }
+        self.counter += out.len() as Block;
         self.aes.encrypt(out);
     }
 }
@@ -207,6 +215,16 @@ mod tests {
         let mut next = [0; 16];
         prg.fill(&mut next);
         assert_eq!(next, aes.encrypt_one(3).to_le_bytes());
+    }
+
+    #[test]
+    fn counters_carry_into_the_upper_half() {
+        let mut prg = AesPrg::new([2; 16]);
+        prg.counter = Block::from(u64::MAX) - 2;
+        let mut blocks = [0; 7];
+        prg.fill_blocks(&mut blocks);
+        let aes = Aes128::new(&[2; 16]);
+        assert!((0..7).all(|i| blocks[i] == aes.encrypt_one(Block::from(u64::MAX) - 2 + i as Block)));
     }
 
     #[test]

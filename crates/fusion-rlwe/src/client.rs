@@ -5,6 +5,7 @@ use fusion_ring::fft::{DEGREE, PROVEN_BITS, Product, Small, Wide};
 use fusion_ring::halves::Halves;
 use fusion_ring::pack::{mask32, unpack64, write_wide};
 use fusion_ring::prg::AesPrg;
+use fusion_ring::rounding::Rounding;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -168,7 +169,7 @@ impl ClientLane {
         if hint.len() != layer.hint_bytes() {
             return Err(RlweError::HintSize { expected: layer.hint_bytes(), got: hint.len() });
         }
-        let blocks = layer.layout().cut(samples);
+        let blocks = layer.layout().cut_outputs(samples);
         if !self.used.contains(&layer.index()) || blocks.len() > self.secrets.len() {
             return Err(RlweError::Misuse("decryption follows encryption"));
         }
@@ -178,8 +179,7 @@ impl ClientLane {
         // The hint keeps the top hint_bits of a coefficient, and so everything is counted in units of their lowest, modulo 2^hint_bits. One piece holds a hint of any width.
         let raise = params.hint_bits() - params.answer_bits();
         let down = params.hint_bits() - params.plain_bits();
-        let half = 1u64 << (down - 1);
-        let modulus_mask = (1u64 << params.hint_bits()) - 1;
+        let rounding = Rounding { bits: params.hint_bits(), down };
         let mut row = vec![0u8; layer.hint_row_bytes()];
         let mut coefficients = vec![0u64; DEGREE];
         let (mut transform, mut product) = (Wide::<1, 41>::default(), Product::default());
@@ -197,14 +197,15 @@ impl ClientLane {
                 answer.resize(block.outputs.len(), 0);
                 unpack64(bytes, params.answer_bits(), j * answer.len(), &mut answer);
                 let shares = &mut out[j * area + block.first_output..][..block.outputs.len()];
-                for ((share, answer), &p) in shares.iter_mut().zip(&answer).zip(&block.outputs) {
-                    let value = (answer << raise).wrapping_sub(masks[usize::from(p) - first]).wrapping_add(half) & modulus_mask;
-                    *share = (value >> down) as u32;
-                    largest = largest.max((value & (2 * half - 1)).abs_diff(half));
+                if block.outputs.len() < count {
+                    for (to, &p) in block.outputs.iter().enumerate() {
+                        masks[to] = masks[usize::from(p) - first];
+                    }
                 }
+                largest = largest.max(rounding.difference(&answer, raise, &masks[..shares.len()], shares));
             }
         }
-        self.largest_noise = self.largest_noise.max(largest as f64 / (2 * half) as f64);
+        self.largest_noise = self.largest_noise.max(largest as f64 / f64::from(down).exp2());
         Ok(out)
     }
 }

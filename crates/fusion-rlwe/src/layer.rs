@@ -94,7 +94,7 @@ impl Layer {
     /// Bytes that the server sends for `samples` samples.
     #[must_use]
     pub fn bytes_down(&self, samples: usize) -> u64 {
-        self.layout.cut(samples).iter().map(|b| self.answer_bytes(b) as u64).sum()
+        self.layout.cut_outputs(samples).iter().map(|b| self.answer_bytes(b) as u64).sum()
     }
 
     /// Bytes of the answer to one block.

@@ -209,19 +209,34 @@ impl Layout {
 
     /// The blocks of a batch of `samples` samples.
     pub(crate) fn cut(&self, samples: usize) -> Vec<Block> {
+        let mut blocks = self.cut_outputs(samples);
+        for (index, block) in blocks.iter_mut().enumerate() {
+            let start = index * self.step();
+            block.cells = self.phases.iter().map(|phase| self.cells(phase, start, &block.outputs, samples)).collect();
+        }
+        blocks
+    }
+
+    /// As [`Layout::cut`], without the cells that are encrypted.
+    pub(crate) fn cut_outputs(&self, samples: usize) -> Vec<Block> {
         let total = samples * self.output.area();
         let mut blocks = Vec::with_capacity(self.blocks(samples));
         let mut next = 0;
+        let mut place = Place { sample: 0, y: 0, x: 0 };
         for index in 0..self.blocks(samples) {
             let start = index * self.step();
             let first_output = next;
             let mut outputs = Vec::new();
-            while next < total && self.cell(next) < start + self.step() {
-                outputs.push((self.cell(next) - start + self.reach) as u16);
+            while next < total {
+                let cell = (place.sample * self.lines + place.y) * self.line + place.x;
+                if cell >= start + self.step() {
+                    break;
+                }
+                outputs.push((cell - start + self.reach) as u16);
                 next += 1;
+                place.advance(self.output.width, self.output.height);
             }
-            let cells = self.phases.iter().map(|phase| self.cells(phase, start, &outputs, samples)).collect();
-            blocks.push(Block { cells, outputs, first_output });
+            blocks.push(Block { cells: Vec::new(), outputs, first_output });
         }
         blocks
     }
@@ -234,22 +249,27 @@ impl Layout {
             }
         }
         let mut cells = Cells { runs: Vec::new(), sources: Vec::new(), copies: Vec::new() };
-        for coefficient in (0..DEGREE).filter(|&c| needed[c]) {
+        let (line, x) = (start / self.line, start % self.line);
+        let mut place = Place { sample: line / self.lines, y: line % self.lines, x };
+        for (coefficient, needed) in needed.into_iter().enumerate() {
+            let here = place;
+            place.advance(self.line, self.lines);
+            if !needed {
+                continue;
+            }
             match cells.runs.last_mut() {
                 Some(run) if run.end == coefficient => run.end += 1,
                 _ => cells.runs.push(coefficient..coefficient + 1),
             }
-            cells.sources.push(self.source(phase, start + coefficient, samples));
+            cells.sources.push(self.source(phase, here, samples));
         }
         cells.copies = copies(&cells.sources);
         cells
     }
 
-    /// Which input lies under a cell of a phase.
-    fn source(&self, phase: &Phase, cell: usize, samples: usize) -> u32 {
+    /// Which input lies at a place of a phase.
+    fn source(&self, phase: &Phase, Place { sample, y, x }: Place, samples: usize) -> u32 {
         let term = &self.terms[phase.term];
-        let (line, x) = (cell / self.line, cell % self.line);
-        let (sample, y) = (line / self.lines, line % self.lines);
         let row = (y * term.stride.0 + phase.residue.0).checked_sub(term.padding.top);
         let column = (x * term.stride.1 + phase.residue.1).checked_sub(term.padding.left);
         match (row, column) {
@@ -257,6 +277,27 @@ impl Layout {
                 (sample * term.input.area() + row * term.input.width + column) as u32
             }
             _ => PADDING,
+        }
+    }
+}
+
+/// A place in a stack of images.
+#[derive(Clone, Copy)]
+struct Place {
+    sample: usize,
+    y: usize,
+    x: usize,
+}
+
+impl Place {
+    /// The next one, in images of `width` by `height`: without divisions, which would cost more than all else.
+    fn advance(&mut self, width: usize, height: usize) {
+        self.x += 1;
+        if self.x == width {
+            (self.x, self.y) = (0, self.y + 1);
+        }
+        if self.y == height {
+            (self.y, self.sample) = (0, self.sample + 1);
         }
     }
 }

@@ -85,7 +85,7 @@ impl ServerLayer {
     #[must_use]
     pub fn limb_macs(&self, samples: usize) -> u64 {
         let bits = self.layer.params().modulus_bits();
-        let spans = self.layer.layout().cut(samples).into_iter().map(|b| b.span().1);
+        let spans = self.layer.layout().cut_outputs(samples).into_iter().map(|b| b.span().1);
         spans.map(|count| self.parts.iter().map(|p| p.limb_macs(count, bits)).sum::<u64>()).sum()
     }
 
@@ -198,6 +198,7 @@ struct Memory {
     rows: Vec<Vec<i32>>,
     products: Zeroizing<Halves>,
     masks: Vec<Small>,
+    answers: Vec<u8>,
 }
 
 impl ServerLane {
@@ -242,7 +243,8 @@ impl ServerLane {
         let mut product = Product::new(layer, &blocks, std::mem::take(&mut self.memory));
         let mut out = vec![0u32; layer.layer.outputs() * area];
         // Answers wait until every request is in: the client may still be sending, and nobody may block on both directions.
-        let mut answers = Vec::new();
+        product.answers.clear();
+        let mut ends = vec![0];
         for (index, block) in blocks.iter().enumerate() {
             if index == self.keys.len() {
                 let bytes = channel.recv_vec(key_bytes(self.modulus_bits))?;
@@ -252,11 +254,12 @@ impl ServerLane {
                 self.keys.push(BlockKey::new(&key));
             }
             product.receive(shares, samples, block, channel)?;
-            answers.push(product.answer(pieces(&self.keys[index]), block, &mut self.prg, area, &mut out));
+            product.answer(pieces(&self.keys[index]), block, &mut self.prg, area, &mut out);
+            ends.push(product.answers.len());
         }
         self.memory = product.into_memory();
-        for answer in &answers {
-            channel.send(answer)?;
+        for answer in ends.windows(2) {
+            channel.send(&self.memory.answers[answer[0]..answer[1]])?;
         }
         channel.flush()?;
         Ok(out)
@@ -294,6 +297,8 @@ struct Product<'a, const P: usize, const B: u32> {
     /// Masks that are of this layer.
     masks_made: usize,
     masked: fft::Product<P, B>,
+    /// Packed answers to the blocks so far.
+    answers: Vec<u8>,
 }
 
 impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
@@ -311,11 +316,17 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
             keep_masks: blocks.len() > 1,
             masks_made: 0,
             masked: fft::Product::default(),
+            answers: memory.answers,
         }
     }
 
     fn into_memory(self) -> Memory {
-        Memory { rows: self.rows.into_iter().map(LimbRows::into_memory).collect(), products: self.products, masks: self.masks }
+        Memory {
+            rows: self.rows.into_iter().map(LimbRows::into_memory).collect(),
+            products: self.products,
+            masks: self.masks,
+            answers: self.answers,
+        }
     }
 
     fn receive(&mut self, shares: &[&[u32]], samples: usize, block: &Block, channel: &mut dyn Channel) -> Result<(), RlweError> {
@@ -348,8 +359,8 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
         Ok(())
     }
 
-    /// Multiplies one block, masks it and splits off this party's share. Returns the packed answer.
-    fn answer(&mut self, key: &Wide<P, B>, block: &Block, prg: &mut AesPrg, area: usize, out: &mut [u32]) -> Vec<u8> {
+    /// Multiplies one block, masks it and splits off this party's share. Appends the packed answer.
+    fn answer(&mut self, key: &Wide<P, B>, block: &Block, prg: &mut AesPrg, area: usize, out: &mut [u32]) {
         // Eight rows of any length and width are whole bytes.
         const ROWS: usize = 8;
         let params = self.layer.layer.params();
@@ -357,7 +368,7 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
         let mut top = vec![0u64; ROWS * each];
         let down = params.modulus_bits() - params.answer_bits();
         let mask = mask32(params.plain_bits());
-        let mut packed = Vec::with_capacity(self.layer.layer.answer_bytes(block));
+        let mut packed = std::mem::take(&mut self.answers);
         self.masked(key, block, params.flood_uniform_bits(), prg, |j, at, mut values, prg| {
             let len = values.low.len();
             let shares = &mut out[j * area + block.first_output + at..][..len];
@@ -369,7 +380,7 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
                 pack64_into(&mut packed, &top[..(row + 1) * each], params.answer_bits());
             }
         });
-        packed
+        self.answers = packed;
     }
 
     /// The re-randomised and flooded product of one block: `each` gets every output channel's number and its coefficients at the output positions, some at a time, with the

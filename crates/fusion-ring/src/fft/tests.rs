@@ -41,7 +41,7 @@ fn product<const P: usize, const B: u32>(tier: Tier, a: &[u128], s: &[i8]) -> Pr
 }
 
 /// The coefficients at `range`, times 2^`shift`.
-fn coefficients<const P: usize, const B: u32>(tier: Tier, product: &Product<P, B>, range: Range<usize>, shift: u32) -> Vec<u128> {
+fn coefficients<const P: usize, const B: u32>(tier: Tier, product: &mut Product<P, B>, range: Range<usize>, shift: u32) -> Vec<u128> {
     let mut out = Halves::default();
     out.resize(range.len());
     product.place_on(tier, range.clone(), shift, false, &mut out.as_mut());
@@ -49,7 +49,7 @@ fn coefficients<const P: usize, const B: u32>(tier: Tier, product: &Product<P, B
 }
 
 fn whole<const P: usize, const B: u32>(tier: Tier, a: &[u128], s: &[i8]) -> Vec<u128> {
-    coefficients(tier, &product::<P, B>(tier, a, s), 0..DEGREE, 0)
+    coefficients(tier, &mut product::<P, B>(tier, a, s), 0..DEGREE, 0)
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn extreme_values_stay_exact() {
 
 /// Largest distance of a product's coefficient from an integer.
 fn distance(product: &Product<1, 41>) -> f64 {
-    let values = product.0[0].points().iter().flat_map(|p| p.re.iter().chain(&p.im));
+    let values = product.pieces[0].points().iter().flat_map(|p| p.re.iter().chain(&p.im));
     values.map(|v| v / POINTS as f64).map(|v| (v - v.round()).abs()).fold(0.0, f64::max)
 }
 
@@ -127,13 +127,13 @@ fn narrow_coefficients_are_wide_ones() {
 fn ranges_are_parts_of_the_whole() {
     let mut rng = ChaCha20Rng::seed_from_u64(3);
     let (a, s) = (uniform(&mut rng, 81), ternary(&mut rng));
-    let product = product::<2, 41>(tier(), &a, &s);
+    let mut product = product::<2, 41>(tier(), &a, &s);
     let expect: Vec<u128> = schoolbook(&a, &s).iter().map(|c| c << 7).collect();
     for tier in simd::available() {
         for range in
             [0..1, 15..17, 16..32, 5..5, 3..7, 100..2000, 2040..2060, 2047..2048, 2048..2049, 2050..2061, 0..4096, 4095..4096, 4080..4096]
         {
-            assert!(coefficients(tier, &product, range.clone(), 7) == expect[range.clone()], "{range:?}");
+            assert!(coefficients(tier, &mut product, range.clone(), 7) == expect[range.clone()], "{range:?}");
             let mut fresh = Halves { low: vec![9; range.len()], high: vec![9; range.len()] };
             product.place_on(tier, range.clone(), 0, true, &mut fresh.as_mut());
             assert!(range.clone().all(|at| fresh.get(at - range.start) << 7 == expect[at]), "{range:?}");
@@ -147,7 +147,7 @@ fn tiers_agree_bit_for_bit_inside_the_transform() {
     let (a, s) = (uniform(&mut rng, 88), ternary(&mut rng));
     let inside = |tier: Tier| {
         let product = product::<3, 30>(tier, &a, &s);
-        let values = product.0.iter().flat_map(|piece| piece.0.iter().flat_map(|p| p.re.iter().chain(&p.im)));
+        let values = product.pieces.iter().flat_map(|piece| piece.0.iter().flat_map(|p| p.re.iter().chain(&p.im)));
         values.map(|v| v.to_bits()).collect::<Vec<_>>()
     };
     let portable = inside(Tier::Portable);

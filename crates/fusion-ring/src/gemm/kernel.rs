@@ -22,10 +22,6 @@ impl Wide {
         Self { low: [[0; TILE_POS]; TILE_OUT], high: [[0; TILE_POS]; TILE_OUT] }
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Self::zero();
-    }
-
     /// Writes the first sums of one output.
     pub(super) fn write(&self, output: usize, low: &mut [u64], high: &mut [u64]) {
         low.copy_from_slice(&self.low[output][..low.len()]);
@@ -38,7 +34,7 @@ per_tier! {
     join = join_body(partial: &mut Partial, sums: &Sums, shift: u32)
 }
 per_tier! {
-    /// `wide += sums << shift` modulo 2^128, for shift < 128.
+    /// `wide += sums << shift` modulo 2^128, for shift < 128; a shift of zero begins a new sum.
     accumulate = accumulate_body(wide: &mut Wide, sums: &Partial, shift: u32)
 }
 per_tier! {
@@ -56,7 +52,11 @@ fn join_body(partial: &mut Partial, sums: &Sums, shift: u32) {
 #[inline(always)]
 fn accumulate_body(wide: &mut Wide, sums: &Partial, shift: u32) {
     for ((low, high), sums) in wide.low.iter_mut().zip(&mut wide.high).zip(sums) {
-        if shift < 64 {
+        if shift == 0 {
+            for ((low, high), &sum) in low.iter_mut().zip(high).zip(sums) {
+                (*low, *high) = (sum as u64, (sum >> 63) as u64);
+            }
+        } else if shift < 64 {
             for ((low, high), &sum) in low.iter_mut().zip(high).zip(sums) {
                 let addend = (sum << shift) as u64;
                 *low = low.wrapping_add(addend);
@@ -124,6 +124,17 @@ pub(super) fn tile(
     }
     let _ = (tier, ahead);
     portable(weights, steps, rows, stride, position, sums);
+}
+
+/// A hint that asks the caches for the line of value `at`, if there is one.
+pub(super) fn expect(values: &[u64], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(value) = values.get(at) {
+        // SAFETY: a prefetch reads nothing, and the address is that of a value.
+        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(value).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (values, at);
 }
 
 fn portable(weights: &[i32], steps: &[(usize, usize)], rows: &[i32], stride: usize, position: usize, sums: &mut Sums) {
