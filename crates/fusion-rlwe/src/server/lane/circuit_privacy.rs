@@ -2,10 +2,10 @@
 
 use fusion_ring::channel::memory_pair;
 use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
+use rand_core::{Rng, SeedableRng};
 
 use super::*;
-use crate::{ClientLane, ConvGeometry, PublicSeed};
+use crate::{ClientLane, ConvGeometry, Layer, PublicSeed, ServerKey};
 
 /// Correlation between the noise that a client sees, told everything but the server's secrets and before any rounding, and the part of it that depends on
 /// the weights.
