@@ -33,7 +33,7 @@ use zeroize::{DefaultIsZeroes, Zeroize, ZeroizeOnDrop};
 
 use crate::halves::{Halves, HalvesMut};
 use crate::simd::{Tier, tier};
-use kernel::VECTORS;
+use kernel::{PLACES, Points};
 use lanes::WIDTH;
 
 /// Ring degree N.
@@ -67,17 +67,17 @@ struct Spectrum(Vec<Point>);
 
 impl Default for Spectrum {
     fn default() -> Self {
-        Self(vec![Point::default(); VECTORS])
+        Self(vec![Point::default(); PLACES])
     }
 }
 
 impl Spectrum {
-    fn points(&self) -> &[Point; VECTORS] {
-        self.0.first_chunk().expect("a spectrum has VECTORS vectors of points from its construction on")
+    fn points(&self) -> &Points {
+        self.0.first_chunk().expect("a spectrum has PLACES places for points from its construction on")
     }
 
-    fn points_mut(&mut self) -> &mut [Point; VECTORS] {
-        self.0.first_chunk_mut().expect("a spectrum has VECTORS vectors of points from its construction on")
+    fn points_mut(&mut self) -> &mut Points {
+        self.0.first_chunk_mut().expect("a spectrum has PLACES places for points from its construction on")
     }
 }
 

@@ -37,23 +37,23 @@ macro_rules! per_lanes {
 
 per_lanes! {
     /// Forward transform in place; the result stays in the order that `multiply` wants.
-    forward = forward_body(points: &mut [Point; VECTORS])
+    forward = forward_body(points: &mut Points)
 }
 per_lanes! {
     /// `out` = inverse transform of the pointwise product, times [`POINTS`].
-    multiply = multiply_body(a: &[Point; VECTORS], b: &[Point; VECTORS], out: &mut [Point; VECTORS])
+    multiply = multiply_body(a: &Points, b: &Points, out: &mut Points)
 }
 per_lanes! {
     /// Small coefficients as doubles: coefficient k is the real, coefficient k + 2048 the imaginary part of point k.
-    load_small = load_small_body(coefficients: &[i8], points: &mut [Point; VECTORS])
+    load_small = load_small_body(coefficients: &[i8], points: &mut Points)
 }
 per_lanes! {
     /// Bits `from..` of coefficients in halves under `mask` (below 2^52) as doubles.
-    load_wide = load_wide_body(low: &[u64], high: &[u64], from: u32, mask: u64, points: &mut [Point; VECTORS])
+    load_wide = load_wide_body(low: &[u64], high: &[u64], from: u32, mask: u64, points: &mut Points)
 }
 per_lanes! {
     /// The integers nearest to a product's coefficients `start..start + out.len()`, in two's complement: below 2^51 in magnitude.
-    round = round_body(points: &[Point; VECTORS], start: usize, out: &mut [u64])
+    round = round_body(points: &Points, start: usize, out: &mut [u64])
 }
 per_tier! {
     /// The upper halves of signed values.
@@ -65,7 +65,29 @@ per_tier! {
 }
 
 /// Vectors of points in one transform.
-pub(super) const VECTORS: usize = POINTS / WIDTH;
+const VECTORS: usize = POINTS / WIDTH;
+
+/// Places of vectors: one is left out after every [`BLOCK`], or the vectors of the first three levels would all meet in one set of the first-level cache.
+pub(super) const PLACES: usize = BLOCKS * WIDE_STEP;
+
+/// The points of one transform.
+pub(super) type Points = [Point; PLACES];
+
+/// Blocks after the first three levels.
+const BLOCKS: usize = 8;
+/// Vectors of a block.
+const BLOCK: usize = VECTORS / BLOCKS;
+/// Places that one step of the first three levels jumps over.
+const WIDE_STEP: usize = BLOCK + 1;
+/// Places that one step of the next two levels jumps over.
+const NEAR_STEP: usize = BLOCK / 4;
+/// Groups, whose last six levels are done in registers, in a block, whose last eight levels are done in the first-level cache.
+const GROUPS: usize = BLOCK / 8;
+
+/// The place of a vector.
+const fn place(vector: usize) -> usize {
+    vector + vector / BLOCK
+}
 
 /// Eight complex numbers in registers.
 #[derive(Clone, Copy)]
@@ -169,7 +191,7 @@ fn transposed<V: Lanes>(tile: [Complex<V>; 8]) -> [Complex<V>; 8] {
 
 /// K vectors, `step` apart. Loops instead of closures here and below: a function that is not compiled for a tier's features cannot inline its instructions.
 #[inline(always)]
-fn gather<V: Lanes, const K: usize>(points: &[Point; VECTORS], first: usize, step: usize) -> [Complex<V>; K] {
+fn gather<V: Lanes, const K: usize>(points: &Points, first: usize, step: usize) -> [Complex<V>; K] {
     let zero = V::splat(0.0);
     let mut tile = [Complex { re: zero, im: zero }; K];
     for k in 0..K {
@@ -179,7 +201,7 @@ fn gather<V: Lanes, const K: usize>(points: &[Point; VECTORS], first: usize, ste
 }
 
 #[inline(always)]
-fn scatter<V: Lanes, const K: usize>(tile: [Complex<V>; K], points: &mut [Point; VECTORS], first: usize, step: usize) {
+fn scatter<V: Lanes, const K: usize>(tile: [Complex<V>; K], points: &mut Points, first: usize, step: usize) {
     for k in 0..K {
         tile[k].store(&mut points[first + step * k]);
     }
@@ -203,54 +225,53 @@ fn merge_four<V: Lanes>(tile: &mut [Complex<V>; 4], z: [Complex<V>; 3]) {
     (tile[1], tile[3]) = merge(tile[1], tile[3], z[0]);
 }
 
-/// Vectors that one step of the first three levels jumps over.
-const WIDE_STEP: usize = VECTORS / 8;
-/// Vectors that one step of the next two levels jumps over.
-const NEAR_STEP: usize = WIDE_STEP / 4;
-
 #[inline(always)]
-fn forward_body<V: Lanes>(points: &mut [Point; VECTORS]) {
+fn forward_body<V: Lanes>(points: &mut Points) {
     let table = table();
     let node = |h: usize| Complex::<V>::splat(table.nodes[h]);
-    for first in 0..WIDE_STEP {
+    for first in 0..BLOCK {
         let mut tile = gather::<V, 8>(points, first, WIDE_STEP);
         split_eight(&mut tile, |i| node(below(1, i)));
         scatter(tile, points, first, WIDE_STEP);
     }
-    for block in 0..8 {
+    for block in 0..BLOCKS {
         let roots = [node(8 + block), node(2 * (8 + block)), node(2 * (8 + block) + 1)];
         for first in block * WIDE_STEP..block * WIDE_STEP + NEAR_STEP {
             let mut tile = gather::<V, 4>(points, first, NEAR_STEP);
             split_four(&mut tile, roots);
             scatter(tile, points, first, NEAR_STEP);
         }
-    }
-    for (group, lanes) in table.lanes.iter().enumerate() {
-        let mut tile = gather::<V, 8>(points, 8 * group, 1);
-        split_eight(&mut tile, |i| node(below(32 + group, i)));
-        let mut tile = transposed(tile);
-        split_eight(&mut tile, |i| Complex::lanes(&lanes[i]));
-        // The transform domain stays transposed: only pointwise products happen there.
-        scatter(tile, points, 8 * group, 1);
+        for group in GROUPS * block..GROUPS * (block + 1) {
+            let lanes = &table.lanes[group];
+            let first = place(8 * group);
+            let mut tile = gather::<V, 8>(points, first, 1);
+            split_eight(&mut tile, |i| node(below(32 + group, i)));
+            let mut tile = transposed(tile);
+            split_eight(&mut tile, |i| Complex::lanes(&lanes[i]));
+            // The transform domain stays transposed: only pointwise products happen there.
+            scatter(tile, points, first, 1);
+        }
     }
 }
 
 #[inline(always)]
-fn multiply_body<V: Lanes>(a: &[Point; VECTORS], b: &[Point; VECTORS], out: &mut [Point; VECTORS]) {
+fn multiply_body<V: Lanes>(a: &Points, b: &Points, out: &mut Points) {
     let table = table();
     let node = |h: usize| Complex::<V>::splat(table.nodes[h]);
-    for (group, lanes) in table.lanes.iter().enumerate() {
-        let mut tile = gather::<V, 8>(a, 8 * group, 1);
-        let factor = gather::<V, 8>(b, 8 * group, 1);
-        for k in 0..8 {
-            tile[k] = tile[k].times(factor[k]);
+    for block in 0..BLOCKS {
+        for group in GROUPS * block..GROUPS * (block + 1) {
+            let lanes = &table.lanes[group];
+            let first = place(8 * group);
+            let mut tile = gather::<V, 8>(a, first, 1);
+            let factor = gather::<V, 8>(b, first, 1);
+            for k in 0..8 {
+                tile[k] = tile[k].times(factor[k]);
+            }
+            merge_eight(&mut tile, |i| Complex::lanes(&lanes[i]));
+            let mut tile = transposed(tile);
+            merge_eight(&mut tile, |i| node(below(32 + group, i)));
+            scatter(tile, out, first, 1);
         }
-        merge_eight(&mut tile, |i| Complex::lanes(&lanes[i]));
-        let mut tile = transposed(tile);
-        merge_eight(&mut tile, |i| node(below(32 + group, i)));
-        scatter(tile, out, 8 * group, 1);
-    }
-    for block in 0..8 {
         let roots = [node(8 + block), node(2 * (8 + block)), node(2 * (8 + block) + 1)];
         for first in block * WIDE_STEP..block * WIDE_STEP + NEAR_STEP {
             let mut tile = gather::<V, 4>(out, first, NEAR_STEP);
@@ -258,7 +279,7 @@ fn multiply_body<V: Lanes>(a: &[Point; VECTORS], b: &[Point; VECTORS], out: &mut
             scatter(tile, out, first, NEAR_STEP);
         }
     }
-    for first in 0..WIDE_STEP {
+    for first in 0..BLOCK {
         let mut tile = gather::<V, 8>(out, first, WIDE_STEP);
         merge_eight(&mut tile, |i| node(below(1, i)));
         scatter(tile, out, first, WIDE_STEP);
@@ -266,30 +287,32 @@ fn multiply_body<V: Lanes>(a: &[Point; VECTORS], b: &[Point; VECTORS], out: &mut
 }
 
 #[inline(always)]
-fn load_small_body<V: Lanes>(coefficients: &[i8], points: &mut [Point; VECTORS]) {
+fn load_small_body<V: Lanes>(coefficients: &[i8], points: &mut Points) {
     let (re, im) = coefficients.split_at(DEGREE / 2);
-    for ((point, re), im) in points.iter_mut().zip(re.as_chunks::<WIDTH>().0).zip(im.as_chunks::<WIDTH>().0) {
+    for (k, (re, im)) in re.as_chunks::<WIDTH>().0.iter().zip(im.as_chunks::<WIDTH>().0).enumerate() {
+        let point = &mut points[place(k)];
         V::from_small(re).store(&mut point.re);
         V::from_small(im).store(&mut point.im);
     }
 }
 
 #[inline(always)]
-fn load_wide_body<V: Lanes>(low: &[u64], high: &[u64], from: u32, mask: u64, points: &mut [Point; VECTORS]) {
+fn load_wide_body<V: Lanes>(low: &[u64], high: &[u64], from: u32, mask: u64, points: &mut Points) {
     let ((low, high), down, up) = if from < 64 { ((low, high), from, 64 - from) } else { ((high, high), from - 64, 64) };
     let (low, high) = (low.as_chunks::<WIDTH>().0, high.as_chunks::<WIDTH>().0);
-    for (k, point) in points.iter_mut().enumerate() {
+    for k in 0..VECTORS {
+        let point = &mut points[place(k)];
         V::from_bits(&low[k], &high[k], down, up, mask).store(&mut point.re);
         V::from_bits(&low[k + VECTORS], &high[k + VECTORS], down, up, mask).store(&mut point.im);
     }
 }
 
 #[inline(always)]
-fn round_body<V: Lanes>(points: &[Point; VECTORS], start: usize, out: &mut [u64]) {
+fn round_body<V: Lanes>(points: &Points, start: usize, out: &mut [u64]) {
     let end = start + out.len();
     // Vectors of coefficients: real parts are the lower half.
     for vector in start / WIDTH..end.div_ceil(WIDTH) {
-        let part = if vector < VECTORS { &points[vector].re } else { &points[vector - VECTORS].im };
+        let part = if vector < VECTORS { &points[place(vector)].re } else { &points[place(vector - VECTORS)].im };
         let first = vector * WIDTH;
         if let Some(whole) = first.checked_sub(start).and_then(|at| out.get_mut(at..)?.first_chunk_mut()) {
             V::load(part).store_nearest(UNSCALE, whole);
