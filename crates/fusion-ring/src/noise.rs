@@ -38,49 +38,49 @@ const TRITS: usize = 5;
 
 fn ternary_on(tier: Tier, prg: &mut AesPrg, out: &mut [i8]) {
     let mut blocks = Zeroizing::new([0u128; BLOCKS]);
-    let mut kept = Zeroizing::new([0u64; 16 * BLOCKS]);
-    let mut done = 0;
-    while done < out.len() {
+    let mut kept = Zeroizing::new([0u8; 16 * BLOCKS]);
+    let mut digits = Zeroizing::new([0u64; 16 * BLOCKS]);
+    let mut out: &mut [u8] = bytemuck::cast_slice_mut(out);
+    while !out.is_empty() {
         prg.fill_blocks(&mut *blocks);
-        let bytes: &[u8] = bytemuck::cast_slice(&*blocks);
         let mut count = 0;
-        for &byte in bytes {
+        for &byte in bytemuck::cast_slice::<u128, u8>(&*blocks) {
             // Written over by the next one if it is rejected.
-            kept[count] = u64::from(byte);
+            kept[count] = byte;
             count += usize::from(byte < 243);
         }
-        trits(tier, &mut kept[..count]);
-        for five in &kept[..count] {
-            let five = five.to_le_bytes().map(|value| value as i8);
-            match out[done..].first_chunk_mut::<8>() {
-                // The next five overwrite what is beyond these.
-                Some(place) => *place = five,
-                None => {
-                    let rest = TRITS.min(out.len() - done);
-                    out[done..done + rest].copy_from_slice(&five[..rest]);
-                }
-            }
-            done = out.len().min(done + TRITS);
+        let digits = &mut digits[..count];
+        trits(tier, &kept[..count], digits);
+        let wanted = out.len().min(TRITS * count);
+        let (now, rest) = std::mem::take(&mut out).split_at_mut(wanted);
+        // Eight bytes at once, of which the next five overwrite those beyond these.
+        let whole = (wanted.saturating_sub(8 - TRITS) / TRITS).min(count);
+        for (index, five) in digits[..whole].iter().enumerate() {
+            now[TRITS * index..TRITS * index + 8].copy_from_slice(&five.to_le_bytes());
         }
+        for (last, five) in now[TRITS * whole..].chunks_mut(TRITS).zip(&digits[whole..]) {
+            last.copy_from_slice(&five.to_le_bytes()[..last.len()]);
+        }
+        out = rest;
     }
 }
 
 per_tier! {
     /// Numbers below 3^5 to their five ternary digits, less one each, in a byte each, lowest first.
-    trits = trits_body(numbers: &mut [u64])
+    trits = trits_body(numbers: &[u8], digits: &mut [u64])
 }
 
 #[inline(always)]
-fn trits_body(numbers: &mut [u64]) {
-    for number in numbers {
-        let (mut rest, mut digits) = (*number, 0);
+fn trits_body(numbers: &[u8], digits: &mut [u64]) {
+    for (digits, &number) in digits.iter_mut().zip(numbers) {
+        let (mut rest, mut all) = (u64::from(number), 0);
         for place in 0..TRITS {
             // Exact division by 3 for numbers below 2^16, without a division, whose time could depend on the secret.
             let third = (rest * 0xaaab) >> 17;
-            digits |= ((rest - 3 * third).wrapping_sub(1) & 0xff) << (8 * place);
+            all |= ((rest - 3 * third).wrapping_sub(1) & 0xff) << (8 * place);
             rest = third;
         }
-        *number = digits;
+        *digits = all;
     }
 }
 
