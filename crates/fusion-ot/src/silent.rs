@@ -21,6 +21,7 @@
 //! *Coins*: the code's seed and the trees' public offset come from a coin toss (commit, share, open) at set-up.
 //!
 //! *Pads*: the sender closes its trees with a fresh public seed, from which each tree has a hash of its own: one AES call per pad (`pads`, in the source, argues why that suffices).
+//! While a sender makes four or more pads per OT of one tree, the code is applied to the next (`ahead`).
 //!
 //! *Check*: coefficients for all leaves come from a hash chain over the trees' messages. The receiver claims the masked noise combination; the sender proves by a hash that it holds the matching
 //! combination of its leaves, then so does the receiver. Each end expands every tree once for the check (the sender while it makes the level sums) and once for its outputs, so a round's leaves
