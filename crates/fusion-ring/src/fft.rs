@@ -7,7 +7,7 @@
 //! # Why doubles
 //! A polynomial modulo X^4096 + 1 is known by its values at half of the roots, so 4096 reals are 2048 complex points: (c_k + i c_(k+2048)) modulo X^2048 - i. A
 //! butterfly of eight such points is six fused multiply-adds; a butterfly of sixteen residues modulo a 30-bit prime is sixteen instructions on the same two ports, and
-//! 90 bits take three primes as they take three pieces. The small factor needs one transform instead of one for each prime, and doubles are cut into integers by one addition
+//! 88 bits take four primes, but three pieces. The small factor needs one transform instead of one for each prime, and doubles are cut into integers by one addition
 //! where residues need Garner's algorithm.
 //!
 //! # Exactness
@@ -22,6 +22,10 @@
 //! deviation is 2^-5, and 1/2 is 16 deviations away.
 //!
 //! All tiers execute the same operations, each rounded once, and give the same bits; a test says so.
+//!
+//! # Secrets
+//! Processors add and multiply doubles in the same time whatever they are, but for subnormal ones, below 2^-1022. To get there from integers and roots above 2^-11, a value would have
+//! to cancel to its last bit in nine levels of butterflies one after another. Neither branches nor addresses depend on values.
 
 mod kernel;
 mod lanes;
