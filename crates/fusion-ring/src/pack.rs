@@ -43,17 +43,21 @@ fn pack_words(out: &mut Vec<u8>, values: &[impl Copy + Into<u64>], bits: u32) {
     let end = start + packed_len(values.len(), bits);
     // Words are written whole, so the last ones reach beyond the end.
     out.resize(end + 8, 0);
-    let mut writer = Writer { out: &mut out[start..], bit: 0, begun: 0 };
     let mask = u64::MAX >> (64 - bits);
-    if bits <= PAIRED {
-        let (pairs, rest) = values.as_chunks::<2>();
-        for &[first, second] in pairs {
-            writer.put(first.into() & mask | (second.into() & mask) << bits, 2 * bits);
+    // Eight elements are whole bytes: nothing is carried from one group to the next, and places within a group are the same in all.
+    let (groups, rest) = values.as_chunks::<8>();
+    for (group, at) in groups.iter().zip((start..).step_by(bits as usize)) {
+        let mut writer = Writer { out: &mut out[at..at + bits as usize + 8], bit: 0, begun: 0 };
+        if bits <= PAIRED {
+            for pair in group.as_chunks::<2>().0 {
+                writer.put(pair[0].into() & mask | (pair[1].into() & mask) << bits, 2 * bits);
+            }
+        } else {
+            group.iter().for_each(|&value| writer.put(value.into() & mask, bits));
         }
-        rest.iter().for_each(|&last| writer.put(last.into() & mask, bits));
-    } else {
-        values.iter().for_each(|&value| writer.put(value.into() & mask, bits));
     }
+    let mut writer = Writer { out: &mut out[start + groups.len() * bits as usize..], bit: 0, begun: 0 };
+    rest.iter().for_each(|&value| writer.put(value.into() & mask, bits));
     out.truncate(end);
 }
 
