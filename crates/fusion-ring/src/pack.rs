@@ -107,6 +107,21 @@ pub fn unpack(bytes: &[u8], bits: u32, n: usize) -> Vec<u32> {
 #[inline(always)]
 fn unpack_words<T>(bytes: &[u8], bits: u32, first: usize, out: &mut [T], narrow: impl Fn(u64) -> T) {
     let mask = u64::MAX >> (64 - bits);
+    let begin = first * bits as usize;
+    let (at, skip) = (begin / 8, begin % 8);
+    // Eight elements are whole bytes, so places within a group of them are the same in all.
+    let (groups, _) = out.as_chunks_mut::<8>();
+    let windows = bytes[at..].windows(bits as usize + 8).step_by(bits as usize);
+    let mut done = 0;
+    for (group, window) in groups.iter_mut().zip(windows) {
+        for (index, value) in group.iter_mut().enumerate() {
+            let bit = skip + index * bits as usize;
+            let word = window[bit / 8..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+            *value = narrow(word >> (bit % 8) & mask);
+        }
+        done += 8;
+    }
+    let (first, out) = (first + done, &mut out[done..]);
     // Elements whose first byte is followed by seven more are one load each.
     let whole = (bytes.len().saturating_sub(7) * 8).div_ceil(bits as usize).saturating_sub(first).min(out.len());
     let (near, far) = out.split_at_mut(whole);
