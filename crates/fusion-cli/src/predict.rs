@@ -11,12 +11,12 @@ use serde::Deserialize;
 /// Samples per lane for which costs are predicted: the keys of a lane are shared by its samples.
 const LANE_SAMPLES: usize = 8;
 
-/// Seconds per random OT on one core, with the layer protocol that uses it: `cargo xtask bench-resnet50 --wan` spent 11.5 s of processor time a party on a
-/// sample's 122 M OTs and linear layers, on a two-core Skylake virtual machine with AVX-512.
-const SECONDS_PER_OT: f64 = 0.084e-6;
+/// Seconds per random OT on one core, with the layer protocol that uses it: `cargo xtask bench-resnet50 --wan` spent 8.2 s of processor time a party on a
+/// sample's 95 M OTs and linear layers, on a two-core Skylake virtual machine with AVX-512.
+const SECONDS_PER_OT: f64 = 0.077e-6;
 
-/// Seconds per byte of the linear layers on one core: ResNet50's 118 MB took the server, the slower party, 1.3 s on the same machine (`cargo xtask bench-linear`).
-const SECONDS_PER_LINEAR_BYTE: f64 = 11e-9;
+/// Seconds per byte of the linear layers on one core: ResNet50's 120 MB took the server, the slower party, 0.9 s on the same machine (`cargo xtask bench-linear`).
+const SECONDS_PER_LINEAR_BYTE: f64 = 7.5e-9;
 
 /// The part of `query --json`'s (or `demo --json`'s) outcome that a prediction rests on.
 #[derive(Deserialize)]
