@@ -126,3 +126,15 @@ fn noise_stays_in_budget_at_the_largest_planned_norm() {
     let term = ConvGeometry { input: Shape::new(144, 12, 12), kernel: (3, 3), ..ConvGeometry::dense(1, 2) };
     check(RlweParams::narrowest(27, 16).unwrap(), &[term], 12, 8, 6);
 }
+
+/// The tests above once more in processes that are kept to one tier each: a process chooses its kernels once.
+#[test]
+fn every_tier_computes_the_convolution() {
+    let names = ["shares_add_up_to_the_convolution", "several_blocks_and_wider_moduli", "concatenated_terms_and_dense_layers"];
+    for tier in fusion_ring::simd::available() {
+        let mut tests = std::process::Command::new(std::env::current_exe().unwrap());
+        let done = tests.arg("--exact").args(names).env("FUSION_SIMD", tier.name()).output().unwrap();
+        let text = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success() && text.contains("3 passed"), "tier {}: {text}", tier.name());
+    }
+}
