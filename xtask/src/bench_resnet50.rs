@@ -63,7 +63,7 @@ pub(crate) struct Options {
     /// Soundness of verified queries in bits
     #[arg(long, default_value_t = 40.0)]
     lambda: f64,
-    /// Window width h of activations, bits: 13 are as close to the float model as any, 11 take a quarter less time and keep 99.6% of its labels
+    /// Window width h of activations, bits: 13 are as close to the float model as any, 11 take a sixth less time and keep 99.6% of its labels
     #[arg(long, value_name = "BITS", default_value_t = 11)]
     window: u32,
     /// Bits of a weight, sign included
