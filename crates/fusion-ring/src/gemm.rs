@@ -21,6 +21,7 @@ mod kernel;
 use std::ops::Range;
 
 use rayon::prelude::*;
+use zeroize::Zeroizing;
 
 use crate::halves::Halves;
 use crate::simd::{Tier, tier};
@@ -324,7 +325,7 @@ pub struct LimbRows {
     /// Row length with slack for whole tiles.
     stride: usize,
     /// `[limb][pair][stride]` pairs of `i16`, as `i32`, after `skip` cells.
-    data: Vec<i32>,
+    data: Zeroizing<Vec<i32>>,
     /// Cells before the first cache line.
     skip: usize,
 }
@@ -336,13 +337,13 @@ impl LimbRows {
     /// All-zero rows of `length` residues of `bits` bits, cut as `weights` wants them.
     #[must_use]
     pub fn zeros(weights: &PackedWeights, bits: u32, length: usize) -> Self {
-        Self::unset_in(Vec::new(), weights, bits, length)
+        Self::unset_in(Zeroizing::default(), weights, bits, length)
     }
 
     /// As [`LimbRows::zeros`], with unspecified residues instead of zeros: in the memory that [`LimbRows::into_memory`] of other rows gave back, with what they left there. Fresh pages of
     /// megabytes, and zeros that are written over, cost as much as cutting residues.
     #[must_use]
-    pub fn unset_in(memory: Vec<i32>, weights: &PackedWeights, bits: u32, length: usize) -> Self {
+    pub fn unset_in(memory: Zeroizing<Vec<i32>>, weights: &PackedWeights, bits: u32, length: usize) -> Self {
         let limbs = bits.div_ceil(weights.limb_bits) as usize;
         let pairs = weights.reduction.pairs();
         // Rows begin on cache lines, so that loads at whole tiles do not lie across two.
@@ -355,7 +356,7 @@ impl LimbRows {
 
     /// The memory, for [`LimbRows::unset_in`].
     #[must_use]
-    pub fn into_memory(self) -> Vec<i32> {
+    pub fn into_memory(self) -> Zeroizing<Vec<i32>> {
         self.data
     }
 

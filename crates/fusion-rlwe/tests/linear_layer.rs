@@ -127,14 +127,55 @@ fn noise_stays_in_budget_at_the_largest_planned_norm() {
     check(RlweParams::narrowest(27, 16).unwrap(), &[term], 12, 8, 6);
 }
 
+/// The layers of a lane share its memory: what a large one leaves there must not show in the padding of the next, of fewer channels and smaller images.
+#[test]
+fn layers_of_a_lane_leave_each_other_alone() {
+    let (params, samples, mut rng) = (resnet_params(), 3, ChaCha20Rng::seed_from_u64(7));
+    let padded = |channels, side| ConvGeometry {
+        input: Shape::new(channels, side, side),
+        kernel: (3, 3),
+        padding: Padding { top: 1, left: 1, bottom: 1, right: 1 },
+        ..ConvGeometry::dense(channels, 5)
+    };
+    let key = ServerKey::random(&mut rng);
+    let mut client = ClientLane::new(PublicSeed([9; 32]), params, &mut rng);
+    let mut server = ServerLane::new(params.modulus_bits(), &mut rng);
+    let (mut client_end, mut server_end) = memory_pair();
+    for (index, term) in [padded(6, 45), padded(3, 7), padded(5, 40), padded(1, 9)].into_iter().enumerate() {
+        let layer = Layer::new(PublicSeed([9; 32]), index as u32, &[term], params).unwrap();
+        let weights: Vec<i16> = (0..term.weights()).map(|_| (rng.next_u32() % 256) as i16 - 128).collect();
+        let inputs: Vec<u32> = (0..term.input.len() * samples).map(|_| rng.next_u32() % 8192).collect();
+        let served = ServerLayer::new(layer.clone(), &[&weights], key.clone()).unwrap();
+        let hint = served.hint(&mut rng);
+        client.encrypt(&layer, &[&inputs], samples, &mut client_end).unwrap();
+        let theirs = server.multiply(&served, &[&vec![0; inputs.len()]], samples, &mut server_end).unwrap();
+        let mine = client.decrypt(&layer, &hint, samples, &mut client_end).unwrap();
+        let wide = |values: Vec<i64>| vec![values];
+        let expect = plain::convolve(
+            &[term],
+            &wide(inputs.iter().map(|&x| i64::from(x)).collect()),
+            &wide(weights.iter().map(|&w| i64::from(w)).collect()),
+            samples,
+        );
+        let mask = mask32(params.plain_bits());
+        let sums = mine.iter().zip(&theirs).map(|(a, b)| a.wrapping_add(*b) & mask);
+        assert!(sums.eq(expect.iter().map(|&v| v as u32 & mask)), "layer {index}");
+    }
+}
+
 /// The tests above once more in processes that are kept to one tier each: a process chooses its kernels once.
 #[test]
 fn every_tier_computes_the_convolution() {
-    let names = ["shares_add_up_to_the_convolution", "several_blocks_and_wider_moduli", "concatenated_terms_and_dense_layers"];
+    let names = [
+        "shares_add_up_to_the_convolution",
+        "several_blocks_and_wider_moduli",
+        "concatenated_terms_and_dense_layers",
+        "layers_of_a_lane_leave_each_other_alone",
+    ];
     for tier in fusion_ring::simd::available() {
         let mut tests = std::process::Command::new(std::env::current_exe().unwrap());
         let done = tests.arg("--exact").args(names).env("FUSION_SIMD", tier.name()).output().unwrap();
         let text = String::from_utf8_lossy(&done.stdout);
-        assert!(done.status.success() && text.contains("3 passed"), "tier {}: {text}", tier.name());
+        assert!(done.status.success() && text.contains("4 passed"), "tier {}: {text}", tier.name());
     }
 }

@@ -26,7 +26,8 @@ pub struct ServerLane {
 /// What the layers of a lane use one after another.
 #[derive(Default)]
 struct Memory {
-    rows: Vec<Vec<i32>>,
+    /// Ciphertexts with this party's shares added: whoever has both knows the shares.
+    rows: Vec<Zeroizing<Vec<i32>>>,
     products: Zeroizing<Halves>,
     masks: Vec<Small>,
     answers: Vec<u8>,
