@@ -78,37 +78,6 @@ fn plane_of_bytes_with(tier: Tier, values: &[u8], bit: u32) -> Vec<u64> {
     plane
 }
 
-/// For interleaved pairs `p0 p1 p0 p1 ...`: the planes of bit `bit` of every `p0`, and of every `p0 ^ p1`.
-///
-/// # Panics
-/// If the number of values is odd, or `bit` not below 32.
-#[must_use]
-pub fn planes_of_pairs(pairs: &[u32], bit: u32) -> (Vec<u64>, Vec<u64>) {
-    planes_of_pairs_with(simd::tier(), pairs, bit)
-}
-
-fn planes_of_pairs_with(tier: Tier, pairs: &[u32], bit: u32) -> (Vec<u64>, Vec<u64>) {
-    assert!(pairs.len().is_multiple_of(2), "whole pairs");
-    assert!(bit < 32, "bit of a 32-bit word");
-    let words = plane_words(pairs.len() / 2);
-    let (mut first, mut difference) = (vec![0; words], vec![0; words]);
-    let done = match tier {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: `tier()` and the tests give these tiers only where AVX-512 F was detected.
-        Tier::Avx512 | Tier::Avx512Vnni => unsafe { x86::pairs_avx512(pairs, bit, &mut first, &mut difference) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above, for AVX2.
-        Tier::Avx2 => unsafe { x86::pairs_avx2(pairs, bit, &mut first, &mut difference) },
-        #[allow(unreachable_patterns, reason = "other architectures have no kernel of their own")]
-        Tier::Portable | Tier::Avx2 | Tier::Avx512 | Tier::Avx512Vnni => 0,
-    };
-    for ((chunk, first), difference) in pairs.chunks(128).zip(&mut first).zip(&mut difference).skip(done) {
-        *first = gather(chunk.chunks_exact(2).map(|p| p[0] >> bit));
-        *difference = gather(chunk.chunks_exact(2).map(|p| (p[0] ^ p[1]) >> bit));
-    }
-    (first, difference)
-}
-
 /// Bit 0 of up to 64 values as one word.
 #[inline]
 fn gather(values: impl Iterator<Item = u32>) -> u64 {
@@ -210,19 +179,6 @@ mod tests {
             for (i, &v) in values.iter().enumerate() {
                 prop_assert_eq!(bit(&plane, i), v >> at & 1);
                 prop_assert_eq!(masks[i], 0u32.wrapping_sub(v >> at & 1));
-            }
-        }
-
-        #[test]
-        fn pairs_split(pairs in prop::collection::vec((any::<u32>(), any::<u32>()), 0..300), at in 0u32..32) {
-            let flat: Vec<u32> = pairs.iter().flat_map(|&(a, b)| [a, b]).collect();
-            let (first, difference) = planes_of_pairs(&flat, at);
-            for tier in simd::available() {
-                prop_assert_eq!(planes_of_pairs_with(tier, &flat, at), (first.clone(), difference.clone()), "{}", tier.name());
-            }
-            for (i, &(a, b)) in pairs.iter().enumerate() {
-                prop_assert_eq!(bit(&first, i), a >> at & 1);
-                prop_assert_eq!(bit(&difference, i), (a ^ b) >> at & 1);
             }
         }
 

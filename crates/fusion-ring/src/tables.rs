@@ -1,22 +1,20 @@
-//! Masked truth tables of digit comparisons, one per element, without branches or addresses that depend on data.
+//! Masked truth tables of digit comparisons with carry, one per element, without branches or addresses that depend on data.
 //!
-//! A table has N = 2, 4, 8 or 16 entries of two bits, kept as two N-bit fields of one word: "less" from bit 0, "equal" from bit 16. Entry v says whether v < a and
-//! whether v = a, for a secret digit a.
+//! A table has N = 2, 4, 8 or 16 one-bit entries. For a secret digit a it says at entry v whether v < a; with a carry, whose XOR shares c0 and c1 the two parties hold, the index is v + 2^w c1, w being
+//! the bits of a digit, and the entry says whether v < a + (c0 ^ c1).
 //!
 //! One kernel in plain Rust, compiled once per instruction tier so that the compiler vectorises it.
 
-use crate::planes::{plane_of_byte_bits, plane_of_words};
+use crate::planes::{plane_of_byte_bits, plane_of_words, plane_words};
 use crate::simd::{self, Tier};
 
 /// What one call gives: per element the masked table without its first entry, and the mask.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MaskedTables {
-    /// N - 1 less-bits (entries 1 and up, lowest first), then as many equal-bits.
+    /// In the low N - 1 bits entries 1 and up, lowest first; the bits above mean nothing.
     pub entries: Vec<u32>,
-    /// Plane of the less-bit of every mask.
-    pub less: Vec<u64>,
-    /// Plane of the equal-bit of every mask.
-    pub equal: Vec<u64>,
+    /// Plane of the masks.
+    pub masks: Vec<u64>,
 }
 
 /// Pads in the width in which they come.
@@ -55,22 +53,24 @@ impl Pads<'_> {
 /// Inputs of [`masked_tables`], all of the same number of elements.
 #[derive(Clone, Copy)]
 pub struct TableInputs<'a> {
-    /// log2 N, 1..=4.
-    pub digit_bits: u32,
-    /// N pads per element, of which bit 0 masks the less-bits and bit 1 the equal-bits.
+    /// log2 N, 1..=4; with a carry at least 2, and the digits have one bit less.
+    pub index_bits: u32,
+    /// N pads per element, of which bit 0 masks the entries.
     pub pads: Pads<'a>,
     /// Words that hold the digit a at bit `shift`.
     pub digits: &'a [u32],
-    /// Words that hold the permutation d at bit `shift`.
-    pub permutations: &'a [u32],
     /// Position of the digits in their words.
     pub shift: u32,
+    /// Plane of the own shares of the carry, if there is one.
+    pub carry: Option<&'a [u64]>,
+    /// Permutations d, in the low `index_bits` bits of each.
+    pub permutations: &'a [u32],
 }
 
-/// Masks entry v of each element's table by pad v ^ d and by a common mask, chosen such that masked entry 0 is zero.
+/// Masks entry i of each element's table by pad i ^ d and by a common mask, chosen such that masked entry 0 is zero.
 ///
 /// # Panics
-/// If `digit_bits` is not in 1..=4, or the lengths do not fit together.
+/// If `index_bits` is out of range, or the lengths do not fit together.
 #[must_use]
 pub fn masked_tables(inputs: TableInputs<'_>) -> MaskedTables {
     masked_tables_with(simd::tier(), inputs)
@@ -78,56 +78,62 @@ pub fn masked_tables(inputs: TableInputs<'_>) -> MaskedTables {
 
 fn masked_tables_with(tier: Tier, inputs: TableInputs<'_>) -> MaskedTables {
     let n = inputs.digits.len();
-    assert!((1..=4).contains(&inputs.digit_bits), "tables of 2 to 16 entries");
-    assert!(inputs.permutations.len() == n && inputs.pads.len() == n << inputs.digit_bits, "lengths of a batch of tables");
-    let planes = [inputs.pads.plane(0), inputs.pads.plane(1)];
-    let mut tables =
-        MaskedTables { entries: vec![0; n], less: Vec::with_capacity(n.div_ceil(64)), equal: Vec::with_capacity(n.div_ceil(64)) };
-    match inputs.digit_bits {
-        1 => fill::<2, 1>(tier, inputs, &planes, &mut tables),
-        2 => fill::<4, 2>(tier, inputs, &planes, &mut tables),
-        3 => fill::<8, 3>(tier, inputs, &planes, &mut tables),
-        _ => fill::<16, 4>(tier, inputs, &planes, &mut tables),
+    assert!((1 + u32::from(inputs.carry.is_some())..=4).contains(&inputs.index_bits), "tables of 2 to 16 entries");
+    assert!(inputs.permutations.len() == n && inputs.pads.len() == n << inputs.index_bits, "lengths of a batch of tables");
+    assert!(inputs.carry.is_none_or(|carry| carry.len() >= plane_words(n)), "a carry for every element");
+    let pads = inputs.pads.plane(0);
+    let mut entries = vec![0; n];
+    match (inputs.index_bits, inputs.carry.is_some()) {
+        (1, _) => fill::<2, 1, 1>(tier, inputs, &pads, &mut entries),
+        (2, false) => fill::<4, 2, 2>(tier, inputs, &pads, &mut entries),
+        (2, true) => fill::<4, 2, 1>(tier, inputs, &pads, &mut entries),
+        (3, false) => fill::<8, 3, 3>(tier, inputs, &pads, &mut entries),
+        (3, true) => fill::<8, 3, 2>(tier, inputs, &pads, &mut entries),
+        (_, false) => fill::<16, 4, 4>(tier, inputs, &pads, &mut entries),
+        (_, true) => fill::<16, 4, 3>(tier, inputs, &pads, &mut entries),
     }
-    tables
+    let masks = plane_of_words(&entries, MASK);
+    MaskedTables { entries, masks }
 }
 
 /// Elements at a time.
 const BLOCK: usize = 64;
 
+/// Where a word of entries keeps its mask.
+const MASK: u32 = 31;
+
 /// One block of elements.
 struct Block {
-    /// The pads' bits, less from bit 0 and equal from bit 16; then the masked table in the same form.
+    /// The pads' bits; then the masked entries but the first, with the mask at bit [`MASK`].
     words: [u32; BLOCK],
     digits: [u32; BLOCK],
     permutations: [u32; BLOCK],
+    carry: u64,
 }
 
-fn fill<const N: usize, const M: u32>(tier: Tier, inputs: TableInputs<'_>, planes: &[Vec<u64>; 2], tables: &mut MaskedTables) {
-    let chunks = inputs.digits.chunks(BLOCK).zip(inputs.permutations.chunks(BLOCK)).zip(tables.entries.chunks_mut(BLOCK));
-    for (((digits, permutations), entries), (less, equal)) in chunks.zip(planes[0].chunks(N).zip(planes[1].chunks(N))) {
-        let mut block = Block { words: [0; BLOCK], digits: [0; BLOCK], permutations: [0; BLOCK] };
-        let per_word = BLOCK / N;
-        for ((words, less), equal) in block.words.chunks_exact_mut(per_word).zip(less).zip(equal) {
-            let field = ((1u64 << N) - 1) as u32;
+/// Tables of N = 2^M entries for digits of W bits.
+fn fill<const N: usize, const M: u32, const W: u32>(tier: Tier, inputs: TableInputs<'_>, pads: &[u64], entries: &mut [u32]) {
+    let chunks = inputs.digits.chunks(BLOCK).zip(inputs.permutations.chunks(BLOCK)).zip(entries.chunks_mut(BLOCK)).zip(pads.chunks(N));
+    for (i, (((digits, permutations), entries), pads)) in chunks.enumerate() {
+        let carry = inputs.carry.map_or(0, |carry| carry[i]);
+        let mut block = Block { words: [0; BLOCK], digits: [0; BLOCK], permutations: [0; BLOCK], carry };
+        for (words, pads) in block.words.chunks_exact_mut(BLOCK / N).zip(pads) {
             for (i, word) in words.iter_mut().enumerate() {
-                *word = (less >> (N * i)) as u32 & field | ((equal >> (N * i)) as u32 & field) << 16;
+                *word = (pads >> (N * i)) as u32 & ((1u64 << N) - 1) as u32;
             }
         }
         block.digits[..digits.len()].copy_from_slice(digits);
         block.permutations[..digits.len()].copy_from_slice(permutations);
         match tier {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: `tier()` and the tests give these tiers only where AVX-512 F was detected.
-            Tier::Avx512 | Tier::Avx512Vnni => unsafe { mask_avx512::<N, M>(&mut block, inputs.shift) },
+            // SAFETY: `tier()` and the tests give these tiers only where AVX-512 was detected.
+            Tier::Avx512 | Tier::Avx512Vnni => unsafe { mask_avx512::<N, M, W>(&mut block, inputs.shift) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above, for AVX2.
-            Tier::Avx2 => unsafe { mask_avx2::<N, M>(&mut block, inputs.shift) },
+            Tier::Avx2 => unsafe { mask_avx2::<N, M, W>(&mut block, inputs.shift) },
             #[allow(unreachable_patterns, reason = "other architectures have no kernel of their own")]
-            Tier::Portable | Tier::Avx2 | Tier::Avx512 | Tier::Avx512Vnni => mask_block::<N, M>(&mut block, inputs.shift),
+            Tier::Portable | Tier::Avx2 | Tier::Avx512 | Tier::Avx512Vnni => mask_block::<N, M, W>(&mut block, inputs.shift),
         }
-        tables.less.extend(plane_of_words(&block.digits[..digits.len()], 0));
-        tables.equal.extend(plane_of_words(&block.digits[..digits.len()], 16));
         entries.copy_from_slice(&block.words[..digits.len()]);
     }
 }
@@ -136,24 +142,24 @@ fn fill<const N: usize, const M: u32>(tier: Tier, inputs: TableInputs<'_>, plane
 /// The CPU has AVX2.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-unsafe fn mask_avx2<const N: usize, const M: u32>(block: &mut Block, shift: u32) {
-    mask_block::<N, M>(block, shift);
+unsafe fn mask_avx2<const N: usize, const M: u32, const W: u32>(block: &mut Block, shift: u32) {
+    mask_block::<N, M, W>(block, shift);
 }
 
 /// # Safety
-/// The CPU has AVX-512 F.
+/// The CPU has AVX-512 F, BW, DQ and VL.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-unsafe fn mask_avx512<const N: usize, const M: u32>(block: &mut Block, shift: u32) {
-    mask_block::<N, M>(block, shift);
+unsafe fn mask_avx512<const N: usize, const M: u32, const W: u32>(block: &mut Block, shift: u32) {
+    mask_block::<N, M, W>(block, shift);
 }
 
-/// Entries of both fields whose index has bit `bit` clear.
+/// Entries whose index has bit `bit` clear.
 const fn clear_entries(bit: u32) -> u32 {
     let mut mask = 0u32;
     let mut at = 0;
-    while at < 32 {
-        if (at % 16) >> bit & 1 == 0 {
+    while at < 16 {
+        if at >> bit & 1 == 0 {
             mask |= 1 << at;
         }
         at += 1;
@@ -161,13 +167,13 @@ const fn clear_entries(bit: u32) -> u32 {
     mask
 }
 
-/// Leaves the entries in `words` and the masks in `digits` (less in bit 0, equal in bit 16).
+/// Turns a block of pads into masked tables.
 #[inline(always)]
-fn mask_block<const N: usize, const M: u32>(block: &mut Block, shift: u32) {
-    let digit = N as u32 - 1;
+fn mask_block<const N: usize, const M: u32, const W: u32>(block: &mut Block, shift: u32) {
     let field = ((1u64 << N) - 1) as u32;
-    for ((word, a), d) in block.words.iter_mut().zip(&mut block.digits).zip(&block.permutations) {
-        let (digit_a, d) = (*a >> shift & digit, *d >> shift & digit);
+    let elements = block.words.iter_mut().zip(&block.digits).zip(&block.permutations);
+    for (i, ((word, digit), d)) in elements.enumerate() {
+        let a = digit >> shift & ((1 << W) - 1);
         let mut table = *word;
         // Entry v becomes pad v ^ d: swap neighbouring groups of entries for every one in d.
         for bit in 0..M {
@@ -176,12 +182,18 @@ fn mask_block<const N: usize, const M: u32>(block: &mut Block, shift: u32) {
             let moved = ((table >> distance) ^ table) & clear_entries(bit) & wanted;
             table ^= moved | moved << distance;
         }
-        let one = 1u32 << digit_a;
-        table ^= (one - 1) | one << 16;
-        let mask = table & 0x0001_0001;
+        // The entries below a, or below a + 1 where the shares of the carry differ.
+        let below = (1u32 << a) - 1;
+        table ^= if W == M {
+            below
+        } else {
+            let carry = (block.carry >> i) as u32 & 1;
+            let high = carry ^ 1;
+            (below << carry | carry) | (below << high | high) << (1 << W)
+        };
+        let mask = table & 1;
         table ^= mask * field;
-        *word = (table & field) >> 1 | (table >> 17) << (N - 1);
-        *a = mask;
+        *word = table >> 1 | mask << MASK;
     }
 }
 
@@ -192,13 +204,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn tables_are_masked_truth_tables(seed in any::<u32>(), n in 0usize..200, digit_bits in 1u32..=4, shift in 0u32..28) {
-            let size = 1usize << digit_bits;
+        fn tables_are_masked_truth_tables(seed in any::<u32>(), n in 0usize..200, index_bits in 1u32..=4, carries: bool, shift in 0u32..28) {
+            let carries = carries && index_bits > 1;
+            let (size, width) = (1usize << index_bits, index_bits - u32::from(carries));
             let word = |i: usize| (i as u32 ^ seed).wrapping_mul(2_654_435_761).rotate_left(11).wrapping_mul(0x9e37_79b1);
             let pads: Vec<u32> = (0..n * size).map(|i| word(3 * i)).collect();
             let digits: Vec<u32> = (0..n).map(|i| word(3 * i + 1)).collect();
             let permutations: Vec<u32> = (0..n).map(|i| word(3 * i + 2)).collect();
-            let inputs = TableInputs { digit_bits, pads: Pads::Words(&pads), digits: &digits, permutations: &permutations, shift };
+            let carry: Vec<u64> = (0..n.div_ceil(64)).map(|i| u64::from(word(i)) << 32 | u64::from(word(i + 1))).collect();
+            let carry = carries.then_some(&carry[..]);
+            let inputs = TableInputs { index_bits, pads: Pads::Words(&pads), digits: &digits, shift, carry, permutations: &permutations };
             let tables = masked_tables(inputs);
             let bytes: Vec<u8> = pads.iter().map(|&pad| pad as u8).collect();
             prop_assert_eq!(&masked_tables(TableInputs { pads: Pads::Bytes(&bytes), ..inputs }), &tables);
@@ -206,19 +221,18 @@ mod tests {
                 prop_assert_eq!(&masked_tables_with(tier, inputs), &tables, "{}", tier.name());
             }
             for i in 0..n {
-                let cut = |w: u32| (w >> shift) as usize & (size - 1);
-                let (a, d) = (cut(digits[i]), cut(permutations[i]));
-                let masked = |v: usize, mask: u32| {
-                    let (less, equal) = (u32::from(v < a), u32::from(v == a));
-                    pads[i * size + (v ^ d)] & 3 ^ (less | equal << 1) ^ mask
+                let a = (digits[i] >> shift) as usize & ((1 << width) - 1);
+                let d = permutations[i] as usize & (size - 1);
+                let own = carry.map_or(0, |carry| (carry[i / 64] >> (i % 64)) as usize & 1);
+                let mask = (tables.masks[i / 64] >> (i % 64) & 1) as u32;
+                let masked = |index: usize| {
+                    let (v, theirs) = (index & ((1 << width) - 1), index >> width);
+                    pads[i * size + (index ^ d)] & 1 ^ u32::from(v < a + (own ^ theirs)) ^ mask
                 };
-                let mask = (tables.less[i / 64] >> (i % 64) & 1) as u32 | ((tables.equal[i / 64] >> (i % 64) & 1) as u32) << 1;
-                prop_assert_eq!(masked(0, mask), 0);
-                for v in 1..size {
-                    let entry = tables.entries[i] >> (v - 1) & 1 | (tables.entries[i] >> (size - 1 + v - 1) & 1) << 1;
-                    prop_assert_eq!(masked(v, mask), entry, "entry {} of table {}", v, i);
+                prop_assert_eq!(masked(0), 0);
+                for index in 1..size {
+                    prop_assert_eq!(masked(index), tables.entries[i] >> (index - 1) & 1, "entry {} of table {}", index, i);
                 }
-                prop_assert_eq!(tables.entries[i] >> (2 * (size - 1)), 0);
             }
         }
     }

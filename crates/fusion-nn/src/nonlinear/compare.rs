@@ -5,17 +5,16 @@
 //! significant bit of x0 + x1 mod 2^h.
 //!
 //! # Roles
-//! On each half of a tile one party leads (OT sender of the leaves), the other follows; both halves travel together (see `tile`).
+//! On each half of a tile one party leads (OT sender) at the lowest digit and the other follows, and they change places from digit to digit; both halves travel together (see `tile`).
 //!
 //! # Protocol
-//! The carry is 1{b < a} for the lead's a = x mod 2^n and the follower's b = 2^n - 1 - (x mod 2^n): the millionaires' problem, cut into digits of up to four
-//! bits as in CrypTFlow2 (Rathee et al. 2020, section 3.1), one 1-of-2^m OT per digit, then merged
-//! pairwise: less = less_high ^ equal_high * less_low, equal = equal_high * equal_low. The two products of a merge share their left factor and
-//! so their OTs (`product`); a merge takes one round. msb(x) = msb(x0) ^ msb(x1) ^ carry of the bits below.
+//! The carry out of a digit is 1{b < a + c} for the lead's digit a, the follower's b = 2^w - 1 - (its digit), and the carry c from below, which they share. So a digit is one table
+//! of the lead's with one bit for every digit and every share of the carry that the follower may have, looked up by one 1-of-2^m OT (`lookup`): the millionaires' problem in digits as in CrypTFlow2
+//! (Rathee et al. 2020, section 3.1), but with the carry in the index, where their leaves are compared first and then merged. That is one OT per digit of three bits instead of three and fewer bits.
+//! Since a lead chooses its own share of the carry, it can follow at the next digit in the message in which it answers at this one: a digit costs one message. msb(x) = msb(x0) ^ msb(x1) ^ carry of the bits below.
 //!
 //! # Cost
-//! Two rounds for the leaves and one per level of merges. Bits per comparison: m + 2 (2^m - 1) per digit, m + 2^m - 1 for the lowest; 6 per merge, 4 where
-//! no equality is needed afterwards. One 1-of-2^m OT per digit, two 1-of-2 OTs per merge. See [`cost`](super::cost).
+//! Rounds: one, and one per digit. Per digit one 1-of-2^m OT and m + 2^m - 1 bits, m being the bits of the digit and, above the lowest, one more. See [`cost`](super::cost).
 //!
 //! # Security
 //! As secure as the OT instances, against a malicious peer for privacy: each message is masked by pads or choices of fresh random OTs that the peer
@@ -23,15 +22,36 @@
 //! Every byte string is a valid message.
 
 use fusion_ring::pack::{mask32, pack_into, packed_len, unpack};
-use fusion_ring::planes::{pack_plane_into, unpack_plane};
 
 use super::ProtocolError;
-use super::digits::Digits;
-use super::leaf::{self, Outcome};
-use super::party::{Party, Role};
-use super::product::{And, xor};
+use super::digits::{Digit, Digits};
+use super::lookup::{Lookup, answer};
+use super::party::Party;
+use super::product::xor;
 use super::stock::Stock;
 use super::tile::{Tile, join};
+
+/// One half of a tile as this party sees it.
+struct Half<'a> {
+    /// Its digits where it leads, and their complements where it follows.
+    x: &'a [u32],
+    complement: Vec<u32>,
+    /// Its shares of the carry so far.
+    carry: Vec<u64>,
+}
+
+impl<'a> Half<'a> {
+    fn new(x: &'a [u32], bits: u32) -> Self {
+        Self { x, complement: x.iter().map(|x| !x & mask32(bits)).collect(), carry: Vec::new() }
+    }
+
+    /// Follows at `digit`: appends the corrections to `outgoing`.
+    fn follow<'s>(&self, digit: Digit, stock: &'s Stock, outgoing: &mut Vec<u8>) -> Lookup<'s> {
+        let lookup = Lookup::new(digit, stock.receiver(digit.m, self.x.len()), &self.complement, &self.carry);
+        pack_into(outgoing, &lookup.corrections(), digit.m.bits());
+        lookup
+    }
+}
 
 /// XOR shares of the carry out of the low `bits` bits (the width of `digits`).
 pub(super) fn carry(
@@ -42,75 +62,39 @@ pub(super) fn carry(
     digits: &Digits,
     bits: u32,
 ) -> Result<Vec<u64>, ProtocolError> {
-    let mut outcomes = leaves(party, stock, tile, x, digits, bits)?;
-    let n = tile.len();
-    for level in digits.levels() {
-        let mut outgoing = Vec::new();
-        let mut pending = Vec::with_capacity(level.len());
-        for merge in level {
-            let (high, low) = (&outcomes[merge.high], &outcomes[merge.low]);
-            let values: &[&[u64]] = if merge.equality { &[&low.less, &low.equal] } else { &[&low.less] };
-            let and = And::new(stock, n, values.len() as u32);
-            let mine = and.open(&high.equal, values);
-            mine.iter().for_each(|plane| pack_plane_into(&mut outgoing, plane, n));
-            pending.push((merge, and, mine));
-        }
-        let incoming = party.exchange(&outgoing, outgoing.len())?;
-        let mut theirs = incoming.chunks_exact(packed_len(n, 1));
-        for (merge, and, mine) in pending {
-            let opened: Vec<_> = mine.iter().zip(&mut theirs).map(|(plane, bytes)| xor(plane, &unpack_plane(bytes, n))).collect();
-            let mut products = and.products(&opened, party.role() == Role::Client).into_iter();
-            let less = products.next().map(|product| xor(&product, &outcomes[merge.high].less));
-            let merged = Outcome { less: less.unwrap_or_default(), equal: products.next().unwrap_or_default() };
-            outcomes[merge.low] = merged;
+    let role = party.role();
+    let mut leads = Half::new(&x[tile.led_by(role)], bits);
+    let mut follows = Half::new(&x[tile.followed_by(role)], bits);
+    let mut digits = digits.iter().peekable();
+    let Some(lowest) = digits.peek() else { return Err(ProtocolError::Misuse("a comparison has digits")) };
+    let mut outgoing = Vec::new();
+    let mut lookup = follows.follow(*lowest, stock, &mut outgoing);
+    let mut incoming = party.exchange(&outgoing, packed_len(leads.x.len(), lowest.m.bits()))?;
+    let mut swapped = false;
+    while let Some(digit) = digits.next() {
+        // The follower's corrections are what is left of the last message.
+        let corrections = unpack(&incoming, digit.m.bits(), leads.x.len());
+        let tables = answer(digit, stock.sender(digit.m, leads.x.len()), leads.x, &leads.carry, &corrections);
+        leads.carry = tables.masks;
+        outgoing.clear();
+        pack_into(&mut outgoing, &tables.entries, digit.answer_bits());
+        let next = digits.peek().map(|&next| (leads.follow(next, stock, &mut outgoing), packed_len(follows.x.len(), next.m.bits())));
+        let answered = packed_len(follows.x.len(), digit.answer_bits());
+        incoming = party.exchange(&outgoing, answered + next.as_ref().map_or(0, |next| next.1))?;
+        follows.carry = lookup.learn(&unpack(&incoming[..answered], digit.answer_bits(), follows.x.len()));
+        incoming.drain(..answered);
+        if let Some((next, _)) = next {
+            lookup = next;
+            (leads, follows) = (follows, leads);
+            swapped = !swapped;
         }
     }
-    // Digits::of has at least one digit, and every merge keeps the lower place.
-    Ok(outcomes.swap_remove(0).less)
+    let (led, followed) = if swapped { (follows.carry, leads.carry) } else { (leads.carry, follows.carry) };
+    Ok(join(role, led, followed))
 }
 
 /// XOR shares of the sign bit of the shared `h`-bit numbers; `digits` are of h - 1 bits.
 pub(super) fn msb(party: &mut Party<'_>, stock: &Stock, tile: Tile, x: &[u32], digits: &Digits, h: u32) -> Result<Vec<u64>, ProtocolError> {
     let carry = carry(party, stock, tile, x, digits, h - 1)?;
     Ok(xor(&carry, &fusion_ring::planes::plane_of_words(x, h - 1)))
-}
-
-/// Compares all digits: two rounds.
-fn leaves(party: &mut Party<'_>, stock: &Stock, tile: Tile, x: &[u32], digits: &Digits, bits: u32) -> Result<Vec<Outcome>, ProtocolError> {
-    let role = party.role();
-    let (led, followed) = (tile.led_by(role), tile.followed_by(role));
-    let a = &x[led.clone()];
-    let b: Vec<u32> = x[followed.clone()].iter().map(|x| !x & mask32(bits)).collect();
-
-    let received: Vec<_> = digits.leaves().map(|leaf| (leaf, stock.receiver(leaf.m, b.len()))).collect();
-    let mut corrections = b.clone();
-    for (leaf, received) in &received {
-        for (d, &u) in corrections.iter_mut().zip(received.choices) {
-            *d ^= u32::from(u) << leaf.shift;
-        }
-    }
-    let mut outgoing = Vec::new();
-    pack_into(&mut outgoing, &corrections, bits);
-    let incoming = party.exchange(&outgoing, packed_len(a.len(), bits))?;
-    let d = unpack(&incoming, bits, a.len());
-
-    outgoing.clear();
-    let mut lead = Vec::new();
-    for leaf in digits.leaves() {
-        let (outcome, answers) = leaf::answer(leaf, stock.sender(leaf.m, a.len()), a, &d);
-        pack_into(&mut outgoing, &answers, leaf.answer_bits());
-        lead.push(outcome);
-    }
-    let expected = digits.leaves().map(|leaf| packed_len(b.len(), leaf.answer_bits())).sum();
-    let incoming = party.exchange(&outgoing, expected)?;
-    let mut rest = &incoming[..];
-    let follow = received.into_iter().map(|(leaf, received)| {
-        let (bytes, later) = rest.split_at(packed_len(b.len(), leaf.answer_bits()));
-        rest = later;
-        leaf::learn(leaf, received, &b, &unpack(bytes, leaf.answer_bits(), b.len()))
-    });
-    let both = lead.into_iter().zip(follow.collect::<Vec<_>>());
-    let joined =
-        both.map(|(led, followed)| Outcome { less: join(role, led.less, followed.less), equal: join(role, led.equal, followed.equal) });
-    Ok(joined.collect())
 }

@@ -1,11 +1,13 @@
 //! What the layer protocols cost, from public numbers alone. Tests hold measured traffic against these formulas, to the byte.
 
+use std::iter;
+
 use fusion_ot::functionality::ChoiceBits;
 use fusion_ring::pack::packed_len;
 
 use super::ProtocolError;
 use super::argmax::{label_bits, logits_window};
-use super::digits::{Digits, Order};
+use super::digits::Digits;
 use super::party::Role;
 use super::pool::PoolSchedule;
 use super::tile::Tile;
@@ -80,15 +82,15 @@ impl Cost {
 
     /// A comparison.
     fn comparison(mut self, digits: &Digits) -> Self {
-        for &m in digits.widths() {
+        for &m in digits.choices() {
             *(if m == ChoiceBits::ONE { &mut self.binary_ots } else { &mut self.m_ary_ots }) += 1;
         }
-        self.binary_ots += 2 * digits.merges() as u32;
-        let corrections = digits.widths().iter().map(|m| m.bits()).sum();
-        self = self.fly(Vec::new(), vec![corrections]);
-        self = self.fly(digits.leaves().map(|leaf| leaf.answer_bits()).collect(), Vec::new());
-        for level in digits.levels() {
-            self = self.symmetric(level.iter().flat_map(|merge| vec![1; if merge.equality { 3 } else { 2 }]).collect());
+        // The answer at one digit travels with the corrections for the next; the parties take turns.
+        let corrections = digits.choices().iter().map(|m| Some(m.bits()));
+        let answers = digits.iter().map(|digit| Some(digit.answer_bits()));
+        for (i, (answer, correction)) in iter::once(None).chain(answers).zip(corrections.chain([None])).enumerate() {
+            let widths = answer.into_iter().chain(correction).collect();
+            self = if i % 2 == 0 { self.fly(Vec::new(), widths) } else { self.fly(widths, Vec::new()) };
         }
         self
     }
@@ -128,7 +130,7 @@ impl Cost {
 /// [`relu`](super::relu::relu) from `h` to `out_bits` bits.
 #[must_use]
 pub fn relu(h: u32, out_bits: u32) -> Cost {
-    let cost = Cost::default().comparison(&Digits::of(h - 1, Order::Balanced)).mux(h.min(out_bits), 1);
+    let cost = Cost::default().comparison(&Digits::of(h - 1)).mux(h.min(out_bits), 1);
     if out_bits > h { cost.widen(h, out_bits) } else { cost }
 }
 
@@ -138,14 +140,14 @@ pub fn widen_signed(h: u32, spare: Spare, out_bits: u32) -> Cost {
     match spare {
         _ if out_bits <= h => Cost::default(),
         Spare::One => Cost::default().widen(h, out_bits),
-        Spare::None => Cost::default().comparison(&Digits::of(h, Order::Balanced)).widen(h, out_bits),
+        Spare::None => Cost::default().comparison(&Digits::of(h)).widen(h, out_bits),
     }
 }
 
 /// [`maximum`](super::maximum::maximum) in `h` bits.
 #[must_use]
 pub fn maximum(h: u32) -> Cost {
-    Cost::default().comparison(&Digits::of(h - 1, Order::Chain)).mux(h, 1)
+    Cost::default().comparison(&Digits::of(h - 1)).mux(h, 1)
 }
 
 /// [`max_pool`](super::pool::max_pool) of `planes` planes in `h` bits.
@@ -163,7 +165,7 @@ pub fn max_pool(planes: usize, schedule: &PoolSchedule, h: u32, half_tile: usize
 #[must_use]
 pub fn argmax(samples: usize, classes: usize, h: u32, half_tile: usize) -> Total {
     let bits = label_bits(classes);
-    let comparison = Cost::default().comparison(&Digits::of(h - 1, Order::Chain)).mux(h.max(bits), 2);
+    let comparison = Cost::default().comparison(&Digits::of(h - 1)).mux(h.max(bits), 2);
     let mut total = Total::default();
     let mut width = classes;
     while width > 1 {
@@ -195,9 +197,9 @@ mod tests {
     #[test]
     fn the_hot_path_meets_its_budget() {
         let cost = relu(13, 25);
-        assert_eq!((cost.bits, cost.m_ary_ots, cost.binary_ots, cost.rounds), (116, 4, 9, 6));
+        assert_eq!((cost.bits, cost.m_ary_ots, cost.binary_ots, cost.rounds), (108, 4, 3, 7));
         let cost = maximum(13);
-        assert_eq!((cost.bits, cost.m_ary_ots, cost.binary_ots, cost.rounds), (101, 4, 8, 6));
+        assert_eq!((cost.bits, cost.m_ary_ots, cost.binary_ots, cost.rounds), (95, 4, 2, 6));
         let cost = widen_signed(14, Spare::One, 25);
         assert_eq!((cost.bits, cost.m_ary_ots, cost.binary_ots, cost.rounds), (12, 0, 1, 1));
     }
@@ -206,6 +208,6 @@ mod tests {
     fn directions_carry_the_same_load() {
         let total = relu(13, 25).of(1 << 18, 1 << 16);
         assert_eq!(total.client_to_server, total.server_to_client);
-        assert_eq!(total.bytes(), (1 << 18) * 116 / 8);
+        assert_eq!(total.bytes(), (1 << 18) * 108 / 8);
     }
 }

@@ -8,11 +8,11 @@
 //! Symmetric over a whole tile (see `tile`).
 //!
 //! # Protocol
-//! s = sign of a - b, then a + s * (b - a). The digits are merged in a chain, which takes a round or two more than a tree and saves bits. A label goes through the same
+//! s = sign of a - b, then a + s * (b - a). A label goes through the same
 //! multiplexer round as the value, on OTs of its own.
 //!
 //! # Cost
-//! For h = 13: 61 + 12 + 28 = 101 bits and 12 OTs (4 of 1-of-8, 8 of 1-of-2), 6 rounds. [`cost::maximum`](super::cost::maximum) has the formula.
+//! For h = 13: 67 + 28 = 95 bits and 6 OTs (3 of 1-of-16, 1 of 1-of-8, 2 of 1-of-2), 6 rounds. [`cost::maximum`](super::cost::maximum) has the formula.
 //!
 //! # Security
 //! As in `compare`.
@@ -22,7 +22,7 @@ use fusion_ring::planes::join_planes;
 
 use super::ProtocolError;
 use super::compare::msb;
-use super::digits::{Digits, Order};
+use super::digits::Digits;
 use super::mux::mux;
 use super::party::Party;
 use super::stock::Demand;
@@ -42,7 +42,7 @@ pub fn maximum(party: &mut Party<'_>, a: &[u32], b: &[u32], h: u32) -> Result<Ve
     if a.len() != b.len() {
         return Err(ProtocolError::Misuse("maximum: as many a as b"));
     }
-    let digits = Digits::of(h - 1, Order::Chain);
+    let digits = Digits::of(h - 1);
     let mut out = Vec::with_capacity(a.len());
     for tile in Tile::all(a.len(), party.half_tile()) {
         let (a, b) = (tile.of(a), tile.of(b));
@@ -70,7 +70,7 @@ pub(super) fn maximum_labelled(
     h: u32,
     label_bits: u32,
 ) -> Result<Labelled, ProtocolError> {
-    let digits = Digits::of(h - 1, Order::Chain);
+    let digits = Digits::of(h - 1);
     let width = h.max(label_bits);
     let mut out = Labelled::default();
     for tile in Tile::all(a.values.len(), party.half_tile()) {

@@ -9,7 +9,7 @@
 //!   requantise, classify           steps of a program
 //!   relu  maximum  pool  argmax  truncate     layer protocols, tile by tile
 //!   compare  mux  widen            protocols on one tile
-//!   leaf  product                  local computations on random OTs
+//!   lookup  product                local computations on random OTs
 //!   window                         the local step before all of them
 //!   digits  tile  stock            how a layer is cut up, and its random OTs
 //!   party  cost  error             role, channel, account; formulas; errors
@@ -50,7 +50,7 @@ mod compare;
 pub mod cost;
 mod digits;
 mod error;
-mod leaf;
+mod lookup;
 mod maximum;
 mod mux;
 mod party;
@@ -67,7 +67,7 @@ mod widen;
 mod window;
 
 pub use argmax::{argmax, classify, open_to_client};
-pub use digits::{Digits, MAX_COMPARED_BITS, Order};
+pub use digits::{Digits, MAX_COMPARED_BITS};
 pub use error::ProtocolError;
 pub use maximum::maximum;
 pub use party::{HALF_TILE, Ledger, Party, Phase, PhaseCost, Role};

@@ -1,4 +1,4 @@
-//! Products of shared bits with shared bits or with a party's ring elements, from random 1-of-2 OTs: local computations.
+//! Products of shared bits with a party's ring elements, from random 1-of-2 OTs: local computations.
 //!
 //! A random OT with pads p0, p1 at the sender and choice u, pad p_u at the receiver is a random product: p_u = p0 + u * (p1 - p0). Both
 //! parties open how their inputs differ from the random factors, *at the same time*, since neither opening depends on
@@ -6,57 +6,13 @@
 
 use fusion_ot::functionality::ChoiceBits;
 use fusion_ring::pack::mask32;
-use fusion_ring::planes::{masks_of_plane, plane_of_bytes, plane_of_words, planes_of_pairs};
+use fusion_ring::planes::{masks_of_plane, plane_of_bytes};
 
 use super::stock::{Received, Stock};
-
-/// AND of a shared plane `e` with one or two shared planes, sharing the random factor of `e`: one OT in each direction, 2 + 2 * #values bits.
-pub(super) struct And {
-    /// Own share of the random factor of e.
-    alpha: Vec<u64>,
-    /// Per value plane: own share of its random factor, and of the product of the random factors.
-    values: Vec<(Vec<u64>, Vec<u64>)>,
-}
 
 /// XOR of two planes.
 pub(super) fn xor(a: &[u64], b: &[u64]) -> Vec<u64> {
     a.iter().zip(b).map(|(a, b)| a ^ b).collect()
-}
-
-impl And {
-    /// Takes one OT per element in each direction, for `values` (at most 32) value planes.
-    pub(super) fn new(stock: &Stock, n: usize, values: u32) -> Self {
-        let pairs = stock.pairs(n);
-        let received = stock.receiver(ChoiceBits::ONE, n);
-        let alpha = plane_of_bytes(received.choices);
-        let values = (0..values)
-            .map(|bit| {
-                let (first, beta) = planes_of_pairs(pairs, bit);
-                let own = plane_of_words(received.pads, bit);
-                // alpha * beta = own * own + (own * peer's) + (peer's * own); the last two are the OTs.
-                let product = alpha.iter().zip(&beta).zip(&first).zip(&own).map(|(((a, b), f), o)| (a & b) ^ f ^ o).collect();
-                (beta, product)
-            })
-            .collect();
-        Self { alpha, values }
-    }
-
-    /// Own share of the opening of `e` and of each value.
-    pub(super) fn open(&self, e: &[u64], values: &[&[u64]]) -> Vec<Vec<u64>> {
-        let masked = values.iter().zip(&self.values).map(|(x, (beta, _))| xor(x, beta));
-        std::iter::once(xor(e, &self.alpha)).chain(masked).collect()
-    }
-
-    /// Own shares of the products, given the opened planes. Exactly one party sets `adds_public`.
-    pub(super) fn products(&self, opened: &[Vec<u64>], adds_public: bool) -> Vec<Vec<u64>> {
-        let public = 0u64.wrapping_sub(u64::from(adds_public));
-        let (e, values) = opened.split_first().expect("open() begins with e");
-        let product = |(x, (beta, product)): (&Vec<u64>, &(Vec<u64>, Vec<u64>))| {
-            let terms = e.iter().zip(x).zip(&self.alpha).zip(beta).zip(product);
-            terms.map(|((((e, x), alpha), beta), product)| (e & x & public) ^ (e & beta) ^ (x & alpha) ^ product).collect()
-        };
-        values.iter().zip(&self.values).map(product).collect()
-    }
 }
 
 /// The sender's side of products c * delta in Z_2^bits, delta being the sender's, the bit c the receiver's. 1 + bits bits per product.

@@ -11,7 +11,7 @@
 //! sign to 2^l (`widen`) when l > h.
 //!
 //! # Cost
-//! For h = 13 and l = 25: 61 + 14 + 28 + 13 = 116 bits and 13 OTs (4 of 1-of-8, 9 of 1-of-2), 6 rounds. [`cost::relu`](super::cost::relu) has the formula.
+//! For h = 13 and l = 25: 67 + 28 + 13 = 108 bits and 7 OTs (3 of 1-of-16, 1 of 1-of-8, 3 of 1-of-2), 7 rounds. [`cost::relu`](super::cost::relu) has the formula.
 //!
 //! # Security
 //! As in `compare`.
@@ -20,7 +20,7 @@ use fusion_ring::pack::mask32;
 
 use super::ProtocolError;
 use super::compare::msb;
-use super::digits::{Digits, Order};
+use super::digits::Digits;
 use super::mux::mux;
 use super::party::{Party, Phase, Role};
 use super::stock::Demand;
@@ -36,7 +36,7 @@ pub fn relu(party: &mut Party<'_>, x: &[u32], h: u32, out_bits: u32) -> Result<V
         return Err(ProtocolError::Misuse("relu: widths are h in 2..=32 and out_bits in 1..=32"));
     }
     let phase = party.enter(Phase::Activation);
-    let digits = Digits::of(h - 1, Order::Balanced);
+    let digits = Digits::of(h - 1);
     let mut out = Vec::with_capacity(x.len());
     for tile in Tile::all(x.len(), party.half_tile()) {
         out.extend(relu_tile(party, tile, tile.of(x), &digits, h, out_bits)?);

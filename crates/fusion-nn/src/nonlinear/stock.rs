@@ -30,23 +30,19 @@ impl Demand {
         self
     }
 
-    /// One OT per element in which the lead is sender.
-    fn add_led(&mut self, m: ChoiceBits, tile: Tile) {
-        self.add(m, tile.led_by(Role::Client).len(), tile.led_by(Role::Server).len());
-    }
-
     /// One 1-of-2 OT per element in which the lead is sender.
     pub(super) fn led_to_follower(mut self, tile: Tile) -> Self {
-        self.add_led(ChoiceBits::ONE, tile);
+        self.add(ChoiceBits::ONE, tile.led_by(Role::Client).len(), tile.led_by(Role::Server).len());
         self
     }
 
-    /// A comparison.
+    /// A comparison: one OT per element and digit, whose sender is the lead at even digits and the follower at odd ones.
     pub(super) fn comparison(mut self, tile: Tile, digits: &Digits) -> Self {
-        for &m in digits.widths() {
-            self.add_led(m, tile);
+        for (j, &m) in digits.choices().iter().enumerate() {
+            let sends = |role: Role| if j % 2 == 0 { tile.led_by(role).len() } else { tile.followed_by(role).len() };
+            self.add(m, sends(Role::Client), sends(Role::Server));
         }
-        self.both_ways(tile, digits.merges())
+        self
     }
 
     /// Makes the OTs.

@@ -1,7 +1,7 @@
 //! Tiles: how the elements of a layer are cut up and who plays which part.
 //!
-//! Comparisons are asymmetric: one party is the *lead* (sender of the leaf OTs), the other the *follower*, and the lead sends four times as
-//! much. So a tile has two halves: the client leads on the first, the server on the second, and the
+//! Comparisons are asymmetric: in every round one party speaks, the *lead* or the *follower*, and a lead sends four times as
+//! much. So a tile has two halves: the client leads on the first, the server on the second (at the lowest digit), and the
 //! messages of both halves travel in the same rounds. Both directions of a full-duplex link then carry the same load.
 
 use std::ops::Range;

@@ -20,7 +20,7 @@ use fusion_ring::pack::mask32;
 
 use super::ProtocolError;
 use super::compare::carry;
-use super::digits::{Digits, MAX_COMPARED_BITS, Order};
+use super::digits::{Digits, MAX_COMPARED_BITS};
 use super::party::{Party, Phase, Role};
 use super::stock::Demand;
 use super::tile::Tile;
@@ -56,7 +56,7 @@ pub fn widen_signed(party: &mut Party<'_>, x: &[u32], h: u32, spare: Spare, out_
         (Role::Server, Spare::None) => 1 << (h - 1),
     };
     let x: Vec<u32> = x.iter().map(|x: &u32| x.wrapping_add(offset) & mask32(h)).collect();
-    let digits = (spare == Spare::None).then(|| Digits::of(h, Order::Balanced));
+    let digits = (spare == Spare::None).then(|| Digits::of(h));
     let mut out = Vec::with_capacity(x.len());
     for tile in Tile::all(x.len(), party.half_tile()) {
         out.extend(widen_tile(party, tile, tile.of(&x), digits.as_ref(), h, out_bits)?);

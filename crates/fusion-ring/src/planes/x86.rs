@@ -23,27 +23,6 @@ pub(super) unsafe fn words_avx512(values: &[u32], bit: u32, out: &mut [u64]) -> 
     blocks.len().min(out.len())
 }
 
-/// Writes, per 64 interleaved pairs, bit `bit` of each first value and of each XOR of a pair.
-///
-/// # Safety
-/// The CPU has AVX-512 F.
-#[target_feature(enable = "avx512f")]
-pub(super) unsafe fn pairs_avx512(pairs: &[u32], bit: u32, first: &mut [u64], difference: &mut [u64]) -> usize {
-    let wanted = _mm512_set1_epi64(1i64 << bit);
-    let (blocks, _) = pairs.as_chunks::<128>();
-    for ((block, first), difference) in blocks.iter().zip(first.iter_mut()).zip(difference.iter_mut()) {
-        (*first, *difference) = (0, 0);
-        for eighth in 0..8 {
-            // SAFETY: reads 16 of the 128 values of the block.
-            let v = unsafe { _mm512_loadu_si512(block.as_ptr().add(16 * eighth).cast()) };
-            let both = _mm512_xor_si512(v, _mm512_srli_epi64::<32>(v));
-            *first |= u64::from(_mm512_test_epi64_mask(v, wanted)) << (8 * eighth);
-            *difference |= u64::from(_mm512_test_epi64_mask(both, wanted)) << (8 * eighth);
-        }
-    }
-    blocks.len().min(first.len()).min(difference.len())
-}
-
 /// Writes bit `bit` of each of 64 bytes per word.
 ///
 /// # Safety
@@ -78,28 +57,6 @@ pub(super) unsafe fn words_avx2(values: &[u32], bit: u32, out: &mut [u64]) -> us
         }
     }
     blocks.len().min(out.len())
-}
-
-/// As [`pairs_avx512`].
-///
-/// # Safety
-/// The CPU has AVX2.
-#[target_feature(enable = "avx2")]
-pub(super) unsafe fn pairs_avx2(pairs: &[u32], bit: u32, first: &mut [u64], difference: &mut [u64]) -> usize {
-    let up = _mm_cvtsi32_si128(63 - bit as i32);
-    let (blocks, _) = pairs.as_chunks::<128>();
-    for ((block, first), difference) in blocks.iter().zip(first.iter_mut()).zip(difference.iter_mut()) {
-        (*first, *difference) = (0, 0);
-        for sixteenth in 0..16 {
-            // SAFETY: reads 8 of the 128 values of the block.
-            let v = unsafe { _mm256_loadu_si256(block.as_ptr().add(8 * sixteenth).cast()) };
-            let both = _mm256_xor_si256(v, _mm256_srli_epi64::<32>(v));
-            let (v, both) = (_mm256_castsi256_pd(_mm256_sll_epi64(v, up)), _mm256_castsi256_pd(_mm256_sll_epi64(both, up)));
-            *first |= u64::from(_mm256_movemask_pd(v) as u32) << (4 * sixteenth);
-            *difference |= u64::from(_mm256_movemask_pd(both) as u32) << (4 * sixteenth);
-        }
-    }
-    blocks.len().min(first.len()).min(difference.len())
 }
 
 /// As [`bytes_avx512`].

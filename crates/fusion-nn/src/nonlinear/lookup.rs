@@ -1,0 +1,92 @@
+//! One digit of a comparison by one 1-of-2^m OT: local computations of both parties.
+//!
+//! The lead holds a digit a and a share c0 of the carry from the digits below, the follower a digit b and the other share c1. The lead's table has the bit 1{v < a + (c0 ^ c')} for
+//! every possible index (v, c'); both parties end with XOR shares of the bit at (b, c1), which is the carry out of this digit. Tables are built and masked by
+//! [`fusion_ring::tables`]: no branch and no address depends on a digit.
+//!
+//! The follower sends d = (b, c1) ^ u, u being its random choice. Entry i is then masked by pad i ^ d, so that the follower can
+//! unmask exactly its own. The lead's share is chosen such that the masked entry 0 is zero, and is not sent.
+
+use fusion_ring::pack::mask32;
+use fusion_ring::planes::plane_of_words;
+use fusion_ring::tables::{MaskedTables, Pads, TableInputs, masked_tables};
+
+use super::digits::Digit;
+use super::stock::Received;
+
+/// The lead's part for digits `a` (words from which the digit is cut), its shares of the carry from below and the follower's corrections: its shares of the carry, and entries for the follower, of which the
+/// low [`Digit::answer_bits`] are to be sent.
+pub(super) fn answer(digit: Digit, pads: Pads<'_>, a: &[u32], carry: &[u64], corrections: &[u32]) -> MaskedTables {
+    let carry = digit.carries.then_some(carry);
+    masked_tables(TableInputs { index_bits: digit.m.bits(), pads, digits: a, shift: digit.shift, carry, permutations: corrections })
+}
+
+/// The follower's part, from the choice of its indices to its shares.
+pub(super) struct Lookup<'s> {
+    digit: Digit,
+    received: Received<'s>,
+    indices: Vec<u32>,
+}
+
+impl<'s> Lookup<'s> {
+    /// Takes the indices: digits of `b` (words from which the digit is cut) and its shares of the carry from below.
+    pub(super) fn new(digit: Digit, received: Received<'s>, b: &[u32], carry: &[u64]) -> Self {
+        let (low, width) = (mask32(digit.bits()), digit.bits());
+        let indices = if digit.carries {
+            let words = b.chunks(64).zip(carry);
+            words
+                .flat_map(|(b, carry)| (0..).zip(b).map(move |(i, b)| b >> digit.shift & low | ((carry >> i) as u32 & 1) << width))
+                .collect()
+        } else {
+            b.iter().map(|b| b >> digit.shift & low).collect()
+        };
+        Self { digit, received, indices }
+    }
+
+    /// The message: how the indices differ from the random choices, in m bits.
+    pub(super) fn corrections(&self) -> Vec<u32> {
+        self.indices.iter().zip(self.received.choices).map(|(i, &u)| i ^ u32::from(u)).collect()
+    }
+
+    /// Its shares of the carry, given the lead's answers.
+    pub(super) fn learn(&self, answers: &[u32]) -> Vec<u64> {
+        let entries = mask32(self.digit.answer_bits());
+        // Entry 0, which was not sent, is zero.
+        let shares = self.received.pads.iter().zip(&self.indices).zip(answers).map(|((pad, i), answer)| (answer & entries) << 1 >> i ^ pad);
+        plane_of_words(&shares.collect::<Vec<_>>(), 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fusion_ot::functionality::ChoiceBits;
+
+    /// Every pair of digits, every pair of shares, every random choice.
+    #[test]
+    fn all_digit_pairs() {
+        for (m, carries) in (1..=4u8).flat_map(|m| [(m, false), (m, true)]).filter(|&(m, carries)| m > 1 || !carries) {
+            let digit = Digit { m: ChoiceBits::new(m).unwrap(), shift: 3, carries };
+            let (n, choices) = (1u32 << digit.bits(), digit.m.messages() as u32);
+            let (mut a, mut b, mut own, mut theirs, mut u) = (vec![], vec![], vec![], vec![], vec![]);
+            for case in 0..n * n * 4 * choices {
+                // Bits around the digit must not matter.
+                a.push((case % n) << 3 | 5 | 1 << 20);
+                b.push((case / n % n) << 3 | 2 | 1 << 21);
+                own.push(case / (n * n) % 2);
+                theirs.push(case / (2 * n * n) % 2);
+                u.push((case / (4 * n * n)) as u8);
+            }
+            let pads: Vec<u32> = (0..a.len() as u32 * choices).map(|i| i.wrapping_mul(2_654_435_761) >> 7).collect();
+            let at_choice: Vec<u32> = u.iter().enumerate().map(|(i, &u)| pads[i * choices as usize + usize::from(u)]).collect();
+            let lookup = Lookup::new(digit, Received { choices: &u, pads: &at_choice }, &b, &plane_of_words(&theirs, 0));
+            let lead = answer(digit, Pads::Words(&pads), &a, &plane_of_words(&own, 0), &lookup.corrections());
+            let follower = lookup.learn(&lead.entries);
+            for i in 0..a.len() {
+                let carry = if carries { own[i] ^ theirs[i] } else { 0 };
+                let out = (lead.masks[i / 64] ^ follower[i / 64]) >> (i % 64) & 1 == 1;
+                assert_eq!(out, (b[i] >> 3 & (n - 1)) < (a[i] >> 3 & (n - 1)) + carry);
+            }
+        }
+    }
+}
