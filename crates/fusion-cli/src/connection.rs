@@ -1,6 +1,7 @@
 //! The way to a server whose model is known and trusted: describe, check the card, trust the digest, fetch the hint.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use fusion_mix::verify::RevealRejected;
@@ -43,6 +44,8 @@ pub struct Connected {
     pub card: ModelCard,
     pub(crate) model: PublicModel,
     pub(crate) hint: Hint,
+    /// How long the server took to answer a small question: about a round trip.
+    pub(crate) round_trip: Duration,
 }
 
 /// Connects, checks the card and the trust in it, and fetches the hint.
@@ -51,7 +54,9 @@ pub struct Connected {
 /// A server that is not there, another version, a malformed card, a model that is not trusted, a hint that is not the card's.
 pub fn connect(settings: &QuerySettings) -> Result<Connected> {
     let client = Client::connect(settings.client.clone()).context("is the server running? (`fusion serve PACKAGE`)")?;
+    let asked = Instant::now();
     let served = client.describe()?;
+    let round_trip = asked.elapsed();
     if served.description.params_version != PARAMS_VERSION {
         bail!("the server runs parameters version {}, this program {PARAMS_VERSION}", served.description.params_version);
     }
@@ -77,7 +82,7 @@ pub fn connect(settings: &QuerySettings) -> Result<Connected> {
     let path = client.fetch_hint(&served, &cache, &mut |p| bar.set_position(p.done))?;
     bar.finish_and_clear();
     let hint = Hint::open(&model, &path)?;
-    Ok(Connected { client, served, card, model, hint })
+    Ok(Connected { client, served, card, model, hint, round_trip })
 }
 
 fn claim_text(card: &ModelCard) -> String {

@@ -142,7 +142,7 @@ impl Run {
         let running = Running::default();
         std::thread::scope(|scope| {
             scope.spawn(|| running.show(&bar, &live, steps, missing));
-            setting.run_all(slices, settings.lanes.unwrap_or_else(default_lanes), &live, &mut |outcome| match outcome {
+            setting.run_all(slices, lanes(settings, server), &live, &mut |outcome| match outcome {
                 Ok(lane) => {
                     let Opened::Labels(labels) = &lane.opened else {
                         failure = Some(anyhow!("a lane opened logits where labels were asked for"));
@@ -205,13 +205,22 @@ impl Run {
     }
 }
 
-fn default_lanes() -> usize {
-    2 * std::thread::available_parallelism().map_or(2, usize::from)
+/// From this round trip on a lane waits for the network for half of its time.
+const LONG_ROUND_TRIP: Duration = Duration::from_millis(10);
+
+/// How many lanes run side by side.
+fn lanes(settings: &QuerySettings, server: &Connected) -> usize {
+    let per_core = if server.round_trip >= LONG_ROUND_TRIP { 4 } else { 2 };
+    let allowed = match server.served.limits.lanes_per_client {
+        0 => usize::MAX,
+        limit => limit as usize,
+    };
+    settings.lanes.unwrap_or_else(|| (per_core * std::thread::available_parallelism().map_or(2, usize::from)).min(allowed)).max(1)
 }
 
 /// How many slices the batch is cut into.
 fn lanes_needed(settings: &QuerySettings, server: &Connected, samples: u32) -> u32 {
-    let lanes = settings.lanes.unwrap_or_else(default_lanes).max(1) as u32;
+    let lanes = lanes(settings, server) as u32;
     let largest = server.model.program().tensors.iter().map(|t| t.shape.len()).max().unwrap_or(1);
     let fits = (LANE_ELEMENTS / largest.max(1)).max(1) as u32;
     let allowed = match server.served.limits.samples_per_lane {
