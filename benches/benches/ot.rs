@@ -36,7 +36,7 @@ fn kernels(c: &mut Criterion) {
     group.bench_function("half-tree, last level", |b| b.iter(|| half_tree::expand_last(&mut blocks, &how)));
     group.bench_function("pads of 1-of-8 OTs", |b| {
         let (aes, multiples, mut pads) = (Aes128::new(&[3; 16]), [7; 8], vec![0u8; 8 * LEAVES]);
-        b.iter(|| aes.mmo_multiples(&blocks, &multiples, |pad| pad as u8, &mut pads, |_| ()));
+        b.iter(|| aes.mmo_multiples(&blocks, &multiples, |pad| pad as u8, &mut pads, &mut || ()));
     });
     group.bench_function("pads by two calls", |b| b.iter(|| hash::tmmo(&mut blocks, 5, 8)));
     let other = blocks.clone();

@@ -183,7 +183,7 @@ impl Drop for ReceiverPads {
 impl ZeroizeOnDrop for ReceiverPads {}
 
 /// Zeroizes sixteen bytes at a time: element by element would take as long as making the pads.
-fn wipe<T: bytemuck::Pod>(values: &mut [T]) {
+pub(crate) fn wipe<T: bytemuck::Pod>(values: &mut [T]) {
     let (head, blocks, tail) = bytemuck::pod_align_to_mut::<u8, u128>(bytemuck::cast_slice_mut(values));
     head.zeroize();
     blocks.zeroize();

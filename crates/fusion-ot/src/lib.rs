@@ -46,7 +46,7 @@
 //! # Known attacks on this family of protocols, and the answer here
 //! - *Keys chosen by one party of a base OT* (the ways in which "simplest OT" fails): endemic OT with hashes bound to nonce, index and transcript ([`base`]).
 //! - *KOS-style checks that hash too little* (Roy, CRYPTO 2022, section 4.1): the subspace-VOLE check hashes every column ([`softspoken`]).
-//! - *Selective failure on trees*: the abort bit is all that leaks; both tree protocols check every level sum, before any output exists ([`softspoken`], [`silent`]).
+//! - *Selective failure on trees*: the abort bit is all that leaks; both tree protocols check every level sum, before any output can be read ([`softspoken`], [`silent`]).
 //! - *Hashes that break correlations only for semi-honest receivers*: TMMO with a tweak that never repeats under one Delta ([`softspoken`]); a key and salts drawn after the receiver's
 //!   last choice ([`silent`]).
 //! - *Fiat-Shamir checks whose parts can be searched apart and matched by birthdays*: the trees' coefficients come from one hash chain ([`silent`]).

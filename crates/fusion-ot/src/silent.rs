@@ -20,17 +20,19 @@
 //!
 //! *Coins*: the code's seed and the trees' public offset come from a coin toss (commit, share, open) at set-up.
 //!
-//! *Pads*: the sender closes its trees with a fresh public seed, from which each tree has a hash of its own: one AES call per pad (`pads`, in the source, argues why that suffices).
-//! While a sender makes four or more pads per OT of one tree, the code is applied to the next (`ahead`).
+//! *Pads*: before its first tree the sender sends a fresh public seed, from which each tree has a hash of its own: one AES call per pad (`pads`, in the source, argues why that suffices).
 //!
 //! *Check*: coefficients for all leaves come from a hash chain over the trees' messages. The receiver claims the masked noise combination; the sender proves by a hash that it holds the matching
-//! combination of its leaves, then so does the receiver. Each end expands every tree once for the check (the sender while it makes the level sums) and once for its outputs, so a round's leaves
-//! are never stored.
+//! combination of its leaves, then so does the receiver.
+//!
+//! A round is one pass over its trees, while they are sent: each is expanded once, added up for the check and folded, and its outputs are kept in the form of the call that started the round, blocks or pads cut to size. They are provisional until
+//! the check has passed; later calls are met from what is kept. A call for the other form drops what is left of the round on both ends and starts a new one, so callers should keep to one form per width.
 //!
 //! # Cost
 //! Set-up: that of SoftSpoken with trees of depth 8, and 96 bytes. First use of a width m: m [`Parameters::reserve`] rows of SoftSpoken (15 bits each). Per round of [`Parameters::outputs`], less
 //! [`Parameters::reserve`], OTs: the sender sends 16 t (depth - 1) bytes for m = 1, 16 t (depth + 1) for m > 1, and 48; the receiver 48, and for m > 1 (m - 1) t depth + m t bits; two round trips.
-//! In bits per OT: 0.67 at m = 1 and 1.5 at m = 2, 3, 4 ([`RoundSize::B11`]). Memory per width in use: 32 bytes per LPN secret and a few hundred per tree: 5 MB, nothing else grows with a round.
+//! In bits per OT: 0.67 at m = 1 and 1.5 at m = 2, 3, 4 ([`RoundSize::B11`]). Memory per width in use: 32 bytes per LPN secret (5 MB with [`RoundSize::B11`]) and a
+//! round's outputs, 2.25 million: a sender's pads 18, 9, 18, 36 MB for m = 1, 2, 3, 4, a receiver's 11 MB, blocks 36 MB on either end. It is allocated in the first round and reused.
 //!
 //! # Security
 //! UC-secure against a malicious sender or receiver given SoftSpoken, in the ideal-permutation and random-oracle model, if LPN with regular noise over the 10-local code is hard for the parameters in
@@ -42,10 +44,9 @@
 //!
 //! - *Pads* break the correlation in the ideal-cipher model, though the receiver may choose its blocks: the hash's key and salts are drawn when it no longer can.
 //!
-//! Outputs exist only for trees that passed the check: the types `Planted` and `Rooted` inside see to that. After any error the instance refuses every call. [`SemiHonest`] instances skip the check, exist
-//! for measurement, and do not implement the traits. Access patterns within a tree depend on the noise position (order of cache lines, not time or branches).
+//! Outputs of an unchecked round cannot be read: the types `Provisional`, `Passed` and `Stock` inside see to that. After any error what the round made is wiped and the instance refuses every call. What was given out is overwritten by the next round or wiped on drop. [`SemiHonest`] instances skip the check, exist
+//! for measurement, and do not implement the traits. The order in which a receiver's leaves are brought to their places depends on the noise position (order of cache lines, not time or branches).
 
-mod ahead;
 mod check;
 mod engine;
 pub mod estimate;
@@ -53,9 +54,11 @@ mod pads;
 pub mod parameters;
 mod receiver;
 mod sender;
+mod store;
 mod trees;
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
@@ -64,14 +67,15 @@ use rand_core::CryptoRng;
 use sha3::{Digest, Sha3_256};
 use zeroize::Zeroizing;
 
-use crate::delta::{combine, pad_mask};
+use crate::delta::combine;
 use crate::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
 use crate::softspoken::{self, TreeDepth, join_bits};
 use crate::{OtError, Role};
-use engine::{Engine, Piece};
+use engine::Engine;
 pub use parameters::{Parameters, RoundSize};
-use receiver::ReceivingEnd;
-use sender::SendingEnd;
+use receiver::{GotPads, ReceivingEnd};
+use sender::{SendingEnd, SentPads};
+use store::{Blocks, Outputs};
 
 mod sealed {
     pub trait Sealed: Send {}
@@ -155,16 +159,6 @@ fn fork(coins: &mut AesPrg) -> AesPrg {
     AesPrg::new(*seed)
 }
 
-/// The next `n` places of a vector that is filled from the front.
-fn next<'a, T>(all: &'a mut [T], used: &mut usize, n: usize) -> &'a mut [T] {
-    let start = *used;
-    *used += n;
-    &mut all[start..*used]
-}
-
-/// Takes outputs, piece by piece.
-type Sink<'a> = &'a mut dyn FnMut(&mut Piece<'_>);
-
 /// Index of the engine for `m`.
 fn slot(m: ChoiceBits) -> usize {
     m.bits() as usize - 1
@@ -208,7 +202,8 @@ impl<S: Security> Sender<S> {
         Ok(Self { source, size, toss, coins, engines, met: [0; 4], dead: false, security: PhantomData })
     }
 
-    /// Produces `n` correlations of width `m` and hands the blocks w to `sink` in pieces, in order. The peer calls [`Receiver::correlated`] with the same numbers.
+    /// Produces `n` correlations of width `m` and hands the blocks w to `sink` in pieces, in order. The peer calls [`Receiver::correlated`] with the same numbers. Pads of the width that are left from earlier
+    /// rounds are dropped.
     ///
     /// The low m bits of every w are zero. Blocks under one Delta must be hashed before anything of them is sent; [`Sender::random_ot`](RandomOtSender::random_ot) does.
     ///
@@ -221,16 +216,23 @@ impl<S: Security> Sender<S> {
         n: usize,
         sink: &mut dyn FnMut(&[Block]),
     ) -> Result<(), OtError> {
-        self.take(channel, m, n, &mut |piece| sink(piece.blocks))
+        self.take(channel, m, n, &mut |blocks: &Blocks, range| sink(blocks.part(range)))
     }
 
-    fn take(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize, sink: Sink<'_>) -> Result<(), OtError> {
+    fn take<O: Outputs<SendingEnd>>(
+        &mut self,
+        channel: &mut dyn Channel,
+        m: ChoiceBits,
+        n: usize,
+        sink: &mut dyn FnMut(&O, Range<usize>),
+    ) -> Result<(), OtError> {
         if self.dead {
             return Err(OtError::Misuse("the instance failed before"));
         }
         self.dead = true;
         let slot = &mut self.engines[slot(m)];
-        let engine = match slot {
+        // Back in its slot when all went well: of one that failed nothing stays.
+        let mut engine = match slot.take() {
             Some(engine) => engine,
             None => {
                 let parameters = Parameters::new(m, self.size);
@@ -240,33 +242,28 @@ impl<S: Security> Sender<S> {
                 let reserve = Zeroizing::new(rows.chunks_exact(width).map(clear).collect::<Vec<_>>());
                 let public = PublicCoins::new(&self.toss, m);
                 let end = SendingEnd::new(self.source.delta(), parameters, &public, fork(&mut self.coins));
-                slot.insert(Box::new(Engine::new(end, &public, parameters, reserve)))
+                Box::new(Engine::new(end, &public, parameters, reserve))
             }
         };
-        engine.take::<S>(channel, n, sink)?;
+        engine.take::<S, O>(channel, n, sink)?;
+        *slot = Some(engine);
         self.dead = false;
         Ok(())
     }
 
-    /// Random 1-of-2^m OTs at this instance's security, all from LPN, see [`RandomOtSender::random_ot`].
+    /// Random 1-of-2^m OTs at this instance's security, all from LPN; blocks of the width that are left from earlier rounds are dropped. See [`RandomOtSender::random_ot`].
     ///
     /// # Errors
     /// [`OtError`].
     pub fn pads(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<SenderPads, OtError> {
         let total = n.checked_mul(m.messages()).ok_or(OtError::Misuse("too many OTs"))?;
-        let multiples = self.source.delta().multiples(m);
         if m == ChoiceBits::ONE {
-            let (mut pads, mut used) = (Zeroizing::new(vec![0; total]), 0);
-            self.take(channel, m, n, &mut |piece| {
-                piece.sender(&multiples, |pad| pad as u32, next(&mut pads, &mut used, 2 * piece.blocks.len()))
-            })?;
+            let mut pads = Zeroizing::new(Vec::with_capacity(total));
+            self.take(channel, m, n, &mut |all: &SentPads, range| pads.extend_from_slice(all.part(m, range)))?;
             return Ok(SenderPads::pairs(std::mem::take(&mut *pads)));
         }
-        let (mut pads, mut used) = (Zeroizing::new(vec![0; total]), 0);
-        let k = multiples.len();
-        self.take(channel, m, n, &mut |piece| {
-            piece.sender(&multiples, |pad| pad as u8, next(&mut pads, &mut used, k * piece.blocks.len()))
-        })?;
+        let mut pads = Zeroizing::new(Vec::with_capacity(total));
+        self.take(channel, m, n, &mut |all: &SentPads, range| pads.extend_from_slice(bytemuck::cast_slice(all.part(m, range))))?;
         Ok(SenderPads::wide(m, std::mem::take(&mut *pads)))
     }
 }
@@ -330,16 +327,23 @@ impl<S: Security> Receiver<S> {
         n: usize,
         sink: &mut dyn FnMut(&[Block]),
     ) -> Result<(), OtError> {
-        self.take(channel, m, n, &mut |piece| sink(piece.blocks))
+        self.take(channel, m, n, &mut |blocks: &Blocks, range| sink(blocks.part(range)))
     }
 
-    fn take(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize, sink: Sink<'_>) -> Result<(), OtError> {
+    fn take<O: Outputs<ReceivingEnd>>(
+        &mut self,
+        channel: &mut dyn Channel,
+        m: ChoiceBits,
+        n: usize,
+        sink: &mut dyn FnMut(&O, Range<usize>),
+    ) -> Result<(), OtError> {
         if self.dead {
             return Err(OtError::Misuse("the instance failed before"));
         }
         self.dead = true;
         let slot = &mut self.engines[slot(m)];
-        let engine = match slot {
+        // Back in its slot when all went well: of one that failed nothing stays.
+        let mut engine = match slot.take() {
             Some(engine) => engine,
             None => {
                 let parameters = Parameters::new(m, self.size);
@@ -350,24 +354,25 @@ impl<S: Security> Receiver<S> {
                 let reserve = Zeroizing::new(blocks.map(carry).collect::<Vec<_>>());
                 let public = PublicCoins::new(&self.toss, m);
                 let end = ReceivingEnd::new(parameters, &public, fork(&mut self.coins));
-                slot.insert(Box::new(Engine::new(end, &public, parameters, reserve)))
+                Box::new(Engine::new(end, &public, parameters, reserve))
             }
         };
-        engine.take::<S>(channel, n, sink)?;
+        engine.take::<S, O>(channel, n, sink)?;
+        *slot = Some(engine);
         self.dead = false;
         Ok(())
     }
 
-    /// Random 1-of-2^m OTs at this instance's security, all from LPN, see [`RandomOtReceiver::random_ot`].
+    /// Random 1-of-2^m OTs at this instance's security, all from LPN; blocks of the width that are left from earlier rounds are dropped. See [`RandomOtReceiver::random_ot`].
     ///
     /// # Errors
     /// [`OtError`].
     pub fn pads(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverPads, OtError> {
-        let (low, kept) = ((1u8 << m.bits()) - 1, pad_mask(m));
-        let (mut choices, mut pads, mut used) = (Zeroizing::new(Vec::with_capacity(n)), Zeroizing::new(vec![0; n]), 0);
-        self.take(channel, m, n, &mut |piece| {
-            choices.extend(piece.blocks.iter().map(|&block| block as u8 & low));
-            piece.receiver(|pad| pad as u32 & kept, next(&mut pads, &mut used, piece.blocks.len()));
+        let (mut choices, mut pads) = (Zeroizing::new(Vec::with_capacity(n)), Zeroizing::new(Vec::with_capacity(n)));
+        self.take(channel, m, n, &mut |all: &GotPads, range| {
+            let part = all.part(range);
+            choices.extend_from_slice(part.0);
+            pads.extend_from_slice(part.1);
         })?;
         Ok(ReceiverPads::new(m, std::mem::take(&mut *choices), std::mem::take(&mut *pads)))
     }

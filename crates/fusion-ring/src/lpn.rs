@@ -38,73 +38,113 @@ impl LocalCode {
     /// # Panics
     /// If `table` does not have 2^`log_len` entries or `first` is odd.
     pub fn fold(&self, first: u64, table: &[Block], out: &mut [Block]) {
-        let mut folding = self.begin(first);
-        let (batches, rest) = out.as_chunks_mut::<BATCH>();
-        for batch in batches {
-            self.fold_batch(&mut folding, table, batch);
-        }
-        assert_eq!(table.len(), 1 << self.log_len, "table length");
-        for (out, &words) in rest.iter_mut().zip(words(folding.stream())) {
+        let whole = out.len() / BATCH * BATCH;
+        let (batches, rest) = out.split_at_mut(whole);
+        let mut fold = self.begin(first, table, batches);
+        fold.reach(whole);
+        for (out, &words) in rest.iter_mut().zip(words(fold.stream())) {
             add_entries(words, table, out);
         }
     }
 
-    /// Begins to fold batch by batch: outputs `first`, `first + 1`, ...
+    /// Begins to add outputs `first`, `first + 1`, ... to `out`, which is then done batch by batch.
     ///
     /// # Panics
-    /// If `first` is odd.
+    /// If `table` does not have 2^`log_len` entries, `first` is odd or `out` is not whole batches of [`BATCH`].
     #[must_use]
-    pub fn begin(&self, first: u64) -> Folding {
+    pub fn begin<'a>(&'a self, first: u64, table: &'a [Block], out: &'a mut [Block]) -> Fold<'a> {
         assert_eq!(first % 2, 0, "a pair of outputs shares a block of the stream");
-        let mut folding = Folding { streams: [[0; STREAM]; 2], second: false, counter: Block::from(first) / 2 * 3 };
-        self.aes.counters_beside(folding.counter, &mut folding.streams[0], |_| ());
-        folding
-    }
-
-    /// Adds the next outputs of `folding` to `batch`.
-    ///
-    /// # Panics
-    /// If `table` does not have 2^`log_len` entries.
-    pub fn fold_batch(&self, folding: &mut Folding, table: &[Block], batch: &mut [Block; BATCH]) {
         assert_eq!(table.len(), 1 << self.log_len, "table length");
-        folding.counter += STREAM as Block;
-        let [first, second] = &mut folding.streams;
-        let (stream, next) = if folding.second { (second, first) } else { (first, second) };
-        let words = words(stream);
-        // The sums wait for the table, the next places for the cipher: together they take little longer than either.
-        self.aes.counters_beside(folding.counter, next, |i| add_entries(words[i], table, &mut batch[i]));
-        folding.second ^= true;
+        let (out, rest) = out.as_chunks_mut();
+        assert!(rest.is_empty(), "whole batches");
+        let mut fold = Fold {
+            code: self,
+            table,
+            out,
+            batch: 0,
+            asked: 0,
+            streams: [[0; STREAM]; 2],
+            second: false,
+            counter: Block::from(first) / 2 * 3,
+        };
+        self.aes.counters_beside(fold.counter, &mut fold.streams[0], |_| ());
+        fold
     }
 }
 
 /// A fold under way, see [`LocalCode::begin`].
-pub struct Folding {
-    /// One has the places of the next batch, the other is for those of the batch after it.
+pub struct Fold<'a> {
+    code: &'a LocalCode,
+    table: &'a [Block],
+    out: &'a mut [[Block; BATCH]],
+    /// Number of the batch that comes next, and for how many of its outputs the entries were asked for.
+    batch: usize,
+    asked: usize,
+    /// One has the places of that batch, the other is for those of the batch after it.
     streams: [[Block; STREAM]; 2],
     /// Whether it is the second that has them.
     second: bool,
     counter: Block,
 }
 
-impl Folding {
+impl Fold<'_> {
+    /// Goes a step on: asks for the entries that one more output needs, and folds a batch when it has done so for all of its outputs. The memory is busy meanwhile, the processor hardly, so steps between other
+    /// work that leaves the memory idle make the fold itself faster.
     #[inline(always)]
-    fn stream(&self) -> &[Block; STREAM] {
-        &self.streams[usize::from(self.second)]
+    pub fn step(&mut self) {
+        if self.asked == BATCH {
+            self.next();
+        }
+        self.ask(self.asked);
+        self.asked += 1;
     }
 
-    /// Has the entries of `table` that output number `i` (modulo [`BATCH`]) of the next batch needs brought near the processor: nothing is read, so this never waits.
+    /// Has the entries that output number `i` (modulo [`BATCH`]) of the batch under way needs brought near the processor: nothing is read, so this never waits.
     #[inline(always)]
-    pub fn prefetch(&self, i: usize, table: &[Block]) {
+    fn ask(&self, i: usize) {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            for offset in offsets(words(self.stream())[i % BATCH], table.len()) {
+            for offset in offsets(words(self.stream())[i % BATCH], self.table.len()) {
                 // SAFETY: SSE is part of x86-64; a prefetch may be given any address.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(table.as_ptr().wrapping_byte_add(offset).cast()) };
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(self.table.as_ptr().wrapping_byte_add(offset).cast()) };
             }
         }
         #[cfg(not(target_arch = "x86_64"))]
-        let _ = (i, table);
+        let _ = i;
+    }
+
+    /// Folds batches until outputs before number `to`, or all, are done.
+    pub fn reach(&mut self, to: usize) {
+        while self.batch < to.div_ceil(BATCH).min(self.out.len()) {
+            self.next();
+        }
+    }
+
+    /// All outputs; those that were not reached may not be done.
+    #[must_use]
+    pub fn outputs(&self) -> &[Block] {
+        self.out.as_flattened()
+    }
+
+    /// Folds the next batch, if there is one.
+    #[inline(never)]
+    fn next(&mut self) {
+        let Some(batch) = self.out.get_mut(self.batch) else { return };
+        self.counter += STREAM as Block;
+        let [first, second] = &mut self.streams;
+        let (stream, next) = if self.second { (second, first) } else { (first, second) };
+        let (words, table) = (words(stream), self.table);
+        // The sums wait for the table, the next places for the cipher: together they take little longer than either.
+        self.code.aes.counters_beside(self.counter, next, |i| add_entries(words[i], table, &mut batch[i]));
+        self.second ^= true;
+        self.batch += 1;
+        self.asked = 0;
+    }
+
+    #[inline(always)]
+    fn stream(&self) -> &[Block; STREAM] {
+        &self.streams[usize::from(self.second)]
     }
 }
 
@@ -193,17 +233,18 @@ mod tests {
     }
 
     #[test]
-    fn batches_are_the_fold() {
+    fn steps_are_the_fold() {
         let (code, table) = (LocalCode::new([6; 16], 9), table(9));
         let mut whole = vec![3; 5 * BATCH];
         code.fold(22, &table, &mut whole);
-        let mut folding = code.begin(22);
-        for expect in whole.as_chunks::<BATCH>().0 {
-            let mut batch = [3; BATCH];
-            (0..BATCH).for_each(|i| folding.prefetch(i, &table));
-            code.fold_batch(&mut folding, &table, &mut batch);
-            assert_eq!(&batch, expect);
-        }
+        let mut out = vec![3; 5 * BATCH];
+        let mut fold = code.begin(22, &table, &mut out);
+        (0..2 * BATCH + 1).for_each(|_| fold.step());
+        assert_eq!(fold.outputs()[..2 * BATCH], whole[..2 * BATCH]);
+        fold.reach(3 * BATCH + 1);
+        assert_eq!(fold.outputs()[..4 * BATCH], whole[..4 * BATCH]);
+        (0..3 * BATCH).for_each(|_| fold.step());
+        assert_eq!(out, whole);
     }
 
     #[test]

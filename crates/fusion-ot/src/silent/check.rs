@@ -9,7 +9,9 @@ use fusion_ring::aes::Block;
 use fusion_ring::gf128::{dot, mul};
 use fusion_ring::prg::AesPrg;
 use sha3::{Digest, Sha3_256};
+use subtle::ConstantTimeEq;
 
+use super::Security;
 use super::parameters::Parameters;
 use crate::OtError;
 
@@ -58,15 +60,14 @@ impl Coefficients {
         dot(&self.rows, &sums)
     }
 
-    /// Those of leaf j ^ `alpha` in the place of leaf j's. The order of access within two kilobytes depends on `alpha`.
-    pub(super) fn turned(&self, alpha: usize) -> Self {
-        let rows = (0..self.rows.len()).map(|r| self.rows[r ^ (alpha / COLUMNS)]).collect();
-        Self { rows, columns: std::array::from_fn(|c| self.columns[c ^ (alpha % COLUMNS)]) }
-    }
-
-    /// The combination of a vector that has `value` at leaf `alpha` and zeros elsewhere.
+    /// The combination of a vector that has `value` at leaf `alpha` and zeros elsewhere; the order of access does not depend on either.
     pub(super) fn noise(&self, alpha: usize, value: Block) -> Block {
-        mul(value, mul(self.rows[alpha / COLUMNS], self.columns[alpha % COLUMNS]))
+        let pick = |all: &[Block], at: usize| {
+            // Only where the difference is zero does one less reach the top bit.
+            let mask = |i: usize| (((i ^ at) as Block).wrapping_sub(1) >> 127).wrapping_neg();
+            all.iter().enumerate().fold(0, |sum, (i, &x)| sum ^ (x & mask(i)))
+        };
+        mul(value, mul(pick(&self.rows, alpha / COLUMNS), pick(&self.columns, alpha % COLUMNS)))
     }
 }
 
@@ -92,9 +93,19 @@ pub(super) fn proof(prover: Prover, claim: &[u8; CLAIM_LEN], combination: Block)
     Sha3_256::new().chain_update(tag).chain_update(claim).chain_update(combination.to_le_bytes()).finalize().into()
 }
 
+/// Proof that a round's check was passed, or that the instance does without: only this releases a round's outputs.
+pub(super) struct Passed(());
+
+impl Passed {
+    /// For an instance that does without.
+    pub(super) fn unchecked<S: Security>() -> Option<Self> {
+        (!S::CHECKED).then_some(Self(()))
+    }
+}
+
 /// Compares in constant time.
-pub(super) fn demand(own: &[u8; PROOF_LEN], theirs: &[u8; PROOF_LEN], what: &'static str) -> Result<(), OtError> {
-    if bool::from(subtle::ConstantTimeEq::ct_eq(&own[..], &theirs[..])) { Ok(()) } else { Err(OtError::PeerMisbehaved(what)) }
+pub(super) fn demand(own: &[u8; PROOF_LEN], theirs: &[u8; PROOF_LEN], what: &'static str) -> Result<Passed, OtError> {
+    if bool::from(own[..].ct_eq(&theirs[..])) { Ok(Passed(())) } else { Err(OtError::PeerMisbehaved(what)) }
 }
 
 #[cfg(test)]
@@ -114,8 +125,6 @@ mod tests {
             assert_ne!(coefficients.noise(alpha, value), 0);
             expect ^= coefficients.noise(alpha, value);
             assert_eq!(coefficients.combine(&leaves), expect);
-            let turned: Vec<_> = (0..leaves.len()).map(|j| leaves[j ^ 301]).collect();
-            assert_eq!(coefficients.turned(301).combine(&turned), expect);
         }
     }
 

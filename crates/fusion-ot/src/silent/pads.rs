@@ -1,31 +1,35 @@
 //! Pads of silent OTs: one AES call each, under a key and salts that are drawn when the inputs can no longer be chosen.
 //!
 //! A pad is H(x, i) = E_K(x + X^i A) + x + X^i A, cut off: x is w + c Delta for choice c, i the number of the OT within its tree, K and A that tree's own, from a seed that the
-//! sender draws and sends only with the trees. Both are public from then on. (Matyas-Meyer-Oseas under re-keying, in the spirit of Guo, Katz, Wang, Weng, Yu,
+//! sender draws when it has the receiver's corrections and sends before its trees. Both are public from then on. (Matyas-Meyer-Oseas under re-keying, in the spirit of Guo, Katz, Wang, Weng, Yu,
 //! "Better concrete security for half-gates garbling", CRYPTO 2020; the key is per tree rather than per hash, so that key schedules cost nothing.)
 //!
 //! # Security
 //! The inputs that the receiver does not know are v + d Delta with its own v and d of m bits, d not zero, where 121 bits of Delta are uniform. TMMO, with two calls, hides them even from a receiver that
-//! chooses v *after* having seen the hash. Here it cannot: v is fixed once its corrections and the sender's trees are sent, and only then K and A exist. With E an ideal cipher
+//! chooses v *after* having seen the hash. Here it cannot. The inputs are w + c Delta, and an honest sender's w are a function of what it holds when it draws the seed: the correlations set aside, the receiver's
+//! corrections (for m = 1 there are none) and Delta. What it sends later follows from the same, and the seed enters nothing else. So K and A are uniform and independent of all of a round's inputs, hence of v, which is one of them.
+//! That the receiver knows K and A while the trees come in does not help: what it says after the seed, its claim and its proof, changes no input, and no pad is used unless both are right.
+//! With E an ideal cipher
 //! - two inputs of a tree meet (v + d Delta + X^i A = v' + d' Delta + X^j A) with probability 2^-128, over A, as X^i and X^j differ; a tree has at most 2^16 pads, so with 2^20 trees under one Delta
 //!   any meet with probability 2^(20 + 31 - 128) = 2^-77; inputs of one OT differ by a multiple of Delta, which is not zero;
 //! - the adversary asks E_K at an unknown input with probability 2^(16 - 121) per query, since a key serves 2^16 inputs at most (with one fixed key for all it would be all pads under one Delta);
 //!   two trees have the same key with probability 2^-128, which costs a factor of two if it happens.
 //!
 //! Otherwise every unknown pad is a fresh output of E_K plus a known function of its input, uniform up to the 2^-112 by which 2^16 outputs of a permutation are not independent.
-//! A sender that chooses seeds badly chooses its own pads badly, which it may in any random OT; the receiver's choices do not enter.
+//! A sender that chooses seeds badly, or trees to suit them, chooses its own pads badly, which it may in any random OT; the receiver's choices do not enter.
+
+use std::ops::Range;
 
 use fusion_ring::aes::{Aes128, Block};
 use fusion_ring::gf128::mul_x;
+use fusion_ring::lpn::Fold;
 use fusion_ring::prg::AesPrg;
 use zeroize::Zeroizing;
-
-use super::ahead::Ahead;
 
 /// OTs hashed at once.
 const BATCH: usize = 64;
 
-/// Pads per OT from which making them takes longer than the fold waits for memory, so that the two should go together.
+/// Pads per OT from which making them takes longer than the fold waits for memory, so that the two go together. Where there are fewer the fold goes faster by itself.
 const MANY: usize = 4;
 
 /// Hashes the outputs of one tree, in order.
@@ -45,53 +49,68 @@ impl TreeHash {
         Self { aes: Aes128::new(&blocks[0].to_le_bytes()), salt: blocks[1], salted: Zeroizing::new([0; BATCH]) }
     }
 
-    /// Fills `out` with the 2^m pads of each OT whose sender's block is in `w`, as `cut` leaves them; `multiples` are the 2^m multiples of Delta. Folds the coming tree on the way if that is faster.
+    /// Fills `out` with the 2^m pads of each output of `fold` in `range`, where they are sender's blocks, as `cut` leaves them; `multiples` are the 2^m multiples of Delta. Folds them, too, beside if that is faster.
     ///
     /// # Panics
     /// If `out` has not as many places.
     pub(super) fn sender<T>(
         &mut self,
         multiples: &[Block],
-        w: &[Block],
+        fold: &mut Fold<'_>,
+        range: Range<usize>,
         cut: impl Fn(Block) -> T + Copy,
         out: &mut [T],
-        ahead: &mut Ahead<'_>,
     ) {
         match multiples.len() {
-            2 => self.hash::<2, T>(multiples, w, cut, out, ahead),
-            4 => self.hash::<4, T>(multiples, w, cut, out, ahead),
-            8 => self.hash::<8, T>(multiples, w, cut, out, ahead),
-            _ => self.hash::<16, T>(multiples, w, cut, out, ahead),
+            2 => self.hash::<2, T>(multiples, fold, range, cut, out, |_, _| ()),
+            4 => self.hash::<4, T>(multiples, fold, range, cut, out, |_, _| ()),
+            8 => self.hash::<8, T>(multiples, fold, range, cut, out, |_, _| ()),
+            _ => self.hash::<16, T>(multiples, fold, range, cut, out, |_, _| ()),
         }
     }
 
-    /// Fills `out` with the pad of each OT whose receiver's block is in `v`, as `cut` leaves it.
+    /// Fills `out` with the pad of each output of `fold` in `range`, where they are receiver's blocks, as `cut` leaves it, and `choices` with what is within `low` of each. Folds them, too, beside if that is faster.
     ///
     /// # Panics
-    /// If `out` has not as many places.
-    pub(super) fn receiver<T>(&mut self, v: &[Block], cut: impl Fn(Block) -> T + Copy, out: &mut [T], ahead: &mut Ahead<'_>) {
-        self.hash::<1, T>(&[0], v, cut, out, ahead);
+    /// If `out` or `choices` has not as many places.
+    pub(super) fn receiver<T>(
+        &mut self,
+        fold: &mut Fold<'_>,
+        range: Range<usize>,
+        cut: impl Fn(Block) -> T + Copy,
+        out: &mut [T],
+        low: u8,
+        choices: &mut [u8],
+    ) {
+        self.hash::<1, T>(&[0], fold, range, cut, out, |i, block| choices[i] = block as u8 & low);
     }
 
+    /// Hands every block to `also`, too, with its number in `range`.
     fn hash<const K: usize, T>(
         &mut self,
         multiples: &[Block],
-        blocks: &[Block],
+        fold: &mut Fold<'_>,
+        range: Range<usize>,
         cut: impl Fn(Block) -> T + Copy,
         out: &mut [T],
-        ahead: &mut Ahead<'_>,
+        mut also: impl FnMut(usize, Block),
     ) {
         let multiples = &multiples.as_chunks::<K>().0[0];
-        for (blocks, out) in blocks.chunks(BATCH).zip(out.chunks_mut(BATCH * K)) {
-            let salted = &mut self.salted[..blocks.len()];
-            for (own, block) in salted.iter_mut().zip(blocks) {
+        for (i, out) in out.chunks_mut(BATCH * K).enumerate() {
+            let (start, n) = (range.start + BATCH * i, out.len() / K);
+            fold.reach(start + n);
+            let salted = &mut self.salted[..n];
+            for (j, (own, &block)) in salted.iter_mut().zip(&fold.outputs()[start..range.end]).enumerate() {
+                also(BATCH * i + j, block);
                 *own = block ^ self.salt;
                 self.salt = mul_x(self.salt);
             }
-            match ahead.beside().filter(|_| K >= MANY) {
-                Some(mut beside) => self.aes.mmo_multiples(salted, multiples, cut, out, |_| beside()),
-                None => self.aes.mmo_multiples(salted, multiples, cut, out, |_| ()),
-            }
+            let beside = || {
+                if K >= MANY {
+                    fold.step();
+                }
+            };
+            self.aes.mmo_multiples(salted, multiples, cut, out, &mut { beside });
         }
     }
 }
@@ -112,20 +131,21 @@ mod tests {
     #[test]
     fn pads_are_their_formula_and_agree_at_the_choice_however_they_are_cut() {
         let delta = Delta::random(&mut ChaCha20Rng::seed_from_u64(4));
-        let code = LocalCode::new([0; 16], 0);
-        let mut ahead = Ahead { coming: None, code: &code, table: &[0], used: 0 };
         for m in 1..=4 {
             let m = ChoiceBits::new(m).unwrap();
             let (k, multiples) = (m.messages(), delta.multiples(m));
             let n = 2 * BATCH + 5;
-            let v: Vec<Block> = (0..n).map(|i| (i as Block / 2) << 90 | 0x70).collect();
-            let w: Vec<Block> = v.iter().enumerate().map(|(i, v)| v ^ multiples[i * 5 % k]).collect();
-            let (mut sent, mut got) = (vec![0; n * k], vec![0; n]);
-            hash().sender(&multiples, &w, |pad| pad, &mut sent, &mut ahead);
-            let mut pieces = hash();
+            let mut v: Vec<Block> = (0..n.next_multiple_of(16)).map(|i| (i as Block / 2) << 90 | 0x70).collect();
+            let mut w: Vec<Block> = v.iter().enumerate().map(|(i, v)| v ^ multiples[i * 5 % k]).collect();
+            let (mut sent, mut got, mut choices) = (vec![0; n * k], vec![0; n], vec![0; n]);
+            // A table of one zero: the fold changes nothing.
+            let code = LocalCode::new([0; 16], 0);
+            hash().sender(&multiples, &mut code.begin(0, &[0], &mut w), 0..n, |pad| pad, &mut sent);
+            let (mut pieces, mut fold) = (hash(), code.begin(0, &[0], &mut v));
             for part in [0..1, 1..BATCH + 9, BATCH + 9..n] {
-                pieces.receiver(&v[part.clone()], |pad| pad, &mut got[part], &mut ahead);
+                pieces.receiver(&mut fold, part.clone(), |pad| pad, &mut got[part.clone()], 0x7f, &mut choices[part]);
             }
+            assert!(choices.iter().zip(&v).all(|(&choice, &v)| choice == v as u8 & 0x7f));
             let TreeHash { aes, salt, .. } = hash();
             let mut salt = salt;
             for (i, (own, w)) in sent.chunks(k).zip(&w).enumerate() {
@@ -144,10 +164,11 @@ mod tests {
     fn equal_inputs_have_different_pads() {
         let mut round = AesPrg::new([6; 16]);
         let code = LocalCode::new([0; 16], 0);
-        let mut ahead = Ahead { coming: None, code: &code, table: &[0], used: 0 };
         let mut all = vec![0; 3 * 2048];
         for tree in all.chunks_mut(2048) {
-            TreeHash::new(&mut round).receiver(&[7; 2048], |pad| pad, tree, &mut ahead);
+            let mut inputs = [7; 2048];
+            let mut fold = code.begin(0, &[0], &mut inputs);
+            TreeHash::new(&mut round).receiver(&mut fold, 0..2048, |pad| pad, tree, 0, &mut [0; 2048]);
         }
         all.sort_unstable();
         all.dedup();

@@ -1,51 +1,90 @@
-//! The receiver's rounds: noise, trees around it, check.
+//! The receiver's rounds: noise, trees around it, pads, check.
+
+use std::ops::Range;
 
 use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
 use fusion_ring::hash::tmmo;
+use fusion_ring::lpn::Fold;
 use fusion_ring::prg::{AesPrg, Seed};
 use rand_core::Rng;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::check::{self, Chain, Coefficients, PROOF_LEN, Prover};
+use super::check::{self, Chain, Coefficients, PROOF_LEN, Passed, Prover};
 use super::engine::End;
+use super::pads::TreeHash;
 use super::parameters::Parameters;
+use super::store::{Buffer, Outputs, Stock, Stocks};
 use super::trees::{Punctured, Shape, level_tweak, restore};
 use super::{PublicCoins, Security};
 use crate::OtError;
 use crate::bits::BitWriter;
+use crate::delta::pad_mask;
+use crate::functionality::ChoiceBits;
 
-/// Trees as the sender's messages made them, not yet checked.
-pub(super) struct Planted {
-    trees: Vec<Punctured>,
+/// What a round adds up.
+pub(super) struct Round {
     /// The noise values, tree by tree.
     values: Zeroizing<Vec<Block>>,
-    /// Of the check's coefficients, tree by tree; public.
-    seeds: Vec<[u8; 16]>,
+    /// The combination of the noise, for the check.
+    noise: Zeroizing<Block>,
+    /// Of all leaves.
+    combination: Zeroizing<Block>,
 }
 
-impl Drop for Planted {
-    fn drop(&mut self) {
-        self.trees.zeroize();
+/// Choices of random OTs, and the pads at them.
+pub(super) struct GotPads {
+    choices: Buffer<u8>,
+    pads: Buffer<u32>,
+}
+
+impl GotPads {
+    /// The choices and pads of OTs in `range`.
+    pub(super) fn part(&self, range: Range<usize>) -> (&[u8], &[u32]) {
+        (&self.choices[range.clone()], &self.pads[range])
     }
 }
 
-/// Trees that passed the check.
-pub(super) struct Rooted(Planted);
+impl Outputs<ReceivingEnd> for GotPads {
+    fn new(_: Parameters, n: usize) -> Self {
+        Self { choices: Buffer::new(n), pads: Buffer::new(n) }
+    }
+
+    fn keep(&mut self, end: &ReceivingEnd, hash: &mut TreeHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
+        let (low, kept) = ((1u8 << end.m.bits()) - 1, pad_mask(end.m));
+        let (choices, pads) = (&mut self.choices[at..][..range.len()], &mut self.pads[at..][..range.len()]);
+        hash.receiver(fold, range, |pad| pad as u32 & kept, pads, low, choices);
+    }
+
+    fn place(stocks: &mut Stocks<ReceivingEnd>) -> &mut Option<Stock<Self>> {
+        &mut stocks.pads
+    }
+}
 
 /// The end that learns the choices.
 pub(super) struct ReceivingEnd {
+    m: ChoiceBits,
     /// For noise values.
     coins: AesPrg,
     /// Hashed tree correlations so far.
     tweak: u64,
     chain: Chain,
+    /// Of the sender about one tree.
+    message: Vec<u8>,
+    /// The leaves before they are in order.
     scratch: Zeroizing<Vec<Block>>,
 }
 
 impl ReceivingEnd {
     pub(super) fn new(parameters: Parameters, public: &PublicCoins, coins: AesPrg) -> Self {
-        Self { coins, tweak: 0, chain: Chain::new(parameters, public.offset), scratch: Zeroizing::new(vec![0; 1 << parameters.depth()]) }
+        Self {
+            m: parameters.choice_bits(),
+            coins,
+            tweak: 0,
+            chain: Chain::new(parameters, public.offset),
+            message: vec![0; 16 * parameters.tree_message()],
+            scratch: Zeroizing::new(vec![0; 1 << parameters.depth()]),
+        }
     }
 
     /// A uniform non-zero value within `mask` (2^m - 1).
@@ -60,16 +99,16 @@ impl ReceivingEnd {
 }
 
 impl End for ReceivingEnd {
-    type Planted = Planted;
-    type Rooted = Rooted;
+    type Round = Round;
+    type Pads = GotPads;
 
-    /// Chooses noise and receives the trees around it.
-    fn plant<S: Security>(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Planted, Seed), OtError> {
+    /// Chooses noise.
+    fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Round, Seed), OtError> {
         let set = shape.parameters;
-        let (depth, at, low) = (set.depth(), 1 << set.log_table(), set.choice_mask());
-        let values_at = at + set.trees() * depth;
+        let (at, low) = (1 << set.log_table(), set.choice_mask());
         let mut values = Zeroizing::new(vec![1; set.trees()]);
         if set.wide() {
+            let values_at = at + set.trees() * set.depth();
             let m = set.choice_bits().bits();
             let mut upper = BitWriter::with_capacity(values_at - at, m - 1);
             for block in &reserve[at..values_at] {
@@ -83,78 +122,74 @@ impl End for ReceivingEnd {
             channel.send(&upper.finish())?;
             channel.send(&fixing.finish())?;
         }
-
-        let mut planted = Planted { trees: Vec::with_capacity(set.trees()), values, seeds: Vec::new() };
-        let mut message = vec![0; 16 * set.tree_message()];
-        for (i, correlations) in reserve[at..values_at].chunks_exact(depth).enumerate() {
-            channel.recv(&mut message)?;
-            if S::CHECKED {
-                planted.seeds.push(self.chain.append(&message));
-            }
-            let (blocks, _) = message.as_chunks::<16>();
-            let block = |i: usize| Block::from_le_bytes(blocks[i]);
-            // Level i opens the side of its choice bit; the noise lies on the other.
-            let mut tree = Punctured { alpha: 0, far_sums: Vec::with_capacity(depth), closing: 1 };
-            for (level, &correlation) in correlations.iter().enumerate() {
-                let far_bit = correlation & 1;
-                tree.alpha |= ((1 ^ far_bit) as usize) << level;
-                // With the upper bits given away the block is that of the binary correlation.
-                let own = if set.wide() { (correlation & !low) | far_bit } else { correlation };
-                tree.far_sums.push(if level == 0 {
-                    own
-                } else if set.wide() && level + 1 == depth {
-                    let mut pad = Zeroizing::new([own]);
-                    tmmo(&mut *pad, level_tweak(set, self.tweak), 1);
-                    self.tweak += 1;
-                    let differ = (block(level - 1) ^ block(level)) & far_bit.wrapping_neg();
-                    pad[0] ^ block(level - 1) ^ differ
-                } else {
-                    own ^ block(level - 1)
-                });
-            }
-            if set.wide() {
-                // The value's block after fixing: w + value Delta, the value in its low bits.
-                let own = (reserve[values_at + i] & !low) | planted.values[i];
-                tree.closing = own ^ (block(depth) & !low);
-            }
-            planted.trees.push(tree);
-        }
         let mut hashes = [0; 16];
         channel.recv(&mut hashes)?;
-        Ok((planted, Seed::from(hashes)))
+        Ok((Round { values, noise: Zeroizing::new(0), combination: Zeroizing::new(0) }, Seed::from(hashes)))
+    }
+
+    /// Receives the tree around the noise.
+    fn tree<S: Security>(
+        &mut self,
+        shape: &Shape,
+        channel: &mut dyn Channel,
+        round: &mut Round,
+        reserve: &[Block],
+        tree: usize,
+        leaves: &mut [Block],
+    ) -> Result<(), OtError> {
+        let set = shape.parameters;
+        let (depth, levels_at, low) = (set.depth(), 1 << set.log_table(), set.choice_mask());
+        channel.recv(&mut self.message)?;
+        let (blocks, _) = self.message.as_chunks::<16>();
+        let block = |i: usize| Block::from_le_bytes(blocks[i]);
+        // Level i opens the side of its choice bit; the noise lies on the other.
+        let mut punctured = Zeroizing::new(Punctured { alpha: 0, far_sums: Vec::with_capacity(depth), closing: 1 });
+        for (level, &correlation) in reserve[levels_at + tree * depth..][..depth].iter().enumerate() {
+            let far_bit = correlation & 1;
+            punctured.alpha |= ((1 ^ far_bit) as usize) << level;
+            // With the upper bits given away the block is that of the binary correlation.
+            let own = if set.wide() { (correlation & !low) | far_bit } else { correlation };
+            punctured.far_sums.push(if level == 0 {
+                own
+            } else if set.wide() && level + 1 == depth {
+                let mut pad = Zeroizing::new([own]);
+                tmmo(&mut *pad, level_tweak(set, self.tweak), 1);
+                self.tweak += 1;
+                let differ = (block(level - 1) ^ block(level)) & far_bit.wrapping_neg();
+                pad[0] ^ block(level - 1) ^ differ
+            } else {
+                own ^ block(level - 1)
+            });
+        }
+        let value = round.values[tree];
+        if set.wide() {
+            // The value's block after fixing: w + value Delta, the value in its low bits.
+            let own = (reserve[levels_at + set.trees() * depth + tree] & !low) | value;
+            punctured.closing = own ^ (block(depth) & !low);
+        }
+        shape.puncture(&punctured, &mut self.scratch);
+        restore(punctured.alpha, &self.scratch, leaves);
+        if S::CHECKED {
+            let coefficients = Coefficients::new(self.chain.append(&self.message), set);
+            *round.noise ^= coefficients.noise(punctured.alpha, value);
+            *round.combination ^= coefficients.combine(leaves);
+        }
+        Ok(())
     }
 
     /// Claims its noise, compares the sender's combination with its own, and proves that it saw the same.
-    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, planted: Planted, reserve: &[Block]) -> Result<Rooted, OtError> {
+    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, round: Round, reserve: &[Block]) -> Result<Passed, OtError> {
         let set = shape.parameters;
         let masks = &reserve[reserve.len() - set.masks()..];
-        let mut noise = check::pack(set, masks.iter().map(|block| block & set.choice_mask()));
-        let mut combination = check::pack(set, masks.iter().copied());
-        for ((tree, &value), &seed) in planted.trees.iter().zip(planted.values.iter()).zip(&planted.seeds) {
-            // The tree comes out in an order of its own, with the noise in front.
-            let coefficients = Coefficients::new(seed, set).turned(tree.alpha);
-            noise ^= coefficients.noise(0, value);
-            shape.puncture(tree, &mut self.scratch);
-            combination ^= coefficients.combine(&self.scratch);
-        }
-        let claim = noise.to_le_bytes();
+        let claim = (*round.noise ^ check::pack(set, masks.iter().map(|block| block & set.choice_mask()))).to_le_bytes();
+        let combination = *round.combination ^ check::pack(set, masks.iter().copied());
         channel.send(&claim)?;
         channel.flush()?;
         let mut theirs = [0; PROOF_LEN];
         channel.recv(&mut theirs)?;
-        check::demand(&check::proof(Prover::Sender, &claim, combination), &theirs, "silent OT: the sender's trees")?;
+        let passed = check::demand(&check::proof(Prover::Sender, &claim, combination), &theirs, "silent OT: the sender's trees")?;
         channel.send(&check::proof(Prover::Receiver, &claim, combination))?;
         channel.flush()?;
-        Ok(Rooted(planted))
-    }
-
-    fn trust(trees: Planted) -> Rooted {
-        Rooted(trees)
-    }
-
-    fn leaves(&mut self, shape: &Shape, trees: &Rooted, tree: usize, leaves: &mut [Block]) {
-        let tree = &trees.0.trees[tree];
-        shape.puncture(tree, &mut self.scratch);
-        restore(tree.alpha, &self.scratch, leaves);
+        Ok(passed)
     }
 }

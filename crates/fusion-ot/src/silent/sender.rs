@@ -1,33 +1,76 @@
-//! The sender's rounds: trees, check.
+//! The sender's rounds: trees, pads, check.
+
+use std::ops::Range;
 
 use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
 use fusion_ring::gf128::mul;
 use fusion_ring::hash::tmmo;
+use fusion_ring::lpn::Fold;
 use fusion_ring::prg::{AesPrg, Seed};
 use zeroize::Zeroizing;
 
-use super::check::{self, CLAIM_LEN, Chain, Coefficients, PROOF_LEN, Prover};
+use super::check::{self, CLAIM_LEN, Chain, Coefficients, PROOF_LEN, Passed, Prover};
 use super::engine::End;
+use super::pads::TreeHash;
 use super::parameters::Parameters;
+use super::store::{Buffer, Outputs, Stock, Stocks};
 use super::trees::{Shape, level_tweak};
 use super::{PublicCoins, Security};
 use crate::OtError;
 use crate::bits::{BitReader, packed_len};
 use crate::delta::Delta;
+use crate::functionality::ChoiceBits;
 
-/// Trees that both parties agreed on, not yet checked.
-pub(super) struct Planted {
-    roots: Zeroizing<Vec<Block>>,
+/// Sends when it has as many bytes.
+const CHUNK: usize = 1 << 15;
+
+/// What a round adds up.
+pub(super) struct Round {
     /// Of all leaves, for the check.
     combination: Zeroizing<Block>,
+    /// What is to be sent.
+    message: Vec<u8>,
 }
 
-/// Trees that passed the check.
-pub(super) struct Rooted(Planted);
+/// Pads of random OTs: two words each at m = 1, 2^m bytes else.
+pub(super) struct SentPads(Buffer<u32>);
+
+impl SentPads {
+    /// Words per OT.
+    fn words(m: ChoiceBits) -> usize {
+        if m == ChoiceBits::ONE { 2 } else { m.messages() / 4 }
+    }
+
+    /// The words of OTs in `range`.
+    pub(super) fn part(&self, m: ChoiceBits, range: Range<usize>) -> &[u32] {
+        &self.0[range.start * Self::words(m)..range.end * Self::words(m)]
+    }
+}
+
+impl Outputs<SendingEnd> for SentPads {
+    fn new(set: Parameters, n: usize) -> Self {
+        Self(Buffer::new(n * Self::words(set.choice_bits())))
+    }
+
+    fn keep(&mut self, end: &SendingEnd, hash: &mut TreeHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
+        let words = Self::words(end.m);
+        let out = &mut self.0[at * words..][..range.len() * words];
+        if end.m == ChoiceBits::ONE {
+            hash.sender(&end.multiples, fold, range, |pad| pad as u32, out);
+        } else {
+            hash.sender(&end.multiples, fold, range, |pad| pad as u8, bytemuck::cast_slice_mut(out));
+        }
+    }
+
+    fn place(stocks: &mut Stocks<SendingEnd>) -> &mut Option<Stock<Self>> {
+        &mut stocks.pads
+    }
+}
 
 /// The end that holds Delta.
 pub(super) struct SendingEnd {
+    m: ChoiceBits,
     /// x Delta for every choice x.
     multiples: Zeroizing<Vec<Block>>,
     /// For the seeds of the pads' hashes.
@@ -39,95 +82,98 @@ pub(super) struct SendingEnd {
 
 impl SendingEnd {
     pub(super) fn new(delta: &Delta, parameters: Parameters, public: &PublicCoins, coins: AesPrg) -> Self {
-        Self { multiples: delta.multiples(parameters.choice_bits()), coins, tweak: 0, chain: Chain::new(parameters, public.offset) }
+        let m = parameters.choice_bits();
+        Self { m, multiples: delta.multiples(m), coins, tweak: 0, chain: Chain::new(parameters, public.offset) }
     }
 }
 
 impl End for SendingEnd {
-    type Planted = Planted;
-    type Rooted = Rooted;
+    type Round = Round;
+    type Pads = SentPads;
 
-    /// Grows the trees and sends the level sums under the correlations set aside.
-    fn plant<S: Security>(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Planted, Seed), OtError> {
+    /// Takes the receiver's corrections and only then draws the seed.
+    fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Round, Seed), OtError> {
         let set = shape.parameters;
-        let (depth, at) = (set.depth(), 1 << set.log_table());
-        let values_at = at + set.trees() * depth;
         if set.wide() {
             let fixing = channel.recv_vec(set.fixing_len())?;
-            let m = set.choice_bits().bits();
-            let (levels, values) = fixing.split_at(packed_len(set.trees() * depth, m - 1));
+            let (m, levels_at) = (set.choice_bits().bits(), 1 << set.log_table());
+            let (levels, values) = fixing.split_at(packed_len(set.trees() * set.depth(), m - 1));
             // Correlations of the levels become binary: the receiver gave the upper bits of its choices away.
-            let upper = BitReader::new(levels, set.trees() * depth, m - 1)?.map(|bits| bits << 1);
+            let upper = BitReader::new(levels, set.trees() * set.depth(), m - 1)?.map(|bits| bits << 1);
             let values = BitReader::new(values, set.trees(), m)?;
-            for (block, bits) in reserve[at..].iter_mut().zip(upper.chain(values)) {
+            for (block, bits) in reserve[levels_at..].iter_mut().zip(upper.chain(values)) {
                 *block ^= self.multiples[bits as usize] & !set.choice_mask();
-            }
-        }
-        let mut planted = Planted { roots: Zeroizing::new(Vec::with_capacity(set.trees())), combination: Zeroizing::new(0) };
-        let mut message = Vec::with_capacity(16 * set.tree_message() * 64);
-        let mut leaves = Zeroizing::new(vec![0; shape.leaves()]);
-        for (i, correlations) in reserve[at..values_at].chunks_exact(depth).enumerate() {
-            let mut blocks = Vec::with_capacity(set.tree_message());
-            let mut closing = 0;
-            shape.grow(correlations[0], self.multiples[1], &mut leaves, |level, [left, right]| {
-                if set.wide() && level + 1 == depth {
-                    let mut pads = Zeroizing::new([correlations[level], correlations[level] ^ self.multiples[1]]);
-                    tmmo(&mut *pads, level_tweak(set, self.tweak), 2);
-                    self.tweak += 1;
-                    blocks.extend([pads[0] ^ left, pads[1] ^ right]);
-                    closing = (left ^ right) & !set.choice_mask();
-                } else {
-                    blocks.push(correlations[level] ^ left);
-                }
-            });
-            if set.wide() {
-                blocks.push(reserve[values_at + i] ^ closing);
-            }
-            #[cfg(test)]
-            if let Some((_, block)) = cheat::CHEAT.get().filter(|&(tree, _)| tree == i) {
-                blocks[block] ^= 0x40;
-            }
-            planted.roots.push(correlations[0]);
-            let start = message.len();
-            message.extend(blocks.iter().flat_map(|b| b.to_le_bytes()));
-            if S::CHECKED {
-                *planted.combination ^= Coefficients::new(self.chain.append(&message[start..]), set).combine(&leaves);
-            }
-            if message.len() >= 1 << 15 {
-                channel.send(&message)?;
-                message.clear();
             }
         }
         let mut hashes = [0; 16];
         self.coins.fill(&mut hashes);
+        let mut message = Vec::with_capacity(CHUNK + 16 * set.tree_message());
         message.extend_from_slice(&hashes);
-        channel.send(&message)?;
-        channel.flush()?;
-        Ok((planted, Seed::from(hashes)))
+        Ok((Round { combination: Zeroizing::new(0), message }, Seed::from(hashes)))
+    }
+
+    /// Sends the tree's level sums under the correlations set aside.
+    fn tree<S: Security>(
+        &mut self,
+        shape: &Shape,
+        channel: &mut dyn Channel,
+        round: &mut Round,
+        reserve: &[Block],
+        tree: usize,
+        leaves: &mut [Block],
+    ) -> Result<(), OtError> {
+        let set = shape.parameters;
+        let (depth, levels_at) = (set.depth(), 1 << set.log_table());
+        let correlations = &reserve[levels_at + tree * depth..][..depth];
+        let start = round.message.len();
+        let mut send = |block: Block| round.message.extend_from_slice(&block.to_le_bytes());
+        let mut closing = 0;
+        shape.grow(correlations[0], self.multiples[1], leaves, |level, [left, right]| {
+            if set.wide() && level + 1 == depth {
+                let mut pads = Zeroizing::new([correlations[level], correlations[level] ^ self.multiples[1]]);
+                tmmo(&mut *pads, level_tweak(set, self.tweak), 2);
+                self.tweak += 1;
+                send(pads[0] ^ left);
+                send(pads[1] ^ right);
+                closing = (left ^ right) & !set.choice_mask();
+            } else {
+                send(correlations[level] ^ left);
+            }
+        });
+        if set.wide() {
+            send(reserve[levels_at + set.trees() * depth + tree] ^ closing);
+        }
+        #[cfg(test)]
+        if let Some((_, block)) = cheat::CHEAT.get().filter(|&(lie, _)| lie == tree) {
+            round.message[start + 16 * block] ^= 0x40;
+        }
+        if S::CHECKED {
+            *round.combination ^= Coefficients::new(self.chain.append(&round.message[start..]), set).combine(leaves);
+        }
+        let last = tree + 1 == set.trees();
+        if last || round.message.len() >= CHUNK {
+            channel.send(&round.message)?;
+            round.message.clear();
+        }
+        if last {
+            channel.flush()?;
+        }
+        Ok(())
     }
 
     /// Proves the trees consistent and has the receiver prove that it saw the same.
-    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, trees: Planted, reserve: &[Block]) -> Result<Rooted, OtError> {
+    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, round: Round, reserve: &[Block]) -> Result<Passed, OtError> {
         let set = shape.parameters;
         let mut claim = [0; CLAIM_LEN];
         channel.recv(&mut claim)?;
         let masks = &reserve[reserve.len() - set.masks()..];
         let combination =
-            *trees.combination ^ check::pack(set, masks.iter().copied()) ^ mul(Block::from_le_bytes(claim), self.multiples[1]);
+            *round.combination ^ check::pack(set, masks.iter().copied()) ^ mul(Block::from_le_bytes(claim), self.multiples[1]);
         channel.send(&check::proof(Prover::Sender, &claim, combination))?;
         channel.flush()?;
         let mut theirs = [0; PROOF_LEN];
         channel.recv(&mut theirs)?;
-        check::demand(&check::proof(Prover::Receiver, &claim, combination), &theirs, "silent OT: the receiver's proof")?;
-        Ok(Rooted(trees))
-    }
-
-    fn trust(trees: Planted) -> Rooted {
-        Rooted(trees)
-    }
-
-    fn leaves(&mut self, shape: &Shape, trees: &Rooted, tree: usize, leaves: &mut [Block]) {
-        shape.grow(trees.0.roots[tree], self.multiples[1], leaves, |_, _| ());
+        check::demand(&check::proof(Prover::Receiver, &claim, combination), &theirs, "silent OT: the receiver's proof")
     }
 }
 

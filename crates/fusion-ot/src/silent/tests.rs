@@ -101,6 +101,40 @@ fn correlation_holds_in_every_block() {
     }
 }
 
+/// One engine keeps one form: a call for the other drops what is left on both ends alike, and what either form gives is right.
+#[test]
+fn a_change_of_form_starts_a_round() {
+    for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
+        let n = 3000;
+        let ((delta, w, before, after, turns), (v, got_before, got_after)) = run(
+            |ch| {
+                let (mut s, mut w) = (sender(ch), Vec::new());
+                let before = s.pads(ch, m, n).unwrap();
+                let mut turns = vec![ch.traffic().turns];
+                s.correlated(ch, m, n, &mut |blocks| w.extend_from_slice(blocks)).unwrap();
+                turns.push(ch.traffic().turns);
+                let after = s.pads(ch, m, n).unwrap();
+                turns.push(ch.traffic().turns);
+                let same = s.pads(ch, m, n).unwrap();
+                turns.push(ch.traffic().turns);
+                (s.source.delta().multiples(m), w, before, [after, same], turns)
+            },
+            |ch| {
+                let (mut r, mut v) = (receiver(ch), Vec::new());
+                let before = r.pads(ch, m, n).unwrap();
+                r.correlated(ch, m, n, &mut |blocks| v.extend_from_slice(blocks)).unwrap();
+                (v, before, [(); 2].map(|()| r.pads(ch, m, n).unwrap()))
+            },
+        );
+        assert_random_ots(&before, &got_before);
+        after.iter().zip(&got_after).for_each(|(s, r)| assert_random_ots(s, r));
+        assert_eq!((w.len(), v.len()), (n, n));
+        let low = (1 << m.bits()) - 1;
+        assert!(w.iter().zip(&v).all(|(w, v)| w ^ v == delta[(v & low) as usize]));
+        assert!(turns[0] < turns[1] && turns[1] < turns[2] && turns[2] == turns[3], "{turns:?}");
+    }
+}
+
 #[test]
 fn semi_honest_instances_skip_the_check_only() {
     let n = 5000;
@@ -182,7 +216,7 @@ fn transcript_is_pinned() {
             run_recorded(|ch| sender(ch).pads(ch, m, 100).unwrap().pad(0, 0), |ch| receiver(ch).pads(ch, m, 100).unwrap().pads()[0]);
         [s.digest(), r.digest()]
     });
-    assert_eq!(digests, [["5fa19072f3b25547", "8074e908d03ae5df"], ["6a56a72c4e427c17", "805d9ec64743a4a7"]]);
+    assert_eq!(digests, [["2a3b12e7c959d272", "8074e908d03ae5df"], ["a4a14a9390b95ba8", "805d9ec64743a4a7"]]);
 }
 
 /// Bytes that each side sends before its first round of width m begins.
@@ -225,8 +259,8 @@ fn a_cheating_sender_is_caught() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
         let set = Parameters::new(m, RoundSize::B10);
         let trees = 16 * set.trees() * set.tree_message();
-        // The first tree's second level, the last block of the last tree, the proof. A level sum enters whatever the noise position is.
-        for offset in [0, trees - 16, trees + 16 + 5] {
+        // After the seed of the pads, which may be what the sender likes: the first tree's second level, the last block of the last tree, the proof. A level sum enters whatever the noise position is.
+        for offset in [16, trees, trees + 16 + 5] {
             assert_eq!(corrupted(m, true, offset).1, TREES, "m={m:?} offset={offset}");
         }
     }
@@ -256,6 +290,38 @@ fn a_sender_that_lies_consistently_is_caught() {
             assert_eq!(lied(m, set.trees() - 1, set.tree_message() - 1).0, TREES);
         }
     }
+}
+
+/// Until the check has passed nothing comes out, and after it has failed nothing ever does: what the round made is gone.
+#[test]
+fn nothing_comes_out_of_a_failed_round() {
+    let m = ChoiceBits::THREE;
+    let failed = Some(OtError::Misuse("the instance failed before"));
+    let nothing = |blocks: &[Block]| panic!("{} blocks of a failed round", blocks.len());
+    let (s, r) = run(
+        |ch| {
+            let mut s = sender(ch);
+            super::sender::cheat::CHEAT.set(Some((7, 0)));
+            let first = s.correlated(ch, m, 10, &mut { nothing });
+            super::sender::cheat::CHEAT.set(None);
+            assert!(s.engines.iter().all(Option::is_none));
+            assert_eq!(s.pads(ch, m, 1).err(), failed);
+            assert_eq!(s.random_ot(ch, ChoiceBits::ONE, 1).err(), failed);
+            assert_eq!(s.correlated(ch, m, 1, &mut { nothing }).err(), failed);
+            first
+        },
+        |ch| {
+            let mut r = receiver(ch);
+            let first = r.correlated(ch, m, 10, &mut { nothing });
+            assert!(r.engines.iter().all(Option::is_none));
+            assert_eq!(r.pads(ch, m, 1).err(), failed);
+            assert_eq!(r.random_ot(ch, ChoiceBits::ONE, 1).err(), failed);
+            assert_eq!(r.correlated(ch, m, 1, &mut { nothing }).err(), failed);
+            first
+        },
+    );
+    assert_eq!(r, TREES);
+    assert!(matches!(s, Err(OtError::Channel(_))), "{s:?}");
 }
 
 /// Each of the two sums of a last level is used by the receivers whose noise lies on the other side: a lie in one is caught or has no effect at all, which is the selective failure that the functionality

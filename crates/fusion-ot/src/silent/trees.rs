@@ -72,15 +72,12 @@ impl Shape {
     /// The children of the zero that stands for the missing node.
     fn garbage(&self, level: usize, swap: Block) -> [Block; 2] {
         let mut nodes = [0; 2];
-        if self.is_last(level) {
-            expand_last(&mut nodes, &HalfTreeLevel { swap, offset: self.offset, keep: Block::MAX })
-        } else {
-            expand(&mut nodes, 0, &HalfTreeLevel { swap, offset: self.offset, keep: Block::MAX })
-        }
+        let how = HalfTreeLevel { swap, offset: self.offset, keep: Block::MAX };
+        if self.is_last(level) { expand_last(&mut nodes, &how) } else { expand(&mut nodes, 0, &how) }
     }
 }
 
-/// What the receiver keeps of a tree: enough to expand it again.
+/// What the receiver knows of a tree: enough to expand it.
 #[derive(zeroize::Zeroize)]
 pub(super) struct Punctured {
     /// The noise position; its bit i belongs to level i.
@@ -96,10 +93,17 @@ pub(super) fn level_tweak(parameters: Parameters, n: u64) -> Block {
     (1 << 127) | Block::from(parameters.choice_bits().bits()) << 64 | Block::from(n)
 }
 
-/// Brings leaf y of a receiver's tree to its place y ^ `alpha`.
+/// Leaves that stay together in [`restore`].
+const LINE: usize = 16;
+
+/// Brings leaf y of a receiver's tree to its place y ^ `alpha`; there are at least sixteen.
 pub(super) fn restore(alpha: usize, leaves: &[Block], out: &mut [Block]) {
-    for (y, leaf) in leaves.iter().enumerate() {
-        out[y ^ alpha] = *leaf;
+    let ((lines, _), (out, _)) = (leaves.as_chunks::<LINE>(), out.as_chunks_mut::<LINE>());
+    for (line, out) in out.iter_mut().enumerate() {
+        let leaves = &lines[line ^ (alpha / LINE)];
+        for (place, out) in out.iter_mut().enumerate() {
+            *out = leaves[place ^ (alpha % LINE)];
+        }
     }
 }
 

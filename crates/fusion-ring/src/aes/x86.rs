@@ -240,7 +240,7 @@ macro_rules! kernels {
                 }
             }
 
-            /// For every w and then every multiple d, one `cut` of pi(w ^ d) ^ w ^ d; `out` has as many places. Calls `beside` with `first`, `first + 1`, ..., one for every w.
+            /// For every w and then every multiple d, one `cut` of pi(w ^ d) ^ w ^ d; `out` has as many places. Calls `beside` for every w or every four inputs, whichever is less often.
             ///
             /// # Safety
             /// The CPU has the features that the module is compiled for.
@@ -251,16 +251,15 @@ macro_rules! kernels {
                 multiples: &[Block; K],
                 cut: impl Fn(Block) -> T + Copy,
                 out: &mut [T],
-                beside: &mut impl FnMut(usize),
-                first: usize,
+                beside: &mut impl FnMut(),
             ) {
                 // Whole groups of whole w.
                 let unit = const { if GROUP > K { GROUP } else { K } };
                 let (units, rest) = out.split_at_mut(if K < $lanes { 0 } else { out.len() / unit * unit });
                 let done = units.len() / K;
-                for (u, (w, out)) in w.chunks_exact(unit / K).zip(units.chunks_exact_mut(unit)).enumerate() {
-                    for i in 0..unit / K {
-                        beside(first + unit / K * u + i);
+                for (w, out) in w.chunks_exact(unit / K).zip(units.chunks_exact_mut(unit)) {
+                    for _ in 0..unit / (if K > 4 { K } else { 4 }) {
+                        beside();
                     }
                     for (g, out) in out.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
                         let inputs: State = std::array::from_fn(|i| {
@@ -279,7 +278,7 @@ macro_rules! kernels {
                 // SAFETY: the narrower kernel asks for no more features (and the last is safe).
                 #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
                 unsafe {
-                    $narrow::mmo_multiples(keys, &w[done..], multiples, cut, rest, beside, first + done);
+                    $narrow::mmo_multiples(keys, &w[done..], multiples, cut, rest, beside);
                 }
             }
 
@@ -395,8 +394,7 @@ mod nothing {
         _: &[Block; K],
         _: impl Fn(Block) -> T,
         _: &mut [T],
-        _: &mut impl FnMut(usize),
-        _: usize,
+        _: &mut impl FnMut(),
     ) {
     }
     pub(super) fn tmmo(_: &RoundKeys, _: &mut [Block], _: &[Block]) {}
