@@ -82,10 +82,14 @@ impl TreeHash {
         low: u8,
         choices: &mut [u8],
     ) {
-        self.hash::<1, T>(&[0], fold, range, cut, out, |i, block| choices[i] = block as u8 & low);
+        self.hash::<1, T>(&[0], fold, range, cut, out, |first, blocks| {
+            for (choice, &block) in choices[first..].iter_mut().zip(blocks) {
+                *choice = block as u8 & low;
+            }
+        });
     }
 
-    /// Hands every block to `also`, too, with its number in `range`.
+    /// Hands the blocks to `also`, too, in pieces, with the number of the first in `range`.
     fn hash<const K: usize, T>(
         &mut self,
         multiples: &[Block],
@@ -93,15 +97,16 @@ impl TreeHash {
         range: Range<usize>,
         cut: impl Fn(Block) -> T + Copy,
         out: &mut [T],
-        mut also: impl FnMut(usize, Block),
+        mut also: impl FnMut(usize, &[Block]),
     ) {
         let multiples = &multiples.as_chunks::<K>().0[0];
         for (i, out) in out.chunks_mut(BATCH * K).enumerate() {
             let (start, n) = (range.start + BATCH * i, out.len() / K);
             fold.reach(start + n);
             let salted = &mut self.salted[..n];
-            for (j, (own, &block)) in salted.iter_mut().zip(&fold.outputs()[start..range.end]).enumerate() {
-                also(BATCH * i + j, block);
+            let blocks = &fold.outputs()[start..][..n];
+            also(BATCH * i, blocks);
+            for (own, block) in salted.iter_mut().zip(blocks) {
                 *own = block ^ self.salt;
                 self.salt = mul_x(self.salt);
             }
