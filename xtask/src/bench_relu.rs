@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use fusion_nn::nonlinear::{Party, Phase, ProtocolError, Role, Spare, maximum, relu, widen_signed};
-use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
+use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 use fusion_ot::{OtError, silent};
 use fusion_ring::channel::{Channel, MemoryChannel, memory_pair};
 use rand_chacha::ChaCha20Rng;
@@ -109,11 +109,19 @@ impl<T: RandomOtSender> RandomOtSender for Timed<T> {
     fn random_ot(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<SenderPads, OtError> {
         self.book(|sender| sender.random_ot(channel, m, n))
     }
+
+    fn random_bits(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<SenderBits, OtError> {
+        self.book(|sender| sender.random_bits(channel, m, n))
+    }
 }
 
 impl<T: RandomOtReceiver> RandomOtReceiver for Timed<T> {
     fn random_ot(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverPads, OtError> {
         self.book(|receiver| receiver.random_ot(channel, m, n))
+    }
+
+    fn random_bits(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverBits, OtError> {
+        self.book(|receiver| receiver.random_bits(channel, m, n))
     }
 }
 

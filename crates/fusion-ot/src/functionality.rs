@@ -182,6 +182,92 @@ impl Drop for ReceiverPads {
 
 impl ZeroizeOnDrop for ReceiverPads {}
 
+/// The bit of a byte of [`ReceiverBits`] that is the pad.
+pub const PAD_BIT: u32 = 7;
+
+/// The sender's output of random 1-of-2^m OTs whose pads have one bit: enough to mask a truth table, in an eighth of the memory.
+pub struct SenderBits {
+    m: ChoiceBits,
+    tables: Vec<u16>,
+}
+
+impl SenderBits {
+    /// Wraps one table of 2^m pads per OT, bit x being the pad at choice x.
+    #[must_use]
+    pub fn new(m: ChoiceBits, tables: Vec<u16>) -> Self {
+        Self { m, tables }
+    }
+
+    /// The lowest bits of `pads`.
+    #[must_use]
+    pub fn of(pads: &SenderPads) -> Self {
+        let bit = |i: usize, x: usize| (pads.pad(i, x) as u16 & 1) << x;
+        let table = |i| (0..pads.m.messages()).fold(0, |table, x| table | bit(i, x));
+        Self { m: pads.m, tables: (0..pads.len()).map(table).collect() }
+    }
+
+    /// Choice width.
+    #[must_use]
+    pub fn choice_bits(&self) -> ChoiceBits {
+        self.m
+    }
+
+    /// One table per OT.
+    #[must_use]
+    pub fn tables(&self) -> &[u16] {
+        &self.tables
+    }
+}
+
+impl Drop for SenderBits {
+    fn drop(&mut self) {
+        wipe(&mut self.tables);
+    }
+}
+
+impl ZeroizeOnDrop for SenderBits {}
+
+/// The receiver's output of random 1-of-2^m OTs whose pads have one bit.
+pub struct ReceiverBits {
+    m: ChoiceBits,
+    bytes: Vec<u8>,
+}
+
+impl ReceiverBits {
+    /// Wraps one byte per OT: the choice in the low m bits, the pad at it in bit [`PAD_BIT`], zeros between.
+    #[must_use]
+    pub fn new(m: ChoiceBits, bytes: Vec<u8>) -> Self {
+        Self { m, bytes }
+    }
+
+    /// The lowest bits of `pads`.
+    #[must_use]
+    pub fn of(pads: &ReceiverPads) -> Self {
+        let bytes = pads.choices.iter().zip(&pads.pads).map(|(choice, pad)| choice | (*pad as u8) << PAD_BIT);
+        Self { m: pads.m, bytes: bytes.collect() }
+    }
+
+    /// Choice width.
+    #[must_use]
+    pub fn choice_bits(&self) -> ChoiceBits {
+        self.m
+    }
+
+    /// One byte per OT, see [`ReceiverBits::new`].
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for ReceiverBits {
+    fn drop(&mut self) {
+        wipe(&mut self.bytes);
+    }
+}
+
+impl ZeroizeOnDrop for ReceiverBits {}
+
 /// Zeroizes sixteen bytes at a time: element by element would take as long as making the pads.
 pub(crate) fn wipe<T: bytemuck::Pod>(values: &mut [T]) {
     let (head, blocks, tail) = bytemuck::pod_align_to_mut::<u8, u128>(bytemuck::cast_slice_mut(values));
@@ -199,6 +285,14 @@ pub trait RandomOtSender: Send {
     /// # Errors
     /// [`OtError`]; the instance and its lane are dead afterwards.
     fn random_ot(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<SenderPads, OtError>;
+
+    /// As [`random_ot`](Self::random_ot), with pads of one bit. The peer calls [`RandomOtReceiver::random_bits`].
+    ///
+    /// # Errors
+    /// [`OtError`]; the instance and its lane are dead afterwards.
+    fn random_bits(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<SenderBits, OtError> {
+        self.random_ot(channel, m, n).map(|pads| SenderBits::of(&pads))
+    }
 }
 
 /// Receiver of random 1-of-2^m OTs, see [`RandomOtSender`].
@@ -208,4 +302,12 @@ pub trait RandomOtReceiver: Send {
     /// # Errors
     /// [`OtError`]; the instance and its lane are dead afterwards.
     fn random_ot(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverPads, OtError>;
+
+    /// As [`random_ot`](Self::random_ot), with pads of one bit.
+    ///
+    /// # Errors
+    /// [`OtError`]; the instance and its lane are dead afterwards.
+    fn random_bits(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverBits, OtError> {
+        self.random_ot(channel, m, n).map(|pads| ReceiverBits::of(&pads))
+    }
 }

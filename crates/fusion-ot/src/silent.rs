@@ -47,6 +47,7 @@
 //! Outputs of an unchecked round cannot be read: the types `Provisional`, `Passed` and `Stock` inside see to that. After any error what the round made is wiped and the instance refuses every call. What was given out is overwritten by the next round or wiped on drop. [`SemiHonest`] instances skip the check, exist
 //! for measurement, and do not implement the traits. The order in which a receiver's leaves are brought to their places depends on the noise position (order of cache lines, not time or branches).
 
+mod bits;
 mod check;
 mod engine;
 pub mod estimate;
@@ -68,9 +69,10 @@ use sha3::{Digest, Sha3_256};
 use zeroize::Zeroizing;
 
 use crate::delta::combine;
-use crate::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
+use crate::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 use crate::softspoken::{self, TreeDepth, join_bits};
 use crate::{OtError, Role};
+use bits::{GotBits, SentBits};
 use engine::Engine;
 pub use parameters::{Parameters, RoundSize};
 use receiver::{GotPads, ReceivingEnd};
@@ -266,6 +268,16 @@ impl<S: Security> Sender<S> {
         self.take(channel, m, n, &mut |all: &SentPads, range| pads.extend_from_slice(bytemuck::cast_slice(all.part(m, range))))?;
         Ok(SenderPads::wide(m, std::mem::take(&mut *pads)))
     }
+
+    /// As [`Sender::pads`], with pads of one bit. See [`RandomOtSender::random_bits`].
+    ///
+    /// # Errors
+    /// [`OtError`].
+    pub fn bits(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<SenderBits, OtError> {
+        let mut tables = Zeroizing::new(Vec::with_capacity(n));
+        self.take(channel, m, n, &mut |all: &SentBits, range| tables.extend_from_slice(all.part(range)))?;
+        Ok(SenderBits::new(m, std::mem::take(&mut *tables)))
+    }
 }
 
 impl RandomOtSender for Sender<Malicious> {
@@ -278,6 +290,14 @@ impl RandomOtSender for Sender<Malicious> {
         let pads = self.source.random_ot(channel, m, n);
         self.dead = pads.is_err();
         pads
+    }
+
+    fn random_bits(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<SenderBits, OtError> {
+        let slot = slot(m);
+        if self.dead || !is_small(self.engines[slot].is_some(), m, self.size, self.met[slot], n) {
+            return self.bits(channel, m, n);
+        }
+        self.random_ot(channel, m, n).map(|pads| SenderBits::of(&pads))
     }
 }
 
@@ -376,6 +396,16 @@ impl<S: Security> Receiver<S> {
         })?;
         Ok(ReceiverPads::new(m, std::mem::take(&mut *choices), std::mem::take(&mut *pads)))
     }
+
+    /// As [`Receiver::pads`], with pads of one bit. See [`RandomOtReceiver::random_bits`].
+    ///
+    /// # Errors
+    /// [`OtError`].
+    pub fn bits(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverBits, OtError> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(n));
+        self.take(channel, m, n, &mut |all: &GotBits, range| bytes.extend_from_slice(all.part(range)))?;
+        Ok(ReceiverBits::new(m, std::mem::take(&mut *bytes)))
+    }
 }
 
 impl RandomOtReceiver for Receiver<Malicious> {
@@ -388,6 +418,14 @@ impl RandomOtReceiver for Receiver<Malicious> {
         let pads = self.source.random_ot(channel, m, n);
         self.dead = pads.is_err();
         pads
+    }
+
+    fn random_bits(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverBits, OtError> {
+        let slot = slot(m);
+        if self.dead || !is_small(self.engines[slot].is_some(), m, self.size, self.met[slot], n) {
+            return self.bits(channel, m, n);
+        }
+        self.random_ot(channel, m, n).map(|pads| ReceiverBits::of(&pads))
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! One kernel in plain Rust, compiled once per instruction tier so that the compiler vectorises it.
 
-use crate::planes::{plane_of_byte_bits, plane_of_words, plane_words};
+use crate::planes::{plane_of_words, plane_words};
 use crate::simd::{self, Tier};
 
 /// What one call gives: per element the masked table without its first entry, and the mask.
@@ -17,46 +17,13 @@ pub struct MaskedTables {
     pub masks: Vec<u64>,
 }
 
-/// Pads in the width in which they come.
-#[derive(Clone, Copy, Debug)]
-pub enum Pads<'a> {
-    /// 32 bits each.
-    Words(&'a [u32]),
-    /// Eight bits each.
-    Bytes(&'a [u8]),
-}
-
-impl Pads<'_> {
-    /// Number of pads.
-    #[must_use]
-    pub const fn len(self) -> usize {
-        match self {
-            Self::Words(pads) => pads.len(),
-            Self::Bytes(pads) => pads.len(),
-        }
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.len() == 0
-    }
-
-    fn plane(self, bit: u32) -> Vec<u64> {
-        match self {
-            Self::Words(pads) => plane_of_words(pads, bit),
-            Self::Bytes(pads) => plane_of_byte_bits(pads, bit),
-        }
-    }
-}
-
 /// Inputs of [`masked_tables`], all of the same number of elements.
 #[derive(Clone, Copy)]
 pub struct TableInputs<'a> {
     /// log2 N, 1..=4; with a carry at least 2, and the digits have one bit less.
     pub index_bits: u32,
-    /// N pads per element, of which bit 0 masks the entries.
-    pub pads: Pads<'a>,
+    /// N pads of one bit per element, that for entry i in bit i.
+    pub pads: &'a [u16],
     /// Words that hold the digit a at bit `shift`.
     pub digits: &'a [u32],
     /// Position of the digits in their words.
@@ -79,18 +46,17 @@ pub fn masked_tables(inputs: TableInputs<'_>) -> MaskedTables {
 fn masked_tables_with(tier: Tier, inputs: TableInputs<'_>) -> MaskedTables {
     let n = inputs.digits.len();
     assert!((1 + u32::from(inputs.carry.is_some())..=4).contains(&inputs.index_bits), "tables of 2 to 16 entries");
-    assert!(inputs.permutations.len() == n && inputs.pads.len() == n << inputs.index_bits, "lengths of a batch of tables");
+    assert!(inputs.permutations.len() == n && inputs.pads.len() == n, "lengths of a batch of tables");
     assert!(inputs.carry.is_none_or(|carry| carry.len() >= plane_words(n)), "a carry for every element");
-    let pads = inputs.pads.plane(0);
     let mut entries = vec![0; n];
     match (inputs.index_bits, inputs.carry.is_some()) {
-        (1, _) => fill::<2, 1, 1>(tier, inputs, &pads, &mut entries),
-        (2, false) => fill::<4, 2, 2>(tier, inputs, &pads, &mut entries),
-        (2, true) => fill::<4, 2, 1>(tier, inputs, &pads, &mut entries),
-        (3, false) => fill::<8, 3, 3>(tier, inputs, &pads, &mut entries),
-        (3, true) => fill::<8, 3, 2>(tier, inputs, &pads, &mut entries),
-        (_, false) => fill::<16, 4, 4>(tier, inputs, &pads, &mut entries),
-        (_, true) => fill::<16, 4, 3>(tier, inputs, &pads, &mut entries),
+        (1, _) => fill::<1, 1>(tier, inputs, &mut entries),
+        (2, false) => fill::<2, 2>(tier, inputs, &mut entries),
+        (2, true) => fill::<2, 1>(tier, inputs, &mut entries),
+        (3, false) => fill::<3, 3>(tier, inputs, &mut entries),
+        (3, true) => fill::<3, 2>(tier, inputs, &mut entries),
+        (_, false) => fill::<4, 4>(tier, inputs, &mut entries),
+        (_, true) => fill::<4, 3>(tier, inputs, &mut entries),
     }
     let masks = plane_of_words(&entries, MASK);
     MaskedTables { entries, masks }
@@ -111,28 +77,25 @@ struct Block {
     carry: u64,
 }
 
-/// Tables of N = 2^M entries for digits of W bits.
-fn fill<const N: usize, const M: u32, const W: u32>(tier: Tier, inputs: TableInputs<'_>, pads: &[u64], entries: &mut [u32]) {
-    let chunks = inputs.digits.chunks(BLOCK).zip(inputs.permutations.chunks(BLOCK)).zip(entries.chunks_mut(BLOCK)).zip(pads.chunks(N));
+/// Tables of 2^M entries for digits of W bits.
+fn fill<const M: u32, const W: u32>(tier: Tier, inputs: TableInputs<'_>, entries: &mut [u32]) {
+    let chunks =
+        inputs.digits.chunks(BLOCK).zip(inputs.permutations.chunks(BLOCK)).zip(entries.chunks_mut(BLOCK)).zip(inputs.pads.chunks(BLOCK));
     for (i, (((digits, permutations), entries), pads)) in chunks.enumerate() {
         let carry = inputs.carry.map_or(0, |carry| carry[i]);
         let mut block = Block { words: [0; BLOCK], digits: [0; BLOCK], permutations: [0; BLOCK], carry };
-        for (words, pads) in block.words.chunks_exact_mut(BLOCK / N).zip(pads) {
-            for (i, word) in words.iter_mut().enumerate() {
-                *word = (pads >> (N * i)) as u32 & ((1u64 << N) - 1) as u32;
-            }
-        }
+        block.words.iter_mut().zip(pads).for_each(|(word, &pads)| *word = u32::from(pads));
         block.digits[..digits.len()].copy_from_slice(digits);
         block.permutations[..digits.len()].copy_from_slice(permutations);
         match tier {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `tier()` and the tests give these tiers only where AVX-512 was detected.
-            Tier::Avx512 | Tier::Avx512Vnni => unsafe { mask_avx512::<N, M, W>(&mut block, inputs.shift) },
+            Tier::Avx512 | Tier::Avx512Vnni => unsafe { mask_avx512::<M, W>(&mut block, inputs.shift) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above, for AVX2.
-            Tier::Avx2 => unsafe { mask_avx2::<N, M, W>(&mut block, inputs.shift) },
+            Tier::Avx2 => unsafe { mask_avx2::<M, W>(&mut block, inputs.shift) },
             #[allow(unreachable_patterns, reason = "other architectures have no kernel of their own")]
-            Tier::Portable | Tier::Avx2 | Tier::Avx512 | Tier::Avx512Vnni => mask_block::<N, M, W>(&mut block, inputs.shift),
+            Tier::Portable | Tier::Avx2 | Tier::Avx512 | Tier::Avx512Vnni => mask_block::<M, W>(&mut block, inputs.shift),
         }
         entries.copy_from_slice(&block.words[..digits.len()]);
     }
@@ -142,16 +105,16 @@ fn fill<const N: usize, const M: u32, const W: u32>(tier: Tier, inputs: TableInp
 /// The CPU has AVX2.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-unsafe fn mask_avx2<const N: usize, const M: u32, const W: u32>(block: &mut Block, shift: u32) {
-    mask_block::<N, M, W>(block, shift);
+unsafe fn mask_avx2<const M: u32, const W: u32>(block: &mut Block, shift: u32) {
+    mask_block::<M, W>(block, shift);
 }
 
 /// # Safety
 /// The CPU has AVX-512 F, BW, DQ and VL.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-unsafe fn mask_avx512<const N: usize, const M: u32, const W: u32>(block: &mut Block, shift: u32) {
-    mask_block::<N, M, W>(block, shift);
+unsafe fn mask_avx512<const M: u32, const W: u32>(block: &mut Block, shift: u32) {
+    mask_block::<M, W>(block, shift);
 }
 
 /// Entries whose index has bit `bit` clear.
@@ -169,8 +132,8 @@ const fn clear_entries(bit: u32) -> u32 {
 
 /// Turns a block of pads into masked tables.
 #[inline(always)]
-fn mask_block<const N: usize, const M: u32, const W: u32>(block: &mut Block, shift: u32) {
-    let field = ((1u64 << N) - 1) as u32;
+fn mask_block<const M: u32, const W: u32>(block: &mut Block, shift: u32) {
+    let field = ((1u64 << (1 << M)) - 1) as u32;
     let elements = block.words.iter_mut().zip(&block.digits).zip(&block.permutations);
     for (i, ((word, digit), d)) in elements.enumerate() {
         let a = digit >> shift & ((1 << W) - 1);
@@ -208,15 +171,13 @@ mod tests {
             let carries = carries && index_bits > 1;
             let (size, width) = (1usize << index_bits, index_bits - u32::from(carries));
             let word = |i: usize| (i as u32 ^ seed).wrapping_mul(2_654_435_761).rotate_left(11).wrapping_mul(0x9e37_79b1);
-            let pads: Vec<u32> = (0..n * size).map(|i| word(3 * i)).collect();
+            let pads: Vec<u16> = (0..n).map(|i| word(3 * i) as u16 & (u16::MAX >> (16 - size))).collect();
             let digits: Vec<u32> = (0..n).map(|i| word(3 * i + 1)).collect();
             let permutations: Vec<u32> = (0..n).map(|i| word(3 * i + 2)).collect();
             let carry: Vec<u64> = (0..n.div_ceil(64)).map(|i| u64::from(word(i)) << 32 | u64::from(word(i + 1))).collect();
             let carry = carries.then_some(&carry[..]);
-            let inputs = TableInputs { index_bits, pads: Pads::Words(&pads), digits: &digits, shift, carry, permutations: &permutations };
+            let inputs = TableInputs { index_bits, pads: &pads, digits: &digits, shift, carry, permutations: &permutations };
             let tables = masked_tables(inputs);
-            let bytes: Vec<u8> = pads.iter().map(|&pad| pad as u8).collect();
-            prop_assert_eq!(&masked_tables(TableInputs { pads: Pads::Bytes(&bytes), ..inputs }), &tables);
             for tier in simd::available() {
                 prop_assert_eq!(&masked_tables_with(tier, inputs), &tables, "{}", tier.name());
             }
@@ -227,7 +188,7 @@ mod tests {
                 let mask = (tables.masks[i / 64] >> (i % 64) & 1) as u32;
                 let masked = |index: usize| {
                     let (v, theirs) = (index & ((1 << width) - 1), index >> width);
-                    pads[i * size + (index ^ d)] & 1 ^ u32::from(v < a + (own ^ theirs)) ^ mask
+                    u32::from(pads[i]) >> (index ^ d) & 1 ^ u32::from(v < a + (own ^ theirs)) ^ mask
                 };
                 prop_assert_eq!(masked(0), 0);
                 for index in 1..size {

@@ -47,7 +47,7 @@ impl<'a> Half<'a> {
 
     /// Follows at `digit`: appends the corrections to `outgoing`.
     fn follow<'s>(&self, digit: Digit, stock: &'s Stock, outgoing: &mut Vec<u8>) -> Lookup<'s> {
-        let lookup = Lookup::new(digit, stock.receiver(digit.m, self.x.len()), &self.complement, &self.carry);
+        let lookup = Lookup::new(digit, stock.lookups(digit.m, self.x.len()), &self.complement, &self.carry);
         pack_into(outgoing, &lookup.corrections(), digit.m.bits());
         lookup
     }
@@ -74,7 +74,7 @@ pub(super) fn carry(
     while let Some(digit) = digits.next() {
         // The follower's corrections are what is left of the last message.
         let corrections = unpack(&incoming, digit.m.bits(), leads.x.len());
-        let tables = answer(digit, stock.sender(digit.m, leads.x.len()), leads.x, &leads.carry, &corrections);
+        let tables = answer(digit, &stock.tables(digit.m, leads.x.len()), leads.x, &leads.carry, &corrections);
         leads.carry = tables.masks;
         outgoing.clear();
         pack_into(&mut outgoing, &tables.entries, digit.answer_bits());

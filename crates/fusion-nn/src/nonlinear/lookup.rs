@@ -7,16 +7,18 @@
 //! The follower sends d = (b, c1) ^ u, u being its random choice. Entry i is then masked by pad i ^ d, so that the follower can
 //! unmask exactly its own. The lead's share is chosen such that the masked entry 0 is zero, and is not sent.
 
+use std::borrow::Cow;
+
+use fusion_ot::functionality::PAD_BIT;
 use fusion_ring::pack::mask32;
 use fusion_ring::planes::plane_of_words;
-use fusion_ring::tables::{MaskedTables, Pads, TableInputs, masked_tables};
+use fusion_ring::tables::{MaskedTables, TableInputs, masked_tables};
 
 use super::digits::Digit;
-use super::stock::Received;
 
 /// The lead's part for digits `a` (words from which the digit is cut), its shares of the carry from below and the follower's corrections: its shares of the carry, and entries for the follower, of which the
 /// low [`Digit::answer_bits`] are to be sent.
-pub(super) fn answer(digit: Digit, pads: Pads<'_>, a: &[u32], carry: &[u64], corrections: &[u32]) -> MaskedTables {
+pub(super) fn answer(digit: Digit, pads: &[u16], a: &[u32], carry: &[u64], corrections: &[u32]) -> MaskedTables {
     let carry = digit.carries.then_some(carry);
     masked_tables(TableInputs { index_bits: digit.m.bits(), pads, digits: a, shift: digit.shift, carry, permutations: corrections })
 }
@@ -24,13 +26,14 @@ pub(super) fn answer(digit: Digit, pads: Pads<'_>, a: &[u32], carry: &[u64], cor
 /// The follower's part, from the choice of its indices to its shares.
 pub(super) struct Lookup<'s> {
     digit: Digit,
-    received: Received<'s>,
+    /// Of random OTs: the choice in the low bits, the pad at [`PAD_BIT`].
+    received: Cow<'s, [u8]>,
     indices: Vec<u32>,
 }
 
 impl<'s> Lookup<'s> {
-    /// Takes the indices: digits of `b` (words from which the digit is cut) and its shares of the carry from below.
-    pub(super) fn new(digit: Digit, received: Received<'s>, b: &[u32], carry: &[u64]) -> Self {
+    /// Takes OTs as received and the indices: digits of `b` (words from which the digit is cut) and its shares of the carry from below.
+    pub(super) fn new(digit: Digit, received: Cow<'s, [u8]>, b: &[u32], carry: &[u64]) -> Self {
         let (low, width) = (mask32(digit.bits()), digit.bits());
         let indices = if digit.carries {
             let words = b.chunks(64).zip(carry);
@@ -45,14 +48,20 @@ impl<'s> Lookup<'s> {
 
     /// The message: how the indices differ from the random choices, in m bits.
     pub(super) fn corrections(&self) -> Vec<u32> {
-        self.indices.iter().zip(self.received.choices).map(|(i, &u)| i ^ u32::from(u)).collect()
+        // What is above the choice is not sent.
+        self.indices.iter().zip(&*self.received).map(|(i, &u)| i ^ u32::from(u)).collect()
     }
 
     /// Its shares of the carry, given the lead's answers.
     pub(super) fn learn(&self, answers: &[u32]) -> Vec<u64> {
         let entries = mask32(self.digit.answer_bits());
         // Entry 0, which was not sent, is zero.
-        let shares = self.received.pads.iter().zip(&self.indices).zip(answers).map(|((pad, i), answer)| (answer & entries) << 1 >> i ^ pad);
+        let shares = self
+            .received
+            .iter()
+            .zip(&self.indices)
+            .zip(answers)
+            .map(|((&got, i), answer)| (answer & entries) << 1 >> i ^ u32::from(got >> PAD_BIT));
         plane_of_words(&shares.collect::<Vec<_>>(), 0)
     }
 }
@@ -77,10 +86,12 @@ mod tests {
                 theirs.push(case / (2 * n * n) % 2);
                 u.push((case / (4 * n * n)) as u8);
             }
-            let pads: Vec<u32> = (0..a.len() as u32 * choices).map(|i| i.wrapping_mul(2_654_435_761) >> 7).collect();
-            let at_choice: Vec<u32> = u.iter().enumerate().map(|(i, &u)| pads[i * choices as usize + usize::from(u)]).collect();
-            let lookup = Lookup::new(digit, Received { choices: &u, pads: &at_choice }, &b, &plane_of_words(&theirs, 0));
-            let lead = answer(digit, Pads::Words(&pads), &a, &plane_of_words(&own, 0), &lookup.corrections());
+            let pads: Vec<u16> =
+                (0..a.len() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u16 & mask32(choices) as u16).collect();
+            let received: Vec<u8> = u.iter().zip(&pads).map(|(&u, pads)| u | ((pads >> u & 1) as u8) << PAD_BIT).collect();
+            let lookup = Lookup::new(digit, Cow::Borrowed(&received), &b, &plane_of_words(&theirs, 0));
+            let corrections: Vec<u32> = lookup.corrections().iter().map(|d| d & mask32(digit.m.bits())).collect();
+            let lead = answer(digit, &pads, &a, &plane_of_words(&own, 0), &corrections);
             let follower = lookup.learn(&lead.entries);
             for i in 0..a.len() {
                 let carry = if carries { own[i] ^ theirs[i] } else { 0 };

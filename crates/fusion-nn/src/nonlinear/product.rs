@@ -4,7 +4,6 @@
 //! parties open how their inputs differ from the random factors, *at the same time*, since neither opening depends on
 //! the other's: a product costs one round, as with a multiplication triple, and one choice bit plus one message per OT, as with a correlated OT.
 
-use fusion_ot::functionality::ChoiceBits;
 use fusion_ring::pack::mask32;
 use fusion_ring::planes::{masks_of_plane, plane_of_bytes};
 
@@ -53,7 +52,7 @@ pub(super) struct RingReceiver<'s> {
 impl<'s> RingReceiver<'s> {
     /// Takes one OT for each of the `n` elements of the plane `c`.
     pub(super) fn new(stock: &'s Stock, c: &[u64], n: usize, bits: u32) -> Self {
-        let received = stock.receiver(ChoiceBits::ONE, n);
+        let received = stock.received(n);
         Self { received, d: xor(c, &plane_of_bytes(received.choices)), bits }
     }
 

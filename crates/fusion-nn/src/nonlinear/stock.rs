@@ -1,9 +1,11 @@
 //! The random OTs of one tile, made in bulk before its first message and used up in a fixed order.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 
-use fusion_ot::functionality::{ChoiceBits, ReceiverPads, SenderPads};
-use fusion_ring::tables::Pads;
+use fusion_ot::OtError;
+use fusion_ot::functionality::{ChoiceBits, PAD_BIT, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
+use fusion_ring::channel::Channel;
 
 use super::ProtocolError;
 use super::digits::Digits;
@@ -48,50 +50,97 @@ impl Demand {
     /// Makes the OTs.
     pub(super) fn meet(&self, party: &mut Party<'_>) -> Result<Stock, ProtocolError> {
         let phase = party.enter(Phase::RandomOt);
-        let role = party.role();
-        let mut shelves = [const { None }; 4];
-        for (bits, (&(client_sends, server_sends), shelf)) in (1..).zip(self.by_width.iter().zip(&mut shelves)) {
+        let m = ChoiceBits::ONE;
+        let send = |ot: &mut dyn RandomOtSender, ch: &mut dyn Channel, n| ot.random_ot(ch, m, n).map(|pads| (pads.len(), pads));
+        let receive = |ot: &mut dyn RandomOtReceiver, ch: &mut dyn Channel, n| ot.random_ot(ch, m, n).map(|pads| (pads.len(), pads));
+        let pairs = make(party, self.by_width[0], send, receive)?;
+        let mut tables = [const { None }; 3];
+        for ((bits, &demand), shelf) in (2..).zip(&self.by_width[1..]).zip(&mut tables) {
             let Some(m) = ChoiceBits::new(bits) else { continue };
-            let (sender, receiver, channel) = party.ot();
-            let (sends, receives) = match role {
-                Role::Client => (client_sends, server_sends),
-                Role::Server => (server_sends, client_sends),
-            };
-            // The client's sending goes first, for both parties.
-            let (sender, receiver) = match role {
-                Role::Client => {
-                    let pads = if sends > 0 { Some(sender.random_ot(channel, m, sends)?) } else { None };
-                    (pads, if receives > 0 { Some(receiver.random_ot(channel, m, receives)?) } else { None })
-                }
-                Role::Server => {
-                    let pads = if receives > 0 { Some(receiver.random_ot(channel, m, receives)?) } else { None };
-                    (if sends > 0 { Some(sender.random_ot(channel, m, sends)?) } else { None }, pads)
-                }
-            };
-            if sender.as_ref().map_or(0, SenderPads::len) != sends || receiver.as_ref().map_or(0, ReceiverPads::len) != receives {
-                return Err(ProtocolError::Misuse("the OT instance returned another number of OTs than was asked for"));
-            }
-            *shelf = Some(Shelf { sender, receiver, sent: Cell::new(0), received: Cell::new(0) });
+            let send =
+                |ot: &mut dyn RandomOtSender, ch: &mut dyn Channel, n| ot.random_bits(ch, m, n).map(|bits| (bits.tables().len(), bits));
+            let receive =
+                |ot: &mut dyn RandomOtReceiver, ch: &mut dyn Channel, n| ot.random_bits(ch, m, n).map(|bits| (bits.bytes().len(), bits));
+            *shelf = Some(make(party, demand, send, receive)?);
         }
         party.enter(phase);
-        Ok(Stock { shelves })
+        Ok(Stock { pairs, tables })
+    }
+}
+
+/// Makes the OTs of one width, of which the client, the server sends so many; `send` and `receive` also say how many they made.
+fn make<S, R>(
+    party: &mut Party<'_>,
+    (client_sends, server_sends): (usize, usize),
+    send: impl FnOnce(&mut dyn RandomOtSender, &mut dyn Channel, usize) -> Result<(usize, S), OtError>,
+    receive: impl FnOnce(&mut dyn RandomOtReceiver, &mut dyn Channel, usize) -> Result<(usize, R), OtError>,
+) -> Result<Shelf<S, R>, ProtocolError> {
+    let role = party.role();
+    let (sender, receiver, channel) = party.ot();
+    // The client's sending goes first, for both parties.
+    let (sent, received) = match role {
+        Role::Client => {
+            let sent = if client_sends > 0 { Some(send(sender, channel, client_sends)?) } else { None };
+            (sent, if server_sends > 0 { Some(receive(receiver, channel, server_sends)?) } else { None })
+        }
+        Role::Server => {
+            let received = if client_sends > 0 { Some(receive(receiver, channel, client_sends)?) } else { None };
+            (if server_sends > 0 { Some(send(sender, channel, server_sends)?) } else { None }, received)
+        }
+    };
+    let (sends, receives) = match role {
+        Role::Client => (client_sends, server_sends),
+        Role::Server => (server_sends, client_sends),
+    };
+    if sent.as_ref().map_or(0, |sent| sent.0) != sends || received.as_ref().map_or(0, |received| received.0) != receives {
+        return Err(ProtocolError::Misuse("the OT instance returned another number of OTs than was asked for"));
+    }
+    Ok(Shelf { sent: Taken::new(sent), received: Taken::new(received) })
+}
+
+/// Random OTs of one kind in one direction, given out from the front.
+struct Taken<T> {
+    all: Option<T>,
+    len: usize,
+    used: Cell<usize>,
+}
+
+impl<T> Taken<T> {
+    fn new(made: Option<(usize, T)>) -> Self {
+        let (len, all) = made.map_or((0, None), |(len, all)| (len, Some(all)));
+        Self { all, len, used: Cell::new(0) }
+    }
+
+    /// The next `n` of the OTs that `items` finds, `each` items per OT.
+    fn next<U>(&self, n: usize, each: usize, items: impl FnOnce(&T) -> &[U]) -> &[U] {
+        let start = self.used.get();
+        self.used.set(start + n);
+        match &self.all {
+            Some(all) => &items(all)[start * each..(start + n) * each],
+            None => &[][..n],
+        }
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.used.get() == self.len
     }
 }
 
 /// Random OTs of one choice width.
-struct Shelf {
-    sender: Option<SenderPads>,
-    receiver: Option<ReceiverPads>,
-    sent: Cell<usize>,
-    received: Cell<usize>,
+struct Shelf<S, R> {
+    sent: Taken<S>,
+    received: Taken<R>,
 }
 
 /// The random OTs of a tile. Every OT is handed out once.
+///
+/// OTs of wider choices are there for tables of bits (`lookup`) and have pads of one bit.
 pub(super) struct Stock {
-    shelves: [Option<Shelf>; 4],
+    pairs: Shelf<SenderPads, ReceiverPads>,
+    tables: [Option<Shelf<SenderBits, ReceiverBits>>; 3],
 }
 
-/// OTs in which this party is the receiver.
+/// 1-of-2 OTs in which this party is the receiver.
 #[derive(Clone, Copy)]
 pub(super) struct Received<'s> {
     /// The random choices.
@@ -100,63 +149,57 @@ pub(super) struct Received<'s> {
     pub(super) pads: &'s [u32],
 }
 
-fn advance(cursor: &Cell<usize>, n: usize) -> std::ops::Range<usize> {
-    let start = cursor.get();
-    cursor.set(start + n);
-    start..start + n
-}
-
 impl Stock {
-    fn shelf(&self, m: ChoiceBits) -> Option<&Shelf> {
-        self.shelves[m.bits() as usize - 1].as_ref()
+    fn shelf(&self, m: ChoiceBits) -> Option<&Shelf<SenderBits, ReceiverBits>> {
+        self.tables[m.bits() as usize - 2].as_ref()
     }
 
-    /// The pads of the next `n` OTs in which this party sends, 2^m per OT.
+    /// The pads of the next `n` 1-of-2^m OTs in which this party sends, one bit each.
     ///
     /// # Panics
     /// If the demand was too small: it is computed from the same public numbers as the use.
-    pub(super) fn sender(&self, m: ChoiceBits, n: usize) -> Pads<'_> {
+    pub(super) fn tables(&self, m: ChoiceBits, n: usize) -> Cow<'_, [u16]> {
         if m == ChoiceBits::ONE {
-            return Pads::Words(self.pairs(n));
+            let pairs = self.pairs(n).chunks_exact(2);
+            return pairs.map(|pair| (pair[0] & 1 | (pair[1] & 1) << 1) as u16).collect();
         }
-        Pads::Bytes(self.next_sent(m, n).map_or_else(|| &[][..n], |(pads, range)| &pads.as_bytes()[range]))
+        Cow::Borrowed(self.shelf(m).map_or_else(|| &[][..n], |shelf| shelf.sent.next(n, 1, SenderBits::tables)))
+    }
+
+    /// The next `n` 1-of-2^m OTs in which this party receives, in the form of [`ReceiverBits`].
+    ///
+    /// # Panics
+    /// As [`Stock::tables`].
+    pub(super) fn lookups(&self, m: ChoiceBits, n: usize) -> Cow<'_, [u8]> {
+        if m == ChoiceBits::ONE {
+            let got = self.received(n);
+            return got.choices.iter().zip(got.pads).map(|(choice, &pad)| choice | (pad as u8) << PAD_BIT).collect();
+        }
+        Cow::Borrowed(self.shelf(m).map_or_else(|| &[][..n], |shelf| shelf.received.next(n, 1, ReceiverBits::bytes)))
     }
 
     /// The pads of the next `n` 1-of-2 OTs in which this party sends, two per OT.
     ///
     /// # Panics
-    /// As [`Stock::sender`].
+    /// As [`Stock::tables`].
     pub(super) fn pairs(&self, n: usize) -> &[u32] {
-        self.next_sent(ChoiceBits::ONE, n).map_or_else(|| &[][..n], |(pads, range)| &pads.as_pairs()[range])
+        self.pairs.sent.next(n, 2, SenderPads::as_pairs)
     }
 
-    /// The next `n` OTs of a width, as a range of its pads.
-    fn next_sent(&self, m: ChoiceBits, n: usize) -> Option<(&SenderPads, std::ops::Range<usize>)> {
-        let shelf = self.shelf(m)?;
-        let pads = shelf.sender.as_ref()?;
-        let range = advance(&shelf.sent, n);
-        Some((pads, range.start * m.messages()..range.end * m.messages()))
-    }
-
-    /// The next `n` OTs in which this party receives.
+    /// The next `n` 1-of-2 OTs in which this party receives.
     ///
     /// # Panics
-    /// As [`Stock::sender`].
-    pub(super) fn receiver(&self, m: ChoiceBits, n: usize) -> Received<'_> {
-        match self.shelf(m).and_then(|shelf| Some((shelf, shelf.receiver.as_ref()?))) {
-            Some((shelf, pads)) => {
-                let range = advance(&shelf.received, n);
-                Received { choices: &pads.choices()[range.clone()], pads: &pads.pads()[range] }
-            }
-            None => Received { choices: &[][..n], pads: &[][..n] },
-        }
+    /// As [`Stock::tables`].
+    pub(super) fn received(&self, n: usize) -> Received<'_> {
+        let at = self.pairs.received.used.get();
+        let pads = self.pairs.received.next(n, 1, ReceiverPads::pads);
+        let choices = self.pairs.received.all.as_ref().map_or_else(|| &[][..n], |all| &all.choices()[at..at + n]);
+        Received { choices, pads }
     }
 
     /// Whether every OT has been used: a demand larger than the use would waste OTs.
     pub(super) fn is_used_up(&self) -> bool {
-        self.shelves.iter().flatten().all(|shelf| {
-            shelf.sent.get() == shelf.sender.as_ref().map_or(0, SenderPads::len)
-                && shelf.received.get() == shelf.receiver.as_ref().map_or(0, ReceiverPads::len)
-        })
+        let wide = |shelf: &Shelf<SenderBits, ReceiverBits>| shelf.sent.is_used_up() && shelf.received.is_used_up();
+        self.pairs.sent.is_used_up() && self.pairs.received.is_used_up() && self.tables.iter().flatten().all(wide)
     }
 }

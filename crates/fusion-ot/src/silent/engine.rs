@@ -22,6 +22,8 @@ pub(super) trait End: Sized {
     type Round;
     /// The pads of this end.
     type Pads: Outputs<Self>;
+    /// They, cut to one bit.
+    type Bits: Outputs<Self>;
 
     /// Exchanges what comes before the trees. Gives the seed of the pads' hashes.
     fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Self::Round, Seed), OtError>;

@@ -10,6 +10,7 @@ use fusion_ring::prg::{AesPrg, Seed};
 use rand_core::Rng;
 use zeroize::Zeroizing;
 
+use super::bits::GotBits;
 use super::check::{self, Chain, Coefficients, PROOF_LEN, Passed, Prover};
 use super::engine::End;
 use super::pads::TreeHash;
@@ -51,9 +52,9 @@ impl Outputs<ReceivingEnd> for GotPads {
     }
 
     fn keep(&mut self, end: &ReceivingEnd, hash: &mut TreeHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
-        let (low, kept) = ((1u8 << end.m.bits()) - 1, pad_mask(end.m));
+        let kept = pad_mask(end.m);
         let (choices, pads) = (&mut self.choices[at..][..range.len()], &mut self.pads[at..][..range.len()]);
-        hash.receiver(fold, range, |pad| pad as u32 & kept, pads, low, choices);
+        hash.receiver(fold, range, |pad| pad as u32 & kept, pads, end.low(), choices);
     }
 
     fn place(stocks: &mut Stocks<ReceivingEnd>) -> &mut Option<Stock<Self>> {
@@ -87,6 +88,11 @@ impl ReceivingEnd {
         }
     }
 
+    /// The low bits of a block that carry its choice.
+    pub(super) fn low(&self) -> u8 {
+        (1 << self.m.bits()) - 1
+    }
+
     /// A uniform non-zero value within `mask` (2^m - 1).
     fn nonzero(&mut self, mask: Block) -> Block {
         loop {
@@ -101,6 +107,7 @@ impl ReceivingEnd {
 impl End for ReceivingEnd {
     type Round = Round;
     type Pads = GotPads;
+    type Bits = GotBits;
 
     /// Chooses noise.
     fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Round, Seed), OtError> {

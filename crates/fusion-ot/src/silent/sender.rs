@@ -10,6 +10,7 @@ use fusion_ring::lpn::Fold;
 use fusion_ring::prg::{AesPrg, Seed};
 use zeroize::Zeroizing;
 
+use super::bits::SentBits;
 use super::check::{self, CLAIM_LEN, Chain, Coefficients, PROOF_LEN, Passed, Prover};
 use super::engine::End;
 use super::pads::TreeHash;
@@ -87,9 +88,17 @@ impl SendingEnd {
     }
 }
 
+impl SendingEnd {
+    /// x Delta for every choice x.
+    pub(super) fn multiples(&self) -> &[Block] {
+        &self.multiples
+    }
+}
+
 impl End for SendingEnd {
     type Round = Round;
     type Pads = SentPads;
+    type Bits = SentBits;
 
     /// Takes the receiver's corrections and only then draws the seed.
     fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Round, Seed), OtError> {

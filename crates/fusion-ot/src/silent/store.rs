@@ -82,11 +82,12 @@ impl<E: End> Outputs<E> for Blocks {
 pub(super) struct Stocks<E: End> {
     pub(super) blocks: Option<Stock<Blocks>>,
     pub(super) pads: Option<Stock<E::Pads>>,
+    pub(super) bits: Option<Stock<E::Bits>>,
 }
 
 impl<E: End> Stocks<E> {
     pub(super) const fn none() -> Self {
-        Self { blocks: None, pads: None }
+        Self { blocks: None, pads: None, bits: None }
     }
 }
 

@@ -2,6 +2,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;
+use crate::functionality::PAD_BIT;
 use crate::testing::{Recorder, assert_random_ots, run, run_recorded};
 
 fn rng(seed: u64) -> ChaCha20Rng {
@@ -51,6 +52,64 @@ fn run_and_compare(
     let (sent, got): (Vec<_>, Vec<_>) = (rx.iter().collect(), rx2.iter().collect());
     assert_eq!(sent.len(), got.len());
     sent.iter().zip(&got).for_each(|(s, r)| assert_random_ots(s, r));
+}
+
+/// Pads of one bit are the lowest bits of the pads that the same coins give, across the ends of trees and rounds.
+#[test]
+fn bits_are_the_lowest_bits_of_pads() {
+    for m in [ChoiceBits::ONE, ChoiceBits::TWO, ChoiceBits::THREE, ChoiceBits::FOUR] {
+        let sizes = [0, 1, 63, 700, 1024, if m == ChoiceBits::FOUR { 800_000 } else { 5 }];
+        let (sent, got) = run(
+            |ch| {
+                let mut s = sender(ch);
+                sizes.map(|n| s.pads(ch, m, n).unwrap())
+            },
+            |ch| {
+                let mut r = receiver(ch);
+                sizes.map(|n| r.pads(ch, m, n).unwrap())
+            },
+        );
+        let (sent_bits, got_bits) = run(
+            |ch| {
+                let mut s = sender(ch);
+                sizes.map(|n| s.bits(ch, m, n).unwrap())
+            },
+            |ch| {
+                let mut r = receiver(ch);
+                sizes.map(|n| r.bits(ch, m, n).unwrap())
+            },
+        );
+        for (pads, bits) in sent.iter().zip(&sent_bits) {
+            assert_eq!((bits.choice_bits(), bits.tables()), (m, SenderBits::of(pads).tables()));
+        }
+        for (pads, bits) in got.iter().zip(&got_bits) {
+            assert_eq!((bits.choice_bits(), bits.bytes()), (m, ReceiverBits::of(pads).bytes()));
+        }
+    }
+}
+
+/// The lowest bits of pads, from any source: a table's bit at the choice is the receiver's.
+#[test]
+fn small_demands_of_bits_are_met_without_a_round() {
+    let (m, sizes) = (ChoiceBits::THREE, [0, 1, 1000]);
+    let (s, r) = run(
+        |ch| {
+            let mut s = sender(ch);
+            sizes.map(|n| (s.random_bits(ch, m, n).unwrap(), s.engines[slot(m)].is_some()))
+        },
+        |ch| {
+            let mut r = receiver(ch);
+            sizes.map(|n| (r.random_bits(ch, m, n).unwrap(), r.engines[slot(m)].is_some()))
+        },
+    );
+    for (((s, ran), (r, _)), n) in s.iter().zip(&r).zip(sizes) {
+        assert_eq!((s.tables().len(), r.bytes().len(), *ran), (n, n, false));
+        for (table, byte) in s.tables().iter().zip(r.bytes()) {
+            assert_eq!(table >> (byte & 7) & 1, u16::from(byte >> PAD_BIT));
+            assert_eq!((table >> 8, byte & 0x78), (0, 0));
+        }
+    }
+    assert!(s[2].0.tables().iter().any(|&table| table != s[2].0.tables()[0]));
 }
 
 /// Through the traits: first from SoftSpoken, then, when the demand has become as large as the first round's own, from LPN; both parties change over at the same call.

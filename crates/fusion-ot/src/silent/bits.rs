@@ -1,0 +1,83 @@
+//! Outputs as pads of one bit: two bytes per OT at the sender and one at the receiver, so that a round's stay near the processor.
+
+use std::ops::Range;
+
+use fusion_ring::lpn::Fold;
+use fusion_ring::planes::plane_of_byte_bits;
+use zeroize::Zeroizing;
+
+use super::pads::TreeHash;
+use super::parameters::Parameters;
+use super::receiver::ReceivingEnd;
+use super::sender::SendingEnd;
+use super::store::{Buffer, Outputs, Stock, Stocks};
+use crate::functionality::PAD_BIT;
+
+/// A sender's: bit x of each is the pad at choice x.
+pub(super) struct SentBits {
+    tables: Buffer<u16>,
+    /// The pads of one tree, a byte each.
+    pads: Buffer<u8>,
+}
+
+impl SentBits {
+    /// The tables of OTs in `range`.
+    pub(super) fn part(&self, range: Range<usize>) -> &[u16] {
+        &self.tables[range]
+    }
+}
+
+impl Outputs<SendingEnd> for SentBits {
+    fn new(set: Parameters, n: usize) -> Self {
+        Self { tables: Buffer::new(n), pads: Buffer::new(set.choice_bits().messages() << set.depth()) }
+    }
+
+    fn keep(&mut self, end: &SendingEnd, hash: &mut TreeHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
+        let k = end.multiples().len();
+        let tables = &mut self.tables[at..][..range.len()];
+        let pads = &mut self.pads[..k * range.len()];
+        hash.sender(end.multiples(), fold, range, |pad| pad as u8, pads);
+        // A word of the plane has the tables of 64 / 2^m OTs.
+        let plane = Zeroizing::new(plane_of_byte_bits(pads, 0));
+        for (tables, word) in tables.chunks_mut(64 / k).zip(plane.iter()) {
+            for (i, table) in tables.iter_mut().enumerate() {
+                *table = (word >> (k * i)) as u16 & (u16::MAX >> (16 - k));
+            }
+        }
+    }
+
+    fn place(stocks: &mut Stocks<SendingEnd>) -> &mut Option<Stock<Self>> {
+        &mut stocks.bits
+    }
+}
+
+/// A receiver's: the choice in the low bits and the pad at [`PAD_BIT`].
+pub(super) struct GotBits {
+    bytes: Buffer<u8>,
+    /// The choices of one tree.
+    choices: Buffer<u8>,
+}
+
+impl GotBits {
+    /// The bytes of OTs in `range`.
+    pub(super) fn part(&self, range: Range<usize>) -> &[u8] {
+        &self.bytes[range]
+    }
+}
+
+impl Outputs<ReceivingEnd> for GotBits {
+    fn new(set: Parameters, n: usize) -> Self {
+        Self { bytes: Buffer::new(n), choices: Buffer::new(1 << set.depth()) }
+    }
+
+    fn keep(&mut self, end: &ReceivingEnd, hash: &mut TreeHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
+        let bytes = &mut self.bytes[at..][..range.len()];
+        let choices = &mut self.choices[..range.len()];
+        hash.receiver(fold, range, |pad| (pad as u8) << PAD_BIT, bytes, end.low(), choices);
+        bytes.iter_mut().zip(choices).for_each(|(byte, choice)| *byte |= *choice);
+    }
+
+    fn place(stocks: &mut Stocks<ReceivingEnd>) -> &mut Option<Stock<Self>> {
+        &mut stocks.bits
+    }
+}
