@@ -138,11 +138,12 @@ struct Measured {
 }
 
 impl Measured {
-    /// Each time by its least, the bytes of OT generation by their mean: it works in batches that are larger than a tile's demand.
-    fn best(runs: &[Self]) -> Option<Self> {
-        let least = |time: fn(&Self) -> Duration| runs.iter().map(time).min();
-        let ot_bytes = runs.iter().map(|run| run.ot_bytes).sum::<u64>() / (runs.len() as u64).max(1);
-        Some(Self { wall: least(|r| r.wall)?, ot_bytes, ..*runs.iter().min_by_key(|run| run.time)? })
+    /// The mean: OT generation works in rounds that serve several tiles, so that a single run says little.
+    fn mean(runs: &[Self]) -> Option<Self> {
+        let n = runs.len() as u32;
+        let mean = |time: fn(&Self) -> Duration| runs.iter().map(time).sum::<Duration>() / n.max(1);
+        let ot_bytes = runs.iter().map(|run| run.ot_bytes).sum::<u64>() / u64::from(n.max(1));
+        Some(Self { wall: mean(|r| r.wall), time: mean(|r| r.time), ot_time: mean(|r| r.ot_time), ot_bytes, ..*runs.first()? })
     }
 
     /// The party that is busier.
@@ -160,7 +161,7 @@ fn party(role: Role, mut channel: MemoryChannel, ot_cpu: &Arc<Mutex<Duration>>) 
     Ok(Party::new(role, Box::new(channel), Box::new(sender), Box::new(receiver)))
 }
 
-/// Runs every operation `repeat` times and keeps the best of each.
+/// Runs every operation `repeat` times and takes the mean of each.
 fn measure(role: Role, channel: MemoryChannel, ops: &[Op], repeat: usize) -> anyhow::Result<Vec<Measured>> {
     let ot_cpu = Arc::new(Mutex::new(Duration::ZERO));
     let mut party = party(role, channel, &ot_cpu)?.with_half_tile(TILE / 2);
@@ -193,7 +194,7 @@ fn measure(role: Role, channel: MemoryChannel, ops: &[Op], repeat: usize) -> any
                 rounds: all.traffic.turns - ot.traffic.turns,
             });
         }
-        results.extend(Measured::best(&runs));
+        results.extend(Measured::mean(&runs));
     }
     Ok(results)
 }
@@ -233,7 +234,7 @@ pub(crate) fn run(json: Option<&Path>, repeat: usize) -> anyhow::Result<()> {
         }
     };
     let rows: Vec<Row> = ops.iter().zip(results).map(row).collect();
-    println!("non-linear layers, {TILE} elements, one thread per party, silent OT, tier {:?}, best of {repeat}", fusion_ring::simd::tier());
+    println!("non-linear layers, {TILE} elements, one thread per party, silent OT, tier {:?}, mean of {repeat}", fusion_ring::simd::tier());
     println!("op         h   l  bytes/el  +OT bytes  OTs/el  cpu us/el  of it OT  wall us/el  rounds");
     for r in &rows {
         println!(

@@ -26,8 +26,8 @@ enum Task {
         /// Also writes the rows to this file
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
-        /// Runs of each protocol, of which the fastest counts
-        #[arg(long, default_value_t = 5)]
+        /// Runs of each protocol, of which the mean counts: enough for several rounds of OT generation
+        #[arg(long, default_value_t = 64)]
         repeat: usize,
     },
     /// Runs private ResNet50 inference between two processes and reports bytes, seconds, memory and labels

@@ -25,14 +25,14 @@
 //! *Check*: coefficients for all leaves come from a hash chain over the trees' messages. The receiver claims the masked noise combination; the sender proves by a hash that it holds the matching
 //! combination of its leaves, then so does the receiver.
 //!
-//! A round is one pass over its trees, while they are sent: each is expanded once, added up for the check and folded, and its outputs are kept in the form of the call that started the round, blocks or pads cut to size. They are provisional until
-//! the check has passed; later calls are met from what is kept. A call for the other form drops what is left of the round on both ends and starts a new one, so callers should keep to one form per width.
+//! A round is one pass over its trees, while they are sent: each is expanded once, added up for the check and folded, and its outputs are kept in the form of the call that started the round: blocks, pads cut to size, or pads of one bit. They are provisional until
+//! the check has passed; later calls are met from what is kept. A call for another form drops what is left of the round on both ends and starts a new one, so callers should keep to one form per width.
 //!
 //! # Cost
 //! Set-up: that of SoftSpoken with trees of depth 8, and 96 bytes. First use of a width m: m [`Parameters::reserve`] rows of SoftSpoken (15 bits each). Per round of [`Parameters::outputs`], less
 //! [`Parameters::reserve`], OTs: the sender sends 16 t (depth - 1) bytes for m = 1, 16 t (depth + 1) for m > 1, and 48; the receiver 48, and for m > 1 (m - 1) t depth + m t bits; two round trips.
 //! In bits per OT: 0.67 at m = 1 and 1.5 at m = 2, 3, 4 ([`RoundSize::B11`]). Memory per width in use: 32 bytes per LPN secret (5 MB with [`RoundSize::B11`]) and a
-//! round's outputs, 2.25 million: a sender's pads 18, 9, 18, 36 MB for m = 1, 2, 3, 4, a receiver's 11 MB, blocks 36 MB on either end. It is allocated in the first round and reused.
+//! round's outputs, 2.25 million: a sender's pads 18, 9, 18, 36 MB for m = 1, 2, 3, 4, a receiver's 11 MB; pads of one bit 4.5 and 2.2 MB; blocks 36 MB on either end. It is allocated in the first round and reused.
 //!
 //! # Security
 //! UC-secure against a malicious sender or receiver given SoftSpoken, in the ideal-permutation and random-oracle model, if LPN with regular noise over the 10-local code is hard for the parameters in
@@ -204,8 +204,8 @@ impl<S: Security> Sender<S> {
         Ok(Self { source, size, toss, coins, engines, met: [0; 4], dead: false, security: PhantomData })
     }
 
-    /// Produces `n` correlations of width `m` and hands the blocks w to `sink` in pieces, in order. The peer calls [`Receiver::correlated`] with the same numbers. Pads of the width that are left from earlier
-    /// rounds are dropped.
+    /// Produces `n` correlations of width `m` and hands the blocks w to `sink` in pieces, in order. The peer calls [`Receiver::correlated`] with the same numbers. Pads and bits of the width that are left from
+    /// earlier rounds are dropped.
     ///
     /// The low m bits of every w are zero. Blocks under one Delta must be hashed before anything of them is sent; [`Sender::random_ot`](RandomOtSender::random_ot) does.
     ///
@@ -253,7 +253,7 @@ impl<S: Security> Sender<S> {
         Ok(())
     }
 
-    /// Random 1-of-2^m OTs at this instance's security, all from LPN; blocks of the width that are left from earlier rounds are dropped. See [`RandomOtSender::random_ot`].
+    /// Random 1-of-2^m OTs at this instance's security, all from LPN; blocks and bits of the width that are left from earlier rounds are dropped. See [`RandomOtSender::random_ot`].
     ///
     /// # Errors
     /// [`OtError`].
@@ -383,7 +383,7 @@ impl<S: Security> Receiver<S> {
         Ok(())
     }
 
-    /// Random 1-of-2^m OTs at this instance's security, all from LPN; blocks of the width that are left from earlier rounds are dropped. See [`RandomOtReceiver::random_ot`].
+    /// Random 1-of-2^m OTs at this instance's security, all from LPN; blocks and bits of the width that are left from earlier rounds are dropped. See [`RandomOtReceiver::random_ot`].
     ///
     /// # Errors
     /// [`OtError`].
