@@ -273,7 +273,7 @@ pub struct QueryArgs {
     /// Digest of the model's hint; anything else is refused. Without it the first digest seen at an address is remembered.
     #[arg(long, value_name = "DIGEST")]
     pub pin: Option<String>,
-    /// Lanes side by side [default: two per core, four if the server is 10 ms away].
+    /// Lanes side by side [default: two per core, three if the server is 10 ms away].
     #[arg(long, value_name = "N")]
     pub lanes: Option<usize>,
     /// Samples in one lane [default: what fits a moderate memory].

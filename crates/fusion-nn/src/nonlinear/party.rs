@@ -128,7 +128,7 @@ impl std::ops::AddAssign for Ledger {
 }
 
 /// Elements of half a tile unless [`Party::with_half_tile`] says otherwise.
-pub const HALF_TILE: usize = 1 << 16;
+pub const HALF_TILE: usize = 1 << 17;
 
 /// One party of a lane. Its peer must be a party of the other role with the same [`half_tile`](Party::half_tile), and both must
 /// call the same layer functions with the same public arguments in the same order.
