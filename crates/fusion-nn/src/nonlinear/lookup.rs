@@ -48,8 +48,9 @@ impl<'s> Lookup<'s> {
 
     /// The message: how the indices differ from the random choices, in m bits.
     pub(super) fn corrections(&self) -> Vec<u32> {
-        // What is above the choice is not sent.
-        self.indices.iter().zip(&*self.received).map(|(i, &u)| i ^ u32::from(u)).collect()
+        // Not the pad, which stands above the choice.
+        let choice = mask32(self.digit.m.bits());
+        self.indices.iter().zip(&*self.received).map(|(i, &u)| i ^ u32::from(u) & choice).collect()
     }
 
     /// Its shares of the carry, given the lead's answers.
@@ -90,8 +91,7 @@ mod tests {
                 (0..a.len() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u16 & mask32(choices) as u16).collect();
             let received: Vec<u8> = u.iter().zip(&pads).map(|(&u, pads)| u | ((pads >> u & 1) as u8) << PAD_BIT).collect();
             let lookup = Lookup::new(digit, Cow::Borrowed(&received), &b, &plane_of_words(&theirs, 0));
-            let corrections: Vec<u32> = lookup.corrections().iter().map(|d| d & mask32(digit.m.bits())).collect();
-            let lead = answer(digit, &pads, &a, &plane_of_words(&own, 0), &corrections);
+            let lead = answer(digit, &pads, &a, &plane_of_words(&own, 0), &lookup.corrections());
             let follower = lookup.learn(&lead.entries);
             for i in 0..a.len() {
                 let carry = if carries { own[i] ^ theirs[i] } else { 0 };

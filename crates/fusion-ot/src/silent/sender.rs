@@ -86,9 +86,7 @@ impl SendingEnd {
         let m = parameters.choice_bits();
         Self { m, multiples: delta.multiples(m), coins, tweak: 0, chain: Chain::new(parameters, public.offset) }
     }
-}
 
-impl SendingEnd {
     /// x Delta for every choice x.
     pub(super) fn multiples(&self) -> &[Block] {
         &self.multiples
