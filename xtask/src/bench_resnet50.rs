@@ -103,7 +103,7 @@ impl Options {
     fn lanes(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let samples = self.samples as usize;
-        // A lane of eight samples has some 2,500 round trips: on a long link it waits for half of its time.
+        // A lane of eight samples has some 2,500 round trips: on a long link it waits for a good part of its time.
         let per_core = if self.link().is_some_and(|link| link.round_trip() >= LONG_ROUND_TRIP) { 3 } else { 2 };
         self.lanes.map_or_else(|| (per_core * cores).min(samples.div_ceil(LANE_SAMPLES / 2)), |lanes| (lanes as usize).min(samples))
     }

@@ -205,7 +205,7 @@ impl Run {
     }
 }
 
-/// From this round trip on a lane waits for the network for half of its time.
+/// From this round trip on a lane waits for the network for a good part of its time.
 const LONG_ROUND_TRIP: Duration = Duration::from_millis(10);
 
 /// How many lanes run side by side.
