@@ -52,7 +52,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "MBIT,RTT")]
     link: Option<Link>,
     /// Photos to classify
-    #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     samples: u32,
     /// Lanes side by side [default: two per core, three where a round trip takes 10 ms, but no more than four samples each need]
     #[arg(long, value_name = "L", value_parser = clap::value_parser!(u32).range(1..=32))]
@@ -103,8 +103,8 @@ impl Options {
     fn lanes(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let samples = self.samples as usize;
-        // A lane of eight samples has some 2,500 round trips: on a long link it waits for a good part of its time.
-        let per_core = if self.link().is_some_and(|link| link.round_trip() >= LONG_ROUND_TRIP) { 3 } else { 2 };
+        // A lane of eight samples has some 3,200 round trips: on a long link it waits for a good part of its time.
+        let per_core = if self.link().is_some_and(|link| link.round_trip() >= LONG_ROUND_TRIP) { 4 } else { 2 };
         self.lanes.map_or_else(|| (per_core * cores).min(samples.div_ceil(LANE_SAMPLES / 2)), |lanes| (lanes as usize).min(samples))
     }
 }

@@ -210,7 +210,7 @@ const LONG_ROUND_TRIP: Duration = Duration::from_millis(10);
 
 /// How many lanes run side by side.
 fn lanes(settings: &QuerySettings, server: &Connected) -> usize {
-    let per_core = if server.round_trip >= LONG_ROUND_TRIP { 3 } else { 2 };
+    let per_core = if server.round_trip >= LONG_ROUND_TRIP { 4 } else { 2 };
     let allowed = match server.served.limits.lanes_per_client {
         0 => usize::MAX,
         limit => limit as usize,

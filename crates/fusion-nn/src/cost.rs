@@ -4,17 +4,22 @@
 //! module adds them up over a program. Random OTs are made in large rounds by the silent extension, so their traffic is predicted by its
 //! rate per OT, which holds for many samples and is the only part that is not exact.
 
+use fusion_ot::functionality::ChoiceBits;
+use fusion_ot::silent::Parameters;
 use fusion_rlwe::{Layer, PublicSeed, RlweError, RlweParams, key_bytes};
 use serde::Serialize;
 
 use crate::nonlinear::cost::{Total, classify};
-use crate::nonlinear::{HALF_TILE, ProtocolError, Requantise};
+use crate::nonlinear::{HALF_TILE, ProtocolError, ROUND_SIZE, Requantise};
 use crate::program::{Op, Program, ProgramError};
 
-/// Traffic of the silent extension per 1-of-2 OT, both directions, in bits (see [`fusion_ot::silent`]).
-pub const SILENT_BINARY_BITS: f64 = 0.67;
-/// The same per 1-of-2^m OT with m > 1.
-pub const SILENT_M_ARY_BITS: f64 = 1.5;
+/// Traffic of the silent extension for so many OTs, both directions, in bytes.
+#[must_use]
+pub fn silent_bytes(binary_ots: u64, m_ary_ots: u64) -> f64 {
+    let bits = |m| Parameters::new(m, ROUND_SIZE).bits_per_output();
+    // The widths above one bit differ by a hundredth of a bit.
+    (binary_ots as f64 * bits(ChoiceBits::ONE) + m_ary_ots as f64 * bits(ChoiceBits::FOUR)) / 8.0
+}
 
 /// Why there is no prediction.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -96,14 +101,13 @@ impl Prediction {
     pub fn by_phase(&self) -> PhaseBytes {
         let sum = |kind: &str, of: fn(&StepCost) -> u64| self.steps.iter().filter(|s| s.kind == kind).map(of).sum::<u64>();
         let both = |s: &StepCost| s.client_to_server + s.server_to_client;
-        let ots = |of: fn(&StepCost) -> u64| self.steps.iter().map(of).sum::<u64>() as f64;
-        let ot_bits = ots(|s| s.m_ary_ots) * SILENT_M_ARY_BITS + ots(|s| s.binary_ots) * SILENT_BINARY_BITS;
+        let ots = |of: fn(&StepCost) -> u64| self.steps.iter().map(of).sum::<u64>();
         PhaseBytes {
             linear_up: sum("linear", |s| s.client_to_server) + self.key_bytes,
             linear_down: sum("linear", |s| s.server_to_client),
             requantise: sum("requantise", both),
             argmax: sum("argmax", both),
-            random_ot: (ot_bits / 8.0) as u64,
+            random_ot: silent_bytes(ots(|s| s.binary_ots), ots(|s| s.m_ary_ots)) as u64,
         }
     }
 

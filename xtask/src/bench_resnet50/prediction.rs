@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use anyhow::Result;
-use fusion_nn::cost::{Prediction, SILENT_BINARY_BITS, SILENT_M_ARY_BITS, StepCost, predict};
+use fusion_nn::cost::{Prediction, StepCost, predict, silent_bytes};
 use fusion_nn::nonlinear::Phase;
 use fusion_nn::program::Program;
 
@@ -55,6 +55,5 @@ impl Predicted {
 
 /// Bytes of a step with the random OTs that it uses up.
 fn bytes(step: &StepCost) -> f64 {
-    let ots = step.m_ary_ots as f64 * SILENT_M_ARY_BITS + step.binary_ots as f64 * SILENT_BINARY_BITS;
-    (step.client_to_server + step.server_to_client) as f64 + ots / 8.0
+    (step.client_to_server + step.server_to_client) as f64 + silent_bytes(step.binary_ots, step.m_ary_ots)
 }

@@ -126,7 +126,7 @@ pub fn connect<'a>(role: Role, mut channel: Box<dyn Channel + 'a>, rng: &mut imp
         Role::Server => fusion_ot::Role::Second,
     };
     let (before, start) = (channel.traffic(), Instant::now());
-    let (sender, receiver) = fusion_ot::silent::setup(ot_role, &mut channel, rng).map_err(LaneError::SetUp)?;
+    let (sender, receiver) = fusion_ot::silent::setup_with(nonlinear::ROUND_SIZE, ot_role, &mut channel, rng).map_err(LaneError::SetUp)?;
     Ok(Party::new(role, channel, Box::new(sender), Box::new(receiver)).set_up_since(before, start))
 }
 

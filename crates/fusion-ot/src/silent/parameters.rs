@@ -4,10 +4,12 @@
 //! to one bit zeroes each noise value with probability just under one half and leaves a binary instance of the same code, so wide choices have twice the noise positions in
 //! the same length. The `lpn_estimate` test recomputes the strength of every row, see [`super::estimate`].
 
+use super::check::{CLAIM_LEN, PROOF_LEN};
 use crate::OtError;
 use crate::functionality::ChoiceBits;
 
-/// Size of a round. Larger rounds waste fewer outputs on the next round's secrets and take more memory and a longer wait for the first output. Both parties must use the same.
+/// Size of a round. Larger rounds send fewer bits per output ([`Parameters::bits_per_output`]) and have fewer turns; smaller ones have a smaller table, whose entries are read at random for every output (10 per output: a
+/// table that fits the processor's own cache takes a fifth off an output's time), take less memory and a shorter wait for the first output. Both parties must use the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RoundSize {
@@ -26,6 +28,9 @@ impl RoundSize {
     /// All sizes, smallest first.
     pub const ALL: [Self; 4] = [Self::B10, Self::B11, Self::B12, Self::B13];
 }
+
+/// Bytes of a round apart from its trees and what fixes them: the seed of the pads' hashes, the claim, two proofs.
+const ROUND_MESSAGES: usize = 16 + CLAIM_LEN + 2 * PROOF_LEN;
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +99,13 @@ impl Parameters {
     pub const fn reserve(self) -> usize {
         let values = if self.m.bits() > 1 { self.trees } else { 0 };
         (1 << self.log_table) + self.trees * self.depth + values + self.masks()
+    }
+
+    /// Traffic per OT handed out, both directions, in bits; set-up and the first round's reserve apart.
+    #[must_use]
+    pub fn bits_per_output(self) -> f64 {
+        let bytes = 16 * self.trees * self.tree_message() + self.fixing_len() + ROUND_MESSAGES;
+        8.0 * bytes as f64 / (self.outputs() - self.reserve()) as f64
     }
 
     /// Correlations that mask the check's 128 bits.

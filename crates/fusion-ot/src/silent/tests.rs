@@ -261,9 +261,7 @@ fn traffic_per_output_is_within_its_target() {
     for size in [RoundSize::B11, RoundSize::B12] {
         for (m, limit) in [(1, 0.9), (2, 1.7), (3, 1.7), (4, 1.7)] {
             let set = Parameters::new(ChoiceBits::new(m).unwrap(), size);
-            let bytes = 16 * set.trees() * set.tree_message() + set.fixing_len() + 96;
-            let per_output = 8.0 * bytes as f64 / (set.outputs() - set.reserve()) as f64;
-            assert!(per_output <= limit, "{set:?}: {per_output}");
+            assert!(set.bits_per_output() <= limit, "{set:?}: {}", set.bits_per_output());
         }
     }
 }
