@@ -10,6 +10,8 @@ use fusion_ring::gf128::{dot, mul};
 use fusion_ring::prg::AesPrg;
 use sha3::{Digest, Sha3_256};
 use subtle::ConstantTimeEq;
+use turboshake::TurboShake128;
+use turboshake::digest::{ExtendableOutput, Update};
 
 use super::Security;
 use super::parameters::Parameters;
@@ -23,6 +25,8 @@ pub(super) const PROOF_LEN: usize = 32;
 const COLUMNS: usize = 64;
 
 /// Hash of everything that the sender said about its trees, over all rounds of an instance.
+///
+/// TurboSHAKE128 (RFC 9861), Keccak with half of SHA-3's rounds, because there is a hash per tree: collisions of its 256 bits cost 2^128 by the best attacks known.
 pub(super) struct Chain([u8; 32]);
 
 impl Chain {
@@ -34,7 +38,10 @@ impl Chain {
 
     /// Appends the message of the next tree; gives the seed of its coefficients.
     pub(super) fn append(&mut self, message: &[u8]) -> [u8; 16] {
-        self.0 = Sha3_256::new().chain_update(self.0).chain_update(message).finalize().into();
+        let mut hash = TurboShake128::default();
+        hash.update(&self.0);
+        hash.update(message);
+        hash.finalize_xof_into(&mut self.0);
         std::array::from_fn(|i| self.0[i])
     }
 }

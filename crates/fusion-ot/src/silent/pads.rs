@@ -1,6 +1,6 @@
 //! Pads of silent OTs: one AES call each, under a key and salts that are drawn when the inputs can no longer be chosen.
 //!
-//! A pad is H(x, i) = E_K(x + X^i A) + x + X^i A, cut off: x is w + c Delta for choice c, i the number of the OT within its tree, K and A that tree's own, from a seed that the
+//! A pad is H(x, i) = E_K(x + i A) + x + i A, cut off: x is w + c Delta for choice c, i the number of the OT within its tree as an element of the field (bit j its coefficient of X^j), K and A that tree's own, from a seed that the
 //! sender draws when it has the receiver's corrections and sends before its trees. Both are public from then on. (Matyas-Meyer-Oseas under re-keying, in the spirit of Guo, Katz, Wang, Weng, Yu,
 //! "Better concrete security for half-gates garbling", CRYPTO 2020; the key is per tree rather than per hash, so that key schedules cost nothing.)
 //!
@@ -10,7 +10,7 @@
 //! corrections (for m = 1 there are none) and Delta. What it sends later follows from the same, and the seed enters nothing else. So K and A are uniform and independent of all of a round's inputs, hence of v, which is one of them.
 //! That the receiver knows K and A while the trees come in does not help: what it says after the seed, its claim and its proof, changes no input, and no pad is used unless both are right.
 //! With E an ideal cipher
-//! - two inputs of a tree meet (v + d Delta + X^i A = v' + d' Delta + X^j A) with probability 2^-128, over A, as X^i and X^j differ; a tree has at most 2^16 pads, so with 2^20 trees under one Delta
+//! - two inputs of a tree meet (v + d Delta + i A = v' + d' Delta + j A) with probability 2^-128, over A, as i and j differ; a tree has at most 2^16 pads, so with 2^20 trees under one Delta
 //!   any meet with probability 2^(20 + 31 - 128) = 2^-77; inputs of one OT differ by a multiple of Delta, which is not zero;
 //! - the adversary asks E_K at an unknown input with probability 2^(16 - 121) per query, since a key serves 2^16 inputs at most (with one fixed key for all it would be all pads under one Delta);
 //!   two trees have the same key with probability 2^-128, which costs a factor of two if it happens.
@@ -28,6 +28,8 @@ use zeroize::Zeroizing;
 
 /// OTs hashed at once.
 const BATCH: usize = 64;
+/// Bits of the number of a batch: trees of all parameter sets have at most 2^13 outputs.
+const UPPER: usize = 7;
 
 /// Pads per OT from which making them takes longer than the fold waits for memory, so that the two go together. Where there are fewer the fold goes faster by itself.
 const MANY: usize = 4;
@@ -35,8 +37,12 @@ const MANY: usize = 4;
 /// Hashes the outputs of one tree, in order.
 pub(super) struct TreeHash {
     aes: Aes128,
-    /// X^i A for the next output.
-    salt: Block,
+    /// i A for i below [`BATCH`].
+    salts: [Block; BATCH],
+    /// X^j A for the bits j above those of a place in a batch.
+    upper: [Block; UPPER],
+    /// Hashes so far.
+    done: usize,
     /// Salted inputs, here so that they are wiped once per tree.
     salted: Zeroizing<[Block; BATCH]>,
 }
@@ -46,7 +52,24 @@ impl TreeHash {
     pub(super) fn new(round: &mut AesPrg) -> Self {
         let mut blocks = [0; 2];
         round.fill_blocks(&mut blocks);
-        Self { aes: Aes128::new(&blocks[0].to_le_bytes()), salt: blocks[1], salted: Zeroizing::new([0; BATCH]) }
+        let mut salts = [0; BATCH];
+        let mut power = blocks[1];
+        for j in 0..BATCH.ilog2() {
+            let (known, new) = salts.split_at_mut(1 << j);
+            new.iter_mut().zip(known).for_each(|(new, known)| *new = *known ^ power);
+            power = mul_x(power);
+        }
+        let mut upper = [power; UPPER];
+        for j in 1..UPPER {
+            upper[j] = mul_x(upper[j - 1]);
+        }
+        let aes = Aes128::new(&blocks[0].to_le_bytes());
+        Self { aes, salts, upper, done: 0, salted: Zeroizing::new([0; BATCH]) }
+    }
+
+    /// i A for the first place i of batch number `batch`.
+    fn batch_salt(&self, batch: usize) -> Block {
+        self.upper.iter().enumerate().fold(0, |sum, (j, power)| sum ^ (power & Block::from(batch as u64 >> j & 1).wrapping_neg()))
     }
 
     /// Fills `out` with the 2^m pads of each output of `fold` in `range`, where they are sender's blocks, as `cut` leaves them; `multiples` are the 2^m multiples of Delta. Folds them, too, beside if that is faster.
@@ -100,22 +123,30 @@ impl TreeHash {
         mut also: impl FnMut(usize, &[Block]),
     ) {
         let multiples = &multiples.as_chunks::<K>().0[0];
-        for (i, out) in out.chunks_mut(BATCH * K).enumerate() {
-            let (start, n) = (range.start + BATCH * i, out.len() / K);
+        assert!(self.done + out.len() / K <= BATCH << UPPER, "salts of a tree repeat");
+        let (mut start, mut out) = (range.start, out);
+        while !out.is_empty() {
+            // Up to the end of a batch of salts.
+            let at = self.done % BATCH;
+            let n = (BATCH - at).min(out.len() / K);
+            let (pads, rest) = out.split_at_mut(n * K);
             fold.reach(start + n);
-            let salted = &mut self.salted[..n];
             let blocks = &fold.outputs()[start..][..n];
-            also(BATCH * i, blocks);
-            for (own, block) in salted.iter_mut().zip(blocks) {
-                *own = block ^ self.salt;
-                self.salt = mul_x(self.salt);
+            also(start - range.start, blocks);
+            let batch = self.batch_salt(self.done / BATCH);
+            let salted = &mut self.salted[..n];
+            for ((own, block), salt) in salted.iter_mut().zip(blocks).zip(&self.salts[at..]) {
+                *own = block ^ salt ^ batch;
             }
             let beside = || {
                 if K >= MANY {
                     fold.step();
                 }
             };
-            self.aes.mmo_multiples(salted, multiples, cut, out, &mut { beside });
+            self.aes.mmo_multiples(salted, multiples, cut, pads, &mut { beside });
+            self.done += n;
+            start += n;
+            out = rest;
         }
     }
 }
@@ -125,6 +156,7 @@ mod tests {
     use super::*;
     use crate::delta::Delta;
     use crate::functionality::ChoiceBits;
+    use fusion_ring::gf128::mul;
     use fusion_ring::lpn::LocalCode;
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
@@ -151,15 +183,13 @@ mod tests {
                 pieces.receiver(&mut fold, part.clone(), |pad| pad, &mut got[part.clone()], 0x7f, &mut choices[part]);
             }
             assert!(choices.iter().zip(&v).all(|(&choice, &v)| choice == v as u8 & 0x7f));
-            let TreeHash { aes, salt, .. } = hash();
-            let mut salt = salt;
+            let TreeHash { aes, salts, .. } = hash();
             for (i, (own, w)) in sent.chunks(k).zip(&w).enumerate() {
                 for (x, pad) in own.iter().enumerate() {
-                    let input = w ^ multiples[x] ^ salt;
+                    let input = w ^ multiples[x] ^ mul(salts[1], i as Block);
                     assert_eq!(*pad, aes.encrypt_one(input) ^ input);
                     assert_eq!(*pad == got[i], x == i * 5 % k, "m={m:?} i={i} x={x}");
                 }
-                salt = mul_x(salt);
             }
         }
     }
