@@ -20,6 +20,7 @@
 //!               gemm      small weights times shifted rows of wide residues
 //!               halves    vectors modulo 2^128
 //!               rounding  differences of residues, rounded
+//!               bit_products  shared bits times ring elements
 //!               tables    masked truth tables of digit comparisons
 //!   dispatch    simd      which instruction tier this process runs on, overridable by FUSION_SIMD
 //! ```
@@ -58,6 +59,7 @@
 //! [`channel`] (its deadlock rule binds every protocol), [`simd`] (how a kernel is chosen), then [`gemm`] and [`fft`], which the linear layers live on, or [`aes`] and [`hash`], which the OTs live on.
 
 pub mod aes;
+pub mod bit_products;
 pub mod channel;
 pub mod fft;
 pub mod gemm;

@@ -84,20 +84,6 @@ fn gather(values: impl Iterator<Item = u32>) -> u64 {
     values.enumerate().fold(0, |word, (i, v)| word | u64::from(v & 1) << i)
 }
 
-/// One mask per element: all ones where the plane has a one, else zero.
-///
-/// # Panics
-/// If the plane has fewer than `n` elements.
-#[must_use]
-pub fn masks_of_plane(plane: &[u64], n: usize) -> Vec<u32> {
-    assert!(plane.len() >= plane_words(n), "plane of {n} elements");
-    let mut masks = Vec::with_capacity(n);
-    for (word, len) in plane.iter().zip((0..n).step_by(64).map(|at| (n - at).min(64))) {
-        masks.extend((0..len).map(|i| 0u32.wrapping_sub((word >> i) as u32 & 1)));
-    }
-    masks
-}
-
 /// Appends the [`packed_len`]`(n, 1)` bytes of a plane to `out`; bits past the last element are sent as zeros.
 ///
 /// # Panics
@@ -175,10 +161,8 @@ mod tests {
                 prop_assert_eq!(&plane_of_words_with(tier, &values, at), &plane, "{}", tier.name());
                 prop_assert_eq!(&plane_of_bytes_with(tier, &bytes, byte_bit), &plane, "{}", tier.name());
             }
-            let masks = masks_of_plane(&plane, values.len());
             for (i, &v) in values.iter().enumerate() {
                 prop_assert_eq!(bit(&plane, i), v >> at & 1);
-                prop_assert_eq!(masks[i], 0u32.wrapping_sub(v >> at & 1));
             }
         }
 

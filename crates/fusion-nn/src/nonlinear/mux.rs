@@ -16,20 +16,20 @@
 //! # Security
 //! As in `compare`: private against a malicious peer, not protected against wrong bytes.
 
+use fusion_ring::bit_products::{masks_of_plane, negated_where};
 use fusion_ring::pack::{mask32, pack_into, packed_len, unpack};
-use fusion_ring::planes::{masks_of_plane, pack_plane_into, unpack_plane};
+use fusion_ring::planes::{pack_plane_into, unpack_plane};
 
 use super::ProtocolError;
 use super::party::Party;
-use super::product::{RingReceiver, RingSender, negate_where};
+use super::product::{RingReceiver, RingSender};
 use super::stock::Stock;
 
 /// Shares of s * x modulo 2^bits.
 pub(super) fn mux(party: &mut Party<'_>, stock: &Stock, s: &[u64], x: &[u32], bits: u32) -> Result<Vec<u32>, ProtocolError> {
     let n = x.len();
     let masks = masks_of_plane(s, n);
-    let delta = x.iter().zip(&masks).map(|(&x, &s)| negate_where(s, x)).collect();
-    let sender = RingSender::new(stock, delta, bits);
+    let sender = RingSender::new(stock, negated_where(s, x), bits);
     let receiver = RingReceiver::new(stock, s, n, bits);
 
     let mut outgoing = Vec::new();

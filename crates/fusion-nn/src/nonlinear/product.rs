@@ -4,8 +4,9 @@
 //! parties open how their inputs differ from the random factors, *at the same time*, since neither opening depends on
 //! the other's: a product costs one round, as with a multiplication triple, and one choice bit plus one message per OT, as with a correlated OT.
 
+use fusion_ring::bit_products::{opening, receiver_shares, sender_shares};
 use fusion_ring::pack::mask32;
-use fusion_ring::planes::{masks_of_plane, plane_of_bytes};
+use fusion_ring::planes::plane_of_bytes;
 
 use super::stock::{Received, Stock};
 
@@ -29,16 +30,12 @@ impl<'s> RingSender<'s> {
 
     /// The message: how delta differs from the random factor.
     pub(super) fn open(&self) -> Vec<u32> {
-        let pairs = self.pairs.chunks_exact(2).zip(&self.delta);
-        pairs.map(|(p, delta)| delta.wrapping_sub(p[1].wrapping_sub(p[0])) & mask32(self.bits)).collect()
+        opening(self.pairs, &self.delta, mask32(self.bits))
     }
 
     /// Own shares of the products, given the plane d = c ^ u that the receiver opened.
     pub(super) fn shares(&self, d: &[u64]) -> Vec<u32> {
-        let masks = masks_of_plane(d, self.delta.len());
-        let terms = self.pairs.chunks_exact(2).zip(&self.delta).zip(&masks);
-        // c = u ^ d = d + (1 - 2d) u, and the own share of u * delta is -p0.
-        terms.map(|((p, delta), &d)| (delta & d).wrapping_sub(negate_where(d, p[0])) & mask32(self.bits)).collect()
+        sender_shares(self.pairs, &self.delta, d, mask32(self.bits))
     }
 }
 
@@ -63,17 +60,6 @@ impl<'s> RingReceiver<'s> {
 
     /// Own shares of the products, given the sender's message.
     pub(super) fn shares(&self, opened: &[u32]) -> Vec<u32> {
-        let masks = masks_of_plane(&self.d, opened.len());
-        let terms = self.received.choices.iter().zip(self.received.pads).zip(opened).zip(&masks);
-        let share = |(((&u, pad), t), &d): (((&u8, &u32), &u32), &u32)| {
-            let chosen = 0u32.wrapping_sub(u32::from(u & 1));
-            negate_where(d, pad.wrapping_add(t & chosen)) & mask32(self.bits)
-        };
-        terms.map(share).collect()
+        receiver_shares(self.received.choices, self.received.pads, opened, &self.d, mask32(self.bits))
     }
-}
-
-/// `-v` where the mask is all ones, `v` where it is zero.
-pub(super) fn negate_where(mask: u32, v: u32) -> u32 {
-    (v ^ mask).wrapping_sub(mask)
 }

@@ -18,8 +18,9 @@
 //! # Security
 //! As in `compare`.
 
+use fusion_ring::bit_products::masks_of_plane;
 use fusion_ring::pack::{mask32, pack_into, packed_len, unpack};
-use fusion_ring::planes::{masks_of_plane, pack_plane_into, plane_of_words, unpack_plane};
+use fusion_ring::planes::{pack_plane_into, plane_of_words, unpack_plane};
 
 use super::ProtocolError;
 use super::party::Party;

@@ -1,0 +1,192 @@
+//! Products of shared bits with ring elements, from random OTs: the loops over elements, without branches or addresses that depend on data.
+//!
+//! Ring elements are words of which the caller keeps the low bits; `keep` has them. Bits come as planes ([`crate::planes`]).
+//! Kernels in plain Rust, compiled once per instruction tier so that the compiler vectorises them.
+
+use crate::planes::plane_words;
+use crate::simd::{self, per_tier};
+
+/// Elements to a word of a plane.
+const BLOCK: usize = 64;
+
+/// All ones where the word has a one, else zero.
+#[inline(always)]
+fn masks(word: u64) -> [u32; BLOCK] {
+    // Halves, so that a lane of 32 bits holds the shift.
+    let halves = [word as u32, (word >> 32) as u32];
+    std::array::from_fn(|i| 0u32.wrapping_sub(halves[i / 32] >> (i % 32) & 1))
+}
+
+/// `-v` where the mask is all ones, `v` where it is zero.
+#[inline(always)]
+fn negate(mask: u32, v: u32) -> u32 {
+    (v ^ mask).wrapping_sub(mask)
+}
+
+fn masks_body(plane: &[u64], out: &mut [u32]) {
+    for (&word, out) in plane.iter().zip(out.chunks_mut(BLOCK)) {
+        let masks = masks(word);
+        out.copy_from_slice(&masks[..out.len()]);
+    }
+}
+
+per_tier! {
+    masks_with = masks_body(plane: &[u64], out: &mut [u32])
+}
+
+fn negated_body(plane: &[u64], values: &[u32], out: &mut [u32]) {
+    for ((&word, values), out) in plane.iter().zip(values.chunks(BLOCK)).zip(out.chunks_mut(BLOCK)) {
+        for ((out, &v), m) in out.iter_mut().zip(values).zip(masks(word)) {
+            *out = negate(m, v);
+        }
+    }
+}
+
+per_tier! {
+    negated_with = negated_body(plane: &[u64], values: &[u32], out: &mut [u32])
+}
+
+fn opening_body(pairs: &[u32], factors: &[u32], keep: u32, out: &mut [u32]) {
+    for ((out, p), &factor) in out.iter_mut().zip(pairs.as_chunks::<2>().0).zip(factors) {
+        *out = factor.wrapping_sub(p[1]).wrapping_add(p[0]) & keep;
+    }
+}
+
+per_tier! {
+    opening_with = opening_body(pairs: &[u32], factors: &[u32], keep: u32, out: &mut [u32])
+}
+
+fn sender_body(pairs: &[u32], factors: &[u32], plane: &[u64], keep: u32, out: &mut [u32]) {
+    let blocks = pairs.chunks(2 * BLOCK).zip(factors.chunks(BLOCK)).zip(plane).zip(out.chunks_mut(BLOCK));
+    for (((pairs, factors), &word), out) in blocks {
+        let terms = pairs.as_chunks::<2>().0.iter().zip(factors).zip(masks(word));
+        for (out, ((p, factor), m)) in out.iter_mut().zip(terms) {
+            *out = (factor & m).wrapping_sub(negate(m, p[0])) & keep;
+        }
+    }
+}
+
+per_tier! {
+    sender_with = sender_body(pairs: &[u32], factors: &[u32], plane: &[u64], keep: u32, out: &mut [u32])
+}
+
+fn receiver_body(got: (&[u8], &[u32]), opened: &[u32], plane: &[u64], keep: u32, out: &mut [u32]) {
+    let blocks = got.0.chunks(BLOCK).zip(got.1.chunks(BLOCK)).zip(opened.chunks(BLOCK)).zip(plane).zip(out.chunks_mut(BLOCK));
+    for ((((choices, pads), opened), &word), out) in blocks {
+        let terms = choices.iter().zip(pads).zip(opened).zip(masks(word));
+        for (out, (((&u, pad), t), m)) in out.iter_mut().zip(terms) {
+            let chosen = 0u32.wrapping_sub(u32::from(u & 1));
+            *out = negate(m, pad.wrapping_add(t & chosen)) & keep;
+        }
+    }
+}
+
+per_tier! {
+    receiver_with = receiver_body(got: (&[u8], &[u32]), opened: &[u32], plane: &[u64], keep: u32, out: &mut [u32])
+}
+
+/// One mask per element: all ones where the plane has a one, else zero.
+///
+/// # Panics
+/// If the plane has fewer than `n` elements.
+#[must_use]
+pub fn masks_of_plane(plane: &[u64], n: usize) -> Vec<u32> {
+    assert!(plane.len() >= plane_words(n), "plane of {n} elements");
+    let mut out = vec![0; n];
+    masks_with(simd::tier(), plane, &mut out);
+    out
+}
+
+/// The values, negated where the plane has a one.
+///
+/// # Panics
+/// If the plane has fewer elements.
+#[must_use]
+pub fn negated_where(plane: &[u64], values: &[u32]) -> Vec<u32> {
+    assert!(plane.len() >= plane_words(values.len()), "a bit for every value");
+    let mut out = vec![0; values.len()];
+    negated_with(simd::tier(), plane, values, &mut out);
+    out
+}
+
+/// What the sender of an OT per factor opens: how the factor differs from that of its random product, the difference of its pair of pads.
+///
+/// # Panics
+/// If there is not a pair for every factor.
+#[must_use]
+pub fn opening(pairs: &[u32], factors: &[u32], keep: u32) -> Vec<u32> {
+    assert_eq!(pairs.len(), 2 * factors.len(), "a pair of pads for every factor");
+    let mut out = vec![0; factors.len()];
+    opening_with(simd::tier(), pairs, factors, keep, &mut out);
+    out
+}
+
+/// The sender's shares of the products, given the plane d in which the receiver's bits differ from its random choices.
+///
+/// # Panics
+/// If there is not a pair and a bit for every factor.
+#[must_use]
+pub fn sender_shares(pairs: &[u32], factors: &[u32], d: &[u64], keep: u32) -> Vec<u32> {
+    assert_eq!(pairs.len(), 2 * factors.len(), "a pair of pads for every factor");
+    assert!(d.len() >= plane_words(factors.len()), "a bit for every factor");
+    let mut out = vec![0; factors.len()];
+    // c = u ^ d = d + (1 - 2d) u, and the own share of u * factor is -p0.
+    sender_with(simd::tier(), pairs, factors, d, keep, &mut out);
+    out
+}
+
+/// The receiver's shares of the products, given its random choices and the pads at them, what the sender opened, and the plane d in which its bits differ from the choices.
+///
+/// # Panics
+/// If the lengths differ.
+#[must_use]
+pub fn receiver_shares(choices: &[u8], pads: &[u32], opened: &[u32], d: &[u64], keep: u32) -> Vec<u32> {
+    let n = opened.len();
+    assert!(choices.len() == n && pads.len() == n && d.len() >= plane_words(n), "lengths of a batch of products");
+    let mut out = vec![0; n];
+    receiver_with(simd::tier(), (choices, pads), opened, d, keep, &mut out);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn shares_add_up_to_the_product(
+            cases in prop::collection::vec((any::<u32>(), any::<[u32; 2]>(), any::<bool>(), any::<bool>()), 0..200),
+            bits in 1u32..=32,
+        ) {
+            let keep = u32::MAX >> (32 - bits);
+            let n = cases.len();
+            let factors: Vec<u32> = cases.iter().map(|c| c.0).collect();
+            let pairs: Vec<u32> = cases.iter().flat_map(|c| c.1).collect();
+            let choices: Vec<u8> = cases.iter().map(|c| u8::from(c.2)).collect();
+            let pads: Vec<u32> = cases.iter().map(|c| c.1[usize::from(c.2)]).collect();
+            let mut d = vec![0u64; plane_words(n)];
+            cases.iter().enumerate().for_each(|(i, case)| d[i / BLOCK] |= u64::from(case.2 ^ case.3) << (i % BLOCK));
+            let opened = opening(&pairs, &factors, keep);
+            let sent = sender_shares(&pairs, &factors, &d, keep);
+            let got = receiver_shares(&choices, &pads, &opened, &d, keep);
+            let negated = negated_where(&d, &factors);
+            let masks = masks_of_plane(&d, n);
+            for (i, case) in cases.iter().enumerate() {
+                let product = if case.3 { case.0 } else { 0 };
+                prop_assert_eq!(sent[i].wrapping_add(got[i]) & keep, product & keep);
+                prop_assert_eq!(masks[i], if case.2 ^ case.3 { u32::MAX } else { 0 });
+                prop_assert_eq!(negated[i], if case.2 ^ case.3 { case.0.wrapping_neg() } else { case.0 });
+            }
+            for tier in simd::available() {
+                let mut out = [(); 5].map(|()| vec![0; n]);
+                masks_with(tier, &d, &mut out[0]);
+                negated_with(tier, &d, &factors, &mut out[1]);
+                opening_with(tier, &pairs, &factors, keep, &mut out[2]);
+                sender_with(tier, &pairs, &factors, &d, keep, &mut out[3]);
+                receiver_with(tier, (&choices, &pads), &opened, &d, keep, &mut out[4]);
+                prop_assert_eq!(out, [masks.clone(), negated.clone(), opened.clone(), sent.clone(), got.clone()]);
+            }
+        }
+    }
+}
