@@ -11,9 +11,9 @@ use serde::Deserialize;
 /// Samples per lane for which costs are predicted: the keys of a lane are shared by its samples.
 const LANE_SAMPLES: usize = 8;
 
-/// Seconds per random OT on one core, with the layer protocol that uses it: `cargo xtask bench-resnet50 --wan` spent 5.7 s of processor time a party on a
+/// Seconds per random OT on one core, with the layer protocol that uses it: `cargo xtask bench-resnet50 --wan` spent 5.3 s of processor time a party on a
 /// sample's 58 M OTs and linear layers, on a two-core Skylake virtual machine with AVX-512.
-const SECONDS_PER_OT: f64 = 0.083e-6;
+const SECONDS_PER_OT: f64 = 0.076e-6;
 
 /// Seconds per byte of the linear layers on one core: ResNet50's 120 MB took the server, the slower party, 0.9 s on the same machine (`cargo xtask bench-linear`).
 const SECONDS_PER_LINEAR_BYTE: f64 = 7.5e-9;
