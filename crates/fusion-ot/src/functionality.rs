@@ -4,7 +4,8 @@
 //! [`ideal`](crate::ideal) first; the protocol modules realise them.
 
 use fusion_ring::channel::Channel;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use fusion_ring::wiped::wipe;
+use zeroize::ZeroizeOnDrop;
 
 use crate::OtError;
 
@@ -267,14 +268,6 @@ impl Drop for ReceiverBits {
 }
 
 impl ZeroizeOnDrop for ReceiverBits {}
-
-/// Zeroizes sixteen bytes at a time: element by element would take as long as making the pads.
-pub(crate) fn wipe<T: bytemuck::Pod>(values: &mut [T]) {
-    let (head, blocks, tail) = bytemuck::pod_align_to_mut::<u8, u128>(bytemuck::cast_slice_mut(values));
-    head.zeroize();
-    blocks.zeroize();
-    tail.zeroize();
-}
 
 /// Sender of random 1-of-2^m OTs. One instance belongs to one lane; its peer calls
 /// [`RandomOtReceiver::random_ot`] with the same `m` and `n` at the same point of the protocol.

@@ -11,6 +11,7 @@
 //!               transpose bit matrices
 //!   randomness  aes       AES-128 in bulk
 //!               prg       seeds and their expansion
+//!               wiped     memory that is wiped on drop
 //!               hash      correlation-robust hashes
 //!               half_tree correlated GGM trees
 //!               lpn       the 10-local code
@@ -22,6 +23,7 @@
 //!               rounding  differences of residues, rounded
 //!               bit_products  shared bits times ring elements
 //!               tables    masked truth tables of digit comparisons
+//!               lookups   looking one entry of each up
 //!   dispatch    simd      which instruction tier this process runs on, overridable by FUSION_SIMD
 //! ```
 //!
@@ -67,6 +69,7 @@ pub mod gf128;
 pub mod half_tree;
 pub mod halves;
 pub mod hash;
+pub mod lookups;
 pub mod lpn;
 pub mod noise;
 pub mod pack;
@@ -77,3 +80,4 @@ pub mod rounding;
 pub mod simd;
 pub mod tables;
 pub mod transpose;
+pub mod wiped;

@@ -21,7 +21,7 @@
 //! does not know. Correctness is not protected: a peer that sends other bytes gets shares of other bits.
 //! Every byte string is a valid message.
 
-use fusion_ring::pack::{mask32, pack_into, packed_len, unpack};
+use fusion_ring::pack::{pack_into, packed_len, unpack};
 
 use super::ProtocolError;
 use super::digits::{Digit, Digits};
@@ -33,38 +33,30 @@ use super::tile::{Tile, join};
 
 /// One half of a tile as this party sees it.
 struct Half<'a> {
-    /// Its digits where it leads, and their complements where it follows.
+    /// Words that hold its digits.
     x: &'a [u32],
-    complement: Vec<u32>,
     /// Its shares of the carry so far.
     carry: Vec<u64>,
 }
 
 impl<'a> Half<'a> {
-    fn new(x: &'a [u32], bits: u32) -> Self {
-        Self { x, complement: x.iter().map(|x| !x & mask32(bits)).collect(), carry: Vec::new() }
+    fn new(x: &'a [u32]) -> Self {
+        Self { x, carry: Vec::new() }
     }
 
     /// Follows at `digit`: appends the corrections to `outgoing`.
     fn follow<'s>(&self, digit: Digit, stock: &'s Stock, outgoing: &mut Vec<u8>) -> Lookup<'s> {
-        let lookup = Lookup::new(digit, stock.lookups(digit.m, self.x.len()), &self.complement, &self.carry);
+        let lookup = Lookup::new(digit, stock.lookups(digit.m, self.x.len()), self.x, &self.carry);
         pack_into(outgoing, &lookup.corrections(), digit.m.bits());
         lookup
     }
 }
 
-/// XOR shares of the carry out of the low `bits` bits (the width of `digits`).
-pub(super) fn carry(
-    party: &mut Party<'_>,
-    stock: &Stock,
-    tile: Tile,
-    x: &[u32],
-    digits: &Digits,
-    bits: u32,
-) -> Result<Vec<u64>, ProtocolError> {
+/// XOR shares of the carry out of the low bits of `x` that `digits` cover.
+pub(super) fn carry(party: &mut Party<'_>, stock: &Stock, tile: Tile, x: &[u32], digits: &Digits) -> Result<Vec<u64>, ProtocolError> {
     let role = party.role();
-    let mut leads = Half::new(&x[tile.led_by(role)], bits);
-    let mut follows = Half::new(&x[tile.followed_by(role)], bits);
+    let mut leads = Half::new(&x[tile.led_by(role)]);
+    let mut follows = Half::new(&x[tile.followed_by(role)]);
     let mut digits = digits.iter().peekable();
     let Some(lowest) = digits.peek() else { return Err(ProtocolError::Misuse("a comparison has digits")) };
     let mut outgoing = Vec::new();
@@ -95,6 +87,6 @@ pub(super) fn carry(
 
 /// XOR shares of the sign bit of the shared `h`-bit numbers; `digits` are of h - 1 bits.
 pub(super) fn msb(party: &mut Party<'_>, stock: &Stock, tile: Tile, x: &[u32], digits: &Digits, h: u32) -> Result<Vec<u64>, ProtocolError> {
-    let carry = carry(party, stock, tile, x, digits, h - 1)?;
+    let carry = carry(party, stock, tile, x, digits)?;
     Ok(xor(&carry, &fusion_ring::planes::plane_of_words(x, h - 1)))
 }

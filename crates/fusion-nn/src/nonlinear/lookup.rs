@@ -1,8 +1,8 @@
 //! One digit of a comparison by one 1-of-2^m OT: local computations of both parties.
 //!
-//! The lead holds a digit a and a share c0 of the carry from the digits below, the follower a digit b and the other share c1. The lead's table has the bit 1{v < a + (c0 ^ c')} for
+//! The lead holds a digit a and a share c0 of the carry from the digits below, the follower a digit whose complement is b, and the other share c1. The lead's table has the bit 1{v < a + (c0 ^ c')} for
 //! every possible index (v, c'); both parties end with XOR shares of the bit at (b, c1), which is the carry out of this digit. Tables are built and masked by
-//! [`fusion_ring::tables`]: no branch and no address depends on a digit.
+//! [`fusion_ring::tables`], and looked up by [`fusion_ring::lookups`]: no branch and no address depends on a digit.
 //!
 //! The follower sends d = (b, c1) ^ u, u being its random choice. Entry i is then masked by pad i ^ d, so that the follower can
 //! unmask exactly its own. The lead's share is chosen such that the masked entry 0 is zero, and is not sent.
@@ -10,9 +10,9 @@
 use std::borrow::Cow;
 
 use fusion_ot::functionality::PAD_BIT;
-use fusion_ring::pack::mask32;
-use fusion_ring::planes::plane_of_words;
+use fusion_ring::lookups::{IndexInputs, looked_up, lookup_corrections, lookup_indices};
 use fusion_ring::tables::{MaskedTables, TableInputs, masked_tables};
+use fusion_ring::wiped::Wiped;
 
 use super::digits::Digit;
 
@@ -28,42 +28,25 @@ pub(super) struct Lookup<'s> {
     digit: Digit,
     /// Of random OTs: the choice in the low bits, the pad at [`PAD_BIT`].
     received: Cow<'s, [u8]>,
-    indices: Vec<u32>,
+    indices: Wiped<u8>,
 }
 
 impl<'s> Lookup<'s> {
-    /// Takes OTs as received and the indices: digits of `b` (words from which the digit is cut) and its shares of the carry from below.
-    pub(super) fn new(digit: Digit, received: Cow<'s, [u8]>, b: &[u32], carry: &[u64]) -> Self {
-        let (low, width) = (mask32(digit.bits()), digit.bits());
-        let indices = if digit.carries {
-            let words = b.chunks(64).zip(carry);
-            words
-                .flat_map(|(b, carry)| (0..).zip(b).map(move |(i, b)| b >> digit.shift & low | ((carry >> i) as u32 & 1) << width))
-                .collect()
-        } else {
-            b.iter().map(|b| b >> digit.shift & low).collect()
-        };
+    /// Takes OTs as received and the indices: complements of the digits of `x` (words from which the digit is cut) and its shares of the carry from below.
+    pub(super) fn new(digit: Digit, received: Cow<'s, [u8]>, x: &[u32], carry: &[u64]) -> Self {
+        let carry = digit.carries.then_some(carry);
+        let indices = lookup_indices(IndexInputs { index_bits: digit.m.bits(), digits: x, shift: digit.shift, carry });
         Self { digit, received, indices }
     }
 
     /// The message: how the indices differ from the random choices, in m bits.
     pub(super) fn corrections(&self) -> Vec<u32> {
-        // Not the pad, which stands above the choice.
-        let choice = mask32(self.digit.m.bits());
-        self.indices.iter().zip(&*self.received).map(|(i, &u)| i ^ u32::from(u) & choice).collect()
+        lookup_corrections(&self.indices, &self.received, self.digit.m.bits())
     }
 
     /// Its shares of the carry, given the lead's answers.
     pub(super) fn learn(&self, answers: &[u32]) -> Vec<u64> {
-        let entries = mask32(self.digit.answer_bits());
-        // Entry 0, which was not sent, is zero.
-        let shares = self
-            .received
-            .iter()
-            .zip(&self.indices)
-            .zip(answers)
-            .map(|((&got, i), answer)| (answer & entries) << 1 >> i ^ u32::from(got >> PAD_BIT));
-        plane_of_words(&shares.collect::<Vec<_>>(), 0)
+        looked_up(&self.indices, (&self.received, PAD_BIT), (answers, self.digit.answer_bits()))
     }
 }
 
@@ -71,6 +54,8 @@ impl<'s> Lookup<'s> {
 mod tests {
     use super::*;
     use fusion_ot::functionality::ChoiceBits;
+    use fusion_ring::pack::mask32;
+    use fusion_ring::planes::plane_of_words;
 
     /// Every pair of digits, every pair of shares, every random choice.
     #[test]
@@ -96,7 +81,7 @@ mod tests {
             for i in 0..a.len() {
                 let carry = if carries { own[i] ^ theirs[i] } else { 0 };
                 let out = (lead.masks[i / 64] ^ follower[i / 64]) >> (i % 64) & 1 == 1;
-                assert_eq!(out, (b[i] >> 3 & (n - 1)) < (a[i] >> 3 & (n - 1)) + carry);
+                assert_eq!(out, (a[i] >> 3 & (n - 1)) + (b[i] >> 3 & (n - 1)) + carry >= n);
             }
         }
     }

@@ -77,7 +77,7 @@ fn widen_tile(
     let demand = Demand::default().led_to_follower(tile);
     let y = if let Some(digits) = digits {
         let stock = demand.comparison(tile, digits).meet(party)?;
-        let wrap = carry(party, &stock, tile, x, digits, h)?;
+        let wrap = carry(party, &stock, tile, x, digits)?;
         let y = widen_full(party, &stock, tile, x, &wrap, (h, out_bits))?;
         debug_assert!(stock.is_used_up());
         y

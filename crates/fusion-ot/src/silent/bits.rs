@@ -4,20 +4,21 @@ use std::ops::Range;
 
 use fusion_ring::lpn::Fold;
 use fusion_ring::planes::plane_of_byte_bits;
+use fusion_ring::wiped::Wiped;
 use zeroize::Zeroizing;
 
 use super::pads::TreeHash;
 use super::parameters::Parameters;
 use super::receiver::ReceivingEnd;
 use super::sender::SendingEnd;
-use super::store::{Buffer, Outputs, Stock, Stocks};
+use super::store::{Outputs, Stock, Stocks};
 use crate::functionality::PAD_BIT;
 
 /// A sender's: bit x of each is the pad at choice x.
 pub(super) struct SentBits {
-    tables: Buffer<u16>,
+    tables: Wiped<u16>,
     /// The pads of one tree, a byte each.
-    pads: Buffer<u8>,
+    pads: Wiped<u8>,
 }
 
 impl SentBits {
@@ -29,7 +30,7 @@ impl SentBits {
 
 impl Outputs<SendingEnd> for SentBits {
     fn new(set: Parameters, n: usize) -> Self {
-        Self { tables: Buffer::new(n), pads: Buffer::new(set.choice_bits().messages() << set.depth()) }
+        Self { tables: Wiped::new(n), pads: Wiped::new(set.choice_bits().messages() << set.depth()) }
     }
 
     fn keep(&mut self, end: &SendingEnd, hash: &mut TreeHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
@@ -53,9 +54,9 @@ impl Outputs<SendingEnd> for SentBits {
 
 /// A receiver's: the choice in the low bits and the pad at [`PAD_BIT`].
 pub(super) struct GotBits {
-    bytes: Buffer<u8>,
+    bytes: Wiped<u8>,
     /// The choices of one tree.
-    choices: Buffer<u8>,
+    choices: Wiped<u8>,
 }
 
 impl GotBits {
@@ -67,7 +68,7 @@ impl GotBits {
 
 impl Outputs<ReceivingEnd> for GotBits {
     fn new(set: Parameters, n: usize) -> Self {
-        Self { bytes: Buffer::new(n), choices: Buffer::new(1 << set.depth()) }
+        Self { bytes: Wiped::new(n), choices: Wiped::new(1 << set.depth()) }
     }
 
     fn keep(&mut self, end: &ReceivingEnd, hash: &mut TreeHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {

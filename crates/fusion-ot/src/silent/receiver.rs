@@ -7,6 +7,7 @@ use fusion_ring::channel::Channel;
 use fusion_ring::hash::tmmo;
 use fusion_ring::lpn::Fold;
 use fusion_ring::prg::{AesPrg, Seed};
+use fusion_ring::wiped::Wiped;
 use rand_core::Rng;
 use zeroize::Zeroizing;
 
@@ -15,7 +16,7 @@ use super::check::{self, Chain, Coefficients, PROOF_LEN, Passed, Prover};
 use super::engine::End;
 use super::pads::TreeHash;
 use super::parameters::Parameters;
-use super::store::{Buffer, Outputs, Stock, Stocks};
+use super::store::{Outputs, Stock, Stocks};
 use super::trees::{Punctured, Shape, level_tweak, restore};
 use super::{PublicCoins, Security};
 use crate::OtError;
@@ -35,8 +36,8 @@ pub(super) struct Round {
 
 /// Choices of random OTs, and the pads at them.
 pub(super) struct GotPads {
-    choices: Buffer<u8>,
-    pads: Buffer<u32>,
+    choices: Wiped<u8>,
+    pads: Wiped<u32>,
 }
 
 impl GotPads {
@@ -48,7 +49,7 @@ impl GotPads {
 
 impl Outputs<ReceivingEnd> for GotPads {
     fn new(_: Parameters, n: usize) -> Self {
-        Self { choices: Buffer::new(n), pads: Buffer::new(n) }
+        Self { choices: Wiped::new(n), pads: Wiped::new(n) }
     }
 
     fn keep(&mut self, end: &ReceivingEnd, hash: &mut TreeHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {

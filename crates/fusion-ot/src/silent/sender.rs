@@ -8,6 +8,7 @@ use fusion_ring::gf128::mul;
 use fusion_ring::hash::tmmo;
 use fusion_ring::lpn::Fold;
 use fusion_ring::prg::{AesPrg, Seed};
+use fusion_ring::wiped::Wiped;
 use zeroize::Zeroizing;
 
 use super::bits::SentBits;
@@ -15,7 +16,7 @@ use super::check::{self, CLAIM_LEN, Chain, Coefficients, PROOF_LEN, Passed, Prov
 use super::engine::End;
 use super::pads::TreeHash;
 use super::parameters::Parameters;
-use super::store::{Buffer, Outputs, Stock, Stocks};
+use super::store::{Outputs, Stock, Stocks};
 use super::trees::{Shape, level_tweak};
 use super::{PublicCoins, Security};
 use crate::OtError;
@@ -35,7 +36,7 @@ pub(super) struct Round {
 }
 
 /// Pads of random OTs: two words each at m = 1, 2^m bytes else.
-pub(super) struct SentPads(Buffer<u32>);
+pub(super) struct SentPads(Wiped<u32>);
 
 impl SentPads {
     /// Words per OT.
@@ -51,7 +52,7 @@ impl SentPads {
 
 impl Outputs<SendingEnd> for SentPads {
     fn new(set: Parameters, n: usize) -> Self {
-        Self(Buffer::new(n * Self::words(set.choice_bits())))
+        Self(Wiped::new(n * Self::words(set.choice_bits())))
     }
 
     fn keep(&mut self, end: &SendingEnd, hash: &mut TreeHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {

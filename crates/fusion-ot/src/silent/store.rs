@@ -2,45 +2,15 @@
 
 use std::ops::Range;
 
-use bytemuck::Pod;
 use fusion_ring::aes::Block;
 use fusion_ring::lpn::Fold;
+use fusion_ring::wiped::Wiped;
 use zeroize::Zeroizing;
 
 use super::check::Passed;
 use super::engine::End;
 use super::pads::TreeHash;
 use super::parameters::Parameters;
-use crate::functionality::wipe;
-
-/// Memory that never moves or grows, so that no copies stay behind; wiped on drop.
-pub(super) struct Buffer<T: Pod>(Vec<T>);
-
-impl<T: Pod> Buffer<T> {
-    pub(super) fn new(len: usize) -> Self {
-        Self(vec![T::zeroed(); len])
-    }
-}
-
-impl<T: Pod> std::ops::Deref for Buffer<T> {
-    type Target = [T];
-
-    fn deref(&self) -> &[T] {
-        &self.0
-    }
-}
-
-impl<T: Pod> std::ops::DerefMut for Buffer<T> {
-    fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.0
-    }
-}
-
-impl<T: Pod> Drop for Buffer<T> {
-    fn drop(&mut self) {
-        wipe(&mut self.0);
-    }
-}
 
 /// A form in which the outputs of one end are kept.
 pub(super) trait Outputs<E: End>: Sized {
@@ -55,7 +25,7 @@ pub(super) trait Outputs<E: End>: Sized {
 }
 
 /// Correlated blocks as they are.
-pub(super) struct Blocks(Buffer<Block>);
+pub(super) struct Blocks(Wiped<Block>);
 
 impl Blocks {
     pub(super) fn part(&self, range: Range<usize>) -> &[Block] {
@@ -65,7 +35,7 @@ impl Blocks {
 
 impl<E: End> Outputs<E> for Blocks {
     fn new(_: Parameters, n: usize) -> Self {
-        Self(Buffer::new(n))
+        Self(Wiped::new(n))
     }
 
     fn keep(&mut self, _: &E, _: &mut TreeHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
