@@ -3,19 +3,8 @@
 //! Ring elements are words of which the caller keeps the low bits; `keep` has them. Bits come as planes ([`crate::planes`]).
 //! Kernels in plain Rust, compiled once per instruction tier so that the compiler vectorises them.
 
-use crate::planes::plane_words;
+use crate::planes::{BLOCK, masks, plane_words};
 use crate::simd::{self, per_tier};
-
-/// Elements to a word of a plane.
-const BLOCK: usize = 64;
-
-/// All ones where the word has a one, else zero.
-#[inline(always)]
-fn masks(word: u64) -> [u32; BLOCK] {
-    // Halves, so that a lane of 32 bits holds the shift.
-    let halves = [word as u32, (word >> 32) as u32];
-    std::array::from_fn(|i| 0u32.wrapping_sub(halves[i / 32] >> (i % 32) & 1))
-}
 
 /// `-v` where the mask is all ones, `v` where it is zero.
 #[inline(always)]

@@ -5,12 +5,9 @@
 //! Kernels in plain Rust, compiled once per instruction tier so that the compiler vectorises them.
 
 use crate::pack::mask32;
-use crate::planes::{plane_of_bytes, plane_words};
+use crate::planes::{BLOCK, masks, plane_of_bytes, plane_words};
 use crate::simd::{self, Tier, per_tier};
 use crate::wiped::Wiped;
-
-/// Elements to a word of a plane.
-const BLOCK: usize = 64;
 
 /// What is looked up, all of the same number of elements.
 #[derive(Clone, Copy)]
@@ -28,11 +25,9 @@ pub struct IndexInputs<'a> {
 fn indices_body(digits: &[u32], shift: u32, width: u32, carry: Option<&[u64]>, out: &mut [u8]) {
     let low = mask32(width);
     for (i, (digits, out)) in digits.chunks(BLOCK).zip(out.chunks_mut(BLOCK)).enumerate() {
-        let carry = carry.map_or(0, |carry| carry[i]);
-        // Halves, so that a lane of 32 bits holds the shift.
-        let halves = [carry as u32, (carry >> 32) as u32];
-        for (j, (digit, out)) in digits.iter().zip(out).enumerate() {
-            *out = (!digit >> shift & low | (halves[j / 32] >> (j % 32) & 1) << width) as u8;
+        let carries = masks(carry.map_or(0, |carry| carry[i]));
+        for ((digit, out), carries) in digits.iter().zip(out).zip(carries) {
+            *out = (!digit >> shift & low | carries & 1 << width) as u8;
         }
     }
 }

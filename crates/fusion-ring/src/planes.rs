@@ -10,6 +10,17 @@ mod x86;
 use crate::pack::packed_len;
 use crate::simd::{self, Tier};
 
+/// Elements to a word of a plane.
+pub(crate) const BLOCK: usize = 64;
+
+/// One mask per element of a word: all ones where it has a one, else zero. For kernels: to be inlined where the compiler may vectorise it.
+#[inline(always)]
+pub(crate) fn masks(word: u64) -> [u32; BLOCK] {
+    // Halves, so that a lane of 32 bits holds the shift.
+    let halves = [word as u32, (word >> 32) as u32];
+    std::array::from_fn(|i| 0u32.wrapping_sub(halves[i / 32] >> (i % 32) & 1))
+}
+
 /// Words of a plane of `n` elements.
 #[must_use]
 pub const fn plane_words(n: usize) -> usize {
