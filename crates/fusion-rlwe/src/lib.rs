@@ -43,12 +43,16 @@
 //! ```
 //!
 //! # Security
-//! **The client's data** is hidden by RLWE with N = 4096, ternary secrets, centred binomial errors of deviation 3.24 and log2 q <= 104: above 128 bits by the
-//! HomomorphicEncryption.org table (which allows 109). [`RlweParams::new`] refuses anything weaker. A secret is used for one block index in all layers of one lane, with fresh errors, and
+//! **The client's data** is hidden by RLWE with N = 4096, ternary secrets, centred binomial errors of deviation 3.24 and q = 2^88, 2^96 or 2^104; [`RlweParams::new`]
+//! refuses every other modulus. By the lattice-estimator the cheapest attack costs 2^157, 2^143 and
+//! 2^131 in its default cost model, and 2^129, 2^114 and 2^102 as core-SVP. So q = 2^88, which
+//! ResNet50 needs, is above 128 bits in both; a model whose layers need a wider modulus is in
+//! the first only. The README has the tables and the commands.
+//! A secret is used for one block index in all layers of one lane, with fresh errors, and
 //! [`ClientLane::encrypt`] refuses to use it on the same polynomials twice. This holds against a malicious server: it sees only the b_i and k. What it answers decrypts to *something*, without
 //! branches on secrets and without an error that would tell it anything.
 //!
-//! **The weights** are hidden in the hint by the RLWE masks p u_j + e_j, and in the answers by re-randomisation and flooding, against a semi-honest client.
+//! **The weights** are hidden in the hint by the RLWE masks p u_j + e_j, of the same hardness, and in the answers by re-randomisation and flooding, against a semi-honest client.
 //! One [`ServerKey`] belongs to one set of weights.
 //!
 //! ## Circuit privacy
@@ -67,7 +71,9 @@
 //! To answer with other weights and still decrypt, a server needs (c, d) with sum c_i a_i + p d close to h_j: the difference times s must stay below Delta / 2,
 //! so its norm is below about 2^(w - l) (2^63 for ResNet50), and c, d are as short as weights and masks are. Two such openings of one
 //! h_j give a short vector of Ring-SIS for the public (a_1, ..., p, 1) with norm bound beta = 2^(w - l + 1). At N = 4096, q = 2^88, beta = 2^64 lattice reduction must reach a root Hermite
-//! factor of 1.0019, far beyond 128 bits of work (1.0045). So a hint is binding for every deviation of the *linear maps* below that
+//! factor of 1.00197: blocks of 1049, 327 bits in the estimator's default model and 306 as core-SVP. The README has
+//! other widths: the smaller l, the less work, and at l = 2 none is claimed. So a hint is
+//! computationally binding for every deviation of the *linear maps* below that
 //! norm. It does not cover what is added to shares, biases, or the non-linear protocols, nor an answer that is noise on purpose; mixing (`fusion-mix`) is for those.
 //!
 //! # Where to read next

@@ -4,9 +4,11 @@ use fusion_ring::fft::DEGREE;
 
 use crate::RlweError;
 
-/// Largest log2 q at N = 4096 with ternary secrets and 128-bit classical security (HomomorphicEncryption.org standard, table 1).
+/// Largest log2 q that the table of HomomorphicEncryption.org (2018) allows at N = 4096 with ternary secrets for 128 bits.
 ///
-/// That q is a power of two does not matter for the hardness of RLWE with a uniform small error (Langlois-Stehle 2015).
+/// A limit that is written down elsewhere, not the estimate: today's, for the moduli that are
+/// supported, are in the README. They do not depend on the arithmetic of q, and neither
+/// do reductions from lattice problems, which need wider errors than ours (Langlois, Stehlé, 2015).
 pub const MAX_SECURE_MODULUS_BITS: u32 = 109;
 
 /// Widest supported ciphertext modulus, in bits.
@@ -43,11 +45,11 @@ impl RlweParams {
     /// 2^`row_norm_bits`.
     ///
     /// # Errors
-    /// [`RlweError::Parameters`] if they are not 128-bit secure or not supported, [`RlweError::NoiseBudget`] if decryption could fail.
+    /// [`RlweError::Parameters`] if they are not supported, [`RlweError::NoiseBudget`] if decryption could fail.
     pub fn new(modulus_bits: u32, plain_bits: u32, row_norm_bits: u32) -> Result<Self, RlweError> {
         if modulus_bits > MAX_SECURE_MODULUS_BITS {
             return Err(RlweError::Parameters(format!(
-                "modulus 2^{modulus_bits} at ring degree {DEGREE} is below 128-bit security (at most 2^{MAX_SECURE_MODULUS_BITS})"
+                "modulus 2^{modulus_bits} at ring degree {DEGREE} is above 2^{MAX_SECURE_MODULUS_BITS}, the most that the standard's table allows"
             )));
         }
         if ![Self::NARROWEST_MODULUS_BITS, 96, MAX_MODULUS_BITS].contains(&modulus_bits) {
