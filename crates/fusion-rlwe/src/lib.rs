@@ -59,13 +59,25 @@
 //! A client that knows its own errors sees, beside its share, the noise v = sum W e + (e' - d) u_j - e_j s + flood, and the rounding of the hint. The last tells
 //! only low bits of h_j, which is pseudorandom as a whole; d is what the server rounds off k, seven bits, so that two pieces hold k u_j. For the rest flooding is
 //! sigma_f = 2^40 sigma_v wide, with sigma_v^2 = 3.24^2 (2^(2 row_norm_bits) + 2 * 2N/3) + 2^14/12 * 2N/3 ([`params::Noise`]). It is the sum of four uniform integers: exact, bounded by 2 sqrt(3) sigma_f, and almost as
-//! good as a Gaussian, because its Fisher information is only 1.039 / sigma_f^2. A shift by v changes its
-//! distribution by D_KL = 1.039 v^2 / (2 sigma_f^2), divergences of independent coefficients add up, and by Pinsker's inequality Q coefficients
-//! together are within
+//! good as a Gaussian, because its Fisher information is only 1.039 / sigma_f^2.
 //!
-//! > sqrt(1.039 Q) / 2 * 2^-40
+//! What a shift by v changes is measured in Hellinger distance, H^2 = 1 - sum sqrt(f g). (The
+//! Kullback-Leibler divergence is infinite: flooding has bounded support, and shifted it reaches
+//! values that it cannot take unshifted.) H is a distance of square roots in the Euclidean norm, so
+//! a shift by an integer v costs at most |v| shifts by one, each at most H^2 = 1.039 / (8 sigma_f^2)
+//! (`tests/flooding.rs` sums the exact probabilities). Floods are independent of each other
+//! and of everything that v is made of, so for given v the H^2 of coefficients at most add up.
+//! Total variation is at most sqrt(H^2 (2 - H^2)) < sqrt(2) H, and its mean over v is by Jensen's
+//! inequality at most the value at sigma_v. Q coefficients together are therefore within
 //!
-//! of a distribution that does not depend on W: 2^-30 for a ResNet50 inference (Q = 9 M), growing with the *square root* of Q. Rounding the answer to l + 2 bits only takes information away.
+//! > sqrt(2) sqrt(1.039 Q sigma_v^2 / (8 sigma_f^2)) = sqrt(1.039 Q) / 2 * 2^-40
+//!
+//! of a distribution that does not depend on W (and answers under two W within twice that of
+//! each other): 2^-29.4 for a ResNet50 inference, Q = 9 082 856. Since every coefficient of every
+//! inference has a flood of its own, n inferences are just n Q coefficients and the bound grows with
+//! the *square root* of n (a union bound would say n): 2^-23.7 for a batch of 512 queries in 5 copies
+//! with 15 public samples, n = 2575, and 2^-20 after 460 000 inferences of one model, by
+//! whichever clients. Rounding the answer to l + 2 bits only takes information away.
 //!
 //! ## The hint commits the server to its weights
 //! To answer with other weights and still decrypt, a server needs (c, d) with sum c_i a_i + p d close to h_j: the difference times s must stay below Delta / 2,

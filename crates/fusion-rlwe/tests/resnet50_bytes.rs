@@ -76,3 +76,10 @@ fn every_layer_of_resnet50_sends_what_the_formula_says() {
         assert!((down as f64 / formula - 1.0).abs() < 0.01, "layer {index}: {down} bytes to the client, {formula} by the formula");
     }
 }
+
+/// The Q of the circuit-privacy bound (crate documentation): each of these carries one flood.
+#[test]
+fn coefficients_that_a_client_sees_of_one_sample() {
+    let outputs = |terms: &Vec<ConvGeometry>| terms[0].output().unwrap().len();
+    assert_eq!(layers().iter().map(outputs).sum::<usize>(), 9_082_856);
+}
