@@ -25,20 +25,21 @@ fn kernels(c: &mut Criterion) {
             });
         });
     }
+    let key = Aes128::new(&[5; 16]);
     let how = HalfTreeLevel { swap: 0, offset: 7, keep: Block::MAX };
     group.bench_function("half-tree", |b| {
         b.iter(|| {
             for level in 0..LEAVES.ilog2() {
-                half_tree::expand(&mut blocks[..2 << level], 1, &how);
+                half_tree::expand(&key, &mut blocks[..2 << level], 1, &how);
             }
         });
     });
-    group.bench_function("half-tree, last level", |b| b.iter(|| half_tree::expand_last(&mut blocks, &how)));
+    group.bench_function("half-tree, last level", |b| b.iter(|| half_tree::expand_last(&key, &mut blocks, &how)));
     group.bench_function("pads of 1-of-8 OTs", |b| {
         let (aes, multiples, mut pads) = (Aes128::new(&[3; 16]), [7; 8], vec![0u8; 8 * LEAVES]);
         b.iter(|| aes.mmo_multiples(&blocks, &multiples, |pad| pad as u8, &mut pads, &mut || ()));
     });
-    group.bench_function("pads by two calls", |b| b.iter(|| hash::tmmo(&mut blocks, 5, 8)));
+    group.bench_function("pads by two calls", |b| b.iter(|| hash::tmmo(&key, &mut blocks, 5, 8)));
     let other = blocks.clone();
     group.bench_function("inner product", |b| b.iter(|| gf128::dot(&blocks, &other)));
     let (squares, _) = blocks.as_chunks_mut::<128>();

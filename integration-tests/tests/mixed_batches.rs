@@ -128,7 +128,7 @@ fn series(mix: Mix, lanes: u32, server: Server, mislabelled: f64, seed: u64) -> 
     std::thread::scope(|scope| {
         let serving = scope.spawn(|| {
             let own = ChaCha20Rng::from_rng(&mut server_rng);
-            let party = connect(Role::Server, Box::new(server_end), &mut server_rng).unwrap();
+            let party = connect(Role::Server, b"test", Box::new(server_end), &mut server_rng).unwrap();
             let mut lane = Lane::new(party, samples, Reveal::Label);
             if let Some(server) = deviates {
                 lane = lane.deviating(deviation(server, &program, lanes as usize, own));
@@ -137,7 +137,7 @@ fn series(mix: Mix, lanes: u32, server: Server, mislabelled: f64, seed: u64) -> 
                 lane.run_server(&model, &mut server_rng, &mut |_| ()).unwrap();
             }
         });
-        let party = connect(Role::Client, Box::new(client_end), &mut rng).unwrap();
+        let party = connect(Role::Client, b"test", Box::new(client_end), &mut rng).unwrap();
         let mut lane = Lane::new(party, samples, Reveal::Label);
         let mut tally = Tally::default();
         for _ in 0..BATCHES {

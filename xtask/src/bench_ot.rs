@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender};
 use fusion_ot::silent::{Malicious, Parameters, Receiver, RoundSize, Security, SemiHonest, Sender};
+use fusion_ot::session::{Direction, Session};
 use fusion_ot::{OtError, Role, softspoken};
 use fusion_ring::channel::{Channel, MemoryChannel, memory_pair};
 use fusion_ring::lpn::LocalCode;
@@ -141,6 +142,14 @@ fn row(
     })
 }
 
+fn session() -> Session {
+    Session::new(b"bench-ot")
+}
+
+fn direction() -> Direction {
+    session().direction(Role::First)
+}
+
 /// Calls of at most [`PADS_AT_ONCE`] that sum to `n`.
 fn portions(n: usize) -> impl Iterator<Item = usize> {
     (0..n).step_by(PADS_AT_ONCE).map(move |at| PADS_AT_ONCE.min(n - at))
@@ -154,7 +163,7 @@ fn silent<S: Security>(m: ChoiceBits, outputs: usize, limit: (f64, f64)) -> anyh
         ("silent", m, S::CHECKED, n),
         Some(limit),
         |channel, start| {
-            let mut s = Sender::<S>::setup(RoundSize::default(), channel, &mut ChaCha20Rng::seed_from_u64(1))?;
+            let mut s = Sender::<S>::setup(RoundSize::default(), &direction(), channel, &mut ChaCha20Rng::seed_from_u64(1))?;
             s.correlated(channel, m, per_round, &mut |_| ())?;
             timed(
                 &mut s,
@@ -169,7 +178,7 @@ fn silent<S: Security>(m: ChoiceBits, outputs: usize, limit: (f64, f64)) -> anyh
             )
         },
         |channel, start| {
-            let mut r = Receiver::<S>::setup(RoundSize::default(), channel, &mut ChaCha20Rng::seed_from_u64(2))?;
+            let mut r = Receiver::<S>::setup(RoundSize::default(), &direction(), channel, &mut ChaCha20Rng::seed_from_u64(2))?;
             r.correlated(channel, m, per_round, &mut |_| ())?;
             timed(
                 &mut r,
@@ -193,14 +202,14 @@ fn softspoken_row(outputs: usize) -> anyhow::Result<Row> {
         ("softspoken", m, true, n),
         None,
         |channel, start| {
-            let (mut s, _) = softspoken::setup(Role::First, channel, &mut ChaCha20Rng::seed_from_u64(1))?;
+            let (mut s, _) = softspoken::setup(&session(), Role::First, channel, &mut ChaCha20Rng::seed_from_u64(1))?;
             let run = |s: &mut softspoken::Sender, channel: &mut MemoryChannel| {
                 portions(n).try_for_each(|n| s.random_ot(channel, m, n).map(drop))
             };
             timed(&mut s, channel, start, run, run)
         },
         |channel, start| {
-            let (_, mut r) = softspoken::setup(Role::Second, channel, &mut ChaCha20Rng::seed_from_u64(2))?;
+            let (_, mut r) = softspoken::setup(&session(), Role::Second, channel, &mut ChaCha20Rng::seed_from_u64(2))?;
             let run = |r: &mut softspoken::Receiver, channel: &mut MemoryChannel| {
                 portions(n).try_for_each(|n| r.random_ot(channel, m, n).map(drop))
             };

@@ -1,7 +1,7 @@
 //! The client's lanes: slices of the mixed batch, run side by side against one server.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Mutex, PoisonError};
 
@@ -92,6 +92,8 @@ pub struct Live {
     pub sample_steps: AtomicU64,
     /// Lanes that run now.
     pub running: AtomicUsize,
+    /// Lanes begun so far: the number of the next one.
+    pub begun: AtomicU32,
     /// Set to stop: no lane is begun any more; running ones go on to their end.
     pub stop: AtomicBool,
 }
@@ -114,7 +116,10 @@ impl LaneSetting<'_> {
         let samples = slice.len();
         let images = self.interleave(slice.clone())?;
         let mut rng = fresh_rng()?;
-        let mut channel = self.client.open_lane(LaneRequest { n_samples: samples as u32, ..self.request })?;
+        // A lane that is run again has another number, too: nothing of it may fit into the new one.
+        let lane = live.begun.fetch_add(1, Ordering::Relaxed);
+        let request = LaneRequest { n_samples: samples as u32, lane, ..self.request };
+        let mut channel = self.client.open_lane(request)?;
         let reveal = match self.request.reveal {
             fusion_net::Reveal::Label => Reveal::Label,
             fusion_net::Reveal::Logits => Reveal::Logits,
@@ -126,7 +131,7 @@ impl LaneSetting<'_> {
             live.received.fetch_add(new.received, Ordering::Relaxed);
             live.sample_steps.fetch_add(samples as u64, Ordering::Relaxed);
         };
-        let run = connect(Role::Client, Box::new(&mut channel), &mut rng).and_then(|party| {
+        let run = connect(Role::Client, &request.terms(), Box::new(&mut channel), &mut rng).and_then(|party| {
             let mut lane = Lane::new(party, samples, reveal);
             let opened = lane.run_client(self.model, self.hint, images, &mut rng, &mut progress)?;
             Ok((opened, lane.costs().to_vec(), lane.largest_noise()))

@@ -46,6 +46,7 @@
 //!     params_version: served.description.params_version,
 //!     n_samples: 2,
 //!     reveal: Reveal::Label,
+//!     lane: 0,
 //! })?;
 //! lane.send(&[3, 4])?;
 //! assert_eq!(lane.recv_vec(2)?, [6, 8]);
@@ -94,7 +95,7 @@ pub use server::{Server, ServerBuilder, Shutdown};
 pub use terms::{LaneRequest, Reveal};
 
 /// Version of the wire protocol of this build: `proto/fusion.proto` and the framing of lanes.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Release of this build, as a server announces it.
 pub const RELEASE: &str = env!("CARGO_PKG_VERSION");

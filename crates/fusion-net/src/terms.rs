@@ -27,9 +27,25 @@ pub struct LaneRequest {
     pub n_samples: u32,
     /// What is opened to the client.
     pub reveal: Reveal,
+    /// The client's number of the lane, which no other lane of its run has.
+    pub lane: u32,
 }
 
 impl LaneRequest {
+    /// The terms as bytes, the same on both sides and unlike those of any other terms: what the
+    /// lane's protocol is bound to.
+    #[must_use]
+    pub fn terms(&self) -> Vec<u8> {
+        let reveal = match self.reveal {
+            Reveal::Label => 0,
+            Reveal::Logits => 1,
+        };
+        let numbers = [PROTOCOL_VERSION, self.params_version, self.n_samples, reveal, self.lane];
+        let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
+        // Fixed lengths, so that no two terms look alike.
+        self.card_digest.as_bytes().iter().copied().chain(numbers).collect()
+    }
+
     pub(crate) fn to_wire(self) -> Frame {
         let reveal = match self.reveal {
             Reveal::Label => proto::Reveal::Label,
@@ -42,6 +58,7 @@ impl LaneRequest {
                 card_digest: Bytes::copy_from_slice(self.card_digest.as_bytes()),
                 n_samples: self.n_samples,
                 reveal: reveal.into(),
+                lane: self.lane,
             })),
         }
     }
@@ -60,6 +77,28 @@ impl LaneRequest {
             Ok(proto::Reveal::Logits) => Reveal::Logits,
             Ok(proto::Reveal::Unspecified) | Err(_) => return Err(Misbehaviour::UnknownReveal(open.reveal).into()),
         };
-        Ok(Self { card_digest, params_version: open.params_version, n_samples: open.n_samples, reveal })
+        Ok(Self { card_digest, params_version: open.params_version, n_samples: open.n_samples, reveal, lane: open.lane })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn different_terms_have_different_bytes() {
+        let base =
+            LaneRequest { card_digest: Digest::of(b"card"), params_version: 1, n_samples: 2, reveal: Reveal::Label, lane: 3 };
+        let all = [
+            base,
+            LaneRequest { card_digest: Digest::of(b"another"), ..base },
+            LaneRequest { params_version: 2, ..base },
+            LaneRequest { n_samples: 3, ..base },
+            LaneRequest { reveal: Reveal::Logits, ..base },
+            LaneRequest { lane: 2, ..base },
+        ];
+        for (i, a) in all.iter().enumerate() {
+            assert!(all[..i].iter().all(|b| a.terms() != b.terms()));
+        }
     }
 }

@@ -3,16 +3,18 @@
 //! A correlated OT of width m leaves the sender with w and the receiver with (u, v), w = v + u Delta in F_2^128, where the choice u = sum u_j 2^j of m bits
 //! stands for the field element sum u_j X^j. The pad of choice x is H(w + x Delta, i), i the running number of the OT: the receiver knows it at x = u, and
 //! elsewhere it is H(v + (x - u) Delta, i) with a known non-zero multiple of Delta, which a tweakable correlation-robust hash hides even from a receiver that chose v
-//! itself. H is TMMO ([`fusion_ring::hash::tmmo`], two AES calls); it needs the tweak to be new for every OT under the same Delta, which [`PadStream`] sees to. The silent extension has a
-//! hash of its own with one call ([`crate::silent`]).
+//! itself. H is TMMO ([`fusion_ring::hash::tmmo`], two AES calls) under a key of the run; it needs the
+//! tweak to be new for every OT under the same Delta, which [`PadStream`] sees to. The silent
+//! extension has a hash of its own with one call ([`crate::silent`]).
 
-use fusion_ring::aes::Block;
+use fusion_ring::aes::{Aes128, Block};
 use fusion_ring::gf128::mul_x;
 use fusion_ring::hash::tmmo;
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::functionality::{ChoiceBits, SenderPads};
+use crate::session::RunId;
 
 /// Blocks hashed at once.
 const BATCH: usize = 1024;
@@ -21,7 +23,7 @@ const BATCH: usize = 1024;
 ///
 /// With them the low m bits of x Delta are x itself for every x below 2^m (m at most 4): a block whose low bits are cleared on the sender's side carries its
 /// choice in the low bits of the receiver's. 121 bits of Delta stay uniform.
-const FIXED_BITS: Block = 0xf | (0b111 << 125);
+pub(crate) const FIXED_BITS: Block = 0xf | (0b111 << 125);
 
 /// The sender's secret. Wiped on drop, never printed.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -41,16 +43,21 @@ impl Delta {
 
     /// x Delta for every x below 2^m.
     pub(crate) fn multiples(&self, m: ChoiceBits) -> Zeroizing<Vec<Block>> {
-        let mut multiples = Zeroizing::new(vec![0; m.messages()]);
-        let mut power = self.0;
-        for j in 0..m.bits() as usize {
-            for x in 0..1 << j {
-                multiples[(1 << j) + x] = multiples[x] ^ power;
-            }
-            power = mul_x(power);
-        }
-        multiples
+        multiples_of(self.0, m)
     }
+}
+
+/// x `block` for every x below 2^m.
+pub(crate) fn multiples_of(block: Block, m: ChoiceBits) -> Zeroizing<Vec<Block>> {
+    let mut multiples = Zeroizing::new(vec![0; m.messages()]);
+    let mut power = block;
+    for j in 0..m.bits() as usize {
+        for x in 0..1 << j {
+            multiples[(1 << j) + x] = multiples[x] ^ power;
+        }
+        power = mul_x(power);
+    }
+    multiples
 }
 
 /// sum blocks\[j\] X^j.
@@ -59,12 +66,17 @@ pub(crate) fn combine(blocks: &[Block]) -> Block {
 }
 
 /// Numbers the OTs of one instance and turns their blocks into pads.
-#[derive(Default)]
 pub(crate) struct PadStream {
+    pi: Aes128,
     next_tweak: u64,
 }
 
 impl PadStream {
+    /// The hash of the run: an attacker's cipher calls count against this run alone.
+    pub(crate) fn new(run: &RunId) -> Self {
+        Self { pi: Aes128::new(&run.constant("pads").to_le_bytes()), next_tweak: 0 }
+    }
+
     /// Hands the 2^m pads of each OT whose sender's block is in `w` to `sink`; `multiples` from [`Delta::multiples`].
     pub(crate) fn sender(&mut self, multiples: &[Block], w: &[Block], sink: &mut impl FnMut(&[Block])) {
         let k = multiples.len();
@@ -76,7 +88,7 @@ impl PadStream {
                     *block = w ^ x;
                 }
             }
-            tmmo(batch, Block::from(self.next_tweak), k);
+            tmmo(&self.pi, batch, Block::from(self.next_tweak), k);
             self.next_tweak += w.len() as u64;
             sink(batch);
         }
@@ -88,7 +100,7 @@ impl PadStream {
         for v in v.chunks(BATCH) {
             let batch = &mut batch[..v.len()];
             batch.copy_from_slice(v);
-            tmmo(batch, Block::from(self.next_tweak), 1);
+            tmmo(&self.pi, batch, Block::from(self.next_tweak), 1);
             self.next_tweak += v.len() as u64;
             sink(batch);
         }
@@ -119,6 +131,8 @@ pub(crate) const fn pad_mask(m: ChoiceBits) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Role;
+    use crate::session::{NONCE, Session};
     use fusion_ring::gf128::mul;
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
@@ -136,7 +150,8 @@ mod tests {
     fn pads_agree_at_the_choice_across_calls() {
         let mut rng = ChaCha20Rng::seed_from_u64(4);
         let delta = Delta::random(&mut rng);
-        let (mut s, mut r) = (PadStream::default(), PadStream::default());
+        let run = Session::new(b"pads").direction(Role::First).with_nonces(&[1; NONCE], &[2; NONCE]);
+        let (mut s, mut r) = (PadStream::new(&run), PadStream::new(&run));
         for (m, n) in [(ChoiceBits::ONE, 1usize), (ChoiceBits::THREE, 1500), (ChoiceBits::FOUR, 0), (ChoiceBits::FOUR, 65)] {
             let v: Vec<Block> = (0..n).map(|i| (i as Block) << 90 | 77).collect();
             let choices: Vec<u8> = (0..n).map(|i| (i * 5) as u8 & (m.messages() as u8 - 1)).collect();

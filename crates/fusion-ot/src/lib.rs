@@ -11,32 +11,32 @@
 //!   silent        the same from LPN: less than one bit per binary, less than two per 1-of-16 OT; for large numbers
 //!     |
 //!   functionality RandomOtSender, RandomOtReceiver: what users are written against; `ideal` stands in for tests
-//!     |
-//!   derandomised  chosen 1-of-2^m OT, shared table look-up
-//!   correlated    shares of choice times difference over Z_2^l
-//!   gate          products of shared bits with short vectors (AND, the merge of a comparison)
 //! ```
 //!
 //! ```
 //! use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender};
-//! use fusion_ot::{Role, derandomised, softspoken};
+//! use fusion_ot::session::Session;
+//! use fusion_ot::{OtError, Role, silent};
 //! use fusion_ring::channel::memory_pair;
 //! use rand_chacha::ChaCha20Rng;
 //! use rand_core::SeedableRng;
 //!
 //! let (mut a, mut b) = memory_pair();
-//! // A real caller seeds its generator from the operating system.
+//! // What both parties know of this lane; a real caller seeds its generator from the system.
+//! let session = Session::new(b"model card, number of the lane");
+//! let theirs = session.clone();
 //! let peer = std::thread::spawn(move || {
-//!     let (_, mut receiver) = softspoken::setup(Role::Second, &mut b, &mut ChaCha20Rng::seed_from_u64(2))?;
-//!     let pads = receiver.random_ot(&mut b, ChoiceBits::TWO, 1)?;
-//!     derandomised::receive_chosen(pads, &mut b, &[2], 8)
+//!     let (_, mut receiver) = silent::setup(&theirs, Role::Second, &mut b, &mut ChaCha20Rng::seed_from_u64(2))?;
+//!     receiver.random_ot(&mut b, ChoiceBits::TWO, 5)
 //! });
-//! let (mut sender, _) = softspoken::setup(Role::First, &mut a, &mut ChaCha20Rng::seed_from_u64(1))?;
-//! let pads = sender.random_ot(&mut a, ChoiceBits::TWO, 1)?;
-//! // Four messages of eight bits in one word.
-//! derandomised::send_chosen(pads, &mut a, &[u64::from_le_bytes(*b"good\0\0\0\0")], 8)?;
-//! assert_eq!(peer.join().expect("peer")?, b"o");
-//! # Ok::<(), fusion_ot::OtError>(())
+//! let (mut sender, _) = silent::setup(&session, Role::First, &mut a, &mut ChaCha20Rng::seed_from_u64(1))?;
+//! // Four pads for each of five OTs; the receiver has a random choice and the pad at it.
+//! let sent = sender.random_ot(&mut a, ChoiceBits::TWO, 5)?;
+//! let got = peer.join().expect("peer")?;
+//! for i in 0..5 {
+//!     assert_eq!(got.pads()[i], sent.pad(i, got.choices()[i].into()));
+//! }
+//! # Ok::<(), OtError>(())
 //! ```
 //!
 //! # Security
@@ -58,13 +58,12 @@
 
 pub mod base;
 mod bits;
-pub mod correlated;
 mod delta;
-pub mod derandomised;
 pub mod error;
 pub mod functionality;
-pub mod gate;
+#[cfg(any(test, feature = "test-utils"))]
 pub mod ideal;
+pub mod session;
 pub mod silent;
 pub mod softspoken;
 #[cfg(test)]

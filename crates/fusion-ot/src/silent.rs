@@ -51,6 +51,9 @@ mod bits;
 mod check;
 mod engine;
 pub mod estimate;
+#[cfg(any(test, feature = "test-utils"))]
+pub mod ground;
+mod keys;
 mod pads;
 pub mod parameters;
 mod receiver;
@@ -63,13 +66,14 @@ use std::ops::Range;
 
 use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
-use fusion_ring::prg::{AesPrg, Seed};
-use rand_core::CryptoRng;
-use sha3::{Digest, Sha3_256};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{CryptoRng, SeedableRng};
+use sha3::Digest;
 use zeroize::Zeroizing;
 
 use crate::delta::combine;
 use crate::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
+use crate::session::{Direction, RunId, Session};
 use crate::softspoken::{self, TreeDepth, join_bits};
 use crate::{OtError, Role};
 use bits::{GotBits, SentBits};
@@ -110,55 +114,51 @@ impl Security for SemiHonest {
 ///
 /// # Errors
 /// [`OtError`].
-pub fn setup(role: Role, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<(Sender, Receiver), OtError> {
-    setup_with(RoundSize::default(), role, channel, rng)
+pub fn setup(
+    session: &Session,
+    role: Role,
+    channel: &mut dyn Channel,
+    rng: &mut impl CryptoRng,
+) -> Result<(Sender, Receiver), OtError> {
+    setup_with(RoundSize::default(), session, role, channel, rng)
 }
 
 /// Sets up both directions of a lane.
 ///
 /// # Errors
 /// [`OtError`].
-pub fn setup_with(size: RoundSize, role: Role, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<(Sender, Receiver), OtError> {
+pub fn setup_with(
+    size: RoundSize,
+    session: &Session,
+    role: Role,
+    channel: &mut dyn Channel,
+    rng: &mut impl CryptoRng,
+) -> Result<(Sender, Receiver), OtError> {
+    let [first, second] = [Role::First, Role::Second].map(|sender| session.direction(sender));
     match role {
         Role::First => {
-            let sender = Sender::setup(size, channel, rng)?;
-            Ok((sender, Receiver::setup(size, channel, rng)?))
+            let sender = Sender::setup(size, &first, channel, rng)?;
+            Ok((sender, Receiver::setup(size, &second, channel, rng)?))
         }
         Role::Second => {
-            let receiver = Receiver::setup(size, channel, rng)?;
-            Ok((Sender::setup(size, channel, rng)?, receiver))
+            let receiver = Receiver::setup(size, &first, channel, rng)?;
+            Ok((Sender::setup(size, &second, channel, rng)?, receiver))
         }
     }
 }
 
-/// Public randomness of one choice width, from the coin toss of the set-up.
-struct PublicCoins {
-    code_seed: [u8; 16],
-    /// Offset of the trees' hash.
-    offset: Block,
+/// Seed of the code for choices of width `m`, from the coin toss of the set-up.
+fn code_seed(run: &RunId, toss: &[u8; 32], m: ChoiceBits) -> [u8; 16] {
+    let digest = run.hash("silent OT code").chain_update(toss).chain_update([m.bits() as u8]).finalize();
+    std::array::from_fn(|i| digest[i])
 }
 
-impl PublicCoins {
-    fn new(toss: &[u8; 32], m: ChoiceBits) -> Self {
-        let digest = Sha3_256::new().chain_update(b"fusion silent OT coins").chain_update(toss).chain_update([m.bits() as u8]).finalize();
-        let half = |at: usize| std::array::from_fn(|i| digest[at + i]);
-        Self { code_seed: half(0), offset: Block::from_le_bytes(half(16)) }
-    }
+fn commitment(run: &RunId, share: &[u8; 32]) -> [u8; 32] {
+    run.hash("silent OT coin commitment").chain_update(share).finalize().into()
 }
 
-fn commitment(share: &[u8; 32]) -> [u8; 32] {
-    Sha3_256::new().chain_update(b"fusion silent OT coin commitment").chain_update(share).finalize().into()
-}
-
-fn joint(sender: &[u8; 32], receiver: &[u8; 32]) -> [u8; 32] {
-    Sha3_256::new().chain_update(b"fusion silent OT coin toss").chain_update(sender).chain_update(receiver).finalize().into()
-}
-
-/// Private coins of one engine.
-fn fork(coins: &mut AesPrg) -> AesPrg {
-    let mut seed = Zeroizing::new([0; 16]);
-    coins.fill(&mut *seed);
-    AesPrg::new(*seed)
+fn joint(run: &RunId, sender: &[u8; 32], receiver: &[u8; 32]) -> [u8; 32] {
+    run.hash("silent OT coin toss").chain_update(sender).chain_update(receiver).finalize().into()
 }
 
 /// Index of the engine for `m`.
@@ -176,7 +176,8 @@ pub struct Sender<S: Security = Malicious> {
     source: softspoken::Sender,
     size: RoundSize,
     toss: [u8; 32],
-    coins: AesPrg,
+    /// Of 256 bits: what a sender draws from it is public.
+    coins: ChaCha20Rng,
     engines: [Option<Box<Engine<SendingEnd>>>; 4],
     /// OTs of each width that SoftSpoken has met.
     met: [usize; 4],
@@ -189,17 +190,17 @@ impl<S: Security> Sender<S> {
     ///
     /// # Errors
     /// [`OtError`].
-    pub fn setup(size: RoundSize, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
-        let source = softspoken::Sender::setup(TreeDepth::Eight, channel, rng)?;
+    pub fn setup(size: RoundSize, direction: &Direction, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
+        let source = softspoken::Sender::setup(TreeDepth::Eight, direction, channel, rng)?;
         let mut own = [0; 32];
         rng.fill_bytes(&mut own);
-        channel.send(&commitment(&own))?;
+        channel.send(&commitment(source.run(), &own))?;
         let mut theirs = [0; 32];
         channel.recv(&mut theirs)?;
         channel.send(&own)?;
         channel.flush()?;
-        let toss = joint(&own, &theirs);
-        let coins = AesPrg::from_seed_ref(&Seed::random(rng));
+        let toss = joint(source.run(), &own, &theirs);
+        let coins = ChaCha20Rng::from_rng(rng);
         let engines = [const { None }; 4];
         Ok(Self { source, size, toss, coins, engines, met: [0; 4], dead: false, security: PhantomData })
     }
@@ -242,9 +243,9 @@ impl<S: Security> Sender<S> {
                 let rows = self.source.rows(channel, parameters.reserve() * width)?;
                 let clear = |w: &[Block]| combine(w) & !parameters.choice_mask();
                 let reserve = Zeroizing::new(rows.chunks_exact(width).map(clear).collect::<Vec<_>>());
-                let public = PublicCoins::new(&self.toss, m);
-                let end = SendingEnd::new(self.source.delta(), parameters, &public, fork(&mut self.coins));
-                Box::new(Engine::new(end, &public, parameters, reserve))
+                let run = self.source.run();
+                let end = SendingEnd::new(self.source.delta(), parameters, run, self.coins.fork());
+                Box::new(Engine::new(end, code_seed(run, &self.toss, m), parameters, reserve))
             }
         };
         engine.take::<S, O>(channel, n, sink)?;
@@ -306,7 +307,8 @@ pub struct Receiver<S: Security = Malicious> {
     source: softspoken::Receiver,
     size: RoundSize,
     toss: [u8; 32],
-    coins: AesPrg,
+    /// Of 256 bits: what a sender draws from it is public.
+    coins: ChaCha20Rng,
     engines: [Option<Box<Engine<ReceivingEnd>>>; 4],
     /// OTs of each width that SoftSpoken has met.
     met: [usize; 4],
@@ -319,19 +321,23 @@ impl<S: Security> Receiver<S> {
     ///
     /// # Errors
     /// [`OtError`]; [`OtError::PeerMisbehaved`] if the peer opens another coin than it committed to.
-    pub fn setup(size: RoundSize, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
-        let source = softspoken::Receiver::setup(TreeDepth::Eight, channel, rng)?;
+    pub fn setup(size: RoundSize, direction: &Direction, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
+        Self::on(softspoken::Receiver::setup(TreeDepth::Eight, direction, channel, rng)?, size, channel, rng)
+    }
+
+    /// Goes on from rows of `source`.
+    fn on(source: softspoken::Receiver, size: RoundSize, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
         let mut own = [0; 32];
         rng.fill_bytes(&mut own);
         let (mut committed, mut theirs) = ([0; 32], [0; 32]);
         channel.recv(&mut committed)?;
         channel.send(&own)?;
         channel.recv(&mut theirs)?;
-        if commitment(&theirs) != committed {
+        if commitment(source.run(), &theirs) != committed {
             return Err(OtError::PeerMisbehaved("silent OT: coin-toss opening"));
         }
-        let toss = joint(&theirs, &own);
-        let coins = AesPrg::from_seed_ref(&Seed::random(rng));
+        let toss = joint(source.run(), &theirs, &own);
+        let coins = ChaCha20Rng::from_rng(rng);
         let engines = [const { None }; 4];
         Ok(Self { source, size, toss, coins, engines, met: [0; 4], dead: false, security: PhantomData })
     }
@@ -372,9 +378,9 @@ impl<S: Security> Receiver<S> {
                 let blocks = rows.chunks_exact(width).map(combine).zip(choices.chunks_exact(width).map(join_bits));
                 let carry = |(v, u): (Block, u8)| (v & !parameters.choice_mask()) | Block::from(u);
                 let reserve = Zeroizing::new(blocks.map(carry).collect::<Vec<_>>());
-                let public = PublicCoins::new(&self.toss, m);
-                let end = ReceivingEnd::new(parameters, &public, fork(&mut self.coins));
-                Box::new(Engine::new(end, &public, parameters, reserve))
+                let run = self.source.run();
+                let end = ReceivingEnd::new(parameters, run, self.coins.fork());
+                Box::new(Engine::new(end, code_seed(run, &self.toss, m), parameters, reserve))
             }
         };
         engine.take::<S, O>(channel, n, sink)?;

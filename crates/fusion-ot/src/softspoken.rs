@@ -10,7 +10,7 @@
 //! Roy, "SoftSpokenOT: Quieter OT Extension from Small-Field Silent VOLE in the Minicrypt Model", CRYPTO 2022: 128 base OTs ([`crate::base`]), 128/k trees of 2^k seeds with the consistency
 //! check of section 6, small-field VOLEs brought to one subspace VOLE over the repetition code (sections 3 and 4) with the consistency check of
 //! section 4.2: a universal hash to F_2^128 of all columns, masked by 128 extra rows, challenged by the sender. m binary correlations w_j = v_j + u_j Delta make one
-//! of width m, w = sum w_j X^j; pads by TMMO with the OT's running number as tweak.
+//! of width m, w = sum w_j X^j; pads by TMMO under a key of the run, with the OT's running number as tweak.
 //!
 //! Rows are made in batches of at least 2^16 and kept for later calls, so that small calls seldom wait for the network; a call for n OTs of width m holds about
 //! 16 n m bytes beside its output.
@@ -25,19 +25,34 @@
 //! Delta are public (121 bits are uniform). Statistical: the hash is 2^-128-universal. A cheating receiver may guess bits of Delta: a wrong guess
 //! is caught here with [`OtError::PeerMisbehaved`], a right one tells it those bits and costs it a factor two in success probability each (selective failure, part of the functionality that Roy proves).
 //! A cheating sender learns nothing: its challenge is answered under a one-time mask. After an error the instance refuses every call.
+//!
+//! *What the receiver can make twice*: it grows the trees, so it can grind their roots until rows v
+//! (and their choices u) are what it likes, two rows equal among them. So a row never enters a fixed
+//! function alone: pads are hashed with a tweak that never repeats, and who builds on rows
+//! ([`crate::silent`]) keys what it computes from them by a seed drawn after them. The sender's own
+//! freedom is its Delta, which no honest message depends on, and its challenge, which meets columns
+//! under a one-time mask once.
+//!
+//! *Many targets*: salts, keys and challenges belong to one run, so a cipher call of an attacker
+//! counts against one lane. A guess of Delta takes one call per OT that it is compared with: 2^121
+//! calls for a lane, whatever the number of OTs and lanes. A hidden seed of a tree takes 2^128.
 
+#[cfg(any(test, feature = "test-utils"))]
+mod ground;
 mod tree;
 mod vole;
 
 use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
-use fusion_ring::prg::{AesPrg, Seed};
-use rand_core::CryptoRng;
+use fusion_ring::prg::Seed;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{CryptoRng, Rng, SeedableRng};
 use subtle::Choice;
 use zeroize::Zeroizing;
 
 use crate::delta::{Delta, PadStream, combine, pad_mask, sender_pads};
 use crate::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
+use crate::session::{Direction, RunId, Session};
 use crate::{OtError, Role, base};
 use vole::{CHUNK, COLUMNS, Leaves, RESPONSE_LEN, Response, Unchecked};
 
@@ -73,8 +88,13 @@ impl TreeDepth {
 ///
 /// # Errors
 /// [`OtError`].
-pub fn setup(role: Role, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<(Sender, Receiver), OtError> {
-    setup_with(TreeDepth::default(), role, channel, rng)
+pub fn setup(
+    session: &Session,
+    role: Role,
+    channel: &mut dyn Channel,
+    rng: &mut impl CryptoRng,
+) -> Result<(Sender, Receiver), OtError> {
+    setup_with(TreeDepth::default(), session, role, channel, rng)
 }
 
 /// Sets up both directions of a lane.
@@ -83,24 +103,32 @@ pub fn setup(role: Role, channel: &mut dyn Channel, rng: &mut impl CryptoRng) ->
 /// [`OtError`].
 pub fn setup_with(
     depth: TreeDepth,
+    session: &Session,
     role: Role,
     channel: &mut dyn Channel,
     rng: &mut impl CryptoRng,
 ) -> Result<(Sender, Receiver), OtError> {
+    let [first, second] = [Role::First, Role::Second].map(|sender| session.direction(sender));
     match role {
         Role::First => {
-            let sender = Sender::setup(depth, channel, rng)?;
-            Ok((sender, Receiver::setup(depth, channel, rng)?))
+            let sender = Sender::setup(depth, &first, channel, rng)?;
+            Ok((sender, Receiver::setup(depth, &second, channel, rng)?))
         }
         Role::Second => {
-            let receiver = Receiver::setup(depth, channel, rng)?;
-            Ok((Sender::setup(depth, channel, rng)?, receiver))
+            let receiver = Receiver::setup(depth, &first, channel, rng)?;
+            Ok((Sender::setup(depth, &second, channel, rng)?, receiver))
         }
     }
 }
 
+/// The public salt of tree number `tree`.
+fn salt(run: &RunId, tree: usize) -> Block {
+    // Far apart: a tree asks its nodes at up to three places from its salt on.
+    run.constant("trees") ^ (tree as Block) << 64
+}
+
 /// How many rows the next batch has if `missing` more are needed.
-fn batch_rows(missing: usize) -> usize {
+pub(crate) fn batch_rows(missing: usize) -> usize {
     missing.clamp(MIN_BATCH_ROWS, MAX_BATCH_ROWS).next_multiple_of(128)
 }
 
@@ -108,7 +136,9 @@ fn batch_rows(missing: usize) -> usize {
 pub struct Sender {
     delta: Delta,
     leaves: Leaves,
-    challenges: AesPrg,
+    /// Of 256 bits: what it gives out is public, and a seed of 128 could be searched for in all lanes at once.
+    challenges: ChaCha20Rng,
+    run: RunId,
     /// Checked rows w that no call has used yet.
     rows: Zeroizing<Vec<Block>>,
     pads: PadStream,
@@ -120,22 +150,24 @@ impl Sender {
     ///
     /// # Errors
     /// [`OtError`].
-    pub fn setup(depth: TreeDepth, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
+    pub fn setup(depth: TreeDepth, direction: &Direction, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
         let delta = Delta::random(rng);
         let k = depth.k();
         // Trees are indexed by k bits of Delta each, highest bit at the root; the base OT opens the other side.
         let bits: Vec<usize> = (0..COLUMNS / k).flat_map(|tree| (0..k).rev().map(move |b| tree * k + b)).collect();
         let hidden = Zeroizing::new(bits.iter().map(|&b| delta.mask(b)).collect::<Vec<_>>());
         let choices: Vec<Choice> = hidden.iter().map(|mask| Choice::from(!*mask as u8 & 1)).collect();
-        let keys = base::receive(channel, &choices, rng)?;
+        let (run, keys) = base::receive(direction, channel, &choices, rng)?;
         let message = channel.recv_vec(tree::message_len(k) * (COLUMNS / k))?;
         let mut seeds = Zeroizing::new(Vec::with_capacity((COLUMNS / k) << k));
-        for ((hidden, keys), message) in hidden.chunks(k).zip(keys.chunks(k)).zip(message.chunks(tree::message_len(k))) {
-            seeds.extend_from_slice(&tree::regrow(hidden, keys, message)?);
+        let trees = hidden.chunks(k).zip(keys.chunks(k)).zip(message.chunks(tree::message_len(k)));
+        for (number, ((hidden, keys), message)) in trees.enumerate() {
+            seeds.extend_from_slice(&tree::regrow(salt(&run, number), hidden, keys, message)?);
         }
         let leaves = Leaves::new(k, &seeds, true);
-        let challenges = AesPrg::from_seed_ref(&Seed::random(rng));
-        Ok(Self { delta, leaves, challenges, rows: Zeroizing::new(Vec::new()), pads: PadStream::default(), dead: false })
+        let challenges = ChaCha20Rng::from_rng(rng);
+        let pads = PadStream::new(&run);
+        Ok(Self { delta, leaves, challenges, run, rows: Zeroizing::new(Vec::new()), pads, dead: false })
     }
 
     /// `n` checked rows w.
@@ -157,6 +189,11 @@ impl Sender {
         &self.delta
     }
 
+    /// The name of the run.
+    pub(crate) fn run(&self) -> &RunId {
+        &self.run
+    }
+
     fn batch(&mut self, channel: &mut dyn Channel, rows: usize) -> Result<(), OtError> {
         let (trees, k) = (self.leaves.trees(), COLUMNS / self.leaves.trees());
         let mut batch = Unchecked::new(rows / COLUMNS);
@@ -175,7 +212,7 @@ impl Sender {
             }
         }
         let mut challenge = [0; 16];
-        self.challenges.fill(&mut challenge);
+        self.challenges.fill_bytes(&mut challenge);
         channel.send(&challenge)?;
         let mut response = [0; RESPONSE_LEN];
         channel.recv(&mut response)?;
@@ -209,6 +246,7 @@ pub struct Receiver {
     /// Checked rows v that no call has used yet, and their choice bits.
     rows: Zeroizing<Vec<Block>>,
     choices: Zeroizing<Vec<u8>>,
+    run: RunId,
     pads: PadStream,
     dead: bool,
 }
@@ -218,20 +256,29 @@ impl Receiver {
     ///
     /// # Errors
     /// [`OtError`].
-    pub fn setup(depth: TreeDepth, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
+    pub fn setup(depth: TreeDepth, direction: &Direction, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
         let k = depth.k();
-        let keys = base::send(channel, COLUMNS, rng)?;
+        let (run, keys) = base::send(direction, channel, COLUMNS, rng)?;
         let mut message = Vec::with_capacity(tree::message_len(k) * (COLUMNS / k));
         let mut seeds = Zeroizing::new(Vec::with_capacity((COLUMNS / k) << k));
-        for keys in keys.chunks(k) {
+        for (number, keys) in keys.chunks(k).enumerate() {
             let root = Block::from_le_bytes(*Seed::random(rng).as_bytes());
-            seeds.extend_from_slice(&tree::grow(root, keys, &mut message));
+            seeds.extend_from_slice(&tree::grow(salt(&run, number), root, keys, &mut message));
         }
         channel.send(&message)?;
         channel.flush()?;
-        let leaves = Leaves::new(k, &seeds, false);
-        let rows = Zeroizing::new(Vec::new());
-        Ok(Self { leaves, rows, choices: Zeroizing::new(Vec::new()), pads: PadStream::default(), dead: false })
+        Ok(Self::new(k, &seeds, run))
+    }
+
+    /// From the leaves of all trees.
+    fn new(k: usize, seeds: &[Block], run: RunId) -> Self {
+        let (leaves, pads) = (Leaves::new(k, seeds, false), PadStream::new(&run));
+        Self { leaves, rows: Zeroizing::new(Vec::new()), choices: Zeroizing::new(Vec::new()), run, pads, dead: false }
+    }
+
+    /// The name of the run.
+    pub(crate) fn run(&self) -> &RunId {
+        &self.run
     }
 
     /// `n` choice bits and checked rows v.

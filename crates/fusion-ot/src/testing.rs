@@ -3,7 +3,19 @@
 use fusion_ring::channel::{Channel, ChannelError, MemoryChannel, Traffic, memory_pair};
 use sha3::{Digest, Sha3_256};
 
+use crate::Role;
 use crate::functionality::{ReceiverPads, SenderPads};
+use crate::session::{Direction, Session};
+
+/// The terms of all tests.
+pub(crate) fn session() -> Session {
+    Session::new(b"a test")
+}
+
+/// One direction of [`session`].
+pub(crate) fn direction() -> Direction {
+    session().direction(Role::First)
+}
 
 /// Runs both parties to their end over an in-memory channel.
 pub(crate) fn run<A: Send, B: Send>(a: impl FnOnce(&mut Recorder) -> A + Send, b: impl FnOnce(&mut Recorder) -> B + Send) -> (A, B) {

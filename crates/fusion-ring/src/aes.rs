@@ -6,8 +6,6 @@
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use std::sync::OnceLock;
-
 use ::aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use zeroize::Zeroize;
 
@@ -308,16 +306,6 @@ impl Drop for Aes128 {
             Schedule::Rounds(keys) => keys.zeroize(),
         }
     }
-}
-
-/// Key of the public permutation pi: the first 16 bytes of the fractional part of the number pi.
-const PI_KEY: [u8; 16] = 0x243f_6a88_85a3_08d3_1319_8a2e_0370_7344u128.to_be_bytes();
-
-/// The public permutation pi: AES-128 under a fixed key, modelled as an ideal permutation by the hashes built on it.
-#[must_use]
-pub fn fixed_key() -> &'static Aes128 {
-    static PI: OnceLock<Aes128> = OnceLock::new();
-    PI.get_or_init(|| Aes128::new(&PI_KEY))
 }
 
 #[cfg(test)]

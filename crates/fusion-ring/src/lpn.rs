@@ -47,6 +47,24 @@ impl LocalCode {
         }
     }
 
+    /// The places of outputs `first`, `first + 1`, ...; one may stand twice in a row, and then adds
+    /// nothing.
+    ///
+    /// # Panics
+    /// If `first` is odd.
+    pub fn indices(&self, first: u64, out: &mut [[u32; WEIGHT]]) {
+        assert_eq!(first % 2, 0, "a pair of outputs shares a block of the stream");
+        let mut counter = Block::from(first) / 2 * 3;
+        for batch in out.chunks_mut(BATCH) {
+            let mut stream = [0; STREAM];
+            self.aes.counters_beside(counter, &mut stream, |_| ());
+            counter += STREAM as Block;
+            for (out, &words) in batch.iter_mut().zip(words(&stream)) {
+                *out = offsets(words, 1 << self.log_len).map(|offset| (offset >> ENTRY) as u32);
+            }
+        }
+    }
+
     /// Begins to add outputs `first`, `first + 1`, ... to `out`, which is then done batch by batch.
     ///
     /// # Panics
@@ -229,6 +247,18 @@ mod tests {
                 at += 2 * cut;
             }
             prop_assert_eq!(pieces, whole);
+        }
+    }
+
+    #[test]
+    fn indices_are_what_the_fold_adds() {
+        let (code, table) = (LocalCode::new([5; 16], 8), table(8));
+        let mut out = [9; 40];
+        code.fold(10, &table, &mut out);
+        let mut indices = [[0; WEIGHT]; 40];
+        code.indices(10, &mut indices);
+        for (out, row) in out.iter().zip(indices) {
+            assert_eq!(*out, row.iter().fold(9, |sum, &place| sum ^ table[place as usize]));
         }
     }
 

@@ -36,10 +36,10 @@ fn labels_equal_the_float_models_and_the_twins_up_to_ties() {
     let (opened, costs) = std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut rng = ChaCha20Rng::seed_from_u64(201);
-            let party = connect(Role::Server, Box::new(server_end), &mut rng).unwrap();
+            let party = connect(Role::Server, b"test", Box::new(server_end), &mut rng).unwrap();
             Lane::new(party, DIGITS, Reveal::Label).run_server(&model, &mut rng, &mut |_| ()).unwrap();
         });
-        let party = connect(Role::Client, Box::new(client_end), &mut rng).unwrap();
+        let party = connect(Role::Client, b"test", Box::new(client_end), &mut rng).unwrap();
         let mut lane = Lane::new(party, DIGITS, Reveal::Label);
         let opened = lane.run_client(&public, &hint, input, &mut rng, &mut |_| ()).unwrap();
         assert!(lane.largest_noise() < 0.5, "{}", lane.largest_noise());

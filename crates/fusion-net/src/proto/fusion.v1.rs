@@ -117,6 +117,10 @@ pub struct LaneOpen {
     /// What the client learns of each sample.
     #[prost(enumeration = "Reveal", tag = "5")]
     pub reveal: i32,
+    /// A number that the client gives no other lane of the same run of its program: both parties bind
+    /// their oblivious transfers to it.
+    #[prost(uint32, tag = "6")]
+    pub lane: u32,
 }
 /// What is opened to the client at the end of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use fusion_ot::OtError;
+use fusion_ot::session::Session;
+use fusion_ot::{OtError, silent};
 use fusion_ring::channel::{Channel, ChannelError, Traffic};
 use fusion_ring::pack::mask32;
 use fusion_rlwe::{ClientLane, RlweError, ServerLane};
@@ -116,17 +117,26 @@ pub struct Progress<'a> {
 /// (`[channel][sample][row][column]`). For tests and demonstrations of what verification catches.
 pub type Deviation<'a> = Box<dyn FnMut(&str, usize, &mut [u32]) + 'a>;
 
-/// Connects the two parties of a lane on `channel`: base OTs and the silent extension, in both directions.
+/// Connects the two parties of a lane on `channel`: base OTs and the silent extension, in both
+/// directions, bound to the `terms` of the lane (public, the same on both sides, unlike those of other
+/// lanes). Parties with different terms fail here or at the first layer.
 ///
 /// # Errors
 /// [`LaneError::SetUp`].
-pub fn connect<'a>(role: Role, mut channel: Box<dyn Channel + 'a>, rng: &mut impl CryptoRng) -> Result<Party<'a>, LaneError> {
+pub fn connect<'a>(
+    role: Role,
+    terms: &[u8],
+    mut channel: Box<dyn Channel + 'a>,
+    rng: &mut impl CryptoRng,
+) -> Result<Party<'a>, LaneError> {
     let ot_role = match role {
         Role::Client => fusion_ot::Role::First,
         Role::Server => fusion_ot::Role::Second,
     };
     let (before, start) = (channel.traffic(), Instant::now());
-    let (sender, receiver) = fusion_ot::silent::setup_with(nonlinear::ROUND_SIZE, ot_role, &mut channel, rng).map_err(LaneError::SetUp)?;
+    let session = Session::new(terms);
+    let (sender, receiver) =
+        silent::setup_with(nonlinear::ROUND_SIZE, &session, ot_role, &mut channel, rng).map_err(LaneError::SetUp)?;
     Ok(Party::new(role, channel, Box::new(sender), Box::new(receiver)).set_up_since(before, start))
 }
 

@@ -43,7 +43,7 @@ fn run(program: &Program, weights: &Weights, images: &[Vec<i64>], reveal: Reveal
     let opened = std::thread::scope(|scope| {
         let server = scope.spawn(|| {
             let party = if real_ot {
-                connect(Role::Server, Box::new(server_end), &mut server_rng).unwrap()
+                connect(Role::Server, b"test", Box::new(server_end), &mut server_rng).unwrap()
             } else {
                 Party::new(Role::Server, Box::new(server_end), Box::new(server_sends), Box::new(server_receives))
             };
@@ -51,7 +51,7 @@ fn run(program: &Program, weights: &Weights, images: &[Vec<i64>], reveal: Reveal
             lane.run_server(&server_model, &mut server_rng, &mut |_| ()).unwrap();
         });
         let party = if real_ot {
-            connect(Role::Client, Box::new(client_end), &mut rng).unwrap()
+            connect(Role::Client, b"test", Box::new(client_end), &mut rng).unwrap()
         } else {
             Party::new(Role::Client, Box::new(client_end), Box::new(client_sends), Box::new(client_receives))
         };

@@ -15,7 +15,7 @@ use super::tile::Tile;
 
 /// Size of the rounds in which a lane's OTs are made. The smallest: several lanes share a core and its cache, where a table of 1 MB stays and one of 2 MB does not. A ResNet50 inference takes 5% less time so, for 3% more
 /// bytes, and a small network does not pay for millions of OTs. What attacks cost at this size: [`fusion_ot::silent::estimate`] (2^115 for 1-of-2 OTs, where the default size has 2^117).
-pub const ROUND_SIZE: RoundSize = RoundSize::B10;
+pub const ROUND_SIZE: RoundSize = RoundSize::Small;
 
 /// How many random OTs of each width a tile needs, by direction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

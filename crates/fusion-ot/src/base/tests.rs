@@ -2,7 +2,9 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::*;
-use crate::testing::{run, run_recorded};
+use crate::Role;
+use crate::session::Session;
+use crate::testing::{direction, run, run_recorded};
 
 fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
@@ -16,8 +18,8 @@ fn choices(n: usize) -> Vec<Choice> {
 fn receiver_knows_its_key_only() {
     for n in [0, 1, 5, 128] {
         let b = choices(n);
-        let (s, r) = run(|ch| send(ch, n, &mut rng(1)), |ch| receive(ch, &b, &mut rng(2)));
-        for ((keys, key), b) in s.unwrap().iter().zip(r.unwrap().iter()).zip(&b) {
+        let (s, r) = run(|ch| send(&direction(), ch, n, &mut rng(1)), |ch| receive(&direction(), ch, &b, &mut rng(2)));
+        for ((keys, key), b) in s.unwrap().1.iter().zip(r.unwrap().1.iter()).zip(&b) {
             assert_eq!(keys[usize::from(b.unwrap_u8())], *key);
             assert_ne!(keys[usize::from(1 - b.unwrap_u8())], *key);
         }
@@ -27,10 +29,10 @@ fn receiver_knows_its_key_only() {
 #[test]
 fn bytes_rounds_and_transcript_are_pinned() {
     let b = choices(9);
-    let (_, _, [sender, receiver]) = run_recorded(|ch| send(ch, 9, &mut rng(1)), |ch| receive(ch, &b, &mut rng(2)));
-    assert_eq!((sender.sent.len(), receiver.sent.len()), (32 + 32 * 9, 64 * 9));
+    let (_, _, [sender, receiver]) = run_recorded(|ch| send(&direction(), ch, 9, &mut rng(1)), |ch| receive(&direction(), ch, &b, &mut rng(2)));
+    assert_eq!((sender.sent.len(), receiver.sent.len()), (32 + 32 * 9, 32 + 64 * 9));
     assert_eq!((sender.traffic.turns, receiver.traffic.turns), (1, 0));
-    assert_eq!([sender.digest(), receiver.digest()], ["93fbae508b202010", "1d82675e16c433dd"]);
+    assert_eq!([sender.digest(), receiver.digest()], ["93fbae508b202010", "4355def082b04a07"]);
 }
 
 #[test]
@@ -39,10 +41,10 @@ fn what_is_no_point_is_refused() {
     let b = choices(2);
     // Every byte string with the top bit set is a non-canonical field element.
     let (s, ()) = run(
-        |ch| send(ch, 2, &mut rng(1)).map(|_| ()),
+        |ch| send(&direction(), ch, 2, &mut rng(1)).map(|_| ()),
         |ch| {
             ch.recv_vec(96).unwrap();
-            ch.send(&[0xff; 128]).unwrap();
+            ch.send(&[0xff; 160]).unwrap();
             ch.flush().unwrap();
         },
     );
@@ -52,7 +54,7 @@ fn what_is_no_point_is_refused() {
             ch.send(&[0xff; 96]).unwrap();
             ch.flush().unwrap();
         },
-        |ch| receive(ch, &b, &mut rng(2)).map(|_| ()),
+        |ch| receive(&direction(), ch, &b, &mut rng(2)).map(|_| ()),
     );
     assert_eq!(r.unwrap_err(), misbehaved);
 }
@@ -61,10 +63,10 @@ fn what_is_no_point_is_refused() {
 fn random_bytes_never_panic() {
     let mut noise = rng(3);
     for _ in 0..20 {
-        let mut bytes = vec![0; 64 * 3];
+        let mut bytes = vec![0; 32 + 64 * 3];
         noise.fill_bytes(&mut bytes);
         let (s, ()) = run(
-            |ch| send(ch, 3, &mut rng(1)).map(|_| ()),
+            |ch| send(&direction(), ch, 3, &mut rng(1)).map(|_| ()),
             |ch| {
                 ch.recv_vec(32 + 96).unwrap();
                 ch.send(&bytes).unwrap();
@@ -80,11 +82,56 @@ fn random_bytes_never_panic() {
 fn a_changed_point_yields_unrelated_keys() {
     let b = choices(4);
     // Replace the receiver's message by one for other choices' worth of valid points: the keys differ, nothing fails.
-    let (s, r) = run(|ch| send(ch, 4, &mut rng(1)), |ch| receive(ch, &b, &mut rng(2)));
-    let (s2, _) = run(|ch| send(ch, 4, &mut rng(1)), |ch| receive(ch, &b, &mut rng(5)));
-    let (s, s2, r) = (s.unwrap(), s2.unwrap(), r.unwrap());
+    let (s, r) = run(|ch| send(&direction(), ch, 4, &mut rng(1)), |ch| receive(&direction(), ch, &b, &mut rng(2)));
+    let (s2, _) = run(|ch| send(&direction(), ch, 4, &mut rng(1)), |ch| receive(&direction(), ch, &b, &mut rng(5)));
+    let (s, s2, r) = (s.unwrap().1, s2.unwrap().1, r.unwrap().1);
     for i in 0..4 {
         assert!(!s2[i].contains(&r[i]));
         assert!(s[i].contains(&r[i]));
     }
+}
+
+/// Parties that disagree about the terms, the direction or the other's nonce share no key: nothing
+/// recorded in one run fits into another.
+#[test]
+fn keys_belong_to_one_run() {
+    let b = choices(4);
+    let meet = |ours: Direction, theirs: Direction, flip: Option<usize>| {
+        let (s, r) = run(
+            |ch| {
+                if let Some(at) = flip {
+                    ch.corrupt_from_now(at, 1);
+                }
+                send(&ours, ch, 4, &mut rng(1))
+            },
+            |ch| receive(&theirs, ch, &b, &mut rng(2)),
+        );
+        let (s, r) = (s.unwrap().1, r.unwrap().1);
+        (0..4).filter(|&i| s[i].contains(&r[i])).count()
+    };
+    let here = |terms: &[u8]| Session::new(terms).direction(Role::First);
+    assert_eq!(meet(here(b"card 1"), here(b"card 1"), None), 4);
+    assert_eq!(meet(here(b"card 1"), here(b"card 2"), None), 0);
+    assert_eq!(meet(here(b"card 1"), Session::new(b"card 1").direction(Role::Second), None), 0);
+    // A byte of the sender's nonce, changed on the way.
+    assert_eq!(meet(here(b"card 1"), here(b"card 1"), Some(3)), 0);
+}
+
+/// A receiver that is handed a recorded message of the sender twice derives unrelated keys: its own
+/// nonce is in every hash.
+#[test]
+fn a_replayed_sender_meets_other_keys() {
+    let b = choices(4);
+    let (_, first, [recorded, _]) = run_recorded(|ch| send(&direction(), ch, 4, &mut rng(1)), |ch| receive(&direction(), ch, &b, &mut rng(2)));
+    let replay = recorded.sent;
+    let ((), again) = run(
+        |ch| {
+            ch.send(&replay).unwrap();
+            ch.flush().unwrap();
+            let _ = ch.recv_vec(32 + 64 * 4);
+        },
+        |ch| receive(&direction(), ch, &b, &mut rng(3)),
+    );
+    let (first, again) = (first.unwrap().1, again.unwrap().1);
+    assert!((0..4).all(|i| first[i] != again[i]));
 }

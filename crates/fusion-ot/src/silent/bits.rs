@@ -7,7 +7,7 @@ use fusion_ring::planes::plane_of_byte_bits;
 use fusion_ring::wiped::Wiped;
 use zeroize::Zeroizing;
 
-use super::pads::TreeHash;
+use super::pads::PadHash;
 use super::parameters::Parameters;
 use super::receiver::ReceivingEnd;
 use super::sender::SendingEnd;
@@ -33,7 +33,7 @@ impl Outputs<SendingEnd> for SentBits {
         Self { tables: Wiped::new(n), pads: Wiped::new(set.choice_bits().messages() << set.depth()) }
     }
 
-    fn keep(&mut self, end: &SendingEnd, hash: &mut TreeHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
+    fn keep(&mut self, end: &SendingEnd, hash: &mut PadHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
         let k = end.multiples().len();
         let tables = &mut self.tables[at..][..range.len()];
         let pads = &mut self.pads[..k * range.len()];
@@ -71,7 +71,7 @@ impl Outputs<ReceivingEnd> for GotBits {
         Self { bytes: Wiped::new(n), choices: Wiped::new(1 << set.depth()) }
     }
 
-    fn keep(&mut self, end: &ReceivingEnd, hash: &mut TreeHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
+    fn keep(&mut self, end: &ReceivingEnd, hash: &mut PadHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
         let bytes = &mut self.bytes[at..][..range.len()];
         let choices = &mut self.choices[..range.len()];
         hash.receiver(fold, range, |pad| (pad as u8) << PAD_BIT, bytes, end.low(), choices);

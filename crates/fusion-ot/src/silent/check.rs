@@ -3,7 +3,8 @@
 //! The coefficients of a tree come from a hash chain over the messages of all trees up to its own (Fiat and Shamir), so the sender can add a tree up while it grows it. The coefficient of leaf
 //! j = 64 r + c is a_r b_c: a bilinear form that is not zero vanishes with probability at most 2^-127. Whatever two vectors of noise positions a sender wants to satisfy at once with leaves that contradict
 //! each other, they part at some last tree, whose coefficients are drawn when all before are fixed: every attempt costs a hash and succeeds with that probability. (Without the chain the trees' sums could be
-//! searched for independently and matched by a birthday attack.)
+//! searched for independently and matched by a birthday attack.) The chain begins with the run, the choice width, the receiver's corrections and the
+//! seed of the round's keys: whatever leaves depend on is fixed before a coefficient is drawn.
 
 use fusion_ring::aes::Block;
 use fusion_ring::gf128::{dot, mul};
@@ -16,6 +17,7 @@ use turboshake::digest::{ExtendableOutput, Update};
 use super::Security;
 use super::parameters::Parameters;
 use crate::OtError;
+use crate::session::RunId;
 
 /// Bytes of the receiver's claim: the masked noise combination.
 pub(super) const CLAIM_LEN: usize = 16;
@@ -24,16 +26,22 @@ pub(super) const PROOF_LEN: usize = 32;
 /// Leaves that share a factor a_r.
 const COLUMNS: usize = 64;
 
-/// Hash of everything that the sender said about its trees, over all rounds of an instance.
+/// Hash of everything that either party said about an instance's trees, over all its rounds.
 ///
 /// TurboSHAKE128 (RFC 9861), Keccak with half of SHA-3's rounds, because there is a hash per tree: collisions of its 256 bits cost 2^128 by the best attacks known.
 pub(super) struct Chain([u8; 32]);
 
 impl Chain {
-    /// The chain of the choice width whose trees have the public `offset`.
-    pub(super) fn new(parameters: Parameters, offset: Block) -> Self {
-        let start = Sha3_256::new().chain_update(b"fusion silent OT check").chain_update([parameters.choice_bits().bits() as u8]);
-        Self(start.chain_update(offset.to_le_bytes()).finalize().into())
+    /// The chain of one choice width.
+    pub(super) fn new(run: &RunId, parameters: Parameters) -> Self {
+        Self(run.hash("silent OT check").chain_update([parameters.choice_bits().bits() as u8]).finalize().into())
+    }
+
+    /// Begins a round: the receiver's corrections, if it has any to make, and the seed of the keys.
+    pub(super) fn begin(&mut self, corrections: &[u8], seed: &[u8; 16]) {
+        // Their lengths are the same in every round.
+        self.append(corrections);
+        self.append(seed);
     }
 
     /// Appends the message of the next tree; gives the seed of its coefficients.
@@ -91,13 +99,17 @@ pub(super) enum Prover {
     Receiver,
 }
 
-/// A hash of the combination: the other party's can neither be copied nor guessed.
-pub(super) fn proof(prover: Prover, claim: &[u8; CLAIM_LEN], combination: Block) -> [u8; PROOF_LEN] {
-    let tag: &[u8] = match prover {
-        Prover::Sender => b"fusion silent OT sender",
-        Prover::Receiver => b"fusion silent OT receiver",
-    };
-    Sha3_256::new().chain_update(tag).chain_update(claim).chain_update(combination.to_le_bytes()).finalize().into()
+impl Chain {
+    /// A hash of the combination: the other party's can neither be copied nor guessed, and one of
+    /// another round or run does not fit.
+    pub(super) fn proof(&self, prover: Prover, claim: &[u8; CLAIM_LEN], combination: Block) -> [u8; PROOF_LEN] {
+        let tag: &[u8] = match prover {
+            Prover::Sender => b"fusion silent OT sender",
+            Prover::Receiver => b"fusion silent OT receiver",
+        };
+        let hash = Sha3_256::new().chain_update(tag).chain_update(self.0).chain_update(claim);
+        hash.chain_update(combination.to_le_bytes()).finalize().into()
+    }
 }
 
 /// Proof that a round's check was passed, or that the instance does without: only this releases a round's outputs.
@@ -118,12 +130,14 @@ pub(super) fn demand(own: &[u8; PROOF_LEN], theirs: &[u8; PROOF_LEN], what: &'st
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Role;
     use crate::functionality::ChoiceBits;
+    use crate::session::{NONCE, Session};
     use crate::silent::RoundSize;
 
     #[test]
     fn combinations_are_linear_and_every_leaf_counts() {
-        let set = Parameters::new(ChoiceBits::THREE, RoundSize::B10);
+        let set = Parameters::new(ChoiceBits::THREE, RoundSize::Small);
         let coefficients = Coefficients::new([3; 16], set);
         let mut leaves = vec![0; 1 << set.depth()];
         let mut expect = 0;
@@ -135,14 +149,19 @@ mod tests {
         }
     }
 
+    /// Everything that a leaf depends on, and the run itself.
     #[test]
-    fn coefficients_depend_on_every_tree_before() {
-        let set = Parameters::new(ChoiceBits::THREE, RoundSize::B10);
-        let seeds = |first: &[u8], offset| {
-            let mut chain = Chain::new(set, offset);
+    fn coefficients_depend_on_all_that_was_said_before() {
+        let set = Parameters::new(ChoiceBits::THREE, RoundSize::Small);
+        let run = |terms: &[u8]| Session::new(terms).direction(Role::First).with_nonces(&[1; NONCE], &[2; NONCE]);
+        let seeds = |terms: &[u8], corrections: &[u8], seed, first: &[u8]| {
+            let mut chain = Chain::new(&run(terms), set);
+            chain.begin(corrections, &[seed; 16]);
             [chain.append(first), chain.append(b"second")]
         };
-        let all: Vec<_> = [seeds(b"a", 1), seeds(b"b", 1), seeds(b"a", 2)].concat();
+        let honest = seeds(b"run", b"c", 1, b"a");
+        let others = [seeds(b"ran", b"c", 1, b"a"), seeds(b"run", b"d", 1, b"a"), seeds(b"run", b"c", 2, b"a"), seeds(b"run", b"c", 1, b"b")];
+        let all: Vec<_> = others.into_iter().chain([honest]).flatten().collect();
         let mut unique = all.clone();
         unique.sort_unstable();
         unique.dedup();

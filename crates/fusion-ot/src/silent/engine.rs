@@ -5,14 +5,14 @@
 use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
 use fusion_ring::lpn::LocalCode;
-use fusion_ring::prg::{AesPrg, Seed};
+use fusion_ring::prg::Seed;
 use zeroize::Zeroizing;
 
+use super::Security;
 use super::check::Passed;
-use super::pads::TreeHash;
+use super::keys::{LevelKeys, RoundKeys};
 use super::store::{Outputs, Provisional, Stocks};
 use super::trees::Shape;
-use super::{PublicCoins, Security};
 use crate::OtError;
 use crate::silent::Parameters;
 
@@ -25,13 +25,15 @@ pub(super) trait End: Sized {
     /// They, cut to one bit.
     type Bits: Outputs<Self>;
 
-    /// Exchanges what comes before the trees. Gives the seed of the pads' hashes.
+    /// Exchanges what comes before the trees. Gives the public seed of the round's keys, which the
+    /// sender draws last.
     fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Self::Round, Seed), OtError>;
 
     /// Makes tree number `tree` from the correlations set aside: its leaves, in order.
     fn tree<S: Security>(
         &mut self,
         shape: &Shape,
+        keys: &LevelKeys,
         channel: &mut dyn Channel,
         round: &mut Self::Round,
         reserve: &[Block],
@@ -61,10 +63,10 @@ pub(super) struct Engine<E: End> {
 
 impl<E: End> Engine<E> {
     /// An engine that has done no round yet: `reserve` comes from another protocol.
-    pub(super) fn new(end: E, coins: &PublicCoins, parameters: Parameters, reserve: Zeroizing<Vec<Block>>) -> Self {
+    pub(super) fn new(end: E, code_seed: [u8; 16], parameters: Parameters, reserve: Zeroizing<Vec<Block>>) -> Self {
         debug_assert_eq!(reserve.len(), parameters.reserve());
-        let shape = Shape { parameters, offset: coins.offset };
-        let code = LocalCode::new(coins.code_seed, parameters.log_table());
+        let shape = Shape { parameters };
+        let code = LocalCode::new(code_seed, parameters.log_table());
         let after = Zeroizing::new(vec![0; reserve.len()]);
         let leaves = Zeroizing::new(vec![0; shape.leaves()]);
         Self { end, shape, code, reserve, after, code_base: 0, leaves, stocks: Stocks::none() }
@@ -96,8 +98,8 @@ impl<E: End> Engine<E> {
         let memory = O::place(&mut self.stocks).take();
         self.stocks = Stocks::none();
         let mut made = Provisional::new(self.shape.parameters, memory, std::mem::take(&mut self.after));
-        let (mut round, hashes) = self.end.begin(&self.shape, channel, &mut self.reserve)?;
-        self.pass::<S, O>(channel, &mut round, AesPrg::from_seed_ref(&hashes), &mut made)?;
+        let (mut round, seed) = self.end.begin(&self.shape, channel, &mut self.reserve)?;
+        self.pass::<S, O>(channel, &mut round, RoundKeys::new(&seed), &mut made)?;
         let passed = match Passed::unchecked::<S>() {
             Some(passed) => passed,
             None => self.end.check(&self.shape, channel, round, &self.reserve)?,
@@ -113,16 +115,17 @@ impl<E: End> Engine<E> {
         &mut self,
         channel: &mut dyn Channel,
         round: &mut E::Round,
-        mut hashes: AesPrg,
+        mut keys: RoundKeys,
         made: &mut Provisional<O>,
     ) -> Result<(), OtError> {
         let set = self.shape.parameters;
         let table = &self.reserve[..1 << set.log_table()];
         for tree in 0..set.trees() {
-            self.end.tree::<S>(&self.shape, channel, round, &self.reserve, tree, &mut self.leaves)?;
+            let mut keys = keys.next_tree();
+            self.end.tree::<S>(&self.shape, &keys.levels, channel, round, &self.reserve, tree, &mut self.leaves)?;
             let fold = self.code.begin(self.code_base, table, &mut self.leaves);
             self.code_base += self.shape.leaves() as u64;
-            made.keep(&self.end, &mut TreeHash::new(&mut hashes), fold);
+            made.keep(&self.end, &mut keys.pads, fold);
         }
         Ok(())
     }

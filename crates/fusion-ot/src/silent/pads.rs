@@ -1,7 +1,7 @@
 //! Pads of silent OTs: one AES call each, under a key and salts that are drawn when the inputs can no longer be chosen.
 //!
-//! A pad is H(x, i) = E_K(x + i A) + x + i A, cut off: x is w + c Delta for choice c, i the number of the OT within its tree as an element of the field (bit j its coefficient of X^j), K and A that tree's own, from a seed that the
-//! sender draws when it has the receiver's corrections and sends before its trees. Both are public from then on. (Matyas-Meyer-Oseas under re-keying, in the spirit of Guo, Katz, Wang, Weng, Yu,
+//! A pad is H(x, i) = E_K(x + i A) + x + i A, cut off: x is w + c Delta for choice c, i the number of the OT within its tree as an element of the field (bit j its coefficient of X^j), K and A that tree's own
+//! ([`super::keys`]): drawn by the sender when it has the receiver's corrections, public from then on. (Matyas-Meyer-Oseas under re-keying, in the spirit of Guo, Katz, Wang, Weng, Yu,
 //! "Better concrete security for half-gates garbling", CRYPTO 2020; the key is per tree rather than per hash, so that key schedules cost nothing.)
 //!
 //! # Security
@@ -23,7 +23,6 @@ use std::ops::Range;
 use fusion_ring::aes::{Aes128, Block};
 use fusion_ring::gf128::mul_x;
 use fusion_ring::lpn::Fold;
-use fusion_ring::prg::AesPrg;
 use zeroize::Zeroizing;
 
 /// OTs hashed at once.
@@ -35,7 +34,7 @@ const UPPER: usize = 7;
 const MANY: usize = 4;
 
 /// Hashes the outputs of one tree, in order.
-pub(super) struct TreeHash {
+pub(super) struct PadHash {
     aes: Aes128,
     /// i A for i below [`BATCH`].
     salts: [Block; BATCH],
@@ -47,13 +46,11 @@ pub(super) struct TreeHash {
     salted: Zeroizing<[Block; BATCH]>,
 }
 
-impl TreeHash {
-    /// The next tree's key and salt from the round's stream.
-    pub(super) fn new(round: &mut AesPrg) -> Self {
-        let mut blocks = [0; 2];
-        round.fill_blocks(&mut blocks);
+impl PadHash {
+    /// The hash of a tree under its cipher K and salt A.
+    pub(super) fn new(aes: Aes128, salt: Block) -> Self {
         let mut salts = [0; BATCH];
-        let mut power = blocks[1];
+        let mut power = salt;
         for j in 0..BATCH.ilog2() {
             let (known, new) = salts.split_at_mut(1 << j);
             new.iter_mut().zip(known).for_each(|(new, known)| *new = *known ^ power);
@@ -63,7 +60,6 @@ impl TreeHash {
         for j in 1..UPPER {
             upper[j] = mul_x(upper[j - 1]);
         }
-        let aes = Aes128::new(&blocks[0].to_le_bytes());
         Self { aes, salts, upper, done: 0, salted: Zeroizing::new([0; BATCH]) }
     }
 
@@ -156,13 +152,15 @@ mod tests {
     use super::*;
     use crate::delta::Delta;
     use crate::functionality::ChoiceBits;
+    use crate::silent::keys::RoundKeys;
     use fusion_ring::gf128::mul;
     use fusion_ring::lpn::LocalCode;
+    use fusion_ring::prg::Seed;
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
 
-    fn hash() -> TreeHash {
-        TreeHash::new(&mut AesPrg::new([6; 16]))
+    fn hash() -> PadHash {
+        PadHash::new(Aes128::new(&[6; 16]), 0x1357_9bdf << 70)
     }
 
     #[test]
@@ -183,7 +181,7 @@ mod tests {
                 pieces.receiver(&mut fold, part.clone(), |pad| pad, &mut got[part.clone()], 0x7f, &mut choices[part]);
             }
             assert!(choices.iter().zip(&v).all(|(&choice, &v)| choice == v as u8 & 0x7f));
-            let TreeHash { aes, salts, .. } = hash();
+            let PadHash { aes, salts, .. } = hash();
             for (i, (own, w)) in sent.chunks(k).zip(&w).enumerate() {
                 for (x, pad) in own.iter().enumerate() {
                     let input = w ^ multiples[x] ^ mul(salts[1], i as Block);
@@ -197,13 +195,13 @@ mod tests {
     /// Equal inputs, which a malicious receiver can arrange, give unrelated pads in different places and in different trees.
     #[test]
     fn equal_inputs_have_different_pads() {
-        let mut round = AesPrg::new([6; 16]);
+        let mut round = RoundKeys::new(&Seed::from([6; 16]));
         let code = LocalCode::new([0; 16], 0);
         let mut all = vec![0; 3 * 2048];
         for tree in all.chunks_mut(2048) {
             let mut inputs = [7; 2048];
             let mut fold = code.begin(0, &[0], &mut inputs);
-            TreeHash::new(&mut round).receiver(&mut fold, 0..2048, |pad| pad, tree, 0, &mut [0; 2048]);
+            round.next_tree().pads.receiver(&mut fold, 0..2048, |pad| pad, tree, 0, &mut [0; 2048]);
         }
         all.sort_unstable();
         all.dedup();

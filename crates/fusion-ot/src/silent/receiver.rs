@@ -4,25 +4,27 @@ use std::ops::Range;
 
 use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
-use fusion_ring::hash::tmmo;
 use fusion_ring::lpn::Fold;
-use fusion_ring::prg::{AesPrg, Seed};
+use fusion_ring::prg::Seed;
 use fusion_ring::wiped::Wiped;
+use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use zeroize::Zeroizing;
 
 use super::bits::GotBits;
 use super::check::{self, Chain, Coefficients, PROOF_LEN, Passed, Prover};
 use super::engine::End;
-use super::pads::TreeHash;
+use super::keys::LevelKeys;
+use super::pads::PadHash;
 use super::parameters::Parameters;
 use super::store::{Outputs, Stock, Stocks};
-use super::trees::{Punctured, Shape, level_tweak, restore};
-use super::{PublicCoins, Security};
+use super::trees::{Punctured, Shape, hash_last, restore};
+use super::Security;
 use crate::OtError;
 use crate::bits::BitWriter;
 use crate::delta::pad_mask;
 use crate::functionality::ChoiceBits;
+use crate::session::RunId;
 
 /// What a round adds up.
 pub(super) struct Round {
@@ -52,7 +54,7 @@ impl Outputs<ReceivingEnd> for GotPads {
         Self { choices: Wiped::new(n), pads: Wiped::new(n) }
     }
 
-    fn keep(&mut self, end: &ReceivingEnd, hash: &mut TreeHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
+    fn keep(&mut self, end: &ReceivingEnd, hash: &mut PadHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
         let kept = pad_mask(end.m);
         let (choices, pads) = (&mut self.choices[at..][..range.len()], &mut self.pads[at..][..range.len()]);
         hash.receiver(fold, range, |pad| pad as u32 & kept, pads, end.low(), choices);
@@ -67,9 +69,7 @@ impl Outputs<ReceivingEnd> for GotPads {
 pub(super) struct ReceivingEnd {
     m: ChoiceBits,
     /// For noise values.
-    coins: AesPrg,
-    /// Hashed tree correlations so far.
-    tweak: u64,
+    coins: ChaCha20Rng,
     chain: Chain,
     /// Of the sender about one tree.
     message: Vec<u8>,
@@ -78,12 +78,11 @@ pub(super) struct ReceivingEnd {
 }
 
 impl ReceivingEnd {
-    pub(super) fn new(parameters: Parameters, public: &PublicCoins, coins: AesPrg) -> Self {
+    pub(super) fn new(parameters: Parameters, run: &RunId, coins: ChaCha20Rng) -> Self {
         Self {
             m: parameters.choice_bits(),
             coins,
-            tweak: 0,
-            chain: Chain::new(parameters, public.offset),
+            chain: Chain::new(run, parameters),
             message: vec![0; 16 * parameters.tree_message()],
             scratch: Zeroizing::new(vec![0; 1 << parameters.depth()]),
         }
@@ -115,6 +114,7 @@ impl End for ReceivingEnd {
         let set = shape.parameters;
         let (at, low) = (1 << set.log_table(), set.choice_mask());
         let mut values = Zeroizing::new(vec![1; set.trees()]);
+        let mut corrections = Vec::new();
         if set.wide() {
             let values_at = at + set.trees() * set.depth();
             let m = set.choice_bits().bits();
@@ -127,18 +127,21 @@ impl End for ReceivingEnd {
                 *value = self.nonzero(low);
                 fixing.push(((block ^ *value) & low) as u64, m);
             }
-            channel.send(&upper.finish())?;
-            channel.send(&fixing.finish())?;
+            corrections = upper.finish();
+            corrections.extend_from_slice(&fixing.finish());
+            channel.send(&corrections)?;
         }
-        let mut hashes = [0; 16];
-        channel.recv(&mut hashes)?;
-        Ok((Round { values, noise: Zeroizing::new(0), combination: Zeroizing::new(0) }, Seed::from(hashes)))
+        let mut seed = [0; 16];
+        channel.recv(&mut seed)?;
+        self.chain.begin(&corrections, &seed);
+        Ok((Round { values, noise: Zeroizing::new(0), combination: Zeroizing::new(0) }, Seed::from(seed)))
     }
 
     /// Receives the tree around the noise.
     fn tree<S: Security>(
         &mut self,
         shape: &Shape,
+        keys: &LevelKeys,
         channel: &mut dyn Channel,
         round: &mut Round,
         reserve: &[Block],
@@ -160,9 +163,7 @@ impl End for ReceivingEnd {
             punctured.far_sums.push(if level == 0 {
                 own
             } else if set.wide() && level + 1 == depth {
-                let mut pad = Zeroizing::new([own]);
-                tmmo(&mut *pad, level_tweak(set, self.tweak), 1);
-                self.tweak += 1;
+                let pad = hash_last(keys, [own]);
                 let differ = (block(level - 1) ^ block(level)) & far_bit.wrapping_neg();
                 pad[0] ^ block(level - 1) ^ differ
             } else {
@@ -175,7 +176,7 @@ impl End for ReceivingEnd {
             let own = (reserve[levels_at + set.trees() * depth + tree] & !low) | value;
             punctured.closing = own ^ (block(depth) & !low);
         }
-        shape.puncture(&punctured, &mut self.scratch);
+        shape.puncture(keys, &punctured, &mut self.scratch);
         restore(punctured.alpha, &self.scratch, leaves);
         if S::CHECKED {
             let coefficients = Coefficients::new(self.chain.append(&self.message), set);
@@ -195,8 +196,8 @@ impl End for ReceivingEnd {
         channel.flush()?;
         let mut theirs = [0; PROOF_LEN];
         channel.recv(&mut theirs)?;
-        let passed = check::demand(&check::proof(Prover::Sender, &claim, combination), &theirs, "silent OT: the sender's trees")?;
-        channel.send(&check::proof(Prover::Receiver, &claim, combination))?;
+        let passed = check::demand(&self.chain.proof(Prover::Sender, &claim, combination), &theirs, "silent OT: the sender's trees")?;
+        channel.send(&self.chain.proof(Prover::Receiver, &claim, combination))?;
         channel.flush()?;
         Ok(passed)
     }

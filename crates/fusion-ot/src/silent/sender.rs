@@ -5,24 +5,27 @@ use std::ops::Range;
 use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
 use fusion_ring::gf128::mul;
-use fusion_ring::hash::tmmo;
 use fusion_ring::lpn::Fold;
-use fusion_ring::prg::{AesPrg, Seed};
+use fusion_ring::prg::Seed;
 use fusion_ring::wiped::Wiped;
+use rand_chacha::ChaCha20Rng;
+use rand_core::Rng;
 use zeroize::Zeroizing;
 
 use super::bits::SentBits;
 use super::check::{self, CLAIM_LEN, Chain, Coefficients, PROOF_LEN, Passed, Prover};
 use super::engine::End;
-use super::pads::TreeHash;
+use super::keys::LevelKeys;
+use super::pads::PadHash;
 use super::parameters::Parameters;
 use super::store::{Outputs, Stock, Stocks};
-use super::trees::{Shape, level_tweak};
-use super::{PublicCoins, Security};
+use super::trees::{Shape, hash_last};
+use super::Security;
 use crate::OtError;
 use crate::bits::{BitReader, packed_len};
 use crate::delta::Delta;
 use crate::functionality::ChoiceBits;
+use crate::session::RunId;
 
 /// Sends when it has as many bytes.
 const CHUNK: usize = 1 << 15;
@@ -55,7 +58,7 @@ impl Outputs<SendingEnd> for SentPads {
         Self(Wiped::new(n * Self::words(set.choice_bits())))
     }
 
-    fn keep(&mut self, end: &SendingEnd, hash: &mut TreeHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
+    fn keep(&mut self, end: &SendingEnd, hash: &mut PadHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
         let words = Self::words(end.m);
         let out = &mut self.0[at * words..][..range.len() * words];
         if end.m == ChoiceBits::ONE {
@@ -75,17 +78,15 @@ pub(super) struct SendingEnd {
     m: ChoiceBits,
     /// x Delta for every choice x.
     multiples: Zeroizing<Vec<Block>>,
-    /// For the seeds of the pads' hashes.
-    coins: AesPrg,
-    /// Hashed tree correlations so far.
-    tweak: u64,
+    /// For the seeds of the rounds' keys.
+    coins: ChaCha20Rng,
     chain: Chain,
 }
 
 impl SendingEnd {
-    pub(super) fn new(delta: &Delta, parameters: Parameters, public: &PublicCoins, coins: AesPrg) -> Self {
+    pub(super) fn new(delta: &Delta, parameters: Parameters, run: &RunId, coins: ChaCha20Rng) -> Self {
         let m = parameters.choice_bits();
-        Self { m, multiples: delta.multiples(m), coins, tweak: 0, chain: Chain::new(parameters, public.offset) }
+        Self { m, multiples: delta.multiples(m), coins, chain: Chain::new(run, parameters) }
     }
 
     /// x Delta for every choice x.
@@ -102,8 +103,8 @@ impl End for SendingEnd {
     /// Takes the receiver's corrections and only then draws the seed.
     fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Round, Seed), OtError> {
         let set = shape.parameters;
+        let fixing = if set.wide() { channel.recv_vec(set.fixing_len())? } else { Vec::new() };
         if set.wide() {
-            let fixing = channel.recv_vec(set.fixing_len())?;
             let (m, levels_at) = (set.choice_bits().bits(), 1 << set.log_table());
             let (levels, values) = fixing.split_at(packed_len(set.trees() * set.depth(), m - 1));
             // Correlations of the levels become binary: the receiver gave the upper bits of its choices away.
@@ -113,17 +114,19 @@ impl End for SendingEnd {
                 *block ^= self.multiples[bits as usize] & !set.choice_mask();
             }
         }
-        let mut hashes = [0; 16];
-        self.coins.fill(&mut hashes);
+        let mut seed = [0; 16];
+        self.coins.fill_bytes(&mut seed);
+        self.chain.begin(&fixing, &seed);
         let mut message = Vec::with_capacity(CHUNK + 16 * set.tree_message());
-        message.extend_from_slice(&hashes);
-        Ok((Round { combination: Zeroizing::new(0), message }, Seed::from(hashes)))
+        message.extend_from_slice(&seed);
+        Ok((Round { combination: Zeroizing::new(0), message }, Seed::from(seed)))
     }
 
     /// Sends the tree's level sums under the correlations set aside.
     fn tree<S: Security>(
         &mut self,
         shape: &Shape,
+        keys: &LevelKeys,
         channel: &mut dyn Channel,
         round: &mut Round,
         reserve: &[Block],
@@ -136,11 +139,9 @@ impl End for SendingEnd {
         let start = round.message.len();
         let mut send = |block: Block| round.message.extend_from_slice(&block.to_le_bytes());
         let mut closing = 0;
-        shape.grow(correlations[0], self.multiples[1], leaves, |level, [left, right]| {
+        shape.grow(keys, correlations[0], self.multiples[1], leaves, |level, [left, right]| {
             if set.wide() && level + 1 == depth {
-                let mut pads = Zeroizing::new([correlations[level], correlations[level] ^ self.multiples[1]]);
-                tmmo(&mut *pads, level_tweak(set, self.tweak), 2);
-                self.tweak += 1;
+                let pads = hash_last(keys, [correlations[level], correlations[level] ^ self.multiples[1]]);
                 send(pads[0] ^ left);
                 send(pads[1] ^ right);
                 closing = (left ^ right) & !set.choice_mask();
@@ -177,11 +178,11 @@ impl End for SendingEnd {
         let masks = &reserve[reserve.len() - set.masks()..];
         let combination =
             *round.combination ^ check::pack(set, masks.iter().copied()) ^ mul(Block::from_le_bytes(claim), self.multiples[1]);
-        channel.send(&check::proof(Prover::Sender, &claim, combination))?;
+        channel.send(&self.chain.proof(Prover::Sender, &claim, combination))?;
         channel.flush()?;
         let mut theirs = [0; PROOF_LEN];
         channel.recv(&mut theirs)?;
-        check::demand(&check::proof(Prover::Receiver, &claim, combination), &theirs, "silent OT: the receiver's proof")
+        check::demand(&self.chain.proof(Prover::Receiver, &claim, combination), &theirs, "silent OT: the receiver's proof")
     }
 }
 

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::check::Passed;
 use super::engine::End;
-use super::pads::TreeHash;
+use super::pads::PadHash;
 use super::parameters::Parameters;
 
 /// A form in which the outputs of one end are kept.
@@ -18,7 +18,7 @@ pub(super) trait Outputs<E: End>: Sized {
     fn new(set: Parameters, n: usize) -> Self;
 
     /// Makes outputs `at`, `at + 1`, ... of those of `fold` in `range`, and folds them first or beside.
-    fn keep(&mut self, end: &E, hash: &mut TreeHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize);
+    fn keep(&mut self, end: &E, hash: &mut PadHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize);
 
     /// The place of this form.
     fn place(stocks: &mut Stocks<E>) -> &mut Option<Stock<Self>>;
@@ -38,7 +38,7 @@ impl<E: End> Outputs<E> for Blocks {
         Self(Wiped::new(n))
     }
 
-    fn keep(&mut self, _: &E, _: &mut TreeHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
+    fn keep(&mut self, _: &E, _: &mut PadHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
         fold.reach(range.end);
         self.0[at..][..range.len()].copy_from_slice(&fold.outputs()[range]);
     }
@@ -103,7 +103,7 @@ impl<O> Provisional<O> {
     }
 
     /// Finishes the fold of the next tree and keeps its outputs, hashed by `hash` if they are pads.
-    pub(super) fn keep<E: End>(&mut self, end: &E, hash: &mut TreeHash, mut fold: Fold<'_>)
+    pub(super) fn keep<E: End>(&mut self, end: &E, hash: &mut PadHash, mut fold: Fold<'_>)
     where
         O: Outputs<E>,
     {

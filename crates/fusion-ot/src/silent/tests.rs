@@ -1,27 +1,30 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
+use fusion_ring::prg::AesPrg;
+
 use super::*;
 use crate::functionality::PAD_BIT;
-use crate::testing::{Recorder, assert_random_ots, run, run_recorded};
+use crate::testing::{Recorder, assert_random_ots, direction, run, run_recorded};
 
 fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
 fn sender(ch: &mut Recorder) -> Sender {
-    Sender::setup(RoundSize::B10, ch, &mut rng(1)).unwrap()
+    Sender::setup(RoundSize::Small, &direction(), ch, &mut rng(1)).unwrap()
 }
 
 fn receiver(ch: &mut Recorder) -> Receiver {
-    Receiver::setup(RoundSize::B10, ch, &mut rng(2)).unwrap()
+    Receiver::setup(RoundSize::Small, &direction(), ch, &mut rng(2)).unwrap()
 }
 
 /// Sizes around every edge: of a tree (512 and 1024 leaves), of batches of the fold (16) and of pads (64), and past the end of a round for the widths that the layers use.
 fn sizes(m: ChoiceBits) -> Vec<usize> {
     let mut sizes = vec![0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 511, 512, 513, 1023, 1024, 1025];
     if m == ChoiceBits::ONE || m == ChoiceBits::THREE {
-        sizes.push(800_000);
+        let set = Parameters::new(m, RoundSize::Small);
+        sizes.push(set.outputs() - set.reserve() - 1000);
     }
     sizes
 }
@@ -58,7 +61,8 @@ fn run_and_compare(
 #[test]
 fn bits_are_the_lowest_bits_of_pads() {
     for m in [ChoiceBits::ONE, ChoiceBits::TWO, ChoiceBits::THREE, ChoiceBits::FOUR] {
-        let sizes = [0, 1, 63, 700, 1024, if m == ChoiceBits::FOUR { 800_000 } else { 5 }];
+        let set = Parameters::new(m, RoundSize::Small);
+        let sizes = [0, 1, 63, 700, 1024, if m == ChoiceBits::FOUR { set.outputs() - set.reserve() - 1000 } else { 5 }];
         let (sent, got) = run(
             |ch| {
                 let mut s = sender(ch);
@@ -116,7 +120,7 @@ fn small_demands_of_bits_are_met_without_a_round() {
 #[test]
 fn small_demands_are_met_without_a_round() {
     let m = ChoiceBits::TWO;
-    let limit = Parameters::new(m, RoundSize::B10).reserve();
+    let limit = Parameters::new(m, RoundSize::Small).reserve();
     let sizes = [0, 1, 1000, limit - 1001, 1, 1, 5000];
     let (s, r) = run(
         |ch| {
@@ -198,15 +202,15 @@ fn a_change_of_form_starts_a_round() {
 fn semi_honest_instances_skip_the_check_only() {
     let n = 5000;
     let (s, r) = run(
-        |ch| Sender::<SemiHonest>::setup(RoundSize::B10, ch, &mut rng(1)).unwrap().pads(ch, ChoiceBits::TWO, n).unwrap(),
-        |ch| Receiver::<SemiHonest>::setup(RoundSize::B10, ch, &mut rng(2)).unwrap().pads(ch, ChoiceBits::TWO, n).unwrap(),
+        |ch| Sender::<SemiHonest>::setup(RoundSize::Small, &direction(), ch, &mut rng(1)).unwrap().pads(ch, ChoiceBits::TWO, n).unwrap(),
+        |ch| Receiver::<SemiHonest>::setup(RoundSize::Small, &direction(), ch, &mut rng(2)).unwrap().pads(ch, ChoiceBits::TWO, n).unwrap(),
     );
     assert_random_ots(&s, &r);
 }
 
 /// Bytes of each side: set-up, first use of width m with one output, a second round.
 fn measure(m: ChoiceBits) -> [[(usize, u64); 3]; 2] {
-    let set = Parameters::new(m, RoundSize::B10);
+    let set = Parameters::new(m, RoundSize::Small);
     let second = set.outputs() - set.reserve();
     let reading = |ch: &Recorder| (ch.traffic().sent as usize, ch.traffic().turns);
     let (s, r) = run(
@@ -235,10 +239,10 @@ fn measure(m: ChoiceBits) -> [[(usize, u64); 3]; 2] {
 #[test]
 fn bytes_and_rounds_are_the_formula() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
-        let set = Parameters::new(m, RoundSize::B10);
+        let set = Parameters::new(m, RoundSize::Small);
         let (t, depth, bits) = (set.trees(), set.depth(), m.bits() as usize);
         let [s, r] = measure(m);
-        assert_eq!(s[0].0, 64 * 128 + 64);
+        assert_eq!(s[0].0, 32 + 64 * 128 + 64);
         assert_eq!(r[0].0, 32 + 32 * 128 + 4096 + 64 * 16 + 32);
         let (trees, fixing) = if bits == 1 {
             (16 * t * (depth - 1), 0)
@@ -258,7 +262,7 @@ fn bytes_and_rounds_are_the_formula() {
 /// The figures of the issue: at most 0.9 bits per binary and 1.7 bits per wide output.
 #[test]
 fn traffic_per_output_is_within_its_target() {
-    for size in [RoundSize::B11, RoundSize::B12] {
+    for size in [RoundSize::Medium, RoundSize::Large] {
         for (m, limit) in [(1, 0.9), (2, 1.7), (3, 1.7), (4, 1.7)] {
             let set = Parameters::new(ChoiceBits::new(m).unwrap(), size);
             assert!(set.bits_per_output() <= limit, "{set:?}: {}", set.bits_per_output());
@@ -273,12 +277,12 @@ fn transcript_is_pinned() {
             run_recorded(|ch| sender(ch).pads(ch, m, 100).unwrap().pad(0, 0), |ch| receiver(ch).pads(ch, m, 100).unwrap().pads()[0]);
         [s.digest(), r.digest()]
     });
-    assert_eq!(digests, [["8429cd5b0e765449", "44ff4b0acac60991"], ["279a1bdee82e1ce6", "22653256225ab126"]]);
+    assert_eq!(digests, [["6e259d493cb39c60", "4cca867ec02810e8"], ["da23003a556268f5", "d393011596db3c82"]]);
 }
 
 /// Bytes that each side sends before its first round of width m begins.
 fn before_round(m: ChoiceBits) -> (usize, usize) {
-    let set = Parameters::new(m, RoundSize::B10);
+    let set = Parameters::new(m, RoundSize::Small);
     (16, 16 * 15 * ((set.reserve() * m.bits() as usize).div_ceil(128) + 1) + 2064)
 }
 
@@ -314,7 +318,7 @@ const PROOF: Outcome = Err(OtError::PeerMisbehaved("silent OT: the receiver's pr
 #[test]
 fn a_cheating_sender_is_caught() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
-        let set = Parameters::new(m, RoundSize::B10);
+        let set = Parameters::new(m, RoundSize::Small);
         let trees = 16 * set.trees() * set.tree_message();
         // After the seed of the pads, which may be what the sender likes: the first tree's second level, the last block of the last tree, the proof. A level sum enters whatever the noise position is.
         for offset in [16, trees, trees + 16 + 5] {
@@ -340,7 +344,7 @@ fn lied(m: ChoiceBits, tree: usize, block: usize) -> (Outcome, Outcome) {
 #[test]
 fn a_sender_that_lies_consistently_is_caught() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
-        let set = Parameters::new(m, RoundSize::B10);
+        let set = Parameters::new(m, RoundSize::Small);
         // The second level's sum is used wherever the noise is; of wide trees the closing block too.
         assert_eq!(lied(m, 0, 0).0, TREES);
         if set.wide() {
@@ -386,7 +390,7 @@ fn nothing_comes_out_of_a_failed_round() {
 #[test]
 fn a_selective_failure_shows_as_the_abort_only() {
     let m = ChoiceBits::THREE;
-    let set = Parameters::new(m, RoundSize::B10);
+    let set = Parameters::new(m, RoundSize::Small);
     for tree in 0..3 {
         let outcomes = [0, 1].map(|side| lied(m, tree, set.depth() - 2 + side));
         assert!(outcomes.iter().any(|o| o.0 == TREES) && outcomes.contains(&(Ok(()), Ok(()))), "{outcomes:?}");
@@ -396,7 +400,7 @@ fn a_selective_failure_shows_as_the_abort_only() {
 #[test]
 fn a_cheating_receiver_is_caught() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
-        let fixing = Parameters::new(m, RoundSize::B10).fixing_len();
+        let fixing = Parameters::new(m, RoundSize::Small).fixing_len();
         // Its proof.
         assert_eq!(corrupted(m, false, fixing + 16).0, PROOF);
         // Its claim: the two sides' combinations differ, so neither proof fits; our honest code notices first and hangs up.
@@ -406,7 +410,7 @@ fn a_cheating_receiver_is_caught() {
     }
     // Corrections of tree correlations and of noise values.
     let m = ChoiceBits::THREE;
-    let set = Parameters::new(m, RoundSize::B10);
+    let set = Parameters::new(m, RoundSize::Small);
     for offset in [0, set.fixing_len() - 2] {
         assert_eq!(corrupted(m, false, offset).1, TREES);
     }
@@ -416,11 +420,11 @@ fn a_cheating_receiver_is_caught() {
 fn a_changed_coin_is_caught() {
     let (_, r) = run(
         |ch| {
-            // The opening comes after the 8,192 bytes of the base OT and the commitment.
-            ch.corrupt_from_now(64 * 128 + 32, 1);
-            Sender::<Malicious>::setup(RoundSize::B10, ch, &mut rng(1)).map(drop)
+            // The opening comes after the 8,224 bytes of the base OT and the commitment.
+            ch.corrupt_from_now(32 + 64 * 128 + 32, 1);
+            Sender::<Malicious>::setup(RoundSize::Small, &direction(), ch, &mut rng(1)).map(drop)
         },
-        |ch| Receiver::<Malicious>::setup(RoundSize::B10, ch, &mut rng(2)).map(drop),
+        |ch| Receiver::<Malicious>::setup(RoundSize::Small, &direction(), ch, &mut rng(2)).map(drop),
     );
     assert_eq!(r, Err(OtError::PeerMisbehaved("silent OT: coin-toss opening")));
 }
@@ -441,7 +445,7 @@ fn noise_from_the_peer_is_an_error() {
             |ch| sender(ch).pads(ch, m, 10).map(drop),
             |ch| {
                 let mut r = receiver(ch);
-                let _ = r.source.rows(ch, Parameters::new(m, RoundSize::B10).reserve() * m.bits() as usize);
+                let _ = r.source.rows(ch, Parameters::new(m, RoundSize::Small).reserve() * m.bits() as usize);
                 noise(ch, 1 << 18);
             },
         );
@@ -449,7 +453,7 @@ fn noise_from_the_peer_is_an_error() {
         let ((), r) = run(
             |ch| {
                 let mut s = sender(ch);
-                let _ = s.source.rows(ch, Parameters::new(m, RoundSize::B10).reserve() * m.bits() as usize);
+                let _ = s.source.rows(ch, Parameters::new(m, RoundSize::Small).reserve() * m.bits() as usize);
                 noise(ch, 1 << 20);
             },
             |ch| receiver(ch).pads(ch, m, 10).map(drop),

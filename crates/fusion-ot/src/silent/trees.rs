@@ -9,15 +9,24 @@
 
 use fusion_ring::aes::Block;
 use fusion_ring::half_tree::{HalfTreeLevel, expand, expand_last};
+use zeroize::Zeroizing;
 
+use super::keys::LevelKeys;
 use super::parameters::Parameters;
 
 /// What both parties know of a round's trees.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
     pub(super) parameters: Parameters,
-    /// Public offset of the hash.
-    pub(super) offset: Block,
+}
+
+/// The correlation of a last level, hashed under the tree's key: what it masks must not show it.
+///
+/// One cipher call is enough, as for pads: the key was drawn when the blocks were fixed.
+pub(super) fn hash_last<const N: usize>(keys: &LevelKeys, correlation: [Block; N]) -> Zeroizing<[Block; N]> {
+    let mut pads = Zeroizing::new(correlation);
+    keys.last.mmo(&mut *pads);
+    pads
 }
 
 impl Shape {
@@ -30,23 +39,30 @@ impl Shape {
     }
 
     /// Expands level number `level` (from 1) in `nodes`, whose sum is `total`, see [`expand`]; leaves lose their low bits.
-    fn level(&self, level: usize, nodes: &mut [Block], total: Block, swap: Block) -> [Block; 2] {
+    fn level(&self, keys: &LevelKeys, level: usize, nodes: &mut [Block], total: Block, swap: Block) -> [Block; 2] {
         let keep = if level + 1 == self.parameters.depth() { !self.parameters.choice_mask() } else { Block::MAX };
-        let how = HalfTreeLevel { swap, offset: self.offset, keep };
-        if self.is_last(level) { expand_last(nodes, &how) } else { expand(nodes, total, &how) }
+        let how = HalfTreeLevel { swap, offset: keys.offset, keep };
+        if self.is_last(level) { expand_last(&keys.nodes, nodes, &how) } else { expand(&keys.nodes, nodes, total, &how) }
     }
 
     /// The sender's leaves, low bits cleared, into `leaves`; hands the sums of all left and all right nodes of each level below the first to `sums`.
-    pub(super) fn grow(&self, root: Block, delta: Block, leaves: &mut [Block], mut sums: impl FnMut(usize, [Block; 2])) {
+    pub(super) fn grow(
+        &self,
+        keys: &LevelKeys,
+        root: Block,
+        delta: Block,
+        leaves: &mut [Block],
+        mut sums: impl FnMut(usize, [Block; 2]),
+    ) {
         leaves[0] = root;
         leaves[1] = root ^ delta;
         for level in 1..self.parameters.depth() {
-            sums(level, self.level(level, &mut leaves[..2 << level], delta, 0));
+            sums(level, self.level(keys, level, &mut leaves[..2 << level], delta, 0));
         }
     }
 
     /// The receiver's leaves of `tree`, low bits cleared, in the order of y, but for the missing one, which carries its choice in them.
-    pub(super) fn puncture(&self, tree: &Punctured, leaves: &mut [Block]) {
+    pub(super) fn puncture(&self, keys: &LevelKeys, tree: &Punctured, leaves: &mut [Block]) {
         leaves[0] = 0;
         leaves[1] = tree.far_sums[0];
         // Of all nodes but the missing one.
@@ -55,8 +71,8 @@ impl Shape {
             let n = 1 << level;
             let swap = (tree.alpha as Block >> level & 1).wrapping_neg();
             // What the missing node's garbage would become, to take it out of the sums again.
-            let sums = self.level(level, &mut leaves[..2 * n], total, swap);
-            let garbage = self.garbage(level, swap);
+            let sums = self.level(keys, level, &mut leaves[..2 * n], total, swap);
+            let garbage = self.garbage(keys, level, swap);
             // The children of the missing node: the near one is missing again, the far one is what is missing of its side's sum.
             let far = far ^ sums[1] ^ garbage[1];
             total = sums[0] ^ garbage[0] ^ sums[1] ^ garbage[1] ^ far;
@@ -70,10 +86,10 @@ impl Shape {
     }
 
     /// The children of the zero that stands for the missing node.
-    fn garbage(&self, level: usize, swap: Block) -> [Block; 2] {
+    fn garbage(&self, keys: &LevelKeys, level: usize, swap: Block) -> [Block; 2] {
         let mut nodes = [0; 2];
-        let how = HalfTreeLevel { swap, offset: self.offset, keep: Block::MAX };
-        if self.is_last(level) { expand_last(&mut nodes, &how) } else { expand(&mut nodes, 0, &how) }
+        let how = HalfTreeLevel { swap, offset: keys.offset, keep: Block::MAX };
+        if self.is_last(level) { expand_last(&keys.nodes, &mut nodes, &how) } else { expand(&keys.nodes, &mut nodes, 0, &how) }
     }
 }
 
@@ -86,11 +102,6 @@ pub(super) struct Punctured {
     pub(super) far_sums: Vec<Block>,
     /// Added to the sum of the other leaves it is the receiver's block at alpha.
     pub(super) closing: Block,
-}
-
-/// Tweak of the hashed correlation of a last level, number `n` of its engine: apart from all tweaks of pads, which are 64 bits long, and of engines of other widths.
-pub(super) fn level_tweak(parameters: Parameters, n: u64) -> Block {
-    (1 << 127) | Block::from(parameters.choice_bits().bits()) << 64 | Block::from(n)
 }
 
 /// Leaves that stay together in [`restore`].
@@ -111,19 +122,22 @@ pub(super) fn restore(alpha: usize, leaves: &[Block], out: &mut [Block]) {
 mod tests {
     use super::*;
     use crate::functionality::ChoiceBits;
+    use crate::silent::keys::RoundKeys;
     use crate::silent::parameters::RoundSize;
+    use fusion_ring::prg::Seed;
 
     #[test]
     fn the_receiver_has_all_leaves_but_one_and_delta_there() {
         for (m, value) in [(ChoiceBits::ONE, 1u128), (ChoiceBits::THREE, 5)] {
-            let shape = Shape { parameters: Parameters::new(m, RoundSize::B10), offset: 0x1234_5678 };
+            let shape = Shape { parameters: Parameters::new(m, RoundSize::Small) };
+            let keys = RoundKeys::new(&Seed::from([9; 16])).next_tree().levels;
             let depth = shape.parameters.depth();
             let delta = 0xfeed_beef_0000_0000_0000_0000_0000_0001u128;
             let mut sent = vec![0; shape.leaves()];
             let mut sides = vec![[0; 2]; depth];
             let root = 0xabcd_0000_1111_2222 << 40;
             sides[0] = [root, root ^ delta];
-            shape.grow(root, delta, &mut sent, |level, sums| sides[level] = sums);
+            shape.grow(&keys, root, delta, &mut sent, |level, sums| sides[level] = sums);
             let sum = sent.iter().fold(0, |sum, leaf| sum ^ leaf);
             assert_eq!((sides[depth - 1][0] ^ sides[depth - 1][1]) & !shape.parameters.choice_mask(), sum);
             for alpha in [0, 1, 37, shape.leaves() - 1] {
@@ -134,7 +148,7 @@ mod tests {
                 let closing = if m == ChoiceBits::ONE { 1 } else { sum ^ at_alpha };
                 let mut got = vec![0; shape.leaves()];
                 let mut scratch = got.clone();
-                shape.puncture(&Punctured { alpha, far_sums, closing }, &mut scratch);
+                shape.puncture(&keys, &Punctured { alpha, far_sums, closing }, &mut scratch);
                 restore(alpha, &scratch, &mut got);
                 for x in 0..shape.leaves() {
                     assert_eq!(got[x] ^ sent[x], if x == alpha { at_alpha } else { 0 }, "alpha={alpha} x={x}");

@@ -2,18 +2,18 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::testing::{Recorder, run, run_recorded};
+use crate::testing::{Recorder, direction, run, run_recorded, session};
 
 fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
 fn sender(ch: &mut Recorder, depth: TreeDepth) -> Sender {
-    Sender::setup(depth, ch, &mut rng(1)).unwrap()
+    Sender::setup(depth, &direction(), ch, &mut rng(1)).unwrap()
 }
 
 fn receiver(ch: &mut Recorder, depth: TreeDepth) -> Receiver {
-    Receiver::setup(depth, ch, &mut rng(2)).unwrap()
+    Receiver::setup(depth, &direction(), ch, &mut rng(2)).unwrap()
 }
 
 const SIZES: [usize; 8] = [0, 1, 127, 128, 129, 1023, 30_000, 1];
@@ -23,7 +23,7 @@ fn both_directions_give_random_ots() {
     for depth in [TreeDepth::Two, TreeDepth::Four, TreeDepth::Eight] {
         let party = |role, seed| {
             move |ch: &mut Recorder| {
-                let (mut s, mut r) = setup_with(depth, role, ch, &mut rng(seed)).unwrap();
+                let (mut s, mut r) = setup_with(depth, &session(), role, ch, &mut rng(seed)).unwrap();
                 let mut out = Vec::new();
                 for n in SIZES {
                     for m in 1..=4 {
@@ -58,7 +58,7 @@ fn bytes_and_rounds_are_the_formula() {
         let n = 100_000;
         let (s0, r0, [ss, rs]) = run_recorded(|ch| sender(ch, depth), |ch| receiver(ch, depth));
         drop((s0, r0));
-        assert_eq!(ss.sent.len(), 64 * 128);
+        assert_eq!(ss.sent.len(), 32 + 64 * 128);
         assert_eq!(rs.sent.len(), 32 + 32 * 128 + 4096 + 64 * (128 / k));
         let (_, _, [s, r]) = run_recorded(
             |ch| sender(ch, depth).random_ot(ch, ChoiceBits::ONE, n).unwrap().len(),
@@ -77,7 +77,7 @@ fn transcript_is_pinned() {
         |ch| sender(ch, TreeDepth::Four).random_ot(ch, m, 100).unwrap().pad(0, 0),
         |ch| receiver(ch, TreeDepth::Four).random_ot(ch, m, 100).unwrap().pads()[0],
     );
-    assert_eq!([s.digest(), r.digest()], ["7b4069071caa147a", "dbc6bc9042902f45"]);
+    assert_eq!([s.digest(), r.digest()], ["0b074e02c3b0ebc1", "af9e789aeb2236fc"]);
 }
 
 /// Runs one batch with a receiver that flips the byte at `offset` after the set-up; returns the sender's outcome.
@@ -131,11 +131,11 @@ fn a_cheating_sender_learns_and_breaks_nothing() {
 #[test]
 fn a_bad_tree_is_caught_in_the_setup() {
     let (s, r) = run(
-        |ch| Sender::setup(TreeDepth::Four, ch, &mut rng(1)).map(|_| ()),
+        |ch| Sender::setup(TreeDepth::Four, &direction(), ch, &mut rng(1)).map(|_| ()),
         |ch| {
             // The hash of the first tree's tags.
             ch.corrupt_from_now(32 + 32 * 128 + 4 * 32 + 32, 1);
-            Receiver::setup(TreeDepth::Four, ch, &mut rng(2)).map(|_| ())
+            Receiver::setup(TreeDepth::Four, &direction(), ch, &mut rng(2)).map(|_| ())
         },
     );
     assert_eq!(s, Err(OtError::PeerMisbehaved("all-but-one OT: tree consistency")));

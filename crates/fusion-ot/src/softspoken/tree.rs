@@ -4,10 +4,13 @@
 //! and the sender publishes the sum and a hash of all tags. A sender whose tree is not a tree is caught unless it guessed bits of the receiver's index, and then
 //! learns only that it guessed right (the abort).
 //!
+//! Nodes are AES keys, and every tree asks them at places of its own (a salt of the run and the
+//! number of the tree): a guess of a hidden node can be compared with one tree, not with all trees
+//! of all lanes at once.
+//!
 //! The receiver keeps its nodes in the order y = x ^ hidden index, so that the missing one is always number 0 and no access depends on a secret.
 
-use fusion_ring::aes::Block;
-use fusion_ring::prg::AesPrg;
+use fusion_ring::aes::{Aes128, Block};
 use sha3::{Digest, Sha3_256};
 use zeroize::Zeroizing;
 
@@ -21,10 +24,10 @@ pub(super) const fn message_len(k: usize) -> usize {
     32 * k + 64
 }
 
-/// The first `N` blocks of a node's stream.
-fn stretch<const N: usize>(node: Block) -> [Block; N] {
-    let mut out = [0; N];
-    AesPrg::new(node.to_le_bytes()).fill_blocks(&mut out);
+/// The first `N` blocks of a node's stream, which starts at the tree's `salt`.
+pub(super) fn stretch<const N: usize>(salt: Block, node: Block) -> [Block; N] {
+    let mut out = std::array::from_fn(|i| salt.wrapping_add(i as Block));
+    Aes128::new(&node.to_le_bytes()).encrypt(&mut out);
     out
 }
 
@@ -44,11 +47,11 @@ fn swap_if(mask: Block, a: &mut Block, b: &mut Block) {
     *b ^= differ;
 }
 
-/// The sender's side: grows a tree from `root`, one level per base OT in `keys`; returns the 2^k seeds and appends the message to `out`.
-pub(super) fn grow(root: Block, keys: &[Pair], out: &mut Vec<u8>) -> Zeroizing<Vec<Block>> {
+/// The sender's side: grows a tree from `root` under the tree's `salt`, one level per base OT in `keys`; returns the 2^k seeds and appends the message to `out`.
+pub(super) fn grow(salt: Block, root: Block, keys: &[Pair], out: &mut Vec<u8>) -> Zeroizing<Vec<Block>> {
     let mut nodes = Zeroizing::new(vec![root]);
     for key in keys {
-        nodes = Zeroizing::new(nodes.iter().flat_map(|&node| stretch::<2>(node)).collect());
+        nodes = Zeroizing::new(nodes.iter().flat_map(|&node| stretch::<2>(salt, node)).collect());
         let (pairs, _) = nodes.as_chunks::<2>();
         for side in 0..2 {
             let sum = pairs.iter().fold(0, |acc, pair| acc ^ pair[side]);
@@ -58,7 +61,7 @@ pub(super) fn grow(root: Block, keys: &[Pair], out: &mut Vec<u8>) -> Zeroizing<V
     let mut seeds = Zeroizing::new(Vec::with_capacity(nodes.len()));
     let mut tags = Zeroizing::new(Vec::with_capacity(nodes.len()));
     for &leaf in nodes.iter() {
-        let [seed, t0, t1] = stretch::<3>(leaf);
+        let [seed, t0, t1] = stretch::<3>(salt, leaf);
         seeds.push(seed);
         tags.push([t0, t1]);
     }
@@ -74,14 +77,14 @@ pub(super) fn grow(root: Block, keys: &[Pair], out: &mut Vec<u8>) -> Zeroizing<V
 ///
 /// # Errors
 /// [`OtError::PeerMisbehaved`] if the message is not that of a tree.
-pub(super) fn regrow(hidden: &[Block], keys: &[Block], message: &[u8]) -> Result<Zeroizing<Vec<Block>>, OtError> {
+pub(super) fn regrow(salt: Block, hidden: &[Block], keys: &[Block], message: &[u8]) -> Result<Zeroizing<Vec<Block>>, OtError> {
     let (blocks, _) = message.as_chunks::<16>();
     let block = |i: usize| Block::from_le_bytes(blocks[i]);
     let mut nodes = Zeroizing::new(vec![0]);
     for (level, (&bit, &key)) in hidden.iter().zip(keys).enumerate() {
         let mut children = Zeroizing::new(Vec::with_capacity(2 * nodes.len()));
         for &node in nodes.iter() {
-            let [mut near, mut far] = stretch::<2>(node);
+            let [mut near, mut far] = stretch::<2>(salt, node);
             swap_if(bit, &mut near, &mut far);
             children.extend([near, far]);
         }
@@ -99,7 +102,7 @@ pub(super) fn regrow(hidden: &[Block], keys: &[Block], message: &[u8]) -> Result
     let at = 2 * hidden.len();
     let mut missing: Pair = [block(at), block(at + 1)];
     for &leaf in nodes.iter() {
-        let [seed, t0, t1] = stretch::<3>(leaf);
+        let [seed, t0, t1] = stretch::<3>(salt, leaf);
         seeds.push(seed);
         tags.push([t0, t1]);
     }
@@ -130,6 +133,8 @@ pub(super) fn regrow(hidden: &[Block], keys: &[Block], message: &[u8]) -> Result
 mod tests {
     use super::*;
 
+    const SALT: Block = 0x5a17;
+
     fn keys(k: usize) -> Vec<Pair> {
         (0..k as Block).map(|i| [i * 77 + 1, i * 99 + 5]).collect()
     }
@@ -148,10 +153,10 @@ mod tests {
             for index in [0, 1, (1 << k) / 2, (1 << k) - 1] {
                 let keys = keys(k);
                 let mut message = Vec::new();
-                let all = grow(42, &keys, &mut message);
+                let all = grow(SALT, 42, &keys, &mut message);
                 assert_eq!((all.len(), message.len()), (1 << k, message_len(k)));
                 let hidden = hidden(index, k);
-                let known = regrow(&hidden, &chosen(&keys, &hidden), &message).unwrap();
+                let known = regrow(SALT, &hidden, &chosen(&keys, &hidden), &message).unwrap();
                 for y in 0..1 << k {
                     assert_eq!(known[y], if y == 0 { 0 } else { all[y ^ index] }, "k={k} index={index} y={y}");
                 }
@@ -165,7 +170,7 @@ mod tests {
         let k = 4;
         let keys = keys(k);
         let mut message = Vec::new();
-        grow(42, &keys, &mut message);
+        grow(SALT, 42, &keys, &mut message);
         let index = 0b0110;
         let hidden = hidden(index, k);
         let own = chosen(&keys, &hidden);
@@ -173,7 +178,7 @@ mod tests {
         for at in (0..message.len()).step_by(16) {
             let mut wrong = message.clone();
             wrong[at] ^= 1;
-            let outcome = regrow(&hidden, &own, &wrong);
+            let outcome = regrow(SALT, &hidden, &own, &wrong);
             caught.push(outcome.is_err());
             if let Err(error) = outcome {
                 assert_eq!(error, OtError::PeerMisbehaved("all-but-one OT: tree consistency"));

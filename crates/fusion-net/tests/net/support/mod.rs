@@ -119,7 +119,7 @@ pub fn connect(server: &Server) -> Client {
 }
 
 pub fn lane(kind: u32) -> LaneRequest {
-    LaneRequest { card_digest: Digest::of(CARD), params_version: PARAMS, n_samples: kind, reveal: Reveal::Label }
+    LaneRequest { card_digest: Digest::of(CARD), params_version: PARAMS, n_samples: kind, reveal: Reveal::Label, lane: 0 }
 }
 
 pub fn echo(channel: &mut dyn Channel, bytes: &[u8]) -> Vec<u8> {

@@ -37,6 +37,7 @@ impl RawClient {
             card_digest: Bytes::copy_from_slice(Digest::of(CARD).as_bytes()),
             n_samples: super::ECHO,
             reveal: proto::Reveal::Label.into(),
+            lane: 0,
         };
         change(&mut open);
         self.frame(Kind::Open(open))
