@@ -32,7 +32,9 @@ pub struct GroundReceiver {
     /// Plays.
     playing: Receiver,
     /// In the state that the playing one began in, for going over the round again.
-    again: Option<Receiver>,
+    again: Receiver,
+    /// Blocks v of the first OTs, choices in their low bits.
+    blocks: Vec<Block>,
     source: softspoken::Receiver,
     /// What came in while the width was asked for.
     told: Vec<u8>,
@@ -102,11 +104,11 @@ impl GroundReceiver {
             dead: false,
             security: PhantomData,
         };
-        Ok(Self { m, size, playing, again: Some(again), source, told: Vec::new() })
+        Ok(Self { m, size, playing, again, blocks: Vec::new(), source, told: Vec::new() })
     }
 
     /// What the attack takes for Delta, one guess per level at which the choices of the two trees
-    /// differ.
+    /// differ. To be asked for once.
     ///
     /// # Panics
     /// If no round of the attacked width has begun.
@@ -135,15 +137,18 @@ impl GroundReceiver {
     /// would be if `guess` were Delta. At its own choices the receiver knows them in any case.
     ///
     /// # Panics
-    /// If they are more than a round's, or were asked for before.
+    /// If they are more than a round's, or more than the first time.
     pub fn pads_if(&mut self, guess: u128, n: usize) -> Vec<u32> {
         let set = Parameters::new(self.m, self.size);
         let multiples = multiples_of(guess, self.m);
         assert!(n <= set.outputs() - set.reserve(), "within the first round");
-        let mut w = Vec::new();
-        let mut again = self.again.take().expect("asked for once");
-        let sink = &mut |blocks: &[Block]| w.extend(blocks.iter().map(|v| (v ^ multiples[(v & set.choice_mask()) as usize]) & !set.choice_mask()));
-        again.correlated(&mut Replay(&self.told), self.m, n, sink).expect("what was accepted before");
+        if self.blocks.is_empty() {
+            let blocks = &mut self.blocks;
+            let sink = &mut |part: &[Block]| blocks.extend_from_slice(part);
+            self.again.correlated(&mut Replay(&self.told), self.m, n, sink).expect("what was accepted before");
+        }
+        let low = set.choice_mask();
+        let w: Vec<Block> = self.blocks.iter().map(|v| (v ^ multiples[(v & low) as usize]) & !low).collect();
         let seed = std::array::from_fn(|i| self.told[CHALLENGE + i]);
         let mut keys = RoundKeys::new(&Seed::from(seed));
         let nothing = LocalCode::new([0; 16], 0);
