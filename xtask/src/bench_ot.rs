@@ -3,6 +3,16 @@
 //! Every row runs both parties for at least the wanted number of outputs (whole rounds, set-up and first round excluded), once for the correlated blocks and once
 //! with pads. The limit beside them is the bare LPN fold over a table of the same size, on one thread, measured in the same run. Rates are by the clock on the wall; on a machine
 //! that is busy with other things the figures by CPU time of the slower party say more, so both are printed.
+//!
+//! `--against PROGRAM` compares with another build's `xtask` in the same run ([`against`]):
+//!
+//! ```text
+//! git worktree add /tmp/before COMMIT
+//! cargo build --release -p xtask --manifest-path /tmp/before/Cargo.toml
+//! cargo xtask bench-ot --against /tmp/before/target/release/xtask
+//! ```
+
+mod against;
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -32,6 +42,12 @@ pub(crate) struct Options {
     /// Writes the rows as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Another build's xtask to compare with, by turns in this run
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "json")]
+    against: Option<PathBuf>,
+    /// How many turns each build has
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "against")]
+    pairs: u32,
 }
 
 #[derive(Serialize)]
@@ -248,7 +264,19 @@ fn host() -> String {
 
 /// Runs the benchmark.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let n = options.outputs;
+    if let Some(program) = &options.against {
+        return against::run(program, options.outputs, options.pairs, || measure(options.outputs));
+    }
+    let report = measure(options.outputs)?;
+    if let Some(path) = &options.json {
+        let text = serde_json::to_string_pretty(&report)?;
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// All rows, printed as they come.
+fn measure(n: usize) -> anyhow::Result<Report> {
     let limit = limit(n);
     let (tier, aes) = (fusion_ring::simd::tier().name(), format!("{:?}", fusion_ring::aes::AesTier::best()));
     println!("{}, {tier}, AES {aes}; one thread per party, >= {n} outputs per row", host());
@@ -283,10 +311,5 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         add(silent::<Malicious>(m, n, limit))?;
         add(silent::<SemiHonest>(m, n, limit))?;
     }
-    if let Some(path) = &options.json {
-        let report = Report { host: host(), tier, aes, limit_mots: limit.0, limit_mots_cpu: limit.1, rows };
-        let text = serde_json::to_string_pretty(&report)?;
-        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
+    Ok(Report { host: host(), tier, aes, limit_mots: limit.0, limit_mots_cpu: limit.1, rows })
 }

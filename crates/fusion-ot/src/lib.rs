@@ -8,7 +8,7 @@
 //!     |
 //!   softspoken    any number of random 1-of-2^m OTs from AES: 15 to 63 bits per binary OT
 //!     |
-//!   silent        the same from LPN: less than one bit per binary, less than two per 1-of-16 OT; for large numbers
+//!   silent        the same from LPN: 1.2 bits per binary, 2.8 per 1-of-16 OT, or half of it; for large numbers
 //!     |
 //!   functionality RandomOtSender, RandomOtReceiver: what users are written against; `ideal` stands in for tests
 //! ```
@@ -44,13 +44,15 @@
 //! check of their batch; after any error the instance refuses to go on, and its lane must end. The public-key part is classical (no post-quantum base OT yet).
 //!
 //! # Known attacks on this family of protocols, and the answer here
-//! - *Keys chosen by one party of a base OT* (the ways in which "simplest OT" fails): endemic OT with hashes bound to nonce, index and transcript ([`base`]).
+//! - *Keys chosen by one party of a base OT* (the ways in which "simplest OT" fails): endemic OT with hashes bound to the run, index and transcript ([`base`]).
+//! - *Messages of one run, lane or direction in another*: hashes, salts and keys are bound to version, terms, direction and a nonce of either party ([`session`]).
 //! - *KOS-style checks that hash too little* (Roy, CRYPTO 2022, section 4.1): the subspace-VOLE check hashes every column ([`softspoken`]).
 //! - *Selective failure on trees*: the abort bit is all that leaks; both tree protocols check every level sum, before any output can be read ([`softspoken`], [`silent`]).
 //! - *Hashes that break correlations only for semi-honest receivers*: TMMO with a tweak that never repeats under one Delta ([`softspoken`]); a key and salts drawn after the receiver's
 //!   last choice ([`silent`]).
 //! - *Fiat-Shamir checks whose parts can be searched apart and matched by birthdays*: the trees' coefficients come from one hash chain ([`silent`]).
-//! - *LPN parameters chosen for speed*: a closed table with its estimate ([`silent::estimate`]); public code by coin toss.
+//! - *One party makes two inputs of a fixed function equal* (roots ground until two silent trees are one: the attack that broke an earlier version): keys per tree, drawn when roots are fixed ([`silent`]).
+//! - *LPN parameters chosen for speed, or estimated as if the code were random*: a closed table with its estimate, the dense core of the sparse code included ([`silent::estimate`]); public code by coin toss.
 //! - *Replays after a failure*: an instance that failed refuses every call.
 //!
 //! Read next: [`functionality`], then [`softspoken`] and [`silent`].

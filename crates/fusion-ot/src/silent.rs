@@ -18,11 +18,15 @@
 //! *Choices of m > 1 bits*: u is an element sum u_j X^j of an F_2-subspace of the field of 2^128 elements, secrets are uniform in it, and each noise position has a uniform non-zero value (Half-Tree,
 //! section 5). One output makes one 1-of-2^m OT. Correlations for the tree levels must be binary: the receiver publishes the upper bits of the choices spent on them.
 //!
-//! *Coins*: the code's seed and the trees' public offset come from a coin toss (commit, share, open) at set-up.
+//! *Coins*: the code's seed comes from a coin toss (commit, share, open) at set-up.
 //!
-//! *Pads*: before its first tree the sender sends a fresh public seed, from which each tree has a hash of its own: one AES call per pad (`pads`, in the source, argues why that suffices).
+//! *Keys*: when it has the receiver's corrections and before its first tree, the sender draws and sends
+//! a public seed. From it every tree has a key and an offset for its nodes, a key for its last level,
+//! a key and a salt for its pads, all its own (`keys`, in the source). Pads take one AES call each
+//! (`pads`, in the source, argues why that suffices).
 //!
-//! *Check*: coefficients for all leaves come from a hash chain over the trees' messages. The receiver claims the masked noise combination; the sender proves by a hash that it holds the matching
+//! *Check*: coefficients for all leaves come from a hash chain over the run's name, the receiver's
+//! corrections, the round's seed and the trees' messages. The receiver claims the masked noise combination; the sender proves by a hash that it holds the matching
 //! combination of its leaves, then so does the receiver.
 //!
 //! A round is one pass over its trees, while they are sent: each is expanded once, added up for the check and folded, and its outputs are kept in the form of the call that started the round: blocks, pads cut to size, or pads of one bit. They are provisional until
@@ -31,18 +35,26 @@
 //! # Cost
 //! Set-up: that of SoftSpoken with trees of depth 8, and 96 bytes. First use of a width m: m [`Parameters::reserve`] rows of SoftSpoken (15 bits each). Per round of [`Parameters::outputs`], less
 //! [`Parameters::reserve`], OTs: the sender sends 16 t (depth - 1) bytes for m = 1, 16 t (depth + 1) for m > 1, and 48; the receiver 48, and for m > 1 (m - 1) t depth + m t bits; two round trips.
-//! In bits per OT: 0.67 at m = 1 and 1.5 at m = 2, 3, 4 ([`RoundSize::B11`]). Memory per width in use: 32 bytes per LPN secret (5 MB with [`RoundSize::B11`]) and a
-//! round's outputs, 2.25 million: a sender's pads 18, 9, 18, 36 MB for m = 1, 2, 3, 4, a receiver's 11 MB; pads of one bit 4.5 and 2.2 MB; blocks 36 MB on either end. It is allocated in the first round and reused.
+//! In bits per OT: 1.23 at m = 1 and 2.8 at m = 2, 3, 4 ([`RoundSize::Small`]), 0.68 and 1.5 ([`RoundSize::Medium`]). Memory per width in use: 32 bytes per LPN secret and level
+//! (5 MB with [`RoundSize::Small`]) and a round's outputs, 1.6 million: a sender's pads 13, 6, 13, 25 MB for m = 1, 2, 3, 4, a receiver's 8 MB; pads of one bit 3.2 and 1.6 MB; blocks
+//! 25 MB on either end. It is allocated in the first round and reused.
 //!
 //! # Security
-//! UC-secure against a malicious sender or receiver given SoftSpoken, in the ideal-permutation and random-oracle model, if LPN with regular noise over the 10-local code is hard for the parameters in
+//! UC-secure against a malicious sender or receiver given SoftSpoken, in the ideal-cipher and random-oracle model, if LPN with regular noise over the 10-local code is hard for the parameters in
 //! [`parameters`], which alone can be instantiated; [`estimate`] says what the known attacks cost. As in SoftSpoken 121 bits of Delta are uniform.
 //! - *Malicious sender*: wrong level sums make the receiver's leaves wrong in a way that depends on its noise positions. The check passes with probability 2^-127 per hash computed (`check`, in the source) plus that of guessing those positions right: the sender learns
 //!   from a passed check that its guess (a set of positions) was right, about one bit per check in expectation, and from an abort one bit in all. This is LPN with static leakage, as in Ferret; nothing else depends on the noise.
 //! - *Malicious receiver*: it sends nothing before the check for m = 1. For m > 1 its corrections only change its own choices and values. A wrong noise combination makes the sender's proof a hash of
 //!   an unknown multiple of Delta, and its own proof fails.
+//! - *Blocks that the receiver chose*: it can make correlations equal, roots of trees among them, by grinding its SoftSpoken trees. With trees under one public offset that gave Delta away
+//!   (`ground`, the attack, is a test). Every key, offset and salt that a block meets is drawn when blocks are fixed, so the inputs of each cipher are independent of its key: trees
+//!   with equal roots are unrelated, and pads break the correlation in one call.
 //!
-//! - *Pads* break the correlation in the ideal-cipher model, though the receiver may choose its blocks: the hash's key and salts are drawn when it no longer can.
+//! *Many targets*: keys are public, so an attacker may try Delta by calls of the cipher. A call under one tree's key says something about that tree alone. A node that the receiver lacks is Delta
+//! plus what it knows, one for each of at most `depth` levels: q calls find Delta with probability at most q depth / 2^121, so 2^117 calls, whatever the number of trees, rounds, lanes and
+//! queries. One key hashes (2^m - 1) 2^depth pads that the receiver lacks, each Delta's multiple plus what it knows: 2^(121 - depth) / (2^m - 1) calls, so 2^111, 2^110, 2^109 and 2^108 for m = 1, 2, 3, 4
+//! ([`RoundSize::Small`]; twice and four times fewer for the larger sizes), and only for an attacker that knows what those pads mask. Lanes have other Deltas and other keys: of all lanes of a query
+//! each call counts against one, and the figures stay. Two of T trees have the same key with probability T^2 / 2^129: 2^-69 for the 2^30 trees of a batch of 2,575 ResNet50 samples, and then a call counts twice.
 //!
 //! Outputs of an unchecked round cannot be read: the types `Provisional`, `Passed` and `Stock` inside see to that. After any error what the round made is wiped and the instance refuses every call. What was given out is overwritten by the next round or wiped on drop. [`SemiHonest`] instances skip the check, exist
 //! for measurement, and do not implement the traits. The order in which a receiver's leaves are brought to their places depends on the noise position (order of cache lines, not time or branches).

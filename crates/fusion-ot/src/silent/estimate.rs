@@ -34,7 +34,7 @@
 //!   equations of degree two and three kept sparse.
 //! - **The sub-system** ([`Core`]): the ten places per row make the code sparse, so that rows enough
 //!   lie within 0.64 of the secrets. It is the cheapest attack that we know and decides the sets: in
-//!   our model those that emp-ot publishes cost 2^84 to 2^93 by it. `toy`, in the source, plays it from
+//!   our model those that emp-ot publishes cost 2^82 to 2^97 by it. `toy`, in the source, plays it from
 //!   end to end at a size where it can be played, and counts its trials.
 //!
 //! Left out because they are never the cheapest: duals of low weight (k' + 1 rows of the core have

@@ -6,8 +6,9 @@
 //!
 //! # Security
 //! The inputs that the receiver does not know are v + d Delta with its own v and d of m bits, d not zero, where 121 bits of Delta are uniform. TMMO, with two calls, hides them even from a receiver that
-//! chooses v *after* having seen the hash. Here it cannot. The inputs are w + c Delta, and an honest sender's w are a function of what it holds when it draws the seed: the correlations set aside, the receiver's
-//! corrections (for m = 1 there are none) and Delta. What it sends later follows from the same, and the seed enters nothing else. So K and A are uniform and independent of all of a round's inputs, hence of v, which is one of them.
+//! chooses v *after* having seen the hash. Here it cannot. The inputs are w + c Delta, and an honest sender's w are a function of what it holds when it draws the seed (the correlations set aside, the receiver's
+//! corrections, of which there are none for m = 1, and Delta) and of the keys of nodes that the seed stands for. K and A are other blocks of the seed's stream than those, and enter nothing else. So they are uniform
+//! and independent of all of a round's inputs, hence of v, which is one of them.
 //! That the receiver knows K and A while the trees come in does not help: what it says after the seed, its claim and its proof, changes no input, and no pad is used unless both are right.
 //! With E an ideal cipher
 //! - two inputs of a tree meet (v + d Delta + i A = v' + d' Delta + j A) with probability 2^-128, over A, as i and j differ; a tree has at most 2^16 pads, so with 2^20 trees under one Delta
