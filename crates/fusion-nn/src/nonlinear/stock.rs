@@ -13,8 +13,9 @@ use super::digits::Digits;
 use super::party::{Party, Phase, Role};
 use super::tile::Tile;
 
-/// Size of the rounds in which a lane's OTs are made. The smallest: several lanes share a core and its cache, where a table of 1 MB stays and one of 2 MB does not. A ResNet50 inference takes 5% less time so, for 3% more
-/// bytes, and a small network does not pay for millions of OTs. What attacks cost at this size: [`fusion_ot::silent::estimate`] (2^115 for 1-of-2 OTs, where the default size has 2^117).
+/// Size of the rounds in which a lane's OTs are made. The smallest: several lanes share a core and its
+/// cache, and a small network does not pay for many millions of OTs. What attacks cost at this size:
+/// [`fusion_ot::silent::estimate`] (2^139 for 1-of-2 OTs, more for wider ones).
 pub const ROUND_SIZE: RoundSize = RoundSize::Small;
 
 /// How many random OTs of each width a tile needs, by direction.
