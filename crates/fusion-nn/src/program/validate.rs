@@ -2,6 +2,13 @@
 //!
 //! The program is part of a model card, and a card may come from a malicious server. Everything that reads a program (the executor,
 //! the twin, the cost model) indexes, shifts and allocates by its numbers; [`Program::validate`] is what makes that safe.
+//!
+//! It also refuses programs whose evaluation would not be private: what a linear step gives must be
+//! requantised before another linear step reads it. A client's share of a linear step is a function
+//! of the secret that it encrypts under, and of whatever the server answered. Only the
+//! requantisation replaces it by a share that is masked by random OTs; a linear step that read it
+//! directly would have the client encrypt functions of a secret, chosen by the server, under that
+//! very secret.
 
 use fusion_rlwe::{Padding, Shape};
 
@@ -119,6 +126,12 @@ pub enum StepFault {
         /// From the inputs.
         computed: i32,
     },
+    /// A linear step reads what another made, directly or through local steps.
+    #[error("it reads the result of linear step `{linear}`, with no requantisation in between")]
+    NotRequantised {
+        /// Name of the step that made it.
+        linear: String,
+    },
 }
 
 fn within(what: &'static str, actual: usize, limit: usize) -> Result<(), ProgramError> {
@@ -151,9 +164,11 @@ impl Program {
             .get_mut(self.input.0)
             .ok_or(ProgramError::Tensor { tensor: self.input.0, fault: StepFault::NoSuchTensor(self.input.0) })? = true;
         let mut weights = 0usize;
+        let mut raw = vec![None; self.tensors.len()];
         for (step, s) in self.steps.iter().enumerate() {
             within("bytes of a step's name", s.name.len().max(1), MAX_NAME)?;
-            self.check_step(s, &mut written).map_err(|fault| ProgramError::Step { step, name: s.name.clone(), fault })?;
+            let checked = self.check_step(s, &mut written).and_then(|()| self.check_requantised(step, &mut raw));
+            checked.map_err(|fault| ProgramError::Step { step, name: s.name.clone(), fault })?;
             if let Op::Linear { terms, .. } = &s.op {
                 weights += terms.iter().map(|t| t.geometry.weights()).sum::<usize>();
                 within("weights", weights, MAX_WEIGHTS)?;
@@ -246,6 +261,23 @@ impl Program {
         if std::mem::replace(slot, true) {
             return Err(StepFault::WrittenTwice(step.output.0));
         }
+        Ok(())
+    }
+
+    /// Checks that step number `step`, if it is linear, reads nothing that a linear step made and
+    /// no step requantised. `raw` has that linear step's number for every tensor written so far;
+    /// the tensors of `step` are known to exist.
+    fn check_requantised(&self, step: usize, raw: &mut [Option<usize>]) -> Result<(), StepFault> {
+        let Step { op, output, .. } = &self.steps[step];
+        let read = op.inputs().into_iter().find_map(|id| raw[id.0]);
+        raw[output.0] = match op {
+            Op::Linear { .. } => match read {
+                Some(linear) => return Err(StepFault::NotRequantised { linear: self.steps[linear].name.clone() }),
+                None => Some(step),
+            },
+            Op::Requantise { .. } => None,
+            Op::Add { .. } | Op::Concat { .. } | Op::SumPool { .. } | Op::Flatten { .. } => read,
+        };
         Ok(())
     }
 
@@ -424,6 +456,67 @@ mod tests {
             change(&mut bad);
             assert_eq!(bad.validate(), Err(expected), "case {index}");
         }
+    }
+
+    /// Image -> conv -> the local step of `op`, which reads the convolution last, -> flatten if
+    /// need be -> dense.
+    fn unrequantised(op: Op, output: Shape) -> Program {
+        let mut p = program();
+        let spec = |shape| TensorSpec { shape, ring: RingBits(20), frac: 13 };
+        let flat = Shape::flat(output.len());
+        // An activation of the convolution's shape beside it, for steps of several inputs.
+        let window = Window { drop: 0, bits: 13 };
+        let pure = Op::Requantise { input: TensorId(1), window, pool: None, activation: Activation::Relu };
+        p.tensors.truncate(2);
+        p.tensors.extend([spec(p.tensors[1].shape), spec(output), spec(flat), spec(Shape::flat(5))]);
+        p.steps.truncate(1);
+        let step = |name: &str, op, output| Step { name: name.to_owned(), op, output: TensorId(output) };
+        let terms = vec![LinearTerm { input: TensorId(4), geometry: ConvGeometry::dense(output.len(), 5) }];
+        p.steps.extend([
+            step("pure", pure, 2),
+            step("local", op, 3),
+            step("flat", Op::Flatten { input: TensorId(3) }, 4),
+            step("dense", Op::Linear { terms, weight_bits: 10, row_norm_bits: 9 }, 5),
+        ]);
+        p
+    }
+
+    #[test]
+    fn a_linear_step_reads_no_linear_step_without_a_requantisation() {
+        const POOL: PoolGeometry =
+            PoolGeometry { kernel: (2, 2), stride: (2, 2), padding: Padding { top: 0, left: 0, bottom: 0, right: 0 } };
+        let (image, raw, pure) = (Shape::new(3, 4, 4), TensorId(1), TensorId(2));
+        let refused = |step: usize, name: &str, linear: &str| {
+            let fault = StepFault::NotRequantised { linear: linear.to_owned() };
+            Err(ProgramError::Step { step, name: name.to_owned(), fault })
+        };
+        // Every path is allowed from an activation, and refused from the convolution wherever it
+        // stands among the inputs.
+        type Path = fn(TensorId, TensorId) -> Op;
+        let paths: [(Path, Shape); 6] = [
+            (|input, _| Op::SumPool { input, pool: POOL }, Shape::new(3, 2, 2)),
+            (|from, _| Op::Add { inputs: vec![(from, 0), (from, 0)] }, image),
+            (|from, other| Op::Add { inputs: vec![(other, 0), (from, 0)] }, image),
+            (|from, other| Op::Concat { inputs: vec![(from, 0), (other, 0)] }, Shape::new(6, 4, 4)),
+            (|from, other| Op::Concat { inputs: vec![(other, 0), (from, 0)] }, Shape::new(6, 4, 4)),
+            (|input, _| Op::Flatten { input }, Shape::flat(48)),
+        ];
+        for (index, (op, output)) in paths.into_iter().enumerate() {
+            assert_eq!(unrequantised(op(pure, pure), output).validate(), Ok(()), "path {index}");
+            let bad = unrequantised(op(raw, pure), output).validate();
+            assert_eq!(bad, refused(4, "dense", "conv"), "path {index}");
+        }
+
+        // Directly, and as one of several convolutions of a step.
+        let mut direct = unrequantised(Op::Flatten { input: pure }, Shape::flat(48));
+        let geometry = ConvGeometry { input: image, ..ConvGeometry::dense(3, 3) };
+        let terms = vec![LinearTerm { input: pure, geometry }, LinearTerm { input: raw, geometry }];
+        direct.steps[2] =
+            Step { name: "twice linear".to_owned(), op: Op::Linear { terms, weight_bits: 10, row_norm_bits: 9 }, output: TensorId(3) };
+        direct.tensors[3].shape = image;
+        assert_eq!(direct.validate(), refused(2, "twice linear", "conv"));
+        let message = direct.validate().unwrap_err().to_string();
+        assert!(message.contains("`twice linear`") && message.contains("`conv`"), "{message}");
     }
 
     #[test]
