@@ -279,8 +279,9 @@ pub struct QueryArgs {
     /// Samples in one lane [default: what fits a moderate memory].
     #[arg(long, value_name = "N")]
     pub lane_samples: Option<u32>,
-    /// Lane runs that may fail before the server counts as unavailable.
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    /// Lane runs that may fail before the server counts as unavailable; a resumed run keeps the
+    /// number that it began with, and those that failed.
+    #[arg(long, value_name = "N", default_value_t = 8, conflicts_with = "resume")]
     pub max_failures: u32,
     /// Directory of the run, for resuming and verifying [default: a new one under the state directory].
     #[arg(long, value_name = "DIR")]

@@ -154,17 +154,22 @@ impl LaneSetting<'_> {
         Ok(planes.flatten().copied().collect())
     }
 
-    /// Runs `slices` on `lanes` threads. `event` is told the outcome of every run and says whether a failed slice is to be run again; the
-    /// call returns when every slice is done or given up, or `live.stop` is set.
+    /// Runs `slices` on `lanes` threads. `event` is told the outcome of every run and says whether
+    /// a failed slice is to be run again; no lane begins between a failure and the return of
+    /// `event`. The call returns when every slice is done or given up, or `live.stop` is set and
+    /// the lanes that were running have ended; their outcomes are told as well.
     pub fn run_all(&self, slices: Vec<Range<u32>>, lanes: usize, live: &Live, event: &mut dyn FnMut(Result<LaneResult, Failed>) -> Next) {
         let (jobs, queue) = mpsc::channel::<Range<u32>>();
         let queue = Mutex::new(queue);
         let (done, outcomes) = mpsc::channel();
-        // Held while a failure is judged, which may take a pause: a server that went away must not fail every slice meanwhile.
+        // Held from a failure until it is judged, which may take a pause: a server that went away
+        // must not fail every slice meanwhile, and no lane may begin before the failure is on
+        // record.
         let gate = Mutex::new(());
         let mut outstanding = slices.len();
         // The receiver lives until the end of this function: sending cannot fail.
         slices.into_iter().for_each(|slice| drop(jobs.send(slice)));
+        let mut jobs = (outstanding > 0).then_some(jobs);
         std::thread::scope(|scope| {
             for _ in 0..lanes.max(1).min(outstanding.max(1)) {
                 let (queue, gate, done) = (&queue, &gate, done.clone());
@@ -179,29 +184,32 @@ impl LaneSetting<'_> {
                         live.running.fetch_add(1, Ordering::Relaxed);
                         let outcome = self.run(slice.clone(), live).map_err(|error| Failed { slice, error });
                         live.running.fetch_sub(1, Ordering::Relaxed);
-                        if done.send(outcome).is_err() {
+                        let closed = outcome.is_err().then(|| gate.lock());
+                        let (judged, judgement) = mpsc::channel::<()>();
+                        if done.send((outcome, judged)).is_err() {
                             return;
+                        }
+                        if closed.is_some() {
+                            // Ends when the other side drops its half.
+                            let _ = judgement.recv();
                         }
                     }
                 });
             }
             drop(done);
-            while outstanding > 0 {
-                let Ok(outcome) = outcomes.recv() else { break };
+            // Ends with the last thread.
+            while let Ok((outcome, judged)) = outcomes.recv() {
                 let again = outcome.as_ref().err().map(|failed| failed.slice.clone());
-                let closed = again.is_some().then(|| gate.lock());
-                let next = event(outcome);
-                drop(closed);
-                match (next, again) {
-                    (Next::Again, Some(slice)) => drop(jobs.send(slice)),
-                    (Next::Stop, _) => {
-                        live.stop.store(true, Ordering::Relaxed);
-                        break;
-                    }
-                    (Next::Again | Next::Go, _) => outstanding -= 1,
+                match (event(outcome), again, &jobs) {
+                    (Next::Again, Some(slice), Some(jobs)) => drop(jobs.send(slice)),
+                    (Next::Stop, ..) => live.stop.store(true, Ordering::Relaxed),
+                    (Next::Again | Next::Go, ..) => outstanding -= 1,
                 }
+                if outstanding == 0 || live.stop.load(Ordering::Relaxed) {
+                    jobs = None;
+                }
+                drop(judged);
             }
-            drop(jobs);
         });
     }
 }

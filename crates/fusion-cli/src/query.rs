@@ -44,6 +44,8 @@ pub struct Run {
     batch: MixedBatch,
     encoded: Encoded,
     done: Vec<(Range<u32>, Vec<Label>)>,
+    /// Lane runs that may fail, and those that have.
+    failures: (u32, u32),
     float_labels: Option<Vec<Label>>,
     warnings: Vec<String>,
     began: Instant,
@@ -82,20 +84,34 @@ impl Run {
             plan: plan.to_json(),
             inputs: Inputs { queries: source.0, publics: source.1, digest },
             slices: mixed.lane_slices(lanes_needed(settings, server, plan.mix.samples())),
+            max_failures: Some(settings.max_failures),
         };
         let dir = RunDir::create(out, &facts)?;
         mixed.save(&dir.batch_path())?;
         let warnings = warnings.iter().map(ToString::to_string).collect();
-        Ok(Self { dir, facts, plan, batch: mixed, encoded, done: Vec::new(), float_labels: batch.float_labels, warnings, began })
+        let failures = (settings.max_failures, 0);
+        Ok(Self { dir, facts, plan, batch: mixed, encoded, done: Vec::new(), failures, float_labels: batch.float_labels, warnings, began })
     }
 
     /// Opens an interrupted run; the inputs are read again and must be the same.
     ///
+    /// Lane runs that failed before the interruption count, and the bound on them is the one that
+    /// the run began with. A run of an older program has neither number: it may go on under the
+    /// bound of `settings` as if all of that were spent, so that no lane of it may fail any more.
+    ///
     /// # Errors
-    /// A damaged directory, changed inputs, another model at the server.
-    pub fn resume(server: &Connected, path: &Path) -> Result<Self> {
+    /// A damaged directory, too many failed lane runs, changed inputs, another model at the server.
+    pub fn resume(settings: &QuerySettings, server: &Connected, path: &Path) -> Result<Self> {
         let began = Instant::now();
         let (dir, facts, done) = RunDir::open(path)?;
+        let mut warnings = Vec::new();
+        let failures = match facts.max_failures {
+            Some(allowed) => (allowed, dir.failures()?),
+            None => {
+                warnings.push("this run was begun by a program that did not count failed lanes: none may fail any more".to_owned());
+                (settings.max_failures, settings.max_failures.saturating_add(dir.failures()?))
+            }
+        };
         if facts.card_digest != server.served.card_digest.to_string() {
             bail!("the server serves another model now\n  run:    {}\n  served: {}", facts.card_digest, server.served.card_digest);
         }
@@ -104,7 +120,9 @@ impl Run {
             bail!("the input images changed since the run began");
         }
         let (batch, plan) = load_batch(&dir, &facts)?;
-        Ok(Self { dir, facts, plan, batch, encoded, done, float_labels: None, warnings: Vec::new(), began })
+        // Refuses a run that has spent more than it may.
+        AnswerSheet::resumed(&batch, failures.0, failures.1)?;
+        Ok(Self { dir, facts, plan, batch, encoded, done, failures, float_labels: None, warnings, began })
     }
 
     /// Runs the lanes that are missing, and verifies.
@@ -112,7 +130,7 @@ impl Run {
     /// # Errors
     /// Too many failed lanes ("server unavailable"), or a disk that refuses the journal. What was finished stays in the directory.
     pub fn finish(mut self, settings: &QuerySettings, server: &Connected) -> Result<Outcome> {
-        let mut sheet = AnswerSheet::new(&self.batch, settings.max_failures);
+        let mut sheet = AnswerSheet::resumed(&self.batch, self.failures.0, self.failures.1)?;
         for (slice, labels) in &self.done {
             sheet.record(slice.clone(), labels)?;
         }
@@ -145,7 +163,7 @@ impl Run {
             setting.run_all(slices, lanes(settings, server), &live, &mut |outcome| match outcome {
                 Ok(lane) => {
                     let Opened::Labels(labels) = &lane.opened else {
-                        failure = Some(anyhow!("a lane opened logits where labels were asked for"));
+                        failure.get_or_insert(anyhow!("a lane opened logits where labels were asked for"));
                         return Next::Stop;
                     };
                     let kept = dir.append(&lane.slice, labels).and_then(|()| Ok(sheet.record(lane.slice.clone(), labels)?));
@@ -153,30 +171,32 @@ impl Run {
                     match kept {
                         Ok(()) => Next::Go,
                         Err(error) => {
-                            failure = Some(error.context("the answers of a lane could not be kept"));
+                            failure.get_or_insert(error.context("the answers of a lane could not be kept"));
                             Next::Stop
                         }
                     }
                 }
                 Err(failed) => {
                     tracing::warn!(slice = ?failed.slice, error = %failed.error, "lane failed; its answers are discarded unread");
-                    let stop = |error: anyhow::Error| Some(error.context(failed.error.to_string()));
-                    match sheet.lane_failed() {
+                    // On disk before any other lane begins: a client that is killed now has spent
+                    // it all the same.
+                    let counted = dir.lane_failed().and_then(|()| Ok(sheet.lane_failed()?));
+                    if failure.is_some() {
+                        // One of the lanes that were still running when the run was given up.
+                        return Next::Stop;
+                    }
+                    let error = match counted {
                         Ok(()) if failed.error.is_transient() => {
                             // A server that restarts needs a moment; running lanes are not disturbed by the wait, and no lane is begun.
                             std::thread::sleep(pause);
                             pause = (2 * pause).min(LONGEST_PAUSE);
-                            Next::Again
+                            return Next::Again;
                         }
-                        Ok(()) => {
-                            failure = stop(anyhow!("the run cannot go on"));
-                            Next::Stop
-                        }
-                        Err(error) => {
-                            failure = stop(error.into());
-                            Next::Stop
-                        }
-                    }
+                        Ok(()) => anyhow!("the run cannot go on"),
+                        Err(error) => error,
+                    };
+                    failure = Some(error.context(failed.error.to_string()));
+                    Next::Stop
                 }
             });
             running.end();
@@ -184,12 +204,13 @@ impl Run {
         bar.finish_and_clear();
         costs.wall_seconds = lanes_began.elapsed().as_secs_f64();
         if let Some(error) = failure {
-            return Err(error.context(format!(
-                "{} of {} positions are answered; go on with `fusion query --resume {}`",
-                self.plan.mix.samples() - sheet.missing(),
-                self.plan.mix.samples(),
-                self.dir.path().display()
-            )));
+            let next = if sheet.failures() > self.failures.0 {
+                "it cannot be resumed".to_owned()
+            } else {
+                format!("go on with `fusion query --resume {}`", self.dir.path().display())
+            };
+            let (missing, all) = (sheet.missing(), self.plan.mix.samples());
+            return Err(error.context(format!("{} of {all} positions are answered; {next}", all - missing)));
         }
         let report = conclude(
             settings,
@@ -269,7 +290,7 @@ fn conclude(
 pub fn verify_again(path: &Path, reveal_rejected: Option<RevealRejected>) -> Result<Report> {
     let (dir, facts, done) = RunDir::open(path)?;
     let (batch, plan) = load_batch(&dir, &facts)?;
-    let mut sheet = AnswerSheet::new(&batch, u32::MAX);
+    let mut sheet = AnswerSheet::resumed(&batch, u32::MAX, dir.failures()?)?;
     for (slice, labels) in done {
         sheet.record(slice, &labels)?;
     }
@@ -296,7 +317,7 @@ pub fn run(args: &QueryArgs) -> Result<Outcome> {
     };
     if let Some(path) = &args.resume {
         let server = connect(&settings)?;
-        return Run::resume(&server, path)?.finish(&settings, &server);
+        return Run::resume(&settings, &server, path)?.finish(&settings, &server);
     }
     let publics = match (&args.public_dir, &args.public_labels, args.public_mnist) {
         (Some(images), Some(labels), _) => PublicSource::Folder { images: absolute(images)?, labels: absolute(labels)? },

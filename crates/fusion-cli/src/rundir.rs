@@ -4,7 +4,12 @@
 //!   run.json      what runs: server, digests, plan, inputs, slices            (public to the client's user)
 //!   batch.secret  the permutation, mode 0600, written by fusion-mix           (never leaves this machine)
 //!   answers.jsonl one line per finished lane, synced to disk before the next  (labels by position)
+//!   failures      one byte per failed lane run, synced likewise          (its length counts)
 //! ```
+//!
+//! Failed lane runs are kept because their number is bounded: a server that could have a run
+//! resumed with a fresh bound would have as many tries as it likes. One byte cannot be half
+//! written, so no kill leaves a number that is too small.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -57,6 +62,10 @@ pub struct RunFacts {
     pub inputs: Inputs,
     /// Slices of positions, one lane each.
     pub slices: Vec<Range<u32>>,
+    /// Lane runs that may fail, however often the run is resumed. Runs of older programs have no
+    /// such number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failures: Option<u32>,
 }
 
 /// Version of [`RunFacts`].
@@ -78,6 +87,7 @@ pub type Answered = (Range<u32>, Vec<u32>);
 pub struct RunDir {
     path: PathBuf,
     journal: File,
+    failures: File,
     /// Held for as long as the run is open.
     _lock: File,
 }
@@ -92,9 +102,11 @@ impl RunDir {
             bail!("{} already holds a run: go on with --resume {0}, or choose another --out", path.display());
         }
         std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
-        let run = Self::lock(path)?;
+        let run = Self::lock(path, true)?;
         let file = path.join("run.json");
         std::fs::write(&file, serde_json::to_vec_pretty(facts)?).with_context(|| format!("cannot write {}", file.display()))?;
+        // The entries of the files, too: a journal whose name is lost is lost.
+        File::open(path).and_then(|directory| directory.sync_all()).with_context(|| format!("cannot sync {}", path.display()))?;
         Ok(run)
     }
 
@@ -104,7 +116,9 @@ impl RunDir {
     /// If it is no run directory, of another version, in use, or damaged (a cut last line of the journal is dropped: that lane runs again).
     pub fn open(path: &Path) -> Result<(Self, RunFacts, Vec<Answered>)> {
         let facts = read_facts(path)?;
-        let run = Self::lock(path)?;
+        // A run that counts its failures has had the file from its beginning: one that lost it must
+        // not begin again at zero.
+        let run = Self::lock(path, facts.max_failures.is_none())?;
         let mut answers = Vec::new();
         let journal = path.join("answers.jsonl");
         let mut good = 0;
@@ -128,7 +142,7 @@ impl RunDir {
         Ok((run, facts, answers))
     }
 
-    fn lock(path: &Path) -> Result<Self> {
+    fn lock(path: &Path, may_create_failures: bool) -> Result<Self> {
         let lock = File::create(path.join("lock"))?;
         if lock.try_lock().is_err() {
             bail!("another process is working on {}", path.display());
@@ -136,7 +150,30 @@ impl RunDir {
         let file = path.join("answers.jsonl");
         let journal = OpenOptions::new().create(true).append(true).open(&file);
         let journal = journal.with_context(|| format!("cannot write {}", file.display()))?;
-        Ok(Self { path: path.to_owned(), journal, _lock: lock })
+        let file = path.join("failures");
+        let failures = OpenOptions::new().create(may_create_failures).append(true).open(&file);
+        let failures = failures.with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(Self { path: path.to_owned(), journal, failures, _lock: lock })
+    }
+
+    /// How many lane runs have failed so far, by [`RunDir::lane_failed`] of this process and those
+    /// before it.
+    ///
+    /// # Errors
+    /// If the disk does not say.
+    pub fn failures(&self) -> Result<u32> {
+        Ok(u32::try_from(self.failures.metadata()?.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Counts a failed lane run and waits until that is on disk. Only then another lane may begin.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn lane_failed(&mut self) -> Result<()> {
+        self.failures.write_all(b"x")?;
+        // The length is metadata.
+        self.failures.sync_all()?;
+        Ok(())
     }
 
     /// The directory.
@@ -198,6 +235,7 @@ mod tests {
             plan,
             inputs: Inputs { queries: vec!["q".into()], publics: PublicSource::Mnist, digest: "cc".to_owned() },
             slices: vec![0..9, 9..17],
+            max_failures: Some(3),
         }
     }
 
@@ -228,5 +266,34 @@ mod tests {
         assert!(RunDir::create(&path, &facts()).is_err());
         std::fs::write(&journal, [b"x\n", &whole[..]].concat()).unwrap();
         assert!(RunDir::open(&path).unwrap_err().to_string().contains("damaged"));
+    }
+
+    #[test]
+    fn failed_lanes_stay_failed() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("run");
+        let mut run = RunDir::create(&path, &facts()).unwrap();
+        assert_eq!(run.failures().unwrap(), 0);
+        run.lane_failed().unwrap();
+        run.lane_failed().unwrap();
+        drop(run);
+        let (mut run, read, _) = RunDir::open(&path).unwrap();
+        assert_eq!((run.failures().unwrap(), read.max_failures), (2, Some(3)));
+        run.lane_failed().unwrap();
+        drop(run);
+        assert_eq!(RunDir::open(&path).unwrap().0.failures().unwrap(), 3);
+        std::fs::remove_file(path.join("failures")).unwrap();
+        assert!(RunDir::open(&path).unwrap_err().to_string().contains("failures"), "a lost count is not zero");
+    }
+
+    #[test]
+    fn runs_of_older_programs_have_no_bound() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("run");
+        drop(RunDir::create(&path, &RunFacts { max_failures: None, ..facts() }).unwrap());
+        assert!(!std::fs::read_to_string(path.join("run.json")).unwrap().contains("max_failures"));
+        std::fs::remove_file(path.join("failures")).unwrap();
+        let (run, read, _) = RunDir::open(&path).unwrap();
+        assert_eq!((run.failures().unwrap(), read.max_failures), (0, None));
     }
 }

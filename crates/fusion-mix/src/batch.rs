@@ -121,7 +121,6 @@ pub(crate) enum Slot {
 /// The answers of a batch by position, filled slice by slice. Nothing is compared before it is closed.
 ///
 /// A lane that failed is run again with the same positions and fresh randomness; answers of a failed run are never handed in.
-#[derive(Debug)]
 pub struct AnswerSheet {
     labels: Vec<Option<Label>>,
     failed: u32,
@@ -133,6 +132,19 @@ impl AnswerSheet {
     #[must_use]
     pub fn new(batch: &MixedBatch, allowed_failures: u32) -> Self {
         Self { labels: vec![None; batch.mix.samples() as usize], failed: 0, allowed_failures }
+    }
+
+    /// A sheet for `batch` that goes on where an interrupted run stopped: `failed` of its lane runs
+    /// failed before.
+    ///
+    /// # Errors
+    /// [`MixError::FailuresUsedUp`] if those were more than `allowed_failures`: interrupting a run
+    /// must not forgive them.
+    pub fn resumed(batch: &MixedBatch, allowed_failures: u32, failed: u32) -> Result<Self, MixError> {
+        if failed > allowed_failures {
+            return Err(MixError::FailuresUsedUp { failed, allowed: allowed_failures });
+        }
+        Ok(Self { failed, ..Self::new(batch, allowed_failures) })
     }
 
     /// Enters the answers of a lane that finished its slice.
@@ -159,7 +171,7 @@ impl AnswerSheet {
     /// # Errors
     /// [`MixError::ServerUnavailable`] once more runs failed than are allowed.
     pub fn lane_failed(&mut self) -> Result<(), MixError> {
-        self.failed += 1;
+        self.failed = self.failed.saturating_add(1);
         if self.failed > self.allowed_failures {
             return Err(MixError::ServerUnavailable { failed: self.failed, allowed: self.allowed_failures });
         }
@@ -235,6 +247,20 @@ mod tests {
         assert!(matches!(sheet.lane_failed(), Err(MixError::ServerUnavailable { failed: 2, allowed: 1 })));
         sheet.record(4..10, &[1; 6]).unwrap();
         assert_eq!(sheet.complete(), Some(vec![0, 0, 0, 0, 1, 1, 1, 1, 1, 1]));
+    }
+
+    #[test]
+    fn a_resumed_sheet_has_no_new_failures_to_spend() {
+        let mut sheet = AnswerSheet::resumed(&batch(), 3, 2).unwrap();
+        assert_eq!(sheet.failures(), 2);
+        sheet.lane_failed().unwrap();
+        assert!(matches!(sheet.lane_failed(), Err(MixError::ServerUnavailable { failed: 4, allowed: 3 })));
+        // Nothing is left to spend, but nothing is overdrawn either: it may go on as long as no
+        // lane fails.
+        assert_eq!(AnswerSheet::resumed(&batch(), 3, 3).unwrap().failures(), 3);
+        let refused = AnswerSheet::resumed(&batch(), 3, 4).err().unwrap();
+        assert!(matches!(refused, MixError::FailuresUsedUp { failed: 4, allowed: 3 }));
+        assert!(refused.to_string().contains("4 lane runs failed") && refused.to_string().contains("new run"), "{refused}");
     }
 
     #[test]

@@ -53,6 +53,14 @@ pub enum MixError {
         /// Lane runs that may fail.
         allowed: u32,
     },
+    /// An interrupted run is not resumed, because more of its lanes had failed than may.
+    #[error("this run cannot be resumed: {failed} lane runs failed before, at most {allowed} are allowed; begin a new run")]
+    FailuresUsedUp {
+        /// Lane runs that failed.
+        failed: u32,
+        /// Lane runs that may fail.
+        allowed: u32,
+    },
     /// A file could not be read or written.
     #[error("{path}: {source}", path = path.display())]
     File {
