@@ -158,8 +158,9 @@ fn series(mix: Mix, lanes: u32, server: Server, mislabelled: f64, seed: u64) -> 
                     })
                     .collect();
                 // `[channel][sample]`: every pixel of a flat image is a channel.
-                let input = (0..PIXELS).flat_map(|pixel| images.iter().map(move |image| image[pixel] & mask32(INPUT_RING))).collect();
-                let opened = lane.run_client(&public, &hint, input, &mut rng, &mut |_| ()).unwrap();
+                let input: Vec<u32> =
+                    (0..PIXELS).flat_map(|pixel| images.iter().map(move |image| image[pixel] & mask32(INPUT_RING))).collect();
+                let opened = lane.run_client(&public, &hint, input.into(), &mut rng, &mut |_| ()).unwrap();
                 let Opened::Labels(labels) = opened else { panic!("labels were asked for") };
                 sheet.record(slice, &labels).unwrap();
             }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use fusion_mix::batch::{Label, PublicSample};
 use fusion_mix::pool::Pool;
 use fusion_nn::card::ModelCard;
+use fusion_ring::wiped::Wiped;
 use sha3::{Digest as _, Sha3_256};
 
 use crate::assets;
@@ -43,9 +44,10 @@ impl Batch {
     pub(crate) fn encode(&self, card: &ModelCard) -> Result<(Encoded, String)> {
         let mut hash = Sha3_256::new();
         let mask = fusion_ring::pack::mask32(card.program.tensors[card.program.input.0].ring.0);
-        let mut encode = |sample: &Sample| -> Result<Vec<u32>> {
-            let image = sample.tensor(&card.preprocess)?;
-            let encoded: Vec<u32> = card.program.encode(&image)?.iter().map(|&v| v as u32 & mask).collect();
+        let mut encode = |sample: &Sample| -> Result<Wiped<u32>> {
+            let image = Wiped::from(sample.tensor(&card.preprocess)?);
+            let values = Wiped::from(card.program.encode(&image)?);
+            let encoded = Wiped::filled(values.len(), values.iter().map(|&v| v as u32 & mask));
             encoded.iter().for_each(|v| hash.update(v.to_le_bytes()));
             Ok(encoded)
         };
@@ -63,16 +65,16 @@ impl Batch {
 /// Images as tensors modulo the ring of the network's input, `[channel][row][column]`.
 pub(crate) struct Encoded {
     /// By query.
-    pub(crate) queries: Vec<Vec<u32>>,
+    pub(crate) queries: Vec<Wiped<u32>>,
     /// By id in the pool.
-    pub(crate) pool: Vec<Vec<u32>>,
+    pub(crate) pool: Vec<Wiped<u32>>,
 }
 
 impl Encoded {
     /// The digest by which the audit log knows the pool.
     pub(crate) fn pool_digest(&self) -> String {
         let mut hash = Sha3_256::new();
-        self.pool.iter().flatten().for_each(|v| hash.update(v.to_le_bytes()));
+        self.pool.iter().flat_map(|image| image.iter()).for_each(|v| hash.update(v.to_le_bytes()));
         hex(&hash.finalize())
     }
 }

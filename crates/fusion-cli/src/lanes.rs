@@ -9,6 +9,7 @@ use fusion_net::{Client, LaneRequest, LimitName, NetError};
 use fusion_nn::exec::{Hint, Lane, LaneError, Opened, Progress, PublicModel, Reveal, StepCost, connect};
 use fusion_nn::nonlinear::Role;
 use fusion_ring::channel::Traffic;
+use fusion_ring::wiped::Wiped;
 use rand::SeedableRng;
 use rand::rngs::SysRng;
 use rand_chacha::ChaCha20Rng;
@@ -53,7 +54,7 @@ pub fn fresh_rng() -> Result<ChaCha20Rng, RunError> {
 }
 
 /// What a finished lane leaves.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct LaneResult {
     /// The positions that it ran.
     pub slice: Range<u32>,
@@ -78,7 +79,7 @@ pub struct LaneSetting<'a> {
     /// The terms of every lane; the number of samples is the slice's.
     pub request: LaneRequest,
     /// Gives the input tensor of a position, `[channel][row][column]` modulo the input ring.
-    pub image: &'a (dyn Fn(u32) -> Result<Vec<u32>, String> + Sync),
+    pub image: &'a (dyn Fn(u32) -> Result<Wiped<u32>, String> + Sync),
 }
 
 /// Counters that a progress line reads while lanes run.
@@ -147,11 +148,11 @@ impl LaneSetting<'_> {
     }
 
     /// The images of a slice as `[channel][sample][row][column]`.
-    fn interleave(&self, slice: Range<u32>) -> Result<Vec<u32>, RunError> {
+    fn interleave(&self, slice: Range<u32>) -> Result<Wiped<u32>, RunError> {
         let images = slice.map(|p| (self.image)(p)).collect::<Result<Vec<_>, _>>().map_err(RunError::Images)?;
         let shape = self.model.program().tensors[self.model.program().input.0].shape;
         let planes = (0..shape.channels).flat_map(|c| images.iter().map(move |image| &image[c * shape.area()..(c + 1) * shape.area()]));
-        Ok(planes.flatten().copied().collect())
+        Ok(Wiped::filled(shape.len() * images.len(), planes.flatten().copied()))
     }
 
     /// Runs `slices` on `lanes` threads. `event` is told the outcome of every run and says whether

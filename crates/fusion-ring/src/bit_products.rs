@@ -5,6 +5,7 @@
 
 use crate::planes::{BLOCK, masks, plane_words};
 use crate::simd::{self, per_tier};
+use crate::wiped::Wiped;
 
 /// `-v` where the mask is all ones, `v` where it is zero.
 #[inline(always)]
@@ -79,9 +80,9 @@ per_tier! {
 /// # Panics
 /// If the plane has fewer than `n` elements.
 #[must_use]
-pub fn masks_of_plane(plane: &[u64], n: usize) -> Vec<u32> {
+pub fn masks_of_plane(plane: &[u64], n: usize) -> Wiped<u32> {
     assert!(plane.len() >= plane_words(n), "plane of {n} elements");
-    let mut out = vec![0; n];
+    let mut out = Wiped::new(n);
     masks_with(simd::tier(), plane, &mut out);
     out
 }
@@ -91,9 +92,9 @@ pub fn masks_of_plane(plane: &[u64], n: usize) -> Vec<u32> {
 /// # Panics
 /// If the plane has fewer elements.
 #[must_use]
-pub fn negated_where(plane: &[u64], values: &[u32]) -> Vec<u32> {
+pub fn negated_where(plane: &[u64], values: &[u32]) -> Wiped<u32> {
     assert!(plane.len() >= plane_words(values.len()), "a bit for every value");
-    let mut out = vec![0; values.len()];
+    let mut out = Wiped::new(values.len());
     negated_with(simd::tier(), plane, values, &mut out);
     out
 }
@@ -103,9 +104,9 @@ pub fn negated_where(plane: &[u64], values: &[u32]) -> Vec<u32> {
 /// # Panics
 /// If there is not a pair for every factor.
 #[must_use]
-pub fn opening(pairs: &[u32], factors: &[u32], keep: u32) -> Vec<u32> {
+pub fn opening(pairs: &[u32], factors: &[u32], keep: u32) -> Wiped<u32> {
     assert_eq!(pairs.len(), 2 * factors.len(), "a pair of pads for every factor");
-    let mut out = vec![0; factors.len()];
+    let mut out = Wiped::new(factors.len());
     opening_with(simd::tier(), pairs, factors, keep, &mut out);
     out
 }
@@ -115,10 +116,10 @@ pub fn opening(pairs: &[u32], factors: &[u32], keep: u32) -> Vec<u32> {
 /// # Panics
 /// If there is not a pair and a bit for every factor.
 #[must_use]
-pub fn sender_shares(pairs: &[u32], factors: &[u32], d: &[u64], keep: u32) -> Vec<u32> {
+pub fn sender_shares(pairs: &[u32], factors: &[u32], d: &[u64], keep: u32) -> Wiped<u32> {
     assert_eq!(pairs.len(), 2 * factors.len(), "a pair of pads for every factor");
     assert!(d.len() >= plane_words(factors.len()), "a bit for every factor");
-    let mut out = vec![0; factors.len()];
+    let mut out = Wiped::new(factors.len());
     // c = u ^ d = d + (1 - 2d) u, and the own share of u * factor is -p0.
     sender_with(simd::tier(), pairs, factors, d, keep, &mut out);
     out
@@ -129,10 +130,10 @@ pub fn sender_shares(pairs: &[u32], factors: &[u32], d: &[u64], keep: u32) -> Ve
 /// # Panics
 /// If the lengths differ.
 #[must_use]
-pub fn receiver_shares(choices: &[u8], pads: &[u32], opened: &[u32], d: &[u64], keep: u32) -> Vec<u32> {
+pub fn receiver_shares(choices: &[u8], pads: &[u32], opened: &[u32], d: &[u64], keep: u32) -> Wiped<u32> {
     let n = opened.len();
     assert!(choices.len() == n && pads.len() == n && d.len() >= plane_words(n), "lengths of a batch of products");
-    let mut out = vec![0; n];
+    let mut out = Wiped::new(n);
     receiver_with(simd::tier(), (choices, pads), opened, d, keep, &mut out);
     out
 }
@@ -174,7 +175,7 @@ mod tests {
                 opening_with(tier, &pairs, &factors, keep, &mut out[2]);
                 sender_with(tier, &pairs, &factors, &d, keep, &mut out[3]);
                 receiver_with(tier, (&choices, &pads), &opened, &d, keep, &mut out[4]);
-                prop_assert_eq!(out, [masks.clone(), negated.clone(), opened.clone(), sent.clone(), got.clone()]);
+                prop_assert_eq!(out.each_ref().map(Vec::as_slice), [&*masks, &*negated, &*opened, &*sent, &*got]);
             }
         }
     }

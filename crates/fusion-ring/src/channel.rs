@@ -149,7 +149,6 @@ impl<C: Channel + ?Sized> Channel for Box<C> {
 }
 
 /// One end of an in-memory channel, made by [`memory_pair`].
-#[derive(Debug)]
 pub struct MemoryChannel {
     outgoing: SyncSender<Vec<u8>>,
     incoming: Receiver<Vec<u8>>,

@@ -89,8 +89,9 @@ impl Spectrum {
 #[derive(Clone, Default, Zeroize, ZeroizeOnDrop)]
 pub struct Small(Spectrum);
 
-/// The transforms of the P pieces of B bits of a public polynomial, least significant first.
-#[derive(Clone)]
+/// The transforms of the P pieces of B bits of a polynomial, least significant first. Not wiped on
+/// drop, since most are of public polynomials.
+#[derive(Clone, Zeroize)]
 pub struct Wide<const P: usize, const B: u32 = PROVEN_BITS>([Spectrum; P]);
 
 /// The product of a wide and a small polynomial; a buffer for many products one after another. Wiped on drop.

@@ -21,10 +21,10 @@ mod kernel;
 use std::ops::Range;
 
 use rayon::prelude::*;
-use zeroize::Zeroizing;
 
 use crate::halves::Halves;
 use crate::simd::{Tier, tier};
+use crate::wiped::{Wiped, wipe};
 
 /// Outputs that one register tile computes.
 pub(crate) const TILE_OUT: usize = 6;
@@ -80,15 +80,16 @@ impl Reduction {
     }
 }
 
-/// Weights in the order in which the kernels read them.
-#[derive(Clone)]
+/// Weights in the order in which the kernels read them. Wiped on drop.
 pub struct PackedWeights {
     reduction: Reduction,
     outputs: usize,
     limb_bits: u32,
     /// `[output tile][step][TILE_OUT]` pairs of `i16`, as `i32`.
-    data: Vec<i32>,
+    data: Wiped<i32>,
 }
+
+crate::opaque!(PackedWeights, LimbRows);
 
 impl PackedWeights {
     /// Packs `weight(output, row, tap index)` for `outputs` outputs.
@@ -98,7 +99,7 @@ impl PackedWeights {
     pub fn new(reduction: Reduction, outputs: usize, weight: impl Fn(usize, usize, usize) -> i16) -> Result<Self, u64> {
         let steps = reduction.steps.len();
         let tiles = outputs.div_ceil(TILE_OUT);
-        let mut data = vec![0i32; tiles * steps * TILE_OUT];
+        let mut data = Wiped::new(tiles * steps * TILE_OUT);
         let mut largest = 0u64;
         for output in 0..outputs {
             let (tile, lane) = (output / TILE_OUT, output % TILE_OUT);
@@ -313,8 +314,15 @@ impl Default for GroupSums {
     }
 }
 
-/// Rows of residues cut into limbs, two rows interleaved.
-#[derive(Clone)]
+impl Drop for GroupSums {
+    fn drop(&mut self) {
+        wipe(self.limb.as_flattened_mut());
+        self.partial.iter_mut().for_each(|sums| wipe(sums.as_flattened_mut()));
+        self.wide.iter_mut().for_each(kernel::Wide::wipe);
+    }
+}
+
+/// Rows of residues cut into limbs, two rows interleaved. Wiped on drop.
 pub struct LimbRows {
     limb_bits: u32,
     limbs: usize,
@@ -325,7 +333,7 @@ pub struct LimbRows {
     /// Row length with slack for whole tiles.
     stride: usize,
     /// `[limb][pair][stride]` pairs of `i16`, as `i32`, after `skip` cells.
-    data: Zeroizing<Vec<i32>>,
+    data: Wiped<i32>,
     /// Cells before the first cache line.
     skip: usize,
 }
@@ -337,26 +345,26 @@ impl LimbRows {
     /// All-zero rows of `length` residues of `bits` bits, cut as `weights` wants them.
     #[must_use]
     pub fn zeros(weights: &PackedWeights, bits: u32, length: usize) -> Self {
-        Self::unset_in(Zeroizing::default(), weights, bits, length)
+        Self::unset_in(Wiped::default(), weights, bits, length)
     }
 
     /// As [`LimbRows::zeros`], with unspecified residues instead of zeros: in the memory that [`LimbRows::into_memory`] of other rows gave back, with what they left there. Fresh pages of
     /// megabytes, and zeros that are written over, cost as much as cutting residues.
     #[must_use]
-    pub fn unset_in(memory: Zeroizing<Vec<i32>>, weights: &PackedWeights, bits: u32, length: usize) -> Self {
+    pub fn unset_in(memory: Wiped<i32>, weights: &PackedWeights, bits: u32, length: usize) -> Self {
         let limbs = bits.div_ceil(weights.limb_bits) as usize;
         let pairs = weights.reduction.pairs();
         // Rows begin on cache lines, so that loads at whole tiles do not lie across two.
         let stride = (length + TILE_POS).next_multiple_of(LINE);
         let mut data = memory;
-        data.resize(limbs * pairs * stride + LINE, 0);
+        data.resize(limbs * pairs * stride + LINE);
         let skip = data.as_ptr().align_offset(LINE * size_of::<i32>()).min(LINE);
         Self { limb_bits: weights.limb_bits, limbs, bits, pairs, length, stride, data, skip }
     }
 
     /// The memory, for [`LimbRows::unset_in`].
     #[must_use]
-    pub fn into_memory(self) -> Zeroizing<Vec<i32>> {
+    pub fn into_memory(self) -> Wiped<i32> {
         self.data
     }
 

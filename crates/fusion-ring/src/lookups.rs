@@ -81,13 +81,13 @@ fn lookup_indices_on(tier: Tier, inputs: IndexInputs<'_>) -> Wiped<u8> {
 /// # Panics
 /// If the lengths differ.
 #[must_use]
-pub fn lookup_corrections(indices: &[u8], received: &[u8], index_bits: u32) -> Vec<u32> {
+pub fn lookup_corrections(indices: &[u8], received: &[u8], index_bits: u32) -> Wiped<u32> {
     lookup_corrections_on(simd::tier(), indices, received, index_bits)
 }
 
-fn lookup_corrections_on(tier: Tier, indices: &[u8], received: &[u8], index_bits: u32) -> Vec<u32> {
+fn lookup_corrections_on(tier: Tier, indices: &[u8], received: &[u8], index_bits: u32) -> Wiped<u32> {
     assert_eq!(indices.len(), received.len(), "an OT for every index");
-    let mut out = vec![0; indices.len()];
+    let mut out = Wiped::new(indices.len());
     corrections_with(tier, indices, received, mask32(index_bits) as u8, &mut out);
     out
 }
@@ -97,11 +97,11 @@ fn lookup_corrections_on(tier: Tier, indices: &[u8], received: &[u8], index_bits
 /// # Panics
 /// If the lengths differ.
 #[must_use]
-pub fn looked_up(indices: &[u8], (received, pad_bit): (&[u8], u32), (answers, answer_bits): (&[u32], u32)) -> Vec<u64> {
+pub fn looked_up(indices: &[u8], (received, pad_bit): (&[u8], u32), (answers, answer_bits): (&[u32], u32)) -> Wiped<u64> {
     looked_up_on(simd::tier(), indices, (received, pad_bit), (answers, answer_bits))
 }
 
-fn looked_up_on(tier: Tier, indices: &[u8], (received, pad_bit): (&[u8], u32), (answers, answer_bits): (&[u32], u32)) -> Vec<u64> {
+fn looked_up_on(tier: Tier, indices: &[u8], (received, pad_bit): (&[u8], u32), (answers, answer_bits): (&[u32], u32)) -> Wiped<u64> {
     assert!(indices.len() == received.len() && indices.len() == answers.len(), "an OT and an answer for every index");
     let mut entries = Wiped::new(indices.len());
     entries_with(tier, indices, received, pad_bit, answers, mask32(answer_bits), &mut entries);

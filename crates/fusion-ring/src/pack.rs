@@ -7,6 +7,8 @@ mod wide;
 
 pub use wide::{read_wide, write_wide};
 
+use crate::wiped::Wiped;
+
 /// Bytes that `n` elements of `bits` bits take.
 ///
 /// # Panics
@@ -22,27 +24,31 @@ pub const fn mask32(bits: u32) -> u32 {
     if bits >= 32 { u32::MAX } else { (1 << bits) - 1 }
 }
 
+/// Bytes beyond its end that a message needs room for while it is packed: words are written whole,
+/// so the last ones reach beyond it.
+pub const SLACK: usize = 8;
+
 /// Widest elements that are packed two at a time, so that both and the bits before them in their first byte fit a word.
 const PAIRED: u32 = 28;
 
 /// Widest elements that fit a word after the bits before them in their first byte.
 const SINGLE: u32 = 57;
 
-/// Appends the low `bits` bits (1..=32) of every value to `out`.
+/// Appends the low `bits` bits (1..=32) of every value to `out`, and takes room for [`SLACK`] bytes
+/// more.
 ///
 /// # Panics
 /// If `bits` is not in 1..=32.
-pub fn pack_into(out: &mut Vec<u8>, values: &[u32], bits: u32) {
+pub fn pack_into(out: &mut Wiped<u8>, values: &[u32], bits: u32) {
     assert!((1..=32).contains(&bits), "element width {bits} is not in 1..=32");
     pack_words(out, values, bits);
 }
 
 /// Appends the low `bits` bits (at most [`SINGLE`]) of every value.
-fn pack_words(out: &mut Vec<u8>, values: &[impl Copy + Into<u64>], bits: u32) {
+fn pack_words(out: &mut Wiped<u8>, values: &[impl Copy + Into<u64>], bits: u32) {
     let start = out.len();
     let end = start + packed_len(values.len(), bits);
-    // Words are written whole, so the last ones reach beyond the end.
-    out.resize(end + 8, 0);
+    out.resize(end + SLACK);
     let mask = u64::MAX >> (64 - bits);
     // Eight elements are whole bytes: nothing is carried from one group to the next, and places within a group are the same in all.
     let (groups, rest) = values.as_chunks::<8>();
@@ -58,7 +64,7 @@ fn pack_words(out: &mut Vec<u8>, values: &[impl Copy + Into<u64>], bits: u32) {
     }
     let mut writer = Writer { out: &mut out[start + groups.len() * bits as usize..], bit: 0, begun: 0 };
     rest.iter().for_each(|&value| writer.put(value.into() & mask, bits));
-    out.truncate(end);
+    out.resize(end);
 }
 
 /// Where the next bits go.
@@ -84,8 +90,8 @@ impl Writer<'_> {
 
 /// The packed bytes of `values`, see [`pack_into`].
 #[must_use]
-pub fn pack(values: &[u32], bits: u32) -> Vec<u8> {
-    let mut out = Vec::new();
+pub fn pack(values: &[u32], bits: u32) -> Wiped<u8> {
+    let mut out = Wiped::default();
     pack_into(&mut out, values, bits);
     out
 }
@@ -95,10 +101,10 @@ pub fn pack(values: &[u32], bits: u32) -> Vec<u8> {
 /// # Panics
 /// If `bits` is not in 1..=32 or `bytes` is not [`packed_len`]`(n, bits)` long: callers receive exactly that many bytes.
 #[must_use]
-pub fn unpack(bytes: &[u8], bits: u32, n: usize) -> Vec<u32> {
+pub fn unpack(bytes: &[u8], bits: u32, n: usize) -> Wiped<u32> {
     assert!((1..=32).contains(&bits), "element width {bits} is not in 1..=32");
     assert_eq!(bytes.len(), packed_len(n, bits), "packed length");
-    let mut out = vec![0u32; n];
+    let mut out = Wiped::new(n);
     unpack_words(bytes, bits, 0, &mut out, |word| word as u32);
     out
 }
@@ -143,7 +149,7 @@ fn unpack_words<T>(bytes: &[u8], bits: u32, first: usize, out: &mut [T], narrow:
 ///
 /// # Panics
 /// If `bits` is not in 1..=64.
-pub fn pack64_into(out: &mut Vec<u8>, values: &[u64], bits: u32) {
+pub fn pack64_into(out: &mut Wiped<u8>, values: &[u64], bits: u32) {
     assert!((1..=64).contains(&bits), "element width {bits} is not in 1..=64");
     if bits <= SINGLE {
         return pack_words(out, values, bits);
@@ -154,13 +160,13 @@ pub fn pack64_into(out: &mut Vec<u8>, values: &[u64], bits: u32) {
         acc |= u128::from(value & mask) << have;
         have += bits;
         if have >= 64 {
-            out.extend_from_slice(&(acc as u64).to_le_bytes());
+            out.append(&(acc as u64).to_le_bytes());
             acc >>= 64;
             have -= 64;
         }
     }
     let rest = (have as usize).div_ceil(8);
-    out.extend_from_slice(&acc.to_le_bytes()[..rest]);
+    out.append(&acc.to_le_bytes()[..rest]);
 }
 
 /// Reads elements `first..first + out.len()` of `bits` bits (1..=64) from `bytes`.
@@ -196,14 +202,14 @@ mod tests {
             let packed = pack(&values, bits);
             prop_assert_eq!(packed.len(), packed_len(values.len(), bits));
             let expect: Vec<u32> = values.iter().map(|v| v & mask32(bits)).collect();
-            prop_assert_eq!(unpack(&packed, bits, values.len()), expect);
+            prop_assert_eq!(&unpack(&packed, bits, values.len())[..], expect);
         }
     }
 
     proptest! {
         #[test]
         fn unpack64_inverts_pack64(values in prop::collection::vec(any::<u64>(), 0..300), bits in 1u32..=64) {
-            let mut packed = Vec::new();
+            let mut packed = Wiped::default();
             pack64_into(&mut packed, &values, bits);
             prop_assert_eq!(packed.len(), packed_len(values.len(), bits));
             let expect: Vec<u64> = values.iter().map(|v| v & (u64::MAX >> (64 - bits))).collect();
@@ -216,14 +222,14 @@ mod tests {
 
         #[test]
         fn both_packers_write_the_same_bytes(values in prop::collection::vec(any::<u32>(), 0..100), bits in 1u32..=32) {
-            let mut wide = Vec::new();
+            let mut wide = Wiped::default();
             pack64_into(&mut wide, &values.iter().map(|&v| u64::from(v)).collect::<Vec<_>>(), bits);
-            prop_assert_eq!(wide, pack(&values, bits));
+            prop_assert_eq!(&wide[..], &pack(&values, bits)[..]);
         }
     }
 
     #[test]
     fn layout_is_least_significant_first() {
-        assert_eq!(pack(&[0b101, 0b011, 0b111], 3), [0b11_011_101, 0b1]);
+        assert_eq!(pack(&[0b101, 0b011, 0b111], 3)[..], [0b11_011_101, 0b1]);
     }
 }

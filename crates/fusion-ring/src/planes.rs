@@ -9,6 +9,7 @@ mod x86;
 
 use crate::pack::packed_len;
 use crate::simd::{self, Tier};
+use crate::wiped::Wiped;
 
 /// Elements to a word of a plane.
 pub(crate) const BLOCK: usize = 64;
@@ -32,13 +33,13 @@ pub const fn plane_words(n: usize) -> usize {
 /// # Panics
 /// If `bit` is not below 32.
 #[must_use]
-pub fn plane_of_words(values: &[u32], bit: u32) -> Vec<u64> {
+pub fn plane_of_words(values: &[u32], bit: u32) -> Wiped<u64> {
     plane_of_words_with(simd::tier(), values, bit)
 }
 
-fn plane_of_words_with(tier: Tier, values: &[u32], bit: u32) -> Vec<u64> {
+fn plane_of_words_with(tier: Tier, values: &[u32], bit: u32) -> Wiped<u64> {
     assert!(bit < 32, "bit of a 32-bit word");
-    let mut plane = vec![0; plane_words(values.len())];
+    let mut plane = Wiped::new(plane_words(values.len()));
     let done = match tier {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `tier()` and the tests give these tiers only where AVX-512 F was detected.
@@ -49,7 +50,7 @@ fn plane_of_words_with(tier: Tier, values: &[u32], bit: u32) -> Vec<u64> {
         #[allow(unreachable_patterns, reason = "other architectures have no kernel of their own")]
         Tier::Portable | Tier::Avx2 | Tier::Avx512 | Tier::Avx512Vnni => 0,
     };
-    for (chunk, word) in values.chunks(64).zip(&mut plane).skip(done) {
+    for (chunk, word) in values.chunks(64).zip(plane.iter_mut()).skip(done) {
         *word = gather(chunk.iter().map(|&v| v >> bit));
     }
     plane
@@ -57,7 +58,7 @@ fn plane_of_words_with(tier: Tier, values: &[u32], bit: u32) -> Vec<u64> {
 
 /// The plane of bit 0 of every byte.
 #[must_use]
-pub fn plane_of_bytes(values: &[u8]) -> Vec<u64> {
+pub fn plane_of_bytes(values: &[u8]) -> Wiped<u64> {
     plane_of_byte_bits(values, 0)
 }
 
@@ -66,13 +67,13 @@ pub fn plane_of_bytes(values: &[u8]) -> Vec<u64> {
 /// # Panics
 /// If `bit` is not below 8.
 #[must_use]
-pub fn plane_of_byte_bits(values: &[u8], bit: u32) -> Vec<u64> {
+pub fn plane_of_byte_bits(values: &[u8], bit: u32) -> Wiped<u64> {
     plane_of_bytes_with(simd::tier(), values, bit)
 }
 
-fn plane_of_bytes_with(tier: Tier, values: &[u8], bit: u32) -> Vec<u64> {
+fn plane_of_bytes_with(tier: Tier, values: &[u8], bit: u32) -> Wiped<u64> {
     assert!(bit < 8, "bit of a byte");
-    let mut plane = vec![0; plane_words(values.len())];
+    let mut plane = Wiped::new(plane_words(values.len()));
     let done = match tier {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `tier()` and the tests give these tiers only where AVX-512 F and BW were detected.
@@ -83,7 +84,7 @@ fn plane_of_bytes_with(tier: Tier, values: &[u8], bit: u32) -> Vec<u64> {
         #[allow(unreachable_patterns, reason = "other architectures have no kernel of their own")]
         Tier::Portable | Tier::Avx2 | Tier::Avx512 | Tier::Avx512Vnni => 0,
     };
-    for (chunk, word) in values.chunks(64).zip(&mut plane).skip(done) {
+    for (chunk, word) in values.chunks(64).zip(plane.iter_mut()).skip(done) {
         *word = gather(chunk.iter().map(|&v| u32::from(v >> bit)));
     }
     plane
@@ -99,16 +100,15 @@ fn gather(values: impl Iterator<Item = u32>) -> u64 {
 ///
 /// # Panics
 /// If the plane has fewer than `n` elements.
-pub fn pack_plane_into(out: &mut Vec<u8>, plane: &[u64], n: usize) {
+pub fn pack_plane_into(out: &mut Wiped<u8>, plane: &[u64], n: usize) {
     assert!(plane.len() >= plane_words(n), "plane of {n} elements");
-    let (whole, rest) = (n / 64, n % 64);
-    out.reserve(packed_len(n, 1));
-    for word in &plane[..whole] {
-        out.extend_from_slice(&word.to_le_bytes());
+    let start = out.len();
+    out.resize(start + packed_len(n, 1));
+    for (bytes, word) in out[start..].chunks_mut(8).zip(plane) {
+        bytes.copy_from_slice(&word.to_le_bytes()[..bytes.len()]);
     }
-    if rest > 0 {
-        let last = plane[whole] & ((1 << rest) - 1);
-        out.extend_from_slice(&last.to_le_bytes()[..packed_len(rest, 1)]);
+    if let Some(last) = out[start..].last_mut().filter(|_| !n.is_multiple_of(8)) {
+        *last &= (1 << (n % 8)) - 1;
     }
 }
 
@@ -117,16 +117,16 @@ pub fn pack_plane_into(out: &mut Vec<u8>, plane: &[u64], n: usize) {
 /// # Panics
 /// If `bytes` is not [`packed_len`]`(n, 1)` long: callers receive exactly that many bytes.
 #[must_use]
-pub fn unpack_plane(bytes: &[u8], n: usize) -> Vec<u64> {
+pub fn unpack_plane(bytes: &[u8], n: usize) -> Wiped<u64> {
     assert_eq!(bytes.len(), packed_len(n, 1), "packed length");
-    bytes
-        .chunks(8)
-        .map(|chunk| {
+    Wiped::filled(
+        plane_words(n),
+        bytes.chunks(8).map(|chunk| {
             let mut word = [0u8; 8];
             word[..chunk.len()].copy_from_slice(chunk);
             u64::from_le_bytes(word)
-        })
-        .collect()
+        }),
+    )
 }
 
 /// The plane of `n` elements of `first` followed by the elements of `second`.
@@ -134,21 +134,18 @@ pub fn unpack_plane(bytes: &[u8], n: usize) -> Vec<u64> {
 /// # Panics
 /// If `first` has fewer than `n` elements.
 #[must_use]
-pub fn join_planes(first: &[u64], n: usize, second: &[u64]) -> Vec<u64> {
-    let mut joined = first[..plane_words(n)].to_vec();
-    let shift = n % 64;
+pub fn join_planes(first: &[u64], n: usize, second: &[u64]) -> Wiped<u64> {
+    let (whole, shift) = (n / 64, n % 64);
+    let mut joined = Wiped::new(plane_words(n) + second.len());
+    joined[..plane_words(n)].copy_from_slice(&first[..plane_words(n)]);
     if shift == 0 {
-        joined.extend_from_slice(second);
+        joined[whole..].copy_from_slice(second);
         return joined;
     }
-    if let Some(last) = joined.last_mut() {
-        *last &= (1 << shift) - 1;
-    }
-    for &word in second {
-        if let Some(last) = joined.last_mut() {
-            *last |= word << shift;
-        }
-        joined.push(word >> (64 - shift));
+    joined[whole] &= (1 << shift) - 1;
+    for (at, &word) in (whole..).zip(second) {
+        joined[at] |= word << shift;
+        joined[at + 1] = word >> (64 - shift);
     }
     joined
 }
@@ -165,12 +162,12 @@ mod tests {
     proptest! {
         #[test]
         fn planes_hold_the_bits(values in prop::collection::vec(any::<u32>(), 0..400), at in 0u32..32) {
-            let plane = plane_of_words(&values, at);
+            let plane = plane_of_words(&values, at).to_vec();
             let byte_bit = at % 8;
             let bytes: Vec<u8> = values.iter().map(|&v| ((v >> at) as u8).rotate_left(byte_bit)).collect();
             for tier in simd::available() {
-                prop_assert_eq!(&plane_of_words_with(tier, &values, at), &plane, "{}", tier.name());
-                prop_assert_eq!(&plane_of_bytes_with(tier, &bytes, byte_bit), &plane, "{}", tier.name());
+                prop_assert_eq!(&plane_of_words_with(tier, &values, at)[..], &plane, "{}", tier.name());
+                prop_assert_eq!(&plane_of_bytes_with(tier, &bytes, byte_bit)[..], &plane, "{}", tier.name());
             }
             for (i, &v) in values.iter().enumerate() {
                 prop_assert_eq!(bit(&plane, i), v >> at & 1);
@@ -180,11 +177,11 @@ mod tests {
         #[test]
         fn the_wire_keeps_a_plane(values in prop::collection::vec(any::<u32>(), 0..300)) {
             let plane = plane_of_words(&values, 0);
-            let mut bytes = Vec::new();
+            let mut bytes = Wiped::default();
             pack_plane_into(&mut bytes, &plane, values.len());
             prop_assert_eq!(bytes.len(), packed_len(values.len(), 1));
-            prop_assert_eq!(&bytes, &crate::pack::pack(&values, 1));
-            prop_assert_eq!(unpack_plane(&bytes, values.len()), plane);
+            prop_assert_eq!(&bytes[..], &crate::pack::pack(&values, 1)[..]);
+            prop_assert_eq!(&unpack_plane(&bytes, values.len())[..], &plane[..]);
         }
 
         #[test]

@@ -8,13 +8,15 @@ use crate::channel::{Channel, ChannelError, Traffic};
 /// Everything one party sent and received, in order within each direction.
 ///
 /// A transcript of private computation is as secret as the party's randomness: keep recordings in tests and benches.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Recording {
     /// Bytes that the party sent.
     pub sent: Vec<u8>,
     /// Bytes that the party received.
     pub received: Vec<u8>,
 }
+
+crate::opaque!(Recording);
 
 /// Passes everything through to another channel and keeps a copy.
 pub struct RecordingChannel<C> {

@@ -7,15 +7,18 @@
 
 use crate::planes::{plane_of_words, plane_words};
 use crate::simd::{self, Tier};
+use crate::wiped::{Wiped, wipe};
+use zeroize::Zeroize;
 
 /// What one call gives: per element the masked table without its first entry, and the mask.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MaskedTables {
     /// In the low N - 1 bits entries 1 and up, lowest first; the bits above mean nothing.
-    pub entries: Vec<u32>,
+    pub entries: Wiped<u32>,
     /// Plane of the masks.
-    pub masks: Vec<u64>,
+    pub masks: Wiped<u64>,
 }
+
+crate::opaque!(MaskedTables);
 
 /// Inputs of [`masked_tables`], all of the same number of elements.
 #[derive(Clone, Copy)]
@@ -48,7 +51,7 @@ fn masked_tables_with(tier: Tier, inputs: TableInputs<'_>) -> MaskedTables {
     assert!((1 + u32::from(inputs.carry.is_some())..=4).contains(&inputs.index_bits), "tables of 2 to 16 entries");
     assert!(inputs.permutations.len() == n && inputs.pads.len() == n, "lengths of a batch of tables");
     assert!(inputs.carry.is_none_or(|carry| carry.len() >= plane_words(n)), "a carry for every element");
-    let mut entries = vec![0; n];
+    let mut entries = Wiped::new(n);
     match (inputs.index_bits, inputs.carry.is_some()) {
         (1, _) => fill::<1, 1>(tier, inputs, &mut entries),
         (2, false) => fill::<2, 2>(tier, inputs, &mut entries),
@@ -77,13 +80,23 @@ struct Block {
     carry: u64,
 }
 
+impl Drop for Block {
+    fn drop(&mut self) {
+        wipe(&mut self.words);
+        wipe(&mut self.digits);
+        self.carry.zeroize();
+    }
+}
+
 /// Tables of 2^M entries for digits of W bits.
 fn fill<const M: u32, const W: u32>(tier: Tier, inputs: TableInputs<'_>, entries: &mut [u32]) {
     let chunks =
         inputs.digits.chunks(BLOCK).zip(inputs.permutations.chunks(BLOCK)).zip(entries.chunks_mut(BLOCK)).zip(inputs.pads.chunks(BLOCK));
+    // The last block may be short: behind its elements those of the one before go through the
+    // kernel again, to no effect.
+    let mut block = Block { words: [0; BLOCK], digits: [0; BLOCK], permutations: [0; BLOCK], carry: 0 };
     for (i, (((digits, permutations), entries), pads)) in chunks.enumerate() {
-        let carry = inputs.carry.map_or(0, |carry| carry[i]);
-        let mut block = Block { words: [0; BLOCK], digits: [0; BLOCK], permutations: [0; BLOCK], carry };
+        block.carry = inputs.carry.map_or(0, |carry| carry[i]);
         block.words.iter_mut().zip(pads).for_each(|(word, &pads)| *word = u32::from(pads));
         block.digits[..digits.len()].copy_from_slice(digits);
         block.permutations[..digits.len()].copy_from_slice(permutations);
@@ -179,7 +192,8 @@ mod tests {
             let inputs = TableInputs { index_bits, pads: &pads, digits: &digits, shift, carry, permutations: &permutations };
             let tables = masked_tables(inputs);
             for tier in simd::available() {
-                prop_assert_eq!(&masked_tables_with(tier, inputs), &tables, "{}", tier.name());
+                let other = masked_tables_with(tier, inputs);
+                prop_assert_eq!((&*other.entries, &*other.masks), (&*tables.entries, &*tables.masks), "{}", tier.name());
             }
             for i in 0..n {
                 let a = (digits[i] >> shift) as usize & ((1 << width) - 1);

@@ -6,6 +6,7 @@ use fusion_ring::halves::Halves;
 use fusion_ring::pack::{mask32, unpack64, write_wide};
 use fusion_ring::prg::AesPrg;
 use fusion_ring::rounding::Rounding;
+use fusion_ring::wiped::Wiped;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -33,15 +34,15 @@ impl ClientLane {
     /// A lane of the model with the public `seed` whose widest modulus is that of `widest`.
     #[must_use]
     pub fn new(seed: PublicSeed, widest: RlweParams, rng: &mut impl CryptoRng) -> Self {
-        let mut key = [0u8; 16];
-        rng.fill_bytes(&mut key);
+        let mut key = Zeroizing::new([0u8; 16]);
+        rng.fill_bytes(&mut *key);
         Self {
             mask: Wide::new(&seed.polynomial(PublicPolynomial::Mask)),
             mask_params: widest,
             secrets: Vec::new(),
             transforms: Vec::new(),
             used: std::collections::BTreeSet::new(),
-            prg: AesPrg::new(key),
+            prg: AesPrg::new(*key),
             largest_noise: 0.0,
         }
     }
@@ -84,8 +85,9 @@ impl ClientLane {
         let params = layer.params();
         let (width, mask) = (params.coefficient_bytes(), mask32(params.plain_bits()));
         let blocks = layer.layout().cut(samples);
-        let (mut product, mut values) = (Product::<P>::default(), Zeroizing::new(Halves::default()));
-        let (mut errors, mut own) = (Zeroizing::new(vec![0i8; DEGREE]), Zeroizing::new(Vec::new()));
+        let (mut public, mut product, mut values) = (Halves::default(), Product::<P>::default(), Halves::default());
+        let (mut errors, mut own) = (Wiped::<i8>::new(DEGREE), Wiped::default());
+        // What is sent needs no wiping.
         let mut bytes = Vec::new();
         for (index, block) in blocks.iter().enumerate() {
             if index == self.secrets.len() {
@@ -104,7 +106,8 @@ impl ClientLane {
                         transforms.push(Wide::default());
                     }
                     if index == 0 {
-                        transforms[place].set(&layer.row_polynomial(phase, number));
+                        layer.row_polynomial(phase, number, &mut public);
+                        transforms[place].set(&public);
                     }
                     product.set(&transforms[place], &self.secrets[index]);
                     row += 1;
@@ -138,14 +141,14 @@ impl ClientLane {
         let secret = Small::new(&sample::ternary(&mut self.prg));
         let mut product = Product::default();
         product.set(&self.mask, &secret);
-        let mut errors = Zeroizing::new(vec![0i8; DEGREE]);
+        let mut errors = Wiped::<i8>::new(DEGREE);
         sample::errors(&mut self.prg, &mut errors);
-        let mut values = Zeroizing::new(Halves::default());
+        let mut values = Halves::default();
         values.resize(DEGREE);
         product.copy_to(0..DEGREE, &mut values.as_mut());
         values.as_mut().add_small(&errors);
         let width = self.mask_params.coefficient_bytes();
-        let mut bytes = vec![0; DEGREE * width];
+        let mut bytes = Wiped::new(DEGREE * width);
         write_wide(&values.low, &values.high, width, &mut bytes);
         channel.send(&bytes)?;
         self.secrets.push(secret);
@@ -164,7 +167,7 @@ impl ClientLane {
         hint: &dyn HintSource,
         samples: usize,
         channel: &mut dyn Channel,
-    ) -> Result<Vec<u32>, RlweError> {
+    ) -> Result<Wiped<u32>, RlweError> {
         let params = layer.params();
         if hint.len() != layer.hint_bytes() {
             return Err(RlweError::HintSize { expected: layer.hint_bytes(), got: hint.len() });
@@ -173,9 +176,13 @@ impl ClientLane {
         if !self.used.contains(&layer.index()) || blocks.len() > self.secrets.len() {
             return Err(RlweError::Misuse("decryption follows encryption"));
         }
-        let answers = blocks.iter().map(|b| channel.recv_vec(layer.answer_bytes(b))).collect::<Result<Vec<_>, _>>()?;
+        let receive = |block| {
+            let mut bytes = Wiped::<u8>::new(layer.answer_bytes(block));
+            channel.recv(&mut bytes).map(|()| bytes)
+        };
+        let answers = blocks.iter().map(receive).collect::<Result<Vec<_>, _>>()?;
         let area = samples * layer.layout().output().area();
-        let mut out = vec![0u32; layer.outputs() * area];
+        let mut out = Wiped::new(layer.outputs() * area);
         // The hint keeps the top hint_bits of a coefficient, and so everything is counted in units of their lowest, modulo 2^hint_bits. One piece holds a hint of any width.
         let raise = params.hint_bits() - params.answer_bits();
         let down = params.hint_bits() - params.plain_bits();
@@ -183,8 +190,7 @@ impl ClientLane {
         let mut row = vec![0u8; layer.hint_row_bytes()];
         let mut coefficients = vec![0u64; DEGREE];
         let (mut transform, mut product) = (Wide::<1, 41>::default(), Product::default());
-        let mut masks = Zeroizing::new(vec![0u64; DEGREE]);
-        let mut answer = Vec::with_capacity(DEGREE);
+        let (mut masks, mut answer) = (Wiped::<u64>::new(DEGREE), Wiped::<u64>::with_capacity(DEGREE));
         let mut largest = 0u64;
         for j in 0..layer.outputs() {
             hint.read(j * layer.hint_row_bytes(), &mut row)?;
@@ -194,8 +200,8 @@ impl ClientLane {
                 product.set(&transform, secret);
                 let (first, count) = block.span();
                 product.words(first, &mut masks[..count]);
-                answer.resize(block.outputs.len(), 0);
-                unpack64(bytes, params.answer_bits(), j * answer.len(), &mut answer);
+                answer.resize(block.outputs.len());
+                unpack64(bytes, params.answer_bits(), j * block.outputs.len(), &mut answer);
                 let shares = &mut out[j * area + block.first_output..][..block.outputs.len()];
                 if block.outputs.len() < count {
                     for (to, &p) in block.outputs.iter().enumerate() {

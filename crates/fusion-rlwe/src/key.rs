@@ -1,6 +1,7 @@
 //! The secret behind the masks of all hints of one model.
 
 use fusion_ring::prg::AesPrg;
+use fusion_ring::wiped::Wiped;
 use rand_core::CryptoRng;
 use sha3::{Digest, Sha3_256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -35,7 +36,7 @@ impl ServerKey {
     }
 
     /// The mask u_j of output `output` of layer `layer`: a uniform ternary polynomial.
-    pub(crate) fn mask(&self, layer: u32, output: usize) -> Zeroizing<Vec<i8>> {
+    pub(crate) fn mask(&self, layer: u32, output: usize) -> Wiped<i8> {
         let mut hash = Sha3_256::new();
         hash.update(b"fusion-rlwe mask secret");
         hash.update(self.0);

@@ -66,10 +66,11 @@ impl Layer {
         self.layout.terms()[self.layout.phases[phase].term].input.channels
     }
 
-    /// The public polynomial of channel `channel` of phase `phase`.
-    pub(crate) fn row_polynomial(&self, phase: usize, channel: usize) -> Halves {
+    /// The public polynomial of channel `channel` of phase `phase`, see
+    /// [`PublicSeed::polynomial_to`].
+    pub(crate) fn row_polynomial(&self, phase: usize, channel: usize, out: &mut Halves) {
         let row = (self.layout.phases[phase].first_row + channel) as u32;
-        self.seed.polynomial(PublicPolynomial::Row { layer: self.index, row })
+        self.seed.polynomial_to(PublicPolynomial::Row { layer: self.index, row }, out);
     }
 
     /// Bytes of one row of the hint.

@@ -11,6 +11,7 @@
 use std::ops::Range;
 
 use fusion_ring::fft::DEGREE;
+use fusion_ring::wiped::Wiped;
 
 use crate::{ConvGeometry, RlweError, Shape};
 
@@ -327,29 +328,36 @@ impl Cells {
     }
 
     /// Fills `out` with the inputs under the encrypted coefficients, modulo 2^l by `mask`; zero under padding.
-    pub(crate) fn gather(&self, channel: &[u32], mask: u32, out: &mut Vec<u32>) {
-        out.clear();
+    pub(crate) fn gather(&self, channel: &[u32], mask: u32, out: &mut Wiped<u32>) {
+        out.resize(self.sources.len());
         if self.copies.len() * SHORT_COPY > self.sources.len() {
-            out.extend(self.sources.iter().map(|&source| channel.get(source as usize).map_or(0, |value| value & mask)));
+            let found = self.sources.iter().map(|&source| channel.get(source as usize).map_or(0, |value| value & mask));
+            out.iter_mut().zip(found).for_each(|(out, value)| *out = value);
             return;
         }
+        let mut rest = &mut out[..];
         for copy in &self.copies {
+            let (out, after) = rest.split_at_mut(copy.len);
             match copy.source {
-                Some(source) => out.extend(channel[source..source + copy.len].iter().map(|value| value & mask)),
-                None => out.resize(out.len() + copy.len, 0),
+                Some(source) => {
+                    let values = &channel[source..source + copy.len];
+                    out.iter_mut().zip(values).for_each(|(out, value)| *out = value & mask);
+                }
+                None => out.fill(0),
             }
+            rest = after;
         }
     }
 
     /// Moves the values of the encrypted coefficients to the front, from one for each coefficient of the span.
-    pub(crate) fn compact(&self, values: &mut Vec<u64>) {
+    pub(crate) fn compact(&self, values: &mut Wiped<u64>) {
         let first = self.span().start;
         let mut at = 0;
         for run in &self.runs {
             values.copy_within(run.start - first..run.end - first, at);
             at += run.len();
         }
-        values.truncate(at);
+        values.resize(at);
     }
 }
 

@@ -115,3 +115,5 @@ pub use layout::Layout;
 pub use params::RlweParams;
 pub use public::PublicSeed;
 pub use server::{ServerLane, ServerLayer};
+
+fusion_ring::opaque!(ClientLane, ServerLane, ServerLayer);

@@ -23,6 +23,14 @@ pub(crate) enum PublicPolynomial {
 impl PublicSeed {
     /// The polynomial, uniform modulo 2^128: p must be the same polynomial whatever the modulus of a layer.
     pub(crate) fn polynomial(&self, which: PublicPolynomial) -> Halves {
+        let mut out = Halves::default();
+        self.polynomial_to(which, &mut out);
+        out
+    }
+
+    /// As [`PublicSeed::polynomial`], in memory that was used before: new memory is wiped on drop,
+    /// which public polynomials do not need.
+    pub(crate) fn polynomial_to(&self, which: PublicPolynomial, out: &mut Halves) {
         let (tag, layer, row) = match which {
             PublicPolynomial::Row { layer, row } => (b"fusion-rlwe row a", layer, row),
             PublicPolynomial::Mask => (b"fusion-rlwe mask ", 0, 0),
@@ -35,7 +43,8 @@ impl PublicSeed {
         let digest = hash.finalize();
         let mut key = [0u8; 16];
         key.copy_from_slice(&digest[..16]);
-        Halves::uniform(&mut AesPrg::new(key), DEGREE)
+        out.resize(DEGREE);
+        out.set_uniform(&mut AesPrg::new(key));
     }
 }
 
@@ -49,6 +58,8 @@ mod tests {
         let p = seed.polynomial(PublicPolynomial::Mask);
         let a = seed.polynomial(PublicPolynomial::Row { layer: 0, row: 1 });
         let b = seed.polynomial(PublicPolynomial::Row { layer: 1, row: 0 });
-        assert!(p != a && a != b && p == seed.polynomial(PublicPolynomial::Mask));
+        let whole = |p: &Halves| (p.low.to_vec(), p.high.to_vec());
+        let again = seed.polynomial(PublicPolynomial::Mask);
+        assert!(whole(&p) != whole(&a) && whole(&a) != whole(&b) && whole(&p) == whole(&again));
     }
 }

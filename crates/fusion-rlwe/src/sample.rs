@@ -3,13 +3,13 @@
 use fusion_ring::fft::DEGREE;
 use fusion_ring::noise;
 use fusion_ring::prg::AesPrg;
-use zeroize::Zeroizing;
+use fusion_ring::wiped::Wiped;
 
 use crate::params::ERROR_BITS;
 
 /// A uniform ternary polynomial.
-pub(crate) fn ternary(prg: &mut AesPrg) -> Zeroizing<Vec<i8>> {
-    let mut out = Zeroizing::new(vec![0; DEGREE]);
+pub(crate) fn ternary(prg: &mut AesPrg) -> Wiped<i8> {
+    let mut out = Wiped::new(DEGREE);
     noise::ternary(prg, &mut out);
     out
 }

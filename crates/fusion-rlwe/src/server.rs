@@ -5,11 +5,11 @@ mod lane;
 use fusion_ring::fft::{self, DEGREE, Small, Wide};
 use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
 use fusion_ring::halves::{Halves, HalvesMut};
-use fusion_ring::pack::pack64_into;
+use fusion_ring::pack::{SLACK, pack64_into};
 use fusion_ring::prg::AesPrg;
+use fusion_ring::wiped::Wiped;
 use rand_core::{CryptoRng, Rng};
 use rayon::prelude::*;
-
 use zeroize::Zeroizing;
 
 pub use lane::ServerLane;
@@ -97,11 +97,11 @@ impl ServerLayer {
         let params = self.layer.params();
         let mut hint = Vec::with_capacity(self.layer.hint_bytes());
         for group in 0..self.parts.len() {
-            let rows: Vec<Vec<u8>> = self
+            let rows: Vec<Wiped<u8>> = self
                 .exact_hint(group, rng)
                 .into_par_iter()
                 .map(|row| {
-                    let mut packed = Vec::with_capacity(self.layer.hint_row_bytes());
+                    let mut packed = Wiped::with_capacity(self.layer.hint_row_bytes() + SLACK);
                     let rounded: Vec<u64> = row.iter().map(|&c| top_bits(c, params, params.hint_bits())).collect();
                     pack64_into(&mut packed, &rounded, params.hint_bits());
                     packed
@@ -112,24 +112,24 @@ impl ServerLayer {
         hint
     }
 
-    /// The hint rows of one channel group before rounding.
-    fn exact_hint(&self, group: usize, rng: &mut impl CryptoRng) -> Vec<Vec<u128>> {
+    /// The hint rows of one channel group before rounding, secret.
+    fn exact_hint(&self, group: usize, rng: &mut impl CryptoRng) -> Vec<Wiped<u128>> {
         let params = self.layer.params();
         let mask = Wide::<4>::new(&self.layer.seed().polynomial(PublicPolynomial::Mask));
         let outputs = self.layer.outputs() / self.parts.len();
         let weights = &self.parts[group];
         let mut products = Halves::default();
         weights.multiply_parallel(&self.public_rows(group, weights), 0, DEGREE, &mut products);
-        let seeds: Vec<[u8; 16]> = (0..outputs).map(|_| fresh_seed(rng)).collect();
+        let seeds: Vec<Zeroizing<[u8; 16]>> = (0..outputs).map(|_| fresh_seed(rng)).collect();
         let rows = products.low.par_chunks_exact_mut(DEGREE).zip(products.high.par_chunks_exact_mut(DEGREE)).zip(seeds).enumerate();
         rows.map(|(output, ((low, high), seed))| {
             let mut masked = fft::Product::default();
             masked.set(&mask, &Small::new(&self.key.mask(self.layer.index(), group * outputs + output)));
             masked.add_to(0..DEGREE, 0, &mut HalvesMut { low, high });
-            let mut noise = Zeroizing::new(vec![0i8; DEGREE]);
-            sample::errors(&mut AesPrg::new(seed), &mut noise);
+            let mut noise = Wiped::<i8>::new(DEGREE);
+            sample::errors(&mut AesPrg::new(*seed), &mut noise);
             let sums = low.iter().zip(high).map(|(&low, &mut high)| u128::from(low) | u128::from(high) << 64).zip(noise.iter());
-            sums.map(|(x, &e)| x.wrapping_add_signed(i128::from(e)) & params.modulus_mask()).collect()
+            Wiped::filled(DEGREE, sums.map(|(x, &e)| x.wrapping_add_signed(i128::from(e)) & params.modulus_mask()))
         })
         .collect()
     }
@@ -139,10 +139,11 @@ impl ServerLayer {
         let params = self.layer.params();
         let reach = self.layer.layout().reach();
         let mut rows = LimbRows::zeros(weights, params.modulus_bits(), DEGREE + reach);
+        let mut a = Halves::default();
         for (phase, &first) in self.phase_rows.iter().enumerate() {
             let per_group = self.layer.channels(phase) / self.parts.len();
             for local in 0..per_group {
-                let a = self.layer.row_polynomial(phase, group * per_group + local);
+                self.layer.row_polynomial(phase, group * per_group + local, &mut a);
                 // What wraps around X^N = -1 comes in from the left with the opposite sign.
                 let wrapped = (DEGREE - reach..DEGREE).map(|at| a.get(at).wrapping_neg());
                 let (low, high): (Vec<u64>, Vec<u64>) = wrapped.map(|c| (c as u64, (c >> 64) as u64)).unzip();
@@ -172,9 +173,9 @@ fn check_norms(layer: &Layer, weights: &[&[i16]]) -> Result<(), RlweError> {
     Ok(())
 }
 
-fn fresh_seed(rng: &mut impl Rng) -> [u8; 16] {
-    let mut seed = [0u8; 16];
-    rng.fill_bytes(&mut seed);
+fn fresh_seed(rng: &mut impl Rng) -> Zeroizing<[u8; 16]> {
+    let mut seed = Zeroizing::new([0u8; 16]);
+    rng.fill_bytes(&mut *seed);
     seed
 }
 

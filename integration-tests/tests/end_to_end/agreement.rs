@@ -41,7 +41,7 @@ fn labels_equal_the_float_models_and_the_twins_up_to_ties() {
         });
         let party = connect(Role::Client, b"test", Box::new(client_end), &mut rng).unwrap();
         let mut lane = Lane::new(party, DIGITS, Reveal::Label);
-        let opened = lane.run_client(&public, &hint, input, &mut rng, &mut |_| ()).unwrap();
+        let opened = lane.run_client(&public, &hint, input.into(), &mut rng, &mut |_| ()).unwrap();
         assert!(lane.largest_noise() < 0.5, "{}", lane.largest_noise());
         (opened, lane.costs().to_vec())
     });

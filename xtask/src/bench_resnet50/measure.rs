@@ -16,6 +16,7 @@ use fusion_net::relay::{Carried, Link, Relay, Script};
 use fusion_net::{Client, ClientSettings, HintCache, LaneRequest, Reveal};
 use fusion_nn::card::ModelCard;
 use fusion_nn::exec::{Hint, Opened, PublicModel};
+use fusion_ring::wiped::Wiped;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::machine;
@@ -160,10 +161,10 @@ pub(crate) fn run(setting: &Setting<'_>) -> Result<Measured> {
     let hint = Hint::open(&model, &path)?;
 
     let mask = fusion_ring::pack::mask32(card.program.tensors[card.program.input.0].ring.0);
-    let image = |position: u32| -> Result<Vec<u32>, String> {
+    let image = |position: u32| -> Result<Wiped<u32>, String> {
         let tensor = (setting.tensor)(position as usize).map_err(|e| format!("{e:#}"))?;
         let encoded = card.program.encode(&tensor).map_err(|e| e.to_string())?;
-        Ok(encoded.iter().map(|&v| v as u32 & mask).collect())
+        Ok(Wiped::filled(encoded.len(), encoded.iter().map(|&v| v as u32 & mask)))
     };
     let request = LaneRequest { card_digest: served.card_digest, params_version: PARAMS_VERSION, n_samples: 0, reveal: Reveal::Label, lane: 0 };
     let lanes = LaneSetting { client: &client, model: &model, hint: &hint, request, image: &image };
@@ -193,7 +194,7 @@ pub(crate) fn run(setting: &Setting<'_>) -> Result<Measured> {
         lanes.run_all(setting.slices.clone(), setting.lanes, &live, &mut |outcome| match outcome {
             Ok(lane) => {
                 if let Opened::Labels(labels) = &lane.opened {
-                    for (position, &label) in lane.slice.clone().zip(labels) {
+                    for (position, &label) in lane.slice.clone().zip(labels.iter()) {
                         measured.labels[position as usize] = Some(label);
                     }
                 }

@@ -6,6 +6,7 @@ use fusion_ot::session::Session;
 use fusion_ot::{OtError, silent};
 use fusion_ring::channel::{Channel, ChannelError, Traffic};
 use fusion_ring::pack::mask32;
+use fusion_ring::wiped::Wiped;
 use fusion_rlwe::{ClientLane, RlweError, ServerLane};
 use rand_core::CryptoRng;
 
@@ -82,13 +83,21 @@ pub enum Reveal {
     Logits,
 }
 
-/// What the client learned of each sample.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the client learned of each sample: private, so wiped on drop and not printed.
 pub enum Opened {
     /// One label per sample. A malicious server can make a label any number, even one that is no class.
-    Labels(Vec<u32>),
+    Labels(Wiped<u32>),
     /// `[sample][class]`, units of the logits window.
-    Logits(Vec<Vec<i32>>),
+    Logits(Vec<Wiped<i32>>),
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Labels(labels) => write!(f, "Labels(of {} samples)", labels.len()),
+            Self::Logits(logits) => write!(f, "Logits(of {} samples)", logits.len()),
+        }
+    }
 }
 
 /// What one step cost this party.
@@ -190,7 +199,7 @@ impl<'a> Lane<'a> {
         &mut self,
         model: &PublicModel,
         hint: &Hint,
-        images: Vec<u32>,
+        images: Wiped<u32>,
         rng: &mut impl CryptoRng,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Opened, LaneError> {
@@ -219,7 +228,7 @@ impl<'a> Lane<'a> {
             return Err(LaneError::Misuse("run_server on a client's lane"));
         }
         let public = model.public();
-        let zeros = vec![0; public.program().tensors[public.program().input.0].shape.len() * self.samples];
+        let zeros = Wiped::new(public.program().tensors[public.program().input.0].shape.len() * self.samples);
         let lane = Box::new(ServerLane::new(public.widest().modulus_bits(), rng));
         let logits = self.walk(public, Linear::Server { lane, model }, zeros, progress)?;
         self.open(public, logits, progress).map(|_| ())
@@ -230,12 +239,12 @@ impl<'a> Lane<'a> {
         &mut self,
         model: &PublicModel,
         mut linear: Linear<'_>,
-        input: Vec<u32>,
+        input: Wiped<u32>,
         progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<Vec<u32>, LaneError> {
+    ) -> Result<Wiped<u32>, LaneError> {
         let program = model.program();
         let last_use = last_uses(&program.steps, program.logits, program.tensors.len());
-        let mut tensors: Vec<Vec<u32>> = vec![Vec::new(); program.tensors.len()];
+        let mut tensors: Vec<Wiped<u32>> = program.tensors.iter().map(|_| Wiped::default()).collect();
         tensors[program.input.0] = input;
         self.book("set-up");
         for (index, (step, prepared)) in model.steps().enumerate() {
@@ -246,7 +255,7 @@ impl<'a> Lane<'a> {
             tensors[step.output.0] = share;
             for (tensor, &last) in tensors.iter_mut().zip(&last_use) {
                 if last == index {
-                    *tensor = Vec::new();
+                    *tensor = Wiped::default();
                 }
             }
             self.book(&step.name);
@@ -263,17 +272,16 @@ impl<'a> Lane<'a> {
         model: &PublicModel,
         step: &Step,
         prepared: &Prepared,
-        tensors: &[Vec<u32>],
+        tensors: &[Wiped<u32>],
         linear: &mut Linear<'_>,
-    ) -> Result<Vec<u32>, LaneError> {
+    ) -> Result<Wiped<u32>, LaneError> {
         let spec = |id: TensorId| model.program().tensors[id.0];
-        let shifted = |inputs: &'_ [(TensorId, u32)]| -> Vec<(&[u32], u32)> {
-            inputs.iter().map(|&(id, shift)| (tensors[id.0].as_slice(), shift)).collect()
-        };
+        let shifted =
+            |inputs: &'_ [(TensorId, u32)]| -> Vec<(&[u32], u32)> { inputs.iter().map(|&(id, shift)| (&*tensors[id.0], shift)).collect() };
         let output = spec(step.output);
         let mut out = match (&step.op, prepared) {
             (Op::Linear { terms, .. }, Prepared::Linear { layer, number, hint_offset }) => {
-                let inputs: Vec<&[u32]> = terms.iter().map(|t| tensors[t.input.0].as_slice()).collect();
+                let inputs: Vec<&[u32]> = terms.iter().map(|t| &*tensors[t.input.0]).collect();
                 let before = self.party.enter(Phase::Linear);
                 let fail = |error| linear_error(step, error);
                 let channel = self.party.channel();
@@ -309,7 +317,12 @@ impl<'a> Lane<'a> {
     }
 
     /// The end: labels or logits to the client.
-    fn open(&mut self, model: &PublicModel, logits: Vec<u32>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Option<Opened>, LaneError> {
+    fn open(
+        &mut self,
+        model: &PublicModel,
+        logits: Wiped<u32>,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Option<Opened>, LaneError> {
         let program = model.program();
         let spec = program.tensors[program.logits.0];
         let window = program.logits_window;
@@ -322,7 +335,9 @@ impl<'a> Lane<'a> {
                 let shares = nonlinear::to_window(self.party.role(), &shares, window);
                 let values = nonlinear::open_to_client(&mut self.party, &shares, window.bits).map_err(fail)?;
                 let signed = |v: u32| ((v << (32 - window.bits)) as i32) >> (32 - window.bits);
-                values.map(|v| Opened::Logits(v.chunks_exact(classes).map(|s| s.iter().map(|&v| signed(v)).collect()).collect()))
+                values.map(|v| {
+                    Opened::Logits(v.chunks_exact(classes).map(|s| Wiped::filled(classes, s.iter().map(|&v| signed(v)))).collect())
+                })
             }
         };
         self.book("opening");

@@ -29,3 +29,5 @@ mod tests;
 
 pub use lane::{Deviation, Lane, LaneError, Opened, Progress, Reveal, StepCost, connect};
 pub use model::{Hint, PublicModel, ServerModel};
+
+fusion_ring::opaque!(Lane<'_>, ServerModel);

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use fusion_ring::wiped::Wiped;
 use fusion_rlwe::{HintSource, Layer, PublicSeed, RlweError, RlweParams, ServerKey, ServerLayer};
 use rand_core::CryptoRng;
 
@@ -178,7 +179,7 @@ pub struct ServerModel {
     public: PublicModel,
     layers: Vec<ServerLayer>,
     /// Biases modulo 2^32 by linear layer.
-    bias: Vec<Vec<u32>>,
+    bias: Vec<Wiped<u32>>,
 }
 
 impl ServerModel {
@@ -202,7 +203,7 @@ impl ServerModel {
                 return Err(fail("one bias per output channel".to_owned()));
             }
             // Two's complement modulo the ring: truncation to 32 bits is reduction.
-            bias.push(own.bias.iter().map(|&b| b as u32).collect());
+            bias.push(Wiped::filled(own.bias.len(), own.bias.iter().map(|&b| b as u32)));
         }
         Ok(Self { public, layers, bias })
     }

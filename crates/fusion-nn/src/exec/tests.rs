@@ -35,6 +35,7 @@ fn run(program: &Program, weights: &Weights, images: &[Vec<i64>], reveal: Reveal
     let planes = (0..shape.channels).flat_map(|c| images.iter().map(move |i| &i[c * shape.area()..(c + 1) * shape.area()]));
     let mask = mask32(program.tensors[program.input.0].ring.0);
     let input: Vec<u32> = planes.flatten().map(|&v| v as u32 & mask).collect();
+    let input = input.into();
 
     let (client_end, server_end) = memory_pair();
     let ((client_sends, server_receives), (server_sends, client_receives)) = (ideal::pair(1), ideal::pair(2));
@@ -129,4 +130,11 @@ fn random_networks_equal_the_twin_step_by_step() {
 #[test]
 fn real_oblivious_transfer_changes_nothing() {
     check(3, true);
+}
+
+#[test]
+fn what_was_opened_is_not_printed() {
+    let labels = Opened::Labels(vec![7, 77, 777].into());
+    assert_eq!(format!("{labels:?}"), "Labels(of 3 samples)");
+    assert_eq!(format!("{:?}", Opened::Logits(vec![vec![1234, 99].into()])), "Logits(of 1 samples)");
 }

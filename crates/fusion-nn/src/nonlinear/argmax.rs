@@ -18,6 +18,7 @@
 //! client must treat such a label as a wrong answer, not as a reason to stop, since stopping early would tell the server something.
 
 use fusion_ring::pack::{mask32, pack, packed_len, unpack};
+use fusion_ring::wiped::Wiped;
 
 use super::ProtocolError;
 use super::maximum::{Labelled, check_width, maximum_labelled};
@@ -35,7 +36,7 @@ pub(super) fn label_bits(classes: usize) -> u32 {
 ///
 /// # Errors
 /// [`ProtocolError`]; the lane is dead afterwards. Misuse if `classes` is zero, above 2^24, or does not divide the length.
-pub fn argmax(party: &mut Party<'_>, x: &[u32], classes: usize, h: u32) -> Result<Option<Vec<u32>>, ProtocolError> {
+pub fn argmax(party: &mut Party<'_>, x: &[u32], classes: usize, h: u32) -> Result<Option<Wiped<u32>>, ProtocolError> {
     check_width(h)?;
     if classes == 0 || classes > 1 << 24 || !x.len().is_multiple_of(classes) {
         return Err(ProtocolError::Misuse("argmax: whole samples of 1..=2^24 classes"));
@@ -45,34 +46,31 @@ pub fn argmax(party: &mut Party<'_>, x: &[u32], classes: usize, h: u32) -> Resul
     let bits = label_bits(classes);
     // The indices are public at the start: the client's shares are the indices, the server's are zero.
     let label = |i: usize| if party.role() == Role::Client { (i % classes) as u32 } else { 0 };
-    let mut field = Labelled { values: x.to_vec(), labels: (0..x.len()).map(label).collect() };
+    let mut field = Labelled { values: Wiped::filled(x.len(), x.iter().copied()), labels: Wiped::filled(x.len(), (0..x.len()).map(label)) };
     let mut width = classes;
     while width > 1 {
-        let (mut a, mut b) = (Labelled::default(), Labelled::default());
+        let (pairs, left) = (width / 2, width.div_ceil(2));
+        let (mut a, mut b) = (Labelled::new(samples * pairs), Labelled::new(samples * pairs));
         for sample in 0..samples {
-            for pair in 0..width / 2 {
+            for pair in 0..pairs {
                 let at = sample * width + 2 * pair;
-                a.values.push(field.values[at]);
-                a.labels.push(field.labels[at]);
-                b.values.push(field.values[at + 1]);
-                b.labels.push(field.labels[at + 1]);
+                a.put(sample * pairs + pair, &field, at);
+                b.put(sample * pairs + pair, &field, at + 1);
             }
         }
         let won = maximum_labelled(party, &a, &b, h, bits)?;
-        let mut next = Labelled::default();
+        let mut next = Labelled::new(samples * left);
         for sample in 0..samples {
-            let winners = sample * (width / 2)..(sample + 1) * (width / 2);
-            next.values.extend_from_slice(&won.values[winners.clone()]);
-            next.labels.extend_from_slice(&won.labels[winners]);
+            for pair in 0..pairs {
+                next.put(sample * left + pair, &won, sample * pairs + pair);
+            }
             if width % 2 == 1 {
                 // The last one has no opponent in this round; it stays on the right.
-                let last = (sample + 1) * width - 1;
-                next.values.push(field.values[last]);
-                next.labels.push(field.labels[last]);
+                next.put(sample * left + pairs, &field, (sample + 1) * width - 1);
             }
         }
         field = next;
-        width = width.div_ceil(2);
+        width = left;
     }
     let labels = open_to_client(party, &field.labels, bits)?;
     party.enter(phase);
@@ -90,7 +88,7 @@ pub fn classify(
     classes: usize,
     ring: RingBits,
     window: Window,
-) -> Result<Option<Vec<u32>>, ProtocolError> {
+) -> Result<Option<Wiped<u32>>, ProtocolError> {
     let (read, bits) = logits_window(ring, window)?;
     let phase = party.enter(Phase::Argmax);
     let mut x = to_window(party.role(), logits, read);
@@ -118,12 +116,12 @@ pub(super) fn logits_window(ring: RingBits, window: Window) -> Result<(Window, u
 ///
 /// # Errors
 /// [`ProtocolError`]; the lane is dead afterwards.
-pub fn open_to_client(party: &mut Party<'_>, x: &[u32], bits: u32) -> Result<Option<Vec<u32>>, ProtocolError> {
+pub fn open_to_client(party: &mut Party<'_>, x: &[u32], bits: u32) -> Result<Option<Wiped<u32>>, ProtocolError> {
     if bits > 32 {
         return Err(ProtocolError::Misuse("open_to_client: at most 32 bits"));
     }
     if bits == 0 {
-        return Ok((party.role() == Role::Client).then(|| vec![0; x.len()]));
+        return Ok((party.role() == Role::Client).then(|| Wiped::new(x.len())));
     }
     match party.role() {
         Role::Server => {
@@ -132,7 +130,8 @@ pub fn open_to_client(party: &mut Party<'_>, x: &[u32], bits: u32) -> Result<Opt
         }
         Role::Client => {
             let theirs = unpack(&party.exchange(&[], packed_len(x.len(), bits))?, bits, x.len());
-            Ok(Some(x.iter().zip(theirs).map(|(x, y)| x.wrapping_add(y) & mask32(bits)).collect()))
+            let sums = x.iter().zip(theirs.iter()).map(|(x, y)| x.wrapping_add(*y) & mask32(bits));
+            Ok(Some(Wiped::filled(x.len(), sums)))
         }
     }
 }

@@ -21,7 +21,8 @@
 //! does not know. Correctness is not protected: a peer that sends other bytes gets shares of other bits.
 //! Every byte string is a valid message.
 
-use fusion_ring::pack::{pack_into, packed_len, unpack};
+use fusion_ring::pack::{SLACK, pack_into, packed_len, unpack};
+use fusion_ring::wiped::Wiped;
 
 use super::ProtocolError;
 use super::digits::{Digit, Digits};
@@ -36,16 +37,16 @@ struct Half<'a> {
     /// Words that hold its digits.
     x: &'a [u32],
     /// Its shares of the carry so far.
-    carry: Vec<u64>,
+    carry: Wiped<u64>,
 }
 
 impl<'a> Half<'a> {
     fn new(x: &'a [u32]) -> Self {
-        Self { x, carry: Vec::new() }
+        Self { x, carry: Wiped::default() }
     }
 
     /// Follows at `digit`: appends the corrections to `outgoing`.
-    fn follow<'s>(&self, digit: Digit, stock: &'s Stock, outgoing: &mut Vec<u8>) -> Lookup<'s> {
+    fn follow<'s>(&self, digit: Digit, stock: &'s Stock, outgoing: &mut Wiped<u8>) -> Lookup<'s> {
         let lookup = Lookup::new(digit, stock.lookups(digit.m, self.x.len()), self.x, &self.carry);
         pack_into(outgoing, &lookup.corrections(), digit.m.bits());
         lookup
@@ -53,28 +54,30 @@ impl<'a> Half<'a> {
 }
 
 /// XOR shares of the carry out of the low bits of `x` that `digits` cover.
-pub(super) fn carry(party: &mut Party<'_>, stock: &Stock, tile: Tile, x: &[u32], digits: &Digits) -> Result<Vec<u64>, ProtocolError> {
+pub(super) fn carry(party: &mut Party<'_>, stock: &Stock, tile: Tile, x: &[u32], digits: &Digits) -> Result<Wiped<u64>, ProtocolError> {
     let role = party.role();
     let mut leads = Half::new(&x[tile.led_by(role)]);
     let mut follows = Half::new(&x[tile.followed_by(role)]);
     let mut digits = digits.iter().peekable();
     let Some(lowest) = digits.peek() else { return Err(ProtocolError::Misuse("a comparison has digits")) };
-    let mut outgoing = Vec::new();
+    let mut outgoing = Wiped::with_capacity(packed_len(follows.x.len(), lowest.m.bits()) + SLACK);
     let mut lookup = follows.follow(*lowest, stock, &mut outgoing);
     let mut incoming = party.exchange(&outgoing, packed_len(leads.x.len(), lowest.m.bits()))?;
+    // Where the follower's corrections begin: behind the answers in the same message.
+    let mut corrections_at = 0;
     let mut swapped = false;
     while let Some(digit) = digits.next() {
-        // The follower's corrections are what is left of the last message.
-        let corrections = unpack(&incoming, digit.m.bits(), leads.x.len());
+        let corrections = unpack(&incoming[corrections_at..], digit.m.bits(), leads.x.len());
         let tables = answer(digit, &stock.tables(digit.m, leads.x.len()), leads.x, &leads.carry, &corrections);
         leads.carry = tables.masks;
-        outgoing.clear();
+        let ahead = digits.peek().map_or(0, |next| packed_len(leads.x.len(), next.m.bits()));
+        let mut outgoing = Wiped::with_capacity(packed_len(leads.x.len(), digit.answer_bits()) + ahead + SLACK);
         pack_into(&mut outgoing, &tables.entries, digit.answer_bits());
         let next = digits.peek().map(|&next| (leads.follow(next, stock, &mut outgoing), packed_len(follows.x.len(), next.m.bits())));
         let answered = packed_len(follows.x.len(), digit.answer_bits());
         incoming = party.exchange(&outgoing, answered + next.as_ref().map_or(0, |next| next.1))?;
         follows.carry = lookup.learn(&unpack(&incoming[..answered], digit.answer_bits(), follows.x.len()));
-        incoming.drain(..answered);
+        corrections_at = answered;
         if let Some((next, _)) = next {
             lookup = next;
             (leads, follows) = (follows, leads);
@@ -82,11 +85,18 @@ pub(super) fn carry(party: &mut Party<'_>, stock: &Stock, tile: Tile, x: &[u32],
         }
     }
     let (led, followed) = if swapped { (follows.carry, leads.carry) } else { (leads.carry, follows.carry) };
-    Ok(join(role, led, followed))
+    Ok(join(role, &led, &followed))
 }
 
 /// XOR shares of the sign bit of the shared `h`-bit numbers; `digits` are of h - 1 bits.
-pub(super) fn msb(party: &mut Party<'_>, stock: &Stock, tile: Tile, x: &[u32], digits: &Digits, h: u32) -> Result<Vec<u64>, ProtocolError> {
+pub(super) fn msb(
+    party: &mut Party<'_>,
+    stock: &Stock,
+    tile: Tile,
+    x: &[u32],
+    digits: &Digits,
+    h: u32,
+) -> Result<Wiped<u64>, ProtocolError> {
     let carry = carry(party, stock, tile, x, digits)?;
     Ok(xor(&carry, &fusion_ring::planes::plane_of_words(x, h - 1)))
 }

@@ -7,14 +7,13 @@
 //! The follower sends d = (b, c1) ^ u, u being its random choice. Entry i is then masked by pad i ^ d, so that the follower can
 //! unmask exactly its own. The lead's share is chosen such that the masked entry 0 is zero, and is not sent.
 
-use std::borrow::Cow;
-
 use fusion_ot::functionality::PAD_BIT;
 use fusion_ring::lookups::{IndexInputs, looked_up, lookup_corrections, lookup_indices};
 use fusion_ring::tables::{MaskedTables, TableInputs, masked_tables};
 use fusion_ring::wiped::Wiped;
 
 use super::digits::Digit;
+use super::stock::Given;
 
 /// The lead's part for digits `a` (words from which the digit is cut), its shares of the carry from below and the follower's corrections: its shares of the carry, and entries for the follower, of which the
 /// low [`Digit::answer_bits`] are to be sent.
@@ -27,25 +26,25 @@ pub(super) fn answer(digit: Digit, pads: &[u16], a: &[u32], carry: &[u64], corre
 pub(super) struct Lookup<'s> {
     digit: Digit,
     /// Of random OTs: the choice in the low bits, the pad at [`PAD_BIT`].
-    received: Cow<'s, [u8]>,
+    received: Given<'s, u8>,
     indices: Wiped<u8>,
 }
 
 impl<'s> Lookup<'s> {
     /// Takes OTs as received and the indices: complements of the digits of `x` (words from which the digit is cut) and its shares of the carry from below.
-    pub(super) fn new(digit: Digit, received: Cow<'s, [u8]>, x: &[u32], carry: &[u64]) -> Self {
+    pub(super) fn new(digit: Digit, received: Given<'s, u8>, x: &[u32], carry: &[u64]) -> Self {
         let carry = digit.carries.then_some(carry);
         let indices = lookup_indices(IndexInputs { index_bits: digit.m.bits(), digits: x, shift: digit.shift, carry });
         Self { digit, received, indices }
     }
 
     /// The message: how the indices differ from the random choices, in m bits.
-    pub(super) fn corrections(&self) -> Vec<u32> {
+    pub(super) fn corrections(&self) -> Wiped<u32> {
         lookup_corrections(&self.indices, &self.received, self.digit.m.bits())
     }
 
     /// Its shares of the carry, given the lead's answers.
-    pub(super) fn learn(&self, answers: &[u32]) -> Vec<u64> {
+    pub(super) fn learn(&self, answers: &[u32]) -> Wiped<u64> {
         looked_up(&self.indices, (&self.received, PAD_BIT), (answers, self.digit.answer_bits()))
     }
 }
@@ -75,7 +74,7 @@ mod tests {
             let pads: Vec<u16> =
                 (0..a.len() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u16 & mask32(choices) as u16).collect();
             let received: Vec<u8> = u.iter().zip(&pads).map(|(&u, pads)| u | ((pads >> u & 1) as u8) << PAD_BIT).collect();
-            let lookup = Lookup::new(digit, Cow::Borrowed(&received), &b, &plane_of_words(&theirs, 0));
+            let lookup = Lookup::new(digit, Given::Kept(&received), &b, &plane_of_words(&theirs, 0));
             let lead = answer(digit, &pads, &a, &plane_of_words(&own, 0), &lookup.corrections());
             let follower = lookup.learn(&lead.entries);
             for i in 0..a.len() {

@@ -19,6 +19,7 @@
 
 use fusion_ring::pack::mask32;
 use fusion_ring::planes::join_planes;
+use fusion_ring::wiped::Wiped;
 
 use super::ProtocolError;
 use super::compare::msb;
@@ -37,29 +38,43 @@ pub(super) fn check_width(h: u32) -> Result<(), ProtocolError> {
 ///
 /// # Errors
 /// [`ProtocolError`]; the lane is dead afterwards. Misuse if the lengths differ.
-pub fn maximum(party: &mut Party<'_>, a: &[u32], b: &[u32], h: u32) -> Result<Vec<u32>, ProtocolError> {
+pub fn maximum(party: &mut Party<'_>, a: &[u32], b: &[u32], h: u32) -> Result<Wiped<u32>, ProtocolError> {
     check_width(h)?;
     if a.len() != b.len() {
         return Err(ProtocolError::Misuse("maximum: as many a as b"));
     }
     let digits = Digits::of(h - 1);
-    let mut out = Vec::with_capacity(a.len());
+    let mut out = Wiped::new(a.len());
     for tile in Tile::all(a.len(), party.half_tile()) {
         let (a, b) = (tile.of(a), tile.of(b));
         let stock = Demand::default().comparison(tile, &digits).both_ways(tile, 1).meet(party)?;
         let s = msb(party, &stock, tile, &differences(a, b, h), &digits, h)?;
         let step = mux(party, &stock, &s, &differences(b, a, h), h)?;
         debug_assert!(stock.is_used_up());
-        out.extend(a.iter().zip(step).map(|(a, step)| a.wrapping_add(step) & mask32(h)));
+        add_steps(tile.of_mut(&mut out), a, &step, h);
     }
     Ok(out)
 }
 
 /// Values and labels side by side, as shares.
-#[derive(Debug, Clone, Default)]
 pub(super) struct Labelled {
-    pub(super) values: Vec<u32>,
-    pub(super) labels: Vec<u32>,
+    pub(super) values: Wiped<u32>,
+    pub(super) labels: Wiped<u32>,
+}
+
+fusion_ring::opaque!(Labelled);
+
+impl Labelled {
+    /// Room for `n` of them, zero.
+    pub(super) fn new(n: usize) -> Self {
+        Self { values: Wiped::new(n), labels: Wiped::new(n) }
+    }
+
+    /// Puts number `from` of another vector at place `to`.
+    pub(super) fn put(&mut self, to: usize, other: &Self, from: usize) {
+        self.values[to] = other.values[from];
+        self.labels[to] = other.labels[from];
+    }
 }
 
 /// Shares of the larger of a and b modulo 2^h and of its label modulo 2^label_bits; of `a` where they are equal.
@@ -72,22 +87,34 @@ pub(super) fn maximum_labelled(
 ) -> Result<Labelled, ProtocolError> {
     let digits = Digits::of(h - 1);
     let width = h.max(label_bits);
-    let mut out = Labelled::default();
+    let mut out = Labelled::new(a.values.len());
     for tile in Tile::all(a.values.len(), party.half_tile()) {
         let n = tile.len();
         let (av, bv, al, bl) = (tile.of(&a.values), tile.of(&b.values), tile.of(&a.labels), tile.of(&b.labels));
         let stock = Demand::default().comparison(tile, &digits).both_ways(tile, 2).meet(party)?;
         let s = msb(party, &stock, tile, &differences(av, bv, h), &digits, h)?;
-        let steps = [differences(bv, av, width), differences(bl, al, width)].concat();
+        let mut steps = Wiped::new(2 * n);
+        differences_to(&mut steps[..n], bv, av, width);
+        differences_to(&mut steps[n..], bl, al, width);
         let steps = mux(party, &stock, &join_planes(&s, n, &s), &steps, width)?;
         debug_assert!(stock.is_used_up());
         let (values, labels) = steps.split_at(n);
-        out.values.extend(av.iter().zip(values).map(|(a, step)| a.wrapping_add(*step) & mask32(h)));
-        out.labels.extend(al.iter().zip(labels).map(|(a, step)| a.wrapping_add(*step) & mask32(label_bits)));
+        add_steps(tile.of_mut(&mut out.values), av, values, h);
+        add_steps(tile.of_mut(&mut out.labels), al, labels, label_bits);
     }
     Ok(out)
 }
 
-fn differences(a: &[u32], b: &[u32], bits: u32) -> Vec<u32> {
-    a.iter().zip(b).map(|(a, b)| a.wrapping_sub(*b) & mask32(bits)).collect()
+fn differences(a: &[u32], b: &[u32], bits: u32) -> Wiped<u32> {
+    let mut out = Wiped::new(a.len());
+    differences_to(&mut out, a, b, bits);
+    out
+}
+
+fn differences_to(out: &mut [u32], a: &[u32], b: &[u32], bits: u32) {
+    out.iter_mut().zip(a).zip(b).for_each(|((out, a), b)| *out = a.wrapping_sub(*b) & mask32(bits));
+}
+
+fn add_steps(out: &mut [u32], a: &[u32], steps: &[u32], bits: u32) {
+    out.iter_mut().zip(a).zip(steps).for_each(|((out, a), step)| *out = a.wrapping_add(*step) & mask32(bits));
 }

@@ -17,8 +17,9 @@
 //! As in `compare`: private against a malicious peer, not protected against wrong bytes.
 
 use fusion_ring::bit_products::{masks_of_plane, negated_where};
-use fusion_ring::pack::{mask32, pack_into, packed_len, unpack};
+use fusion_ring::pack::{SLACK, mask32, pack_into, packed_len, unpack};
 use fusion_ring::planes::{pack_plane_into, unpack_plane};
+use fusion_ring::wiped::Wiped;
 
 use super::ProtocolError;
 use super::party::Party;
@@ -26,19 +27,20 @@ use super::product::{RingReceiver, RingSender};
 use super::stock::Stock;
 
 /// Shares of s * x modulo 2^bits.
-pub(super) fn mux(party: &mut Party<'_>, stock: &Stock, s: &[u64], x: &[u32], bits: u32) -> Result<Vec<u32>, ProtocolError> {
+pub(super) fn mux(party: &mut Party<'_>, stock: &Stock, s: &[u64], x: &[u32], bits: u32) -> Result<Wiped<u32>, ProtocolError> {
     let n = x.len();
     let masks = masks_of_plane(s, n);
     let sender = RingSender::new(stock, negated_where(s, x), bits);
     let receiver = RingReceiver::new(stock, s, n, bits);
 
-    let mut outgoing = Vec::new();
+    let mut outgoing = Wiped::with_capacity(packed_len(n, 1) + packed_len(n, bits) + SLACK);
     pack_plane_into(&mut outgoing, receiver.open(), n);
     pack_into(&mut outgoing, &sender.open(), bits);
     let incoming = party.exchange(&outgoing, outgoing.len())?;
     let (d, t) = incoming.split_at(packed_len(n, 1));
     let sent = sender.shares(&unpack_plane(d, n));
     let got = receiver.shares(&unpack(t, bits, n));
-    let own = x.iter().zip(&masks).map(|(x, s)| x & s);
-    Ok(own.zip(sent).zip(got).map(|((own, sent), got)| own.wrapping_add(sent).wrapping_add(got) & mask32(bits)).collect())
+    let own = x.iter().zip(masks.iter()).map(|(x, s)| x & s);
+    let parts = own.zip(sent.iter()).zip(got.iter());
+    Ok(Wiped::filled(n, parts.map(|((own, sent), got)| own.wrapping_add(*sent).wrapping_add(*got) & mask32(bits))))
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use fusion_ot::functionality::{RandomOtReceiver, RandomOtSender};
 use fusion_ring::channel::{Channel, MAX_CROSSING_BYTES, Traffic};
+use fusion_ring::wiped::Wiped;
 
 use super::ProtocolError;
 
@@ -213,8 +214,8 @@ impl<'a> Party<'a> {
 
     /// One round: sends `outgoing` and returns the `incoming` bytes that the peer sends in the same round. Long messages cross in
     /// pieces that keep to the channel's deadlock rule.
-    pub(super) fn exchange(&mut self, outgoing: &[u8], incoming: usize) -> Result<Vec<u8>, ProtocolError> {
-        let mut arrived = vec![0u8; incoming];
+    pub(super) fn exchange(&mut self, outgoing: &[u8], incoming: usize) -> Result<Wiped<u8>, ProtocolError> {
+        let mut arrived = Wiped::new(incoming);
         let mut pieces = arrived.chunks_mut(MAX_CROSSING_BYTES);
         let mut parts = outgoing.chunks(MAX_CROSSING_BYTES);
         loop {

@@ -21,6 +21,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
+use fusion_ring::wiped::Wiped;
+
 use super::ProtocolError;
 use super::maximum::maximum;
 use super::party::{Party, Phase};
@@ -164,32 +166,30 @@ fn tournament(mut groups: Vec<Group>) -> Vec<Vec<Node>> {
 ///
 /// # Errors
 /// [`ProtocolError`]; the lane is dead afterwards. Misuse if the planes are not whole.
-pub fn max_pool(party: &mut Party<'_>, x: &[u32], schedule: &PoolSchedule, h: u32) -> Result<Vec<u32>, ProtocolError> {
+pub fn max_pool(party: &mut Party<'_>, x: &[u32], schedule: &PoolSchedule, h: u32) -> Result<Wiped<u32>, ProtocolError> {
     if !x.len().is_multiple_of(schedule.inputs) {
         return Err(ProtocolError::Misuse("max_pool: whole planes"));
     }
     let phase = party.enter(Phase::Pooling);
     let planes = x.len() / schedule.inputs;
     let mut width = schedule.inputs;
-    let mut values = x.to_vec();
+    let mut values = Wiped::filled(x.len(), x.iter().copied());
     for level in &schedule.levels {
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        for plane in values.chunks_exact(width) {
-            for node in level {
-                if let Node::Max(i, j) = *node {
-                    a.push(plane[i]);
-                    b.push(plane[j]);
-                }
-            }
-        }
-        let mut larger = maximum(party, &a, &b, h)?.into_iter();
-        let mut next = Vec::with_capacity(planes * level.len());
-        for plane in values.chunks_exact(width) {
-            for node in level {
-                next.extend(match *node {
-                    Node::Keep(i) => Some(plane[i]),
-                    Node::Max(..) => larger.next(),
-                });
+        let pairs: Vec<(usize, usize)> =
+            level.iter().filter_map(|node| if let Node::Max(i, j) = *node { Some((i, j)) } else { None }).collect();
+        let all = |pick: fn(&(usize, usize)) -> usize| {
+            let (pairs, planes) = (&pairs, values.chunks_exact(width));
+            Wiped::filled(planes.len() * pairs.len(), planes.flat_map(move |plane| pairs.iter().map(move |pair| plane[pick(pair)])))
+        };
+        let larger = maximum(party, &all(|pair| pair.0), &all(|pair| pair.1), h)?;
+        let mut larger = larger.iter();
+        let mut next = Wiped::new(planes * level.len());
+        for (plane, next) in values.chunks_exact(width).zip(next.chunks_exact_mut(level.len())) {
+            for (node, next) in level.iter().zip(next) {
+                *next = match *node {
+                    Node::Keep(i) => plane[i],
+                    Node::Max(..) => larger.next().copied().unwrap_or_default(),
+                };
             }
         }
         values = next;

@@ -7,34 +7,35 @@
 use fusion_ring::bit_products::{opening, receiver_shares, sender_shares};
 use fusion_ring::pack::mask32;
 use fusion_ring::planes::plane_of_bytes;
+use fusion_ring::wiped::Wiped;
 
 use super::stock::{Received, Stock};
 
 /// XOR of two planes.
-pub(super) fn xor(a: &[u64], b: &[u64]) -> Vec<u64> {
-    a.iter().zip(b).map(|(a, b)| a ^ b).collect()
+pub(super) fn xor(a: &[u64], b: &[u64]) -> Wiped<u64> {
+    Wiped::filled(a.len().min(b.len()), a.iter().zip(b).map(|(a, b)| a ^ b))
 }
 
 /// The sender's side of products c * delta in Z_2^bits, delta being the sender's, the bit c the receiver's. 1 + bits bits per product.
 pub(super) struct RingSender<'s> {
     pairs: &'s [u32],
-    delta: Vec<u32>,
+    delta: Wiped<u32>,
     bits: u32,
 }
 
 impl<'s> RingSender<'s> {
     /// Takes one OT per element of `delta`.
-    pub(super) fn new(stock: &'s Stock, delta: Vec<u32>, bits: u32) -> Self {
+    pub(super) fn new(stock: &'s Stock, delta: Wiped<u32>, bits: u32) -> Self {
         Self { pairs: stock.pairs(delta.len()), delta, bits }
     }
 
     /// The message: how delta differs from the random factor.
-    pub(super) fn open(&self) -> Vec<u32> {
+    pub(super) fn open(&self) -> Wiped<u32> {
         opening(self.pairs, &self.delta, mask32(self.bits))
     }
 
     /// Own shares of the products, given the plane d = c ^ u that the receiver opened.
-    pub(super) fn shares(&self, d: &[u64]) -> Vec<u32> {
+    pub(super) fn shares(&self, d: &[u64]) -> Wiped<u32> {
         sender_shares(self.pairs, &self.delta, d, mask32(self.bits))
     }
 }
@@ -42,7 +43,7 @@ impl<'s> RingSender<'s> {
 /// The receiver's side, see [`RingSender`].
 pub(super) struct RingReceiver<'s> {
     received: Received<'s>,
-    d: Vec<u64>,
+    d: Wiped<u64>,
     bits: u32,
 }
 
@@ -59,7 +60,7 @@ impl<'s> RingReceiver<'s> {
     }
 
     /// Own shares of the products, given the sender's message.
-    pub(super) fn shares(&self, opened: &[u32]) -> Vec<u32> {
+    pub(super) fn shares(&self, opened: &[u32]) -> Wiped<u32> {
         receiver_shares(self.received.choices, self.received.pads, opened, &self.d, mask32(self.bits))
     }
 }

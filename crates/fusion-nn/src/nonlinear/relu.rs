@@ -17,6 +17,7 @@
 //! As in `compare`.
 
 use fusion_ring::pack::mask32;
+use fusion_ring::wiped::Wiped;
 
 use super::ProtocolError;
 use super::compare::msb;
@@ -31,21 +32,21 @@ use super::widen::widen;
 ///
 /// # Errors
 /// [`ProtocolError`]; the lane is dead afterwards.
-pub fn relu(party: &mut Party<'_>, x: &[u32], h: u32, out_bits: u32) -> Result<Vec<u32>, ProtocolError> {
+pub fn relu(party: &mut Party<'_>, x: &[u32], h: u32, out_bits: u32) -> Result<Wiped<u32>, ProtocolError> {
     if !(2..=32).contains(&h) || !(1..=32).contains(&out_bits) {
         return Err(ProtocolError::Misuse("relu: widths are h in 2..=32 and out_bits in 1..=32"));
     }
     let phase = party.enter(Phase::Activation);
     let digits = Digits::of(h - 1);
-    let mut out = Vec::with_capacity(x.len());
+    let mut out = Wiped::new(x.len());
     for tile in Tile::all(x.len(), party.half_tile()) {
-        out.extend(relu_tile(party, tile, tile.of(x), &digits, h, out_bits)?);
+        tile.of_mut(&mut out).copy_from_slice(&relu_tile(party, tile, tile.of(x), &digits, h, out_bits)?);
     }
     party.enter(phase);
     Ok(out)
 }
 
-fn relu_tile(party: &mut Party<'_>, tile: Tile, x: &[u32], digits: &Digits, h: u32, out_bits: u32) -> Result<Vec<u32>, ProtocolError> {
+fn relu_tile(party: &mut Party<'_>, tile: Tile, x: &[u32], digits: &Digits, h: u32, out_bits: u32) -> Result<Wiped<u32>, ProtocolError> {
     let demand = Demand::default().comparison(tile, digits).both_ways(tile, 1);
     let demand = if out_bits > h { demand.led_to_follower(tile) } else { demand };
     let stock = demand.meet(party)?;
@@ -54,9 +55,9 @@ fn relu_tile(party: &mut Party<'_>, tile: Tile, x: &[u32], digits: &Digits, h: u
         keep.iter_mut().for_each(|word| *word = !*word);
     }
     let narrow = h.min(out_bits);
-    let reduced: Vec<u32>;
+    let reduced: Wiped<u32>;
     let x = if narrow < h {
-        reduced = x.iter().map(|x| x & mask32(narrow)).collect();
+        reduced = Wiped::filled(x.len(), x.iter().map(|x| x & mask32(narrow)));
         &reduced
     } else {
         x

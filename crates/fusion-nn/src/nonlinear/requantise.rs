@@ -18,6 +18,7 @@
 //! As in `compare`.
 
 use fusion_ring::pack::mask32;
+use fusion_ring::wiped::Wiped;
 use fusion_rlwe::Shape;
 
 use super::ProtocolError;
@@ -78,7 +79,7 @@ impl Requantise {
     ///
     /// # Errors
     /// [`ProtocolError`]; the lane is dead afterwards. Misuse if the samples are not whole.
-    pub fn run(&self, party: &mut Party<'_>, shares: &[u32]) -> Result<Vec<u32>, ProtocolError> {
+    pub fn run(&self, party: &mut Party<'_>, shares: &[u32]) -> Result<Wiped<u32>, ProtocolError> {
         if self.input.is_empty() || !shares.len().is_multiple_of(self.input.len()) {
             return Err(ProtocolError::Misuse("requantise: whole samples"));
         }

@@ -1,12 +1,12 @@
 //! The random OTs of one tile, made in bulk before its first message and used up in a fixed order.
 
-use std::borrow::Cow;
 use std::cell::Cell;
 
 use fusion_ot::OtError;
 use fusion_ot::functionality::{ChoiceBits, PAD_BIT, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 use fusion_ot::silent::RoundSize;
 use fusion_ring::channel::Channel;
+use fusion_ring::wiped::{Element, Wiped};
 
 use super::ProtocolError;
 use super::digits::Digits;
@@ -155,6 +155,25 @@ pub(super) struct Received<'s> {
     pub(super) pads: &'s [u32],
 }
 
+/// OTs given out: as the stock keeps them, or made from such in another form.
+pub(super) enum Given<'s, T: Element> {
+    Kept(&'s [T]),
+    Made(Wiped<T>),
+}
+
+impl<T: Element> std::ops::Deref for Given<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::Kept(kept) => kept,
+            Self::Made(made) => made,
+        }
+    }
+}
+
+fusion_ring::opaque!(Stock, Received<'_>, Given<'_, u8>);
+
 impl Stock {
     fn shelf(&self, m: ChoiceBits) -> Option<&Shelf<SenderBits, ReceiverBits>> {
         self.tables[m.bits() as usize - 2].as_ref()
@@ -164,24 +183,25 @@ impl Stock {
     ///
     /// # Panics
     /// If the demand was too small: it is computed from the same public numbers as the use.
-    pub(super) fn tables(&self, m: ChoiceBits, n: usize) -> Cow<'_, [u16]> {
+    pub(super) fn tables(&self, m: ChoiceBits, n: usize) -> Given<'_, u16> {
         if m == ChoiceBits::ONE {
             let pairs = self.pairs(n).chunks_exact(2);
-            return pairs.map(|pair| (pair[0] & 1 | (pair[1] & 1) << 1) as u16).collect();
+            return Given::Made(Wiped::filled(n, pairs.map(|pair| (pair[0] & 1 | (pair[1] & 1) << 1) as u16)));
         }
-        Cow::Borrowed(self.shelf(m).map_or_else(|| &[][..n], |shelf| shelf.sent.next(n, 1, SenderBits::tables)))
+        Given::Kept(self.shelf(m).map_or_else(|| &[][..n], |shelf| shelf.sent.next(n, 1, SenderBits::tables)))
     }
 
     /// The next `n` 1-of-2^m OTs in which this party receives, in the form of [`ReceiverBits`].
     ///
     /// # Panics
     /// As [`Stock::tables`].
-    pub(super) fn lookups(&self, m: ChoiceBits, n: usize) -> Cow<'_, [u8]> {
+    pub(super) fn lookups(&self, m: ChoiceBits, n: usize) -> Given<'_, u8> {
         if m == ChoiceBits::ONE {
             let got = self.received(n);
-            return got.choices.iter().zip(got.pads).map(|(choice, &pad)| choice | (pad as u8) << PAD_BIT).collect();
+            let bytes = got.choices.iter().zip(got.pads).map(|(choice, &pad)| choice | (pad as u8) << PAD_BIT);
+            return Given::Made(Wiped::filled(n, bytes));
         }
-        Cow::Borrowed(self.shelf(m).map_or_else(|| &[][..n], |shelf| shelf.received.next(n, 1, ReceiverBits::bytes)))
+        Given::Kept(self.shelf(m).map_or_else(|| &[][..n], |shelf| shelf.received.next(n, 1, ReceiverBits::bytes)))
     }
 
     /// The pads of the next `n` 1-of-2 OTs in which this party sends, two per OT.

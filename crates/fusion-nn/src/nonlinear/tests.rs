@@ -7,6 +7,7 @@ use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, Sen
 use fusion_ot::{OtError, ideal};
 use fusion_ring::channel::{Channel, ChannelError, Traffic, memory_pair};
 use fusion_ring::pack::mask32;
+use fusion_ring::wiped::Wiped;
 use fusion_rlwe::{Padding, Shape};
 use proptest::prelude::*;
 use sha3::{Digest, Sha3_256};
@@ -91,13 +92,18 @@ impl Shared {
     }
 }
 
-type Shares = Result<Vec<u32>, ProtocolError>;
+type Shares = Result<Wiped<u32>, ProtocolError>;
 
 fn opened(pair: &Pair<Shares>, bits: u32) -> Vec<u32> {
     let (client, server) = (pair.client.result.as_ref().unwrap(), pair.server.result.as_ref().unwrap());
     assert_eq!(client.len(), server.len());
-    assert!(client.iter().chain(server).all(|s| *s <= mask32(bits)), "shares are reduced");
-    client.iter().zip(server).map(|(c, s)| c.wrapping_add(*s) & mask32(bits)).collect()
+    assert!(client.iter().chain(server.iter()).all(|s| *s <= mask32(bits)), "shares are reduced");
+    client.iter().zip(server.iter()).map(|(c, s)| c.wrapping_add(*s) & mask32(bits)).collect()
+}
+
+/// Labels that a test may print and compare.
+fn plain(labels: Option<Wiped<u32>>) -> Option<Vec<u32>> {
+    labels.map(|labels| labels.to_vec())
 }
 
 fn reduced(values: impl IntoIterator<Item = i32>, bits: u32) -> Vec<u32> {
@@ -202,7 +208,7 @@ fn argmax_finds_the_lowest_index_of_the_largest() {
         // Few distinct values: ties everywhere.
         let x: Vec<i32> = values(samples * classes, h - 1, classes as u32).iter().map(|v| v / 2 * 2).collect();
         let shared = Shared::new(&x, h);
-        let pair = run(64, |party| argmax(party, shared.of(party), classes, h));
+        let pair = run(64, |party| argmax(party, shared.of(party), classes, h).map(plain));
         let expect: Vec<u32> = x.chunks(classes).map(|sample| (0..classes).rev().max_by_key(|&i| sample[i]).unwrap() as u32).collect();
         assert_eq!(pair.client.result, Ok(Some(expect)), "{classes} classes");
         assert_eq!(pair.server.result, Ok(None));
@@ -225,7 +231,7 @@ fn classify_takes_the_spare_bit_or_makes_one() {
             *s = s.wrapping_add(low) & mask32(ring);
         }
         let window = Window { drop: 3, bits: 10 };
-        let pair = run(64, |party| classify(party, shared.of(party), classes, RingBits(ring), window));
+        let pair = run(64, |party| classify(party, shared.of(party), classes, RingBits(ring), window).map(plain));
         let expect: Vec<u32> = x.chunks(classes).map(|s| (0..classes).rev().max_by_key(|&i| s[i]).unwrap() as u32).collect();
         assert_eq!(pair.client.result, Ok(Some(expect)), "ring of {ring} bits");
         same_cost(&pair, cost::classify(samples, classes, RingBits(ring), window, 64).unwrap(), "classify");
@@ -236,7 +242,7 @@ fn classify_takes_the_spare_bit_or_makes_one() {
 fn in_window(shared: &Shared, window: Window) -> Vec<i32> {
     let (c, s) = (to_window(Role::Client, &shared.client, window), to_window(Role::Server, &shared.server, window));
     let up = 32 - window.bits;
-    c.iter().zip(&s).map(|(c, s)| (c.wrapping_add(*s) << up) as i32 >> up).collect()
+    c.iter().zip(s.iter()).map(|(c, s)| (c.wrapping_add(*s) << up) as i32 >> up).collect()
 }
 
 fn pooled(x: &[i32], planes: usize, (h, w): (usize, usize), pool: &PoolGeometry) -> Vec<i32> {
@@ -348,7 +354,7 @@ fn everything(party: &mut Party<'_>, x: &Shared) -> Everything {
     let y = step.run(party, x.of(party))?;
     let z = widen_signed(party, &y, 16, Spare::None, 20)?;
     let label = classify(party, &z, z.len() / 2, RingBits(20), Window { drop: 3, bits: 16 })?;
-    Ok((z, label))
+    Ok((z.to_vec(), plain(label)))
 }
 
 fn hostile_client(make: impl Fn(Box<dyn Channel>) -> Hostile) -> Pair<Everything> {

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use fusion_ring::wiped::{Element, Wiped};
+
 use super::party::Role;
 
 /// A run of elements that go through a protocol together.
@@ -38,6 +40,11 @@ impl Tile {
         &all[self.start..self.start + self.len]
     }
 
+    /// As [`Tile::of`], to be written.
+    pub(super) fn of_mut<T>(self, all: &mut [T]) -> &mut [T] {
+        &mut all[self.start..self.start + self.len]
+    }
+
     /// The elements, counted within the tile, on which `role` leads.
     pub(super) fn led_by(self, role: Role) -> Range<usize> {
         match role {
@@ -53,11 +60,13 @@ impl Tile {
 }
 
 /// Puts the two halves of a vector together: `led` and `followed` as seen by `role`.
-pub(super) fn join<T>(role: Role, led: Vec<T>, followed: Vec<T>) -> Vec<T> {
-    let (mut first, second) = match role {
+pub(super) fn join<T: Element>(role: Role, led: &[T], followed: &[T]) -> Wiped<T> {
+    let (first, second) = match role {
         Role::Client => (led, followed),
         Role::Server => (followed, led),
     };
-    first.extend(second);
-    first
+    let mut all = Wiped::with_capacity(first.len() + second.len());
+    all.append(first);
+    all.append(second);
+    all
 }

@@ -17,6 +17,7 @@
 //! As in `compare`.
 
 use fusion_ring::pack::mask32;
+use fusion_ring::wiped::Wiped;
 
 use super::ProtocolError;
 use super::compare::carry;
@@ -39,12 +40,12 @@ pub enum Spare {
 ///
 /// # Errors
 /// [`ProtocolError`]; the lane is dead afterwards.
-pub fn widen_signed(party: &mut Party<'_>, x: &[u32], h: u32, spare: Spare, out_bits: u32) -> Result<Vec<u32>, ProtocolError> {
+pub fn widen_signed(party: &mut Party<'_>, x: &[u32], h: u32, spare: Spare, out_bits: u32) -> Result<Wiped<u32>, ProtocolError> {
     if !(2..=32).contains(&h) || !(1..=32).contains(&out_bits) {
         return Err(ProtocolError::Misuse("widen_signed: widths are h in 2..=32 and out_bits in 1..=32"));
     }
     if out_bits <= h {
-        return Ok(x.iter().map(|x| x & mask32(out_bits)).collect());
+        return Ok(Wiped::filled(x.len(), x.iter().map(|x| x & mask32(out_bits))));
     }
     if spare == Spare::None && h > MAX_COMPARED_BITS {
         return Err(ProtocolError::Misuse("widen_signed: h is at most 31 without a spare bit"));
@@ -55,11 +56,11 @@ pub fn widen_signed(party: &mut Party<'_>, x: &[u32], h: u32, spare: Spare, out_
         (Role::Server, Spare::One) => 1 << (h - 2),
         (Role::Server, Spare::None) => 1 << (h - 1),
     };
-    let x: Vec<u32> = x.iter().map(|x: &u32| x.wrapping_add(offset) & mask32(h)).collect();
+    let x = Wiped::filled(x.len(), x.iter().map(|x: &u32| x.wrapping_add(offset) & mask32(h)));
     let digits = (spare == Spare::None).then(|| Digits::of(h));
-    let mut out = Vec::with_capacity(x.len());
+    let mut out = Wiped::new(x.len());
     for tile in Tile::all(x.len(), party.half_tile()) {
-        out.extend(widen_tile(party, tile, tile.of(&x), digits.as_ref(), h, out_bits)?);
+        tile.of_mut(&mut out).copy_from_slice(&widen_tile(party, tile, tile.of(&x), digits.as_ref(), h, out_bits)?);
     }
     out.iter_mut().for_each(|y| *y = y.wrapping_sub(offset) & mask32(out_bits));
     party.enter(phase);
@@ -73,7 +74,7 @@ fn widen_tile(
     digits: Option<&Digits>,
     h: u32,
     out_bits: u32,
-) -> Result<Vec<u32>, ProtocolError> {
+) -> Result<Wiped<u32>, ProtocolError> {
     let demand = Demand::default().led_to_follower(tile);
     let y = if let Some(digits) = digits {
         let stock = demand.comparison(tile, digits).meet(party)?;

@@ -19,8 +19,9 @@
 //! As in `compare`.
 
 use fusion_ring::bit_products::masks_of_plane;
-use fusion_ring::pack::{mask32, pack_into, packed_len, unpack};
+use fusion_ring::pack::{SLACK, mask32, pack_into, packed_len, unpack};
 use fusion_ring::planes::{pack_plane_into, plane_of_words, unpack_plane};
+use fusion_ring::wiped::Wiped;
 
 use super::ProtocolError;
 use super::party::Party;
@@ -29,7 +30,7 @@ use super::stock::Stock;
 use super::tile::{Tile, join};
 
 /// Widens numbers whose top bit is zero from `from` bits to `to` bits.
-pub(super) fn widen(party: &mut Party<'_>, stock: &Stock, tile: Tile, x: &[u32], from: u32, to: u32) -> Result<Vec<u32>, ProtocolError> {
+pub(super) fn widen(party: &mut Party<'_>, stock: &Stock, tile: Tile, x: &[u32], from: u32, to: u32) -> Result<Wiped<u32>, ProtocolError> {
     // c OR s = c + s (1 - c).
     let wrap = bit_to_ring(party, stock, tile, &plane_of_words(x, from - 1), to - from, |c| 1 & !c)?;
     Ok(unwrap(x, &wrap, from, to))
@@ -43,14 +44,14 @@ pub(super) fn widen_full(
     x: &[u32],
     wrap: &[u64],
     (from, to): (u32, u32),
-) -> Result<Vec<u32>, ProtocolError> {
+) -> Result<Wiped<u32>, ProtocolError> {
     // c XOR s = c + s (1 - 2c).
     let wrap = bit_to_ring(party, stock, tile, wrap, to - from, |c| 1 | c)?;
     Ok(unwrap(x, &wrap, from, to))
 }
 
-fn unwrap(x: &[u32], wrap: &[u32], from: u32, to: u32) -> Vec<u32> {
-    x.iter().zip(wrap).map(|(x, w)| (x & mask32(from)).wrapping_sub(w << from) & mask32(to)).collect()
+fn unwrap(x: &[u32], wrap: &[u32], from: u32, to: u32) -> Wiped<u32> {
+    Wiped::filled(x.len(), x.iter().zip(wrap).map(|(x, w)| (x & mask32(from)).wrapping_sub(w << from) & mask32(to)))
 }
 
 /// Additive shares modulo 2^bits of c + s * delta(c), c being the lead's bit (given to `delta` as a mask) and s the follower's.
@@ -61,23 +62,23 @@ fn bit_to_ring(
     own: &[u64],
     bits: u32,
     delta: impl Fn(u32) -> u32,
-) -> Result<Vec<u32>, ProtocolError> {
+) -> Result<Wiped<u32>, ProtocolError> {
     let role = party.role();
     let (led, followed) = (tile.led_by(role), tile.followed_by(role));
     let masks = masks_of_plane(own, tile.len());
     let c = &masks[led];
-    let sender = RingSender::new(stock, c.iter().map(|&c| delta(c)).collect(), bits);
+    let sender = RingSender::new(stock, Wiped::filled(c.len(), c.iter().map(|&c| delta(c))), bits);
     // Halves begin at multiples of 64.
     let receiver = RingReceiver::new(stock, &own[followed.start / 64..], followed.len(), bits);
 
-    let mut outgoing = Vec::new();
+    let mut outgoing = Wiped::with_capacity(packed_len(followed.len(), 1) + packed_len(c.len(), bits) + SLACK);
     pack_plane_into(&mut outgoing, receiver.open(), followed.len());
     pack_into(&mut outgoing, &sender.open(), bits);
     let (choices, messages) = (packed_len(c.len(), 1), packed_len(followed.len(), bits));
     let incoming = party.exchange(&outgoing, choices + messages)?;
     let (d, t) = incoming.split_at(choices);
-    let sent = sender.shares(&unpack_plane(d, c.len()));
-    let sent = sent.iter().zip(c).map(|(share, c)| share.wrapping_add(c & 1) & mask32(bits)).collect();
+    let mut sent = sender.shares(&unpack_plane(d, c.len()));
+    sent.iter_mut().zip(c).for_each(|(share, c)| *share = share.wrapping_add(c & 1) & mask32(bits));
     let got = receiver.shares(&unpack(t, bits, followed.len()));
-    Ok(join(role, sent, got))
+    Ok(join(role, &sent, &got))
 }

@@ -1,6 +1,7 @@
 //! The local step before every non-linear protocol: both parties reduce their shares to a window and drop its low bits.
 
 use fusion_ring::pack::mask32;
+use fusion_ring::wiped::Wiped;
 
 use super::party::Role;
 use crate::program::Window;
@@ -10,11 +11,11 @@ use crate::program::Window;
 /// The numbers are floor(v / 2^drop) or one more (with `drop` = 0, exactly v): dropping the low bits of both shares loses their carry. The server adds 2^drop
 /// first when drop > 0, which makes the result a stochastic rounding of v / 2^drop with an error of at most one unit and a bias of 2^-drop units.
 #[must_use]
-pub fn to_window(role: Role, shares: &[u32], window: Window) -> Vec<u32> {
+pub fn to_window(role: Role, shares: &[u32], window: Window) -> Wiped<u32> {
     let Window { drop, bits } = window;
     let carry = if role == Role::Server && drop > 0 { 1u32 << drop } else { 0 };
     let mask = mask32(bits);
-    shares.iter().map(|&share| (share.wrapping_add(carry) >> drop) & mask).collect()
+    Wiped::filled(shares.len(), shares.iter().map(|&share| (share.wrapping_add(carry) >> drop) & mask))
 }
 
 #[cfg(test)]

@@ -29,7 +29,8 @@ fn schoolbook(a: &[u128], s: &[i8]) -> Vec<u128> {
 }
 
 fn halves(values: &[u128]) -> Halves {
-    Halves { low: values.iter().map(|&v| v as u64).collect(), high: values.iter().map(|&v| (v >> 64) as u64).collect() }
+    let (low, high): (Vec<u64>, Vec<u64>) = values.iter().map(|&v| (v as u64, (v >> 64) as u64)).unzip();
+    Halves { low: low.into(), high: high.into() }
 }
 
 fn product<const P: usize, const B: u32>(tier: Tier, a: &[u128], s: &[i8]) -> Product<P, B> {
@@ -134,7 +135,7 @@ fn ranges_are_parts_of_the_whole() {
             [0..1, 15..17, 16..32, 5..5, 3..7, 100..2000, 2040..2060, 2047..2048, 2048..2049, 2050..2061, 0..4096, 4095..4096, 4080..4096]
         {
             assert!(coefficients(tier, &mut product, range.clone(), 7) == expect[range.clone()], "{range:?}");
-            let mut fresh = Halves { low: vec![9; range.len()], high: vec![9; range.len()] };
+            let mut fresh = Halves { low: vec![9; range.len()].into(), high: vec![9; range.len()].into() };
             product.place_on(tier, range.clone(), 0, true, &mut fresh.as_mut());
             assert!(range.clone().all(|at| fresh.get(at - range.start) << 7 == expect[at]), "{range:?}");
         }

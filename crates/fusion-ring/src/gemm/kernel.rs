@@ -4,6 +4,7 @@
 
 use super::{Reduction, TILE_OUT, TILE_POS};
 use crate::simd::{Tier, per_tier};
+use crate::wiped::wipe;
 
 /// Sums of one tile.
 pub(super) type Sums = [[i32; TILE_POS]; TILE_OUT];
@@ -20,6 +21,11 @@ pub(super) struct Wide {
 impl Wide {
     pub(super) fn zero() -> Self {
         Self { low: [[0; TILE_POS]; TILE_OUT], high: [[0; TILE_POS]; TILE_OUT] }
+    }
+
+    pub(super) fn wipe(&mut self) {
+        wipe(self.low.as_flattened_mut());
+        wipe(self.high.as_flattened_mut());
     }
 
     /// Writes the first sums of one output.

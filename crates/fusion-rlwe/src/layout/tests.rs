@@ -20,10 +20,10 @@ fn through_layout(layout: &Layout, inputs: &[Vec<i64>], weights: &[Vec<i64>], sa
                     let data: Vec<u32> = inputs[phase.term][channel * size..][..size].iter().map(|&v| v as u32).collect();
                     let mut row = vec![None; DEGREE];
                     let coefficients = cells.runs.iter().cloned().flatten();
-                    let mut gathered = Vec::new();
+                    let mut gathered = Wiped::default();
                     cells.gather(&data, u32::MAX, &mut gathered);
                     assert_eq!(gathered.len(), cells.len());
-                    for (c, value) in coefficients.zip(gathered) {
+                    for (c, &value) in coefficients.zip(gathered.iter()) {
                         row[c] = Some(i64::from(value as i32));
                     }
                     for (sum, &p) in sums.iter_mut().zip(&block.outputs) {

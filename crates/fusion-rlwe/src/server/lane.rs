@@ -4,10 +4,11 @@ use fusion_ring::channel::Channel;
 use fusion_ring::fft::{self, DEGREE, Small, Wide};
 use fusion_ring::gemm::LimbRows;
 use fusion_ring::halves::{Halves, HalvesMut};
-use fusion_ring::pack::{mask32, pack64_into, read_wide};
+use fusion_ring::pack::{SLACK, mask32, pack64_into, read_wide};
 use fusion_ring::prg::AesPrg;
+use fusion_ring::wiped::Wiped;
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::{ServerLayer, fresh_seed};
 use crate::layer::key_bytes;
@@ -27,17 +28,17 @@ pub struct ServerLane {
 #[derive(Default)]
 struct Memory {
     /// Ciphertexts with this party's shares added: whoever has both knows the shares.
-    rows: Vec<Zeroizing<Vec<i32>>>,
-    products: Zeroizing<Halves>,
+    rows: Vec<Wiped<i32>>,
+    products: Halves,
     masks: Vec<Small>,
-    answers: Vec<u8>,
+    answers: Wiped<u8>,
 }
 
 impl ServerLane {
     /// A lane of a model whose widest modulus is 2^`modulus_bits`.
     #[must_use]
     pub fn new(modulus_bits: u32, rng: &mut impl CryptoRng) -> Self {
-        Self { modulus_bits, keys: Vec::new(), prg: AesPrg::new(fresh_seed(rng)), memory: Memory::default() }
+        Self { modulus_bits, keys: Vec::new(), prg: AesPrg::new(*fresh_seed(rng)), memory: Memory::default() }
     }
 
     /// Receives the client's encrypted shares, adds this party's `shares` (one tensor per term, `[channel][sample][row][column]`, values modulo
@@ -52,7 +53,7 @@ impl ServerLane {
         shares: &[&[u32]],
         samples: usize,
         channel: &mut dyn Channel,
-    ) -> Result<Vec<u32>, RlweError> {
+    ) -> Result<Wiped<u32>, RlweError> {
         if layer.layer.params().modulus_bits() == RlweParams::NARROWEST_MODULUS_BITS {
             self.multiply_by(layer, shares, samples, channel, |key| &key.narrow)
         } else {
@@ -68,18 +69,20 @@ impl ServerLane {
         samples: usize,
         channel: &mut dyn Channel,
         pieces: impl Fn(&BlockKey) -> &Wide<P, B>,
-    ) -> Result<Vec<u32>, RlweError> {
+    ) -> Result<Wiped<u32>, RlweError> {
         layer.layer.check_inputs(shares, samples)?;
         let blocks = layer.layer.layout().cut(samples);
         let area = samples * layer.layer.layout().output().area();
         let mut product = Product::new(layer, &blocks, std::mem::take(&mut self.memory));
-        let mut out = vec![0u32; layer.layer.outputs() * area];
+        let mut out = Wiped::new(layer.layer.outputs() * area);
         // Answers wait until every request is in: the client may still be sending, and nobody may block on both directions.
-        product.answers.clear();
+        product.answers.resize(0);
+        product.answers.reserve(blocks.iter().map(|block| layer.layer.answer_bytes(block)).sum::<usize>() + SLACK);
         let mut ends = vec![0];
         for (index, block) in blocks.iter().enumerate() {
             if index == self.keys.len() {
-                let bytes = channel.recv_vec(key_bytes(self.modulus_bits))?;
+                let mut bytes = Wiped::<u8>::new(key_bytes(self.modulus_bits));
+                channel.recv(&mut bytes)?;
                 let mut key = Halves::default();
                 key.resize(DEGREE);
                 read_wide(&bytes, self.modulus_bits as usize / 8, &mut key.low, &mut key.high);
@@ -98,7 +101,8 @@ impl ServerLane {
     }
 }
 
-/// The key k of one block, ready for products with the masks u_j.
+/// The key k of one block, ready for products with the masks u_j. Wiped on drop.
+#[derive(Zeroize, ZeroizeOnDrop)]
 struct BlockKey {
     /// k modulo 2^88 without its lowest [`KEY_ROUNDING_BITS`] bits. Two pieces of 41 bits hold the product exactly because k is
     /// uniform ([`fusion_ring::fft`] has the deviation of their rounding errors); a miss would be an error of 2^7 or 2^48, which flooding covers.
@@ -110,8 +114,12 @@ struct BlockKey {
 impl BlockKey {
     fn new(key: &Halves) -> Self {
         let rounded = (0..DEGREE).map(|at| key.get(at).wrapping_add(1 << (KEY_ROUNDING_BITS - 1)) >> KEY_ROUNDING_BITS & NARROW_KEY);
-        let (low, high) = rounded.map(|k| (k as u64, (k >> 64) as u64)).unzip();
-        Self { narrow: Wide::new(&Halves { low, high }), wide: Wide::new(key) }
+        let mut narrow = Halves::default();
+        narrow.resize(DEGREE);
+        for ((low, high), k) in narrow.low.iter_mut().zip(narrow.high.iter_mut()).zip(rounded) {
+            (*low, *high) = (k as u64, (k >> 64) as u64);
+        }
+        Self { narrow: Wide::new(&narrow), wide: Wide::new(key) }
     }
 }
 
@@ -122,7 +130,7 @@ const NARROW_KEY: u128 = (1 << (RlweParams::NARROWEST_MODULUS_BITS - KEY_ROUNDIN
 struct Product<'a, const P: usize, const B: u32> {
     layer: &'a ServerLayer,
     rows: Vec<LimbRows>,
-    products: Zeroizing<Halves>,
+    products: Halves,
     /// Transforms of the masks u_j, kept only where several blocks use them.
     masks: Vec<Small>,
     keep_masks: bool,
@@ -130,7 +138,7 @@ struct Product<'a, const P: usize, const B: u32> {
     masks_made: usize,
     masked: fft::Product<P, B>,
     /// Packed answers to the blocks so far.
-    answers: Vec<u8>,
+    answers: Wiped<u8>,
 }
 
 impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
@@ -165,8 +173,7 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
         let layer = &self.layer.layer;
         let params = layer.params();
         let (width, mask) = (params.coefficient_bytes(), mask32(params.plain_bits()));
-        let (mut bytes, mut own, mut sums) = (Vec::new(), Zeroizing::new(Vec::new()), Zeroizing::new(Halves::default()));
-        let sums = &mut *sums;
+        let (mut bytes, mut own, mut sums) = (Vec::new(), Wiped::default(), Halves::default());
         for (phase, cells) in block.cells.iter().enumerate() {
             let term = layer.layout().phases[phase].term;
             let size = layer.layout().terms()[term].input.area() * samples;
@@ -197,7 +204,7 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
         const ROWS: usize = 8;
         let params = self.layer.layer.params();
         let (each, outputs) = (block.outputs.len(), self.layer.layer.outputs());
-        let mut top = vec![0u64; ROWS * each];
+        let mut top = Wiped::<u64>::new(ROWS * each);
         let down = params.modulus_bits() - params.answer_bits();
         let mask = mask32(params.plain_bits());
         let mut packed = std::mem::take(&mut self.answers);
@@ -232,8 +239,7 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
         let contiguous = block.outputs.len() == count;
         // Rows a power of two apart would meet in the same sets of every cache.
         let pitch = count.next_multiple_of(16) + 8;
-        let mut values = Zeroizing::new(Halves::default());
-        let values = &mut *values;
+        let mut values = Halves::default();
         values.resize(block.outputs.len());
         let mut mask = Small::default();
         // Only the key of the narrowest modulus was rounded.
@@ -260,11 +266,11 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
                     self.masked.set(key, &mask);
                 }
                 let range = output % together * pitch..output % together * pitch + count;
-                let Halves { low, high } = &mut *self.products;
+                let Halves { low, high } = &mut self.products;
                 let mut row = HalvesMut { low: &mut low[range.clone()], high: &mut high[range] };
                 if !contiguous {
                     self.masked.add_to(first..first + count, rounding, &mut row);
-                    for ((low, high), &p) in values.low.iter_mut().zip(&mut values.high).zip(&block.outputs) {
+                    for ((low, high), &p) in values.low.iter_mut().zip(values.high.iter_mut()).zip(&block.outputs) {
                         (*low, *high) = (row.low[usize::from(p) - first], row.high[usize::from(p) - first]);
                     }
                     row = values.as_mut();

@@ -34,9 +34,9 @@ fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
     let rows: Vec<Vec<u8>> = (0..inputs).map(|_| server_end.recv_vec(samples * params.coefficient_bytes()).unwrap()).collect();
     // The client knows its errors: with zero inputs a row is a_i s + e_i.
     let centred = |v: u128| ((v << (128 - 88)) as i128 >> (128 - 88)) as f64;
-    let halves = |values: &[u128]| Halves {
-        low: values.iter().map(|&v| v as u64).collect(),
-        high: values.iter().map(|&v| (v >> 64) as u64).collect(),
+    let halves = |values: &[u128]| {
+        let (low, high): (Vec<u64>, Vec<u64>) = values.iter().map(|&v| (v as u64, (v >> 64) as u64)).unzip();
+        Halves { low: low.into(), high: high.into() }
     };
     let times_secret = |polynomial: &Halves| -> Vec<u128> {
         let mut product = fft::Product::default();
@@ -50,7 +50,9 @@ fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
         .iter()
         .enumerate()
         .map(|(i, row)| {
-            let product = times_secret(&layer.row_polynomial(0, i));
+            let mut polynomial = Halves::default();
+            layer.row_polynomial(0, i, &mut polynomial);
+            let product = times_secret(&polynomial);
             read(row).iter().zip(product).map(|(&b, c)| centred(b.wrapping_sub(c))).collect()
         })
         .collect();
