@@ -72,7 +72,7 @@ pub struct RunFacts {
 pub const FORMAT: u32 = 1;
 
 /// One line of the journal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Entry {
     start: u32,
     end: u32,

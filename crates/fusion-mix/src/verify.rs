@@ -102,11 +102,20 @@ pub struct Evidence {
 pub struct RevealRejected;
 
 /// The verdict, its evidence, and the answers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Verification {
     verdict: Verdict,
     evidence: Evidence,
     answers: Vec<Answer>,
+}
+
+/// Without the answers: they are private, and those of a rejected batch take consent to be read.
+impl std::fmt::Debug for Verification {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { verdict, evidence, answers } = self;
+        let mut out = f.debug_struct("Verification");
+        out.field("verdict", verdict).field("evidence", evidence).field("answers", &answers.len()).finish()
+    }
 }
 
 impl Verification {

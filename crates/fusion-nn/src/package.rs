@@ -298,7 +298,8 @@ mod tests {
         let package = Package::open(&target).unwrap();
         let (card, private) = small_model(1);
         assert_eq!(package.card().program, card.program);
-        assert_eq!(package.private().weights, private.weights);
+        let plain = |w: &Weights| w.linear.iter().map(|l| (l.terms.clone(), l.bias.clone())).collect::<Vec<_>>();
+        assert_eq!(plain(&package.private().weights), plain(&private.weights));
         assert_eq!(package.private().key.as_bytes(), private.key.as_bytes());
         assert_eq!(fs::read(package.hint_path()).unwrap(), [1; 5000]);
         assert_eq!(package.card().hint, Some(HintFacts { digest: Digest::of(&[1; 5000]), bytes: 5000 }));

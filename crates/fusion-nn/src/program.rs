@@ -192,17 +192,19 @@ pub struct Program {
 }
 
 /// Private weights of the [`Op::Linear`] steps of one program, in step order.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, Default)]
 pub struct Weights {
     /// One entry per linear step.
     pub linear: Vec<LinearWeights>,
 }
 
 /// Private weights of one linear step.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct LinearWeights {
     /// One weight array per term, ordered as [`ConvGeometry`] says.
     pub terms: Vec<Vec<i16>>,
     /// One bias per output channel, at product scale.
     pub bias: Vec<i64>,
 }
+
+fusion_ring::opaque!(Weights, LinearWeights);
