@@ -21,8 +21,8 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender};
-use fusion_ot::silent::{Malicious, Parameters, Receiver, RoundSize, Security, SemiHonest, Sender};
 use fusion_ot::session::{Direction, Session};
+use fusion_ot::silent::{Malicious, Parameters, Receiver, RoundSize, Security, SemiHonest, Sender};
 use fusion_ot::{OtError, Role, softspoken};
 use fusion_ring::channel::{Channel, MemoryChannel, memory_pair};
 use fusion_ring::lpn::LocalCode;

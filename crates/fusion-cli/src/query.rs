@@ -147,8 +147,13 @@ impl Run {
             let found = found.ok_or_else(|| format!("no image stands at position {position}"))?;
             Ok(Wiped::filled(found.len(), found.iter().copied()))
         };
-        let request =
-            LaneRequest { card_digest: server.served.card_digest, params_version: PARAMS_VERSION, n_samples: 0, reveal: Reveal::Label, lane: 0 };
+        let request = LaneRequest {
+            card_digest: server.served.card_digest,
+            params_version: PARAMS_VERSION,
+            n_samples: 0,
+            reveal: Reveal::Label,
+            lane: 0,
+        };
         let setting = LaneSetting { client: &server.client, model: &server.model, hint: &server.hint, request, image: &image };
         let steps = server.model.program().steps.len() as u64 + 1;
         let live = Live::default();

@@ -87,8 +87,7 @@ mod tests {
 
     #[test]
     fn different_terms_have_different_bytes() {
-        let base =
-            LaneRequest { card_digest: Digest::of(b"card"), params_version: 1, n_samples: 2, reveal: Reveal::Label, lane: 3 };
+        let base = LaneRequest { card_digest: Digest::of(b"card"), params_version: 1, n_samples: 2, reveal: Reveal::Label, lane: 3 };
         let all = [
             base,
             LaneRequest { card_digest: Digest::of(b"another"), ..base },

@@ -55,7 +55,8 @@ impl Place<'_> {
     /// H(j, point) as a group element with unknown logarithm.
     fn to_group(&self, j: u8, point: &[u8]) -> RistrettoPoint {
         let digest = Sha3_512::new()
-            .chain_update(self.run.constant("base OT group").to_le_bytes())
+            .chain_update(b"fusion base OT group")
+            .chain_update(self.run.bytes())
             .chain_update(self.index.to_le_bytes())
             .chain_update([j])
             .chain_update(point)
@@ -102,12 +103,7 @@ pub type Keys<K> = (RunId, Zeroizing<Vec<K>>);
 /// # Errors
 /// [`OtError::PeerMisbehaved`] if the peer's message holds something that is no group element;
 /// [`OtError::Channel`].
-pub fn send(
-    direction: &Direction,
-    channel: &mut dyn Channel,
-    n: usize,
-    rng: &mut impl CryptoRng,
-) -> Result<Keys<[Block; 2]>, OtError> {
+pub fn send(direction: &Direction, channel: &mut dyn Channel, n: usize, rng: &mut impl CryptoRng) -> Result<Keys<[Block; 2]>, OtError> {
     let mut first = vec![0; NONCE];
     rng.fill_bytes(&mut first);
     let secrets: Vec<_> = (0..n).map(|_| random_scalar(rng)).collect();
@@ -132,16 +128,11 @@ pub fn send(
     Ok((run, keys))
 }
 
-/// The receiver of base OTs: the key at every choice.
+/// The receiver of base OTs: the key at every choice, zero or one.
 ///
 /// # Errors
 /// As [`send`].
-pub fn receive(
-    direction: &Direction,
-    channel: &mut dyn Channel,
-    choices: &[Choice],
-    rng: &mut impl CryptoRng,
-) -> Result<Keys<Block>, OtError> {
+pub fn receive(direction: &Direction, channel: &mut dyn Channel, choices: &[u8], rng: &mut impl CryptoRng) -> Result<Keys<Block>, OtError> {
     let first = channel.recv_vec(NONCE + POINT * choices.len())?;
     let mut second = Vec::with_capacity(NONCE + 2 * POINT * choices.len());
     second.resize(NONCE, 0);
@@ -149,6 +140,7 @@ pub fn receive(
     let run = direction.with_nonces(&first[..NONCE], &second[..NONCE]);
     let mut keys = Zeroizing::new(Vec::with_capacity(choices.len()));
     for (index, (&b, a_point)) in (0u32..).zip(choices.iter().zip(first[NONCE..].chunks(POINT))) {
+        let b = Choice::from(b);
         let place = Place { run: &run, index };
         let a = decode(a_point)?;
         let mut uniform = Zeroizing::new([0; 64]);

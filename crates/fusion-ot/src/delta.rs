@@ -11,6 +11,7 @@ use fusion_ring::aes::{Aes128, Block};
 use fusion_ring::gf128::mul_x;
 use fusion_ring::hash::tmmo;
 use rand_core::CryptoRng;
+use sha3::Digest;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::functionality::{ChoiceBits, SenderPads};
@@ -72,9 +73,17 @@ pub(crate) struct PadStream {
 }
 
 impl PadStream {
-    /// The hash of the run: an attacker's cipher calls count against this run alone.
+    /// The hash of a run whose first batch has not been made.
     pub(crate) fn new(run: &RunId) -> Self {
         Self { pi: Aes128::new(&run.constant("pads").to_le_bytes()), next_tweak: 0 }
+    }
+
+    /// Goes on under a key from a public seed that was drawn when all blocks to come were fixed. With
+    /// z for pi(x) ^ i a pad says pi(z) ^ z = pad ^ i, so that one call of an attacker's tests all pads
+    /// of a key at once, as far as it knows what they mask: the fewer a key has the better.
+    pub(crate) fn rekey(&mut self, run: &RunId, seed: &[u8; 16]) {
+        let key = run.hash("pads").chain_update(seed).finalize();
+        self.pi = Aes128::new(&std::array::from_fn(|i| key[i]));
     }
 
     /// Hands the 2^m pads of each OT whose sender's block is in `w` to `sink`; `multiples` from [`Delta::multiples`].
@@ -144,6 +153,25 @@ mod tests {
             assert_eq!(multiple, mul(x as Block, delta.0));
             assert_eq!(multiple & 0xf, x as Block);
         }
+    }
+
+    /// Neither another run's calls nor those of another batch say anything about a pad.
+    #[test]
+    fn pads_belong_to_a_run_and_a_batch() {
+        let run = |nonce| Session::new(b"pads").direction(Role::First).with_nonces(&[nonce; NONCE], &[2; NONCE]);
+        let pad = |nonce, seed| {
+            let mut pads = PadStream::new(&run(nonce));
+            if let Some(seed) = seed {
+                pads.rekey(&run(nonce), &[seed; 16]);
+            }
+            let mut out = 0;
+            pads.receiver(&[77], &mut |blocks| out = blocks[0]);
+            out
+        };
+        let mut all: Vec<_> = [1, 2].into_iter().flat_map(|nonce| [None, Some(1), Some(2)].map(|seed| pad(nonce, seed))).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 6);
     }
 
     #[test]

@@ -60,6 +60,7 @@
 
 pub mod base;
 mod bits;
+mod coins;
 mod delta;
 pub mod error;
 pub mod functionality;

@@ -55,12 +55,18 @@ impl Direction {
 pub struct RunId([u8; 32]);
 
 impl RunId {
+    /// The name.
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// A hash that starts from this name, for `purpose`.
     pub(crate) fn hash(&self, purpose: &str) -> Sha3_256 {
         Sha3_256::new().chain_update(self.0).chain_update([purpose.len() as u8]).chain_update(purpose)
     }
 
-    /// A public key, salt or other constant for `purpose`, unlike those of any other run.
+    /// A public key or salt of a cipher for `purpose`, unlike those of other runs (of 2^40 runs two
+    /// have the same with probability 2^-49). What must never repeat takes [`Self::bytes`].
     pub(crate) fn constant(&self, purpose: &str) -> Block {
         let digest = self.hash(purpose).finalize();
         Block::from_le_bytes(std::array::from_fn(|i| digest[i]))

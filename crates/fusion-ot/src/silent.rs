@@ -78,11 +78,12 @@ use std::ops::Range;
 
 use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
-use rand_chacha::ChaCha20Rng;
-use rand_core::{CryptoRng, SeedableRng};
+use fusion_ring::prg::{AesPrg, Seed};
+use rand_core::CryptoRng;
 use sha3::Digest;
 use zeroize::Zeroizing;
 
+use crate::coins::PublicCoins;
 use crate::delta::combine;
 use crate::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 use crate::session::{Direction, RunId, Session};
@@ -126,12 +127,7 @@ impl Security for SemiHonest {
 ///
 /// # Errors
 /// [`OtError`].
-pub fn setup(
-    session: &Session,
-    role: Role,
-    channel: &mut dyn Channel,
-    rng: &mut impl CryptoRng,
-) -> Result<(Sender, Receiver), OtError> {
+pub fn setup(session: &Session, role: Role, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<(Sender, Receiver), OtError> {
     setup_with(RoundSize::default(), session, role, channel, rng)
 }
 
@@ -173,6 +169,13 @@ fn joint(run: &RunId, sender: &[u8; 32], receiver: &[u8; 32]) -> [u8; 32] {
     run.hash("silent OT coin toss").chain_update(sender).chain_update(receiver).finalize().into()
 }
 
+/// The private coins of one engine.
+fn private_coins(seed: &Seed, m: ChoiceBits) -> AesPrg {
+    let mut all = Zeroizing::new([0; 64]);
+    AesPrg::from_seed_ref(seed).fill(&mut *all);
+    AesPrg::from_seed_ref(&Seed::from(std::array::from_fn::<u8, 16, _>(|i| all[16 * slot(m) + i])))
+}
+
 /// Index of the engine for `m`.
 fn slot(m: ChoiceBits) -> usize {
     m.bits() as usize - 1
@@ -188,8 +191,8 @@ pub struct Sender<S: Security = Malicious> {
     source: softspoken::Sender,
     size: RoundSize,
     toss: [u8; 32],
-    /// Of 256 bits: what a sender draws from it is public.
-    coins: ChaCha20Rng,
+    /// For seeds of rounds.
+    coins: PublicCoins,
     engines: [Option<Box<Engine<SendingEnd>>>; 4],
     /// OTs of each width that SoftSpoken has met.
     met: [usize; 4],
@@ -212,7 +215,7 @@ impl<S: Security> Sender<S> {
         channel.send(&own)?;
         channel.flush()?;
         let toss = joint(source.run(), &own, &theirs);
-        let coins = ChaCha20Rng::from_rng(rng);
+        let coins = PublicCoins::new(rng);
         let engines = [const { None }; 4];
         Ok(Self { source, size, toss, coins, engines, met: [0; 4], dead: false, security: PhantomData })
     }
@@ -319,8 +322,8 @@ pub struct Receiver<S: Security = Malicious> {
     source: softspoken::Receiver,
     size: RoundSize,
     toss: [u8; 32],
-    /// Of 256 bits: what a sender draws from it is public.
-    coins: ChaCha20Rng,
+    /// For noise values.
+    coins: Seed,
     engines: [Option<Box<Engine<ReceivingEnd>>>; 4],
     /// OTs of each width that SoftSpoken has met.
     met: [usize; 4],
@@ -349,7 +352,7 @@ impl<S: Security> Receiver<S> {
             return Err(OtError::PeerMisbehaved("silent OT: coin-toss opening"));
         }
         let toss = joint(source.run(), &theirs, &own);
-        let coins = ChaCha20Rng::from_rng(rng);
+        let coins = Seed::random(rng);
         let engines = [const { None }; 4];
         Ok(Self { source, size, toss, coins, engines, met: [0; 4], dead: false, security: PhantomData })
     }
@@ -391,7 +394,7 @@ impl<S: Security> Receiver<S> {
                 let carry = |(v, u): (Block, u8)| (v & !parameters.choice_mask()) | Block::from(u);
                 let reserve = Zeroizing::new(blocks.map(carry).collect::<Vec<_>>());
                 let run = self.source.run();
-                let end = ReceivingEnd::new(parameters, run, self.coins.fork());
+                let end = ReceivingEnd::new(parameters, run, private_coins(&self.coins, m));
                 Box::new(Engine::new(end, code_seed(run, &self.toss, m), parameters, reserve))
             }
         };

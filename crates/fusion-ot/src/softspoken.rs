@@ -10,14 +10,14 @@
 //! Roy, "SoftSpokenOT: Quieter OT Extension from Small-Field Silent VOLE in the Minicrypt Model", CRYPTO 2022: 128 base OTs ([`crate::base`]), 128/k trees of 2^k seeds with the consistency
 //! check of section 6, small-field VOLEs brought to one subspace VOLE over the repetition code (sections 3 and 4) with the consistency check of
 //! section 4.2: a universal hash to F_2^128 of all columns, masked by 128 extra rows, challenged by the sender. m binary correlations w_j = v_j + u_j Delta make one
-//! of width m, w = sum w_j X^j; pads by TMMO under a key of the run, with the OT's running number as tweak.
+//! of width m, w = sum w_j X^j; pads by TMMO with the OT's running number as tweak, under a key from a public seed that the sender draws when a batch has passed its check.
 //!
 //! Rows are made in batches of at least 2^16 and kept for later calls, so that small calls seldom wait for the network; a call for n OTs of width m holds about
 //! 16 n m bytes beside its output.
 //!
 //! # Cost
 //! Set-up per direction: base OT, then one message of 4,096 + 64 * 128/k bytes from the receiver. Per batch of r rows (a multiple of 128): the receiver sends
-//! 16 (128/k - 1) (r/128 + 1) bytes, the sender 16, the receiver 2,064: one and a half round trips. So 63, 31 or 15 bits per row at k = 2, 4, 8, and 2^k/k AES calls: 2, 4 or 32. An OT
+//! 16 (128/k - 1) (r/128 + 1) bytes, the sender 16, the receiver 2,064, the sender 16: two round trips. So 63, 31 or 15 bits per row at k = 2, 4, 8, and 2^k/k AES calls: 2, 4 or 32. An OT
 //! takes m rows.
 //!
 //! # Security
@@ -33,9 +33,12 @@
 //! freedom is its Delta, which no honest message depends on, and its challenge, which meets columns
 //! under a one-time mask once.
 //!
-//! *Many targets*: salts, keys and challenges belong to one run, so a cipher call of an attacker
-//! counts against one lane. A guess of Delta takes one call per OT that it is compared with: 2^121
-//! calls for a lane, whatever the number of OTs and lanes. A hidden seed of a tree takes 2^128.
+//! *Many targets*: salts, keys and challenges belong to one run, those of a tree to one tree, so a
+//! cipher call of an attacker counts against one tree or one batch. A hidden seed of a tree takes
+//! 2^128 calls, whatever the number of trees and lanes. Of pads a call tests all N that were made
+//! under one key and whose masked values the attacker knows ([`crate::delta`], in the source): 2^128 / N
+//! calls give Delta, so 2^112 with batches of 2^16 rows and 2^108 with the largest, of 2^20. Pads of
+//! eight bits tell too little for that: 2^117 calls, by trying Delta at the 15 pads of an OT.
 
 #[cfg(any(test, feature = "test-utils"))]
 mod ground;
@@ -45,11 +48,10 @@ mod vole;
 use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
 use fusion_ring::prg::Seed;
-use rand_chacha::ChaCha20Rng;
-use rand_core::{CryptoRng, Rng, SeedableRng};
-use subtle::Choice;
+use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
+use crate::coins::PublicCoins;
 use crate::delta::{Delta, PadStream, combine, pad_mask, sender_pads};
 use crate::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
 use crate::session::{Direction, RunId, Session};
@@ -88,12 +90,7 @@ impl TreeDepth {
 ///
 /// # Errors
 /// [`OtError`].
-pub fn setup(
-    session: &Session,
-    role: Role,
-    channel: &mut dyn Channel,
-    rng: &mut impl CryptoRng,
-) -> Result<(Sender, Receiver), OtError> {
+pub fn setup(session: &Session, role: Role, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<(Sender, Receiver), OtError> {
     setup_with(TreeDepth::default(), session, role, channel, rng)
 }
 
@@ -121,10 +118,10 @@ pub fn setup_with(
     }
 }
 
-/// The public salt of tree number `tree`.
-fn salt(run: &RunId, tree: usize) -> Block {
-    // Far apart: a tree asks its nodes at up to three places from its salt on.
-    run.constant("trees") ^ (tree as Block) << 64
+/// Where tree number `tree` asks its ciphers for `purpose`, from there on.
+fn place(run: &RunId, purpose: &str, tree: usize) -> Block {
+    // Far apart: 2^64 places each.
+    run.constant(purpose) ^ (tree as Block) << 64
 }
 
 /// How many rows the next batch has if `missing` more are needed.
@@ -136,8 +133,8 @@ pub(crate) fn batch_rows(missing: usize) -> usize {
 pub struct Sender {
     delta: Delta,
     leaves: Leaves,
-    /// Of 256 bits: what it gives out is public, and a seed of 128 could be searched for in all lanes at once.
-    challenges: ChaCha20Rng,
+    /// Challenges, and seeds of the pads' keys.
+    coins: PublicCoins,
     run: RunId,
     /// Checked rows w that no call has used yet.
     rows: Zeroizing<Vec<Block>>,
@@ -156,18 +153,17 @@ impl Sender {
         // Trees are indexed by k bits of Delta each, highest bit at the root; the base OT opens the other side.
         let bits: Vec<usize> = (0..COLUMNS / k).flat_map(|tree| (0..k).rev().map(move |b| tree * k + b)).collect();
         let hidden = Zeroizing::new(bits.iter().map(|&b| delta.mask(b)).collect::<Vec<_>>());
-        let choices: Vec<Choice> = hidden.iter().map(|mask| Choice::from(!*mask as u8 & 1)).collect();
+        let choices = Zeroizing::new(hidden.iter().map(|mask| !*mask as u8 & 1).collect::<Vec<_>>());
         let (run, keys) = base::receive(direction, channel, &choices, rng)?;
         let message = channel.recv_vec(tree::message_len(k) * (COLUMNS / k))?;
         let mut seeds = Zeroizing::new(Vec::with_capacity((COLUMNS / k) << k));
         let trees = hidden.chunks(k).zip(keys.chunks(k)).zip(message.chunks(tree::message_len(k)));
         for (number, ((hidden, keys), message)) in trees.enumerate() {
-            seeds.extend_from_slice(&tree::regrow(salt(&run, number), hidden, keys, message)?);
+            seeds.extend_from_slice(&tree::regrow(place(&run, "trees", number), hidden, keys, message)?);
         }
-        let leaves = Leaves::new(k, &seeds, true);
-        let challenges = ChaCha20Rng::from_rng(rng);
-        let pads = PadStream::new(&run);
-        Ok(Self { delta, leaves, challenges, run, rows: Zeroizing::new(Vec::new()), pads, dead: false })
+        let leaves = Leaves::new(&run, k, &seeds, true);
+        let (coins, pads) = (PublicCoins::new(rng), PadStream::new(&run));
+        Ok(Self { delta, leaves, coins, run, rows: Zeroizing::new(Vec::new()), pads, dead: false })
     }
 
     /// `n` checked rows w.
@@ -211,15 +207,19 @@ impl Sender {
                 }
             }
         }
-        let mut challenge = [0; 16];
-        self.challenges.fill_bytes(&mut challenge);
+        let challenge = self.coins.draw();
         channel.send(&challenge)?;
         let mut response = [0; RESPONSE_LEN];
         channel.recv(&mut response)?;
         let checked = batch
             .verify(&self.delta, challenge, &Response::from_bytes(&response))
             .ok_or(OtError::PeerMisbehaved("SoftSpoken: subspace VOLE check"))?;
-        checked.into_rows(&mut self.rows);
+        self.rows = checked.append_to(&self.rows);
+        // All rows are fixed: nothing that they enter later was known when they were made.
+        let seed = self.coins.draw();
+        channel.send(&seed)?;
+        channel.flush()?;
+        self.pads.rekey(&self.run, &seed);
         Ok(())
     }
 }
@@ -262,8 +262,7 @@ impl Receiver {
         let mut message = Vec::with_capacity(tree::message_len(k) * (COLUMNS / k));
         let mut seeds = Zeroizing::new(Vec::with_capacity((COLUMNS / k) << k));
         for (number, keys) in keys.chunks(k).enumerate() {
-            let root = Block::from_le_bytes(*Seed::random(rng).as_bytes());
-            seeds.extend_from_slice(&tree::grow(salt(&run, number), root, keys, &mut message));
+            seeds.extend_from_slice(&tree::grow(place(&run, "trees", number), &Seed::random(rng), keys, &mut message));
         }
         channel.send(&message)?;
         channel.flush()?;
@@ -272,7 +271,7 @@ impl Receiver {
 
     /// From the leaves of all trees.
     fn new(k: usize, seeds: &[Block], run: RunId) -> Self {
-        let (leaves, pads) = (Leaves::new(k, seeds, false), PadStream::new(&run));
+        let (leaves, pads) = (Leaves::new(&run, k, seeds, false), PadStream::new(&run));
         Self { leaves, rows: Zeroizing::new(Vec::new()), choices: Zeroizing::new(Vec::new()), run, pads, dead: false }
     }
 
@@ -317,10 +316,16 @@ impl Receiver {
         let (checked, response) = batch.answer(&choices, challenge);
         channel.send(&response.to_bytes())?;
         channel.flush()?;
-        checked.into_rows(&mut self.rows);
+        self.rows = checked.append_to(&self.rows);
+        let mut all = Zeroizing::new(Vec::with_capacity(self.choices.len() + rows));
+        all.extend_from_slice(&self.choices);
         for block in &choices[..rows / COLUMNS] {
-            self.choices.extend((0..128).map(|i| (block >> i) as u8 & 1));
+            all.extend((0..128).map(|i| (block >> i) as u8 & 1));
         }
+        self.choices = all;
+        let mut seed = [0; 16];
+        channel.recv(&mut seed)?;
+        self.pads.rekey(&self.run, &seed);
         Ok(())
     }
 }

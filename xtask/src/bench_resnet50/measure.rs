@@ -166,7 +166,8 @@ pub(crate) fn run(setting: &Setting<'_>) -> Result<Measured> {
         let encoded = card.program.encode(&tensor).map_err(|e| e.to_string())?;
         Ok(Wiped::filled(encoded.len(), encoded.iter().map(|&v| v as u32 & mask)))
     };
-    let request = LaneRequest { card_digest: served.card_digest, params_version: PARAMS_VERSION, n_samples: 0, reveal: Reveal::Label, lane: 0 };
+    let request =
+        LaneRequest { card_digest: served.card_digest, params_version: PARAMS_VERSION, n_samples: 0, reveal: Reveal::Label, lane: 0 };
     let lanes = LaneSetting { client: &client, model: &model, hint: &hint, request, image: &image };
     let samples: usize = setting.slices.iter().map(Range::len).sum();
     let mut measured = Measured {

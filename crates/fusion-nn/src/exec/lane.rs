@@ -132,20 +132,14 @@ pub type Deviation<'a> = Box<dyn FnMut(&str, usize, &mut [u32]) + 'a>;
 ///
 /// # Errors
 /// [`LaneError::SetUp`].
-pub fn connect<'a>(
-    role: Role,
-    terms: &[u8],
-    mut channel: Box<dyn Channel + 'a>,
-    rng: &mut impl CryptoRng,
-) -> Result<Party<'a>, LaneError> {
+pub fn connect<'a>(role: Role, terms: &[u8], mut channel: Box<dyn Channel + 'a>, rng: &mut impl CryptoRng) -> Result<Party<'a>, LaneError> {
     let ot_role = match role {
         Role::Client => fusion_ot::Role::First,
         Role::Server => fusion_ot::Role::Second,
     };
     let (before, start) = (channel.traffic(), Instant::now());
     let session = Session::new(terms);
-    let (sender, receiver) =
-        silent::setup_with(nonlinear::ROUND_SIZE, &session, ot_role, &mut channel, rng).map_err(LaneError::SetUp)?;
+    let (sender, receiver) = silent::setup_with(nonlinear::ROUND_SIZE, &session, ot_role, &mut channel, rng).map_err(LaneError::SetUp)?;
     Ok(Party::new(role, channel, Box::new(sender), Box::new(receiver)).set_up_since(before, start))
 }
 

@@ -15,7 +15,7 @@ use super::tile::Tile;
 
 /// Size of the rounds in which a lane's OTs are made. The smallest: several lanes share a core and its
 /// cache, and a small network does not pay for many millions of OTs. What attacks cost at this size:
-/// [`fusion_ot::silent::estimate`] (2^139 for 1-of-2 OTs, more for wider ones).
+/// [`fusion_ot::silent::estimate`] (2^133 for 1-of-2 OTs, more for wider ones).
 pub const ROUND_SIZE: RoundSize = RoundSize::Small;
 
 /// How many random OTs of each width a tile needs, by direction.

@@ -86,8 +86,18 @@ impl Coefficients {
     }
 }
 
+/// What the receiver says of its noise: `noise` under the choices of `masks`, a one-time pad.
+pub(super) fn claim(parameters: Parameters, noise: Block, masks: &[Block]) -> [u8; CLAIM_LEN] {
+    (noise ^ pack(parameters, masks.iter().map(|block| block & parameters.choice_mask()))).to_le_bytes()
+}
+
+/// A combination of leaves and the blocks of the same `masks`.
+pub(super) fn masked(parameters: Parameters, combination: Block, masks: &[Block]) -> Block {
+    combination ^ pack(parameters, masks.iter().copied())
+}
+
 /// sum blocks\[j\] X^(m j): with the m-bit choices in place of the blocks every value of 128 bits is equally likely.
-pub(super) fn pack(parameters: Parameters, blocks: impl DoubleEndedIterator<Item = Block>) -> Block {
+fn pack(parameters: Parameters, blocks: impl DoubleEndedIterator<Item = Block>) -> Block {
     let shift = 1 << parameters.choice_bits().bits();
     blocks.rev().fold(0, |acc, block| mul(acc, shift) ^ block)
 }
@@ -149,6 +159,51 @@ mod tests {
         }
     }
 
+    /// A claim under fresh masks says nothing of the noise: it takes every value for every noise, one
+    /// per value of the choices (shown by linearity: claims of unit choices are a basis).
+    #[test]
+    fn a_claim_is_a_one_time_pad() {
+        for m in 1..=4 {
+            let set = Parameters::new(ChoiceBits::new(m).unwrap(), RoundSize::Small);
+            let noise = 0x1234_5678_9abc_def0 << 40;
+            let zero = claim(set, noise, &vec![0xff << 64; set.masks()]);
+            assert_eq!(zero, noise.to_le_bytes());
+            let mut basis: Vec<Block> = Vec::new();
+            for (i, bit) in (0..set.masks()).flat_map(|i| (0..m).map(move |bit| (i, bit))) {
+                let mut masks = vec![0; set.masks()];
+                masks[i] = 1 << bit;
+                let mut value = Block::from_le_bytes(claim(set, noise, &masks)) ^ noise;
+                // Gauss, by leading bits.
+                for known in &basis {
+                    value = value.min(value ^ known);
+                }
+                if value != 0 {
+                    basis.push(value);
+                }
+            }
+            assert_eq!(basis.len(), 128, "m = {m}");
+        }
+    }
+
+    /// A proof can neither be echoed nor used with another claim, combination or round.
+    #[test]
+    fn a_proof_belongs_to_its_prover_claim_combination_and_round() {
+        let set = Parameters::new(ChoiceBits::ONE, RoundSize::Small);
+        let run = Session::new(b"run").direction(Role::First).with_nonces(&[1; NONCE], &[2; NONCE]);
+        let mut chain = Chain::new(&run, set);
+        let mut all = vec![
+            chain.proof(Prover::Sender, &[0; CLAIM_LEN], 7),
+            chain.proof(Prover::Receiver, &[0; CLAIM_LEN], 7),
+            chain.proof(Prover::Sender, &[1; CLAIM_LEN], 7),
+            chain.proof(Prover::Sender, &[0; CLAIM_LEN], 8),
+        ];
+        chain.append(b"a tree");
+        all.push(chain.proof(Prover::Sender, &[0; CLAIM_LEN], 7));
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 5);
+    }
+
     /// Everything that a leaf depends on, and the run itself.
     #[test]
     fn coefficients_depend_on_all_that_was_said_before() {
@@ -160,7 +215,8 @@ mod tests {
             [chain.append(first), chain.append(b"second")]
         };
         let honest = seeds(b"run", b"c", 1, b"a");
-        let others = [seeds(b"ran", b"c", 1, b"a"), seeds(b"run", b"d", 1, b"a"), seeds(b"run", b"c", 2, b"a"), seeds(b"run", b"c", 1, b"b")];
+        let others =
+            [seeds(b"ran", b"c", 1, b"a"), seeds(b"run", b"d", 1, b"a"), seeds(b"run", b"c", 2, b"a"), seeds(b"run", b"c", 1, b"b")];
         let all: Vec<_> = others.into_iter().chain([honest]).flatten().collect();
         let mut unique = all.clone();
         unique.sort_unstable();

@@ -72,6 +72,12 @@ impl<E: End> Engine<E> {
         Self { end, shape, code, reserve, after, code_base: 0, leaves, stocks: Stocks::none() }
     }
 
+    /// Outputs of the code so far.
+    #[cfg(test)]
+    pub(super) fn code_base(&self) -> u64 {
+        self.code_base
+    }
+
     /// Hands `n` outputs to `sink` in pieces. What is left of a round in another form than `O` is dropped.
     pub(super) fn take<S: Security, O: Outputs<E>>(
         &mut self,

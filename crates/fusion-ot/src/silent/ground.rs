@@ -20,8 +20,9 @@ use super::keys::RoundKeys;
 use super::*;
 use crate::delta::{FIXED_BITS, multiples_of, pad_mask};
 
-/// What an honest receiver of the attacked width is told first: a challenge of SoftSpoken's.
-const CHALLENGE: usize = 16;
+/// What an honest receiver of the attacked width is told first: SoftSpoken's challenge, and the seed of
+/// its pads.
+const CHALLENGE: usize = 32;
 const SEED: usize = 16;
 
 /// A receiver whose first two silent trees of one width have equal roots, and which otherwise

@@ -5,12 +5,12 @@ use std::ops::Range;
 use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
 use fusion_ring::lpn::Fold;
-use fusion_ring::prg::Seed;
+use fusion_ring::prg::{AesPrg, Seed};
 use fusion_ring::wiped::Wiped;
-use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use zeroize::Zeroizing;
 
+use super::Security;
 use super::bits::GotBits;
 use super::check::{self, Chain, Coefficients, PROOF_LEN, Passed, Prover};
 use super::engine::End;
@@ -19,7 +19,6 @@ use super::pads::PadHash;
 use super::parameters::Parameters;
 use super::store::{Outputs, Stock, Stocks};
 use super::trees::{Punctured, Shape, hash_last, restore};
-use super::Security;
 use crate::OtError;
 use crate::bits::BitWriter;
 use crate::delta::pad_mask;
@@ -69,7 +68,7 @@ impl Outputs<ReceivingEnd> for GotPads {
 pub(super) struct ReceivingEnd {
     m: ChoiceBits,
     /// For noise values.
-    coins: ChaCha20Rng,
+    coins: AesPrg,
     chain: Chain,
     /// Of the sender about one tree.
     message: Vec<u8>,
@@ -78,7 +77,7 @@ pub(super) struct ReceivingEnd {
 }
 
 impl ReceivingEnd {
-    pub(super) fn new(parameters: Parameters, run: &RunId, coins: ChaCha20Rng) -> Self {
+    pub(super) fn new(parameters: Parameters, run: &RunId, coins: AesPrg) -> Self {
         Self {
             m: parameters.choice_bits(),
             coins,
@@ -190,8 +189,8 @@ impl End for ReceivingEnd {
     fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, round: Round, reserve: &[Block]) -> Result<Passed, OtError> {
         let set = shape.parameters;
         let masks = &reserve[reserve.len() - set.masks()..];
-        let claim = (*round.noise ^ check::pack(set, masks.iter().map(|block| block & set.choice_mask()))).to_le_bytes();
-        let combination = *round.combination ^ check::pack(set, masks.iter().copied());
+        let claim = check::claim(set, *round.noise, masks);
+        let combination = check::masked(set, *round.combination, masks);
         channel.send(&claim)?;
         channel.flush()?;
         let mut theirs = [0; PROOF_LEN];

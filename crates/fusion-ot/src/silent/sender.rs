@@ -8,10 +8,9 @@ use fusion_ring::gf128::mul;
 use fusion_ring::lpn::Fold;
 use fusion_ring::prg::Seed;
 use fusion_ring::wiped::Wiped;
-use rand_chacha::ChaCha20Rng;
-use rand_core::Rng;
 use zeroize::Zeroizing;
 
+use super::Security;
 use super::bits::SentBits;
 use super::check::{self, CLAIM_LEN, Chain, Coefficients, PROOF_LEN, Passed, Prover};
 use super::engine::End;
@@ -20,9 +19,9 @@ use super::pads::PadHash;
 use super::parameters::Parameters;
 use super::store::{Outputs, Stock, Stocks};
 use super::trees::{Shape, hash_last};
-use super::Security;
 use crate::OtError;
 use crate::bits::{BitReader, packed_len};
+use crate::coins::PublicCoins;
 use crate::delta::Delta;
 use crate::functionality::ChoiceBits;
 use crate::session::RunId;
@@ -79,12 +78,12 @@ pub(super) struct SendingEnd {
     /// x Delta for every choice x.
     multiples: Zeroizing<Vec<Block>>,
     /// For the seeds of the rounds' keys.
-    coins: ChaCha20Rng,
+    coins: PublicCoins,
     chain: Chain,
 }
 
 impl SendingEnd {
-    pub(super) fn new(delta: &Delta, parameters: Parameters, run: &RunId, coins: ChaCha20Rng) -> Self {
+    pub(super) fn new(delta: &Delta, parameters: Parameters, run: &RunId, coins: PublicCoins) -> Self {
         let m = parameters.choice_bits();
         Self { m, multiples: delta.multiples(m), coins, chain: Chain::new(run, parameters) }
     }
@@ -114,8 +113,7 @@ impl End for SendingEnd {
                 *block ^= self.multiples[bits as usize] & !set.choice_mask();
             }
         }
-        let mut seed = [0; 16];
-        self.coins.fill_bytes(&mut seed);
+        let seed = self.coins.draw();
         self.chain.begin(&fixing, &seed);
         let mut message = Vec::with_capacity(CHUNK + 16 * set.tree_message());
         message.extend_from_slice(&seed);
@@ -176,8 +174,7 @@ impl End for SendingEnd {
         let mut claim = [0; CLAIM_LEN];
         channel.recv(&mut claim)?;
         let masks = &reserve[reserve.len() - set.masks()..];
-        let combination =
-            *round.combination ^ check::pack(set, masks.iter().copied()) ^ mul(Block::from_le_bytes(claim), self.multiples[1]);
+        let combination = check::masked(set, *round.combination, masks) ^ mul(Block::from_le_bytes(claim), self.multiples[1]);
         channel.send(&self.chain.proof(Prover::Sender, &claim, combination))?;
         channel.flush()?;
         let mut theirs = [0; PROOF_LEN];

@@ -250,13 +250,48 @@ fn bytes_and_rounds_are_the_formula() {
             (16 * t * (depth + 1), (t * depth * (bits - 1)).div_ceil(8) + (t * bits).div_ceil(8))
         };
         let rows = (set.reserve() * bits).div_ceil(128);
-        assert_eq!(s[1].0 - s[0].0, 16 + trees + 48);
+        assert_eq!(s[1].0 - s[0].0, 32 + trees + 48);
         assert_eq!(r[1].0 - r[0].0, 16 * 15 * (rows + 1) + 2064 + fixing + 48);
         assert_eq!((s[2].0 - s[1].0, r[2].0 - r[1].0), (trees + 48, fixing + 48));
         // Sender: trees, then proof; receiver: (corrections,) claim, then its proof, whose turn ends with what it sends next.
         assert_eq!(s[2].1 - s[1].1, 2);
         assert!(r[2].1 - r[1].1 <= 2);
     }
+}
+
+/// Rounds go on in the code where the one before stopped: a part of it that two rounds shared would
+/// let an attacker prepare for both at once. And each draws a seed of its own.
+#[test]
+fn no_round_repeats_the_code_or_the_seed() {
+    let m = ChoiceBits::ONE;
+    let set = Parameters::new(m, RoundSize::Small);
+    let n = set.outputs() - set.reserve();
+    let seeds = |seed: u64| {
+        let mut at = Vec::new();
+        let (base, _, [sent, _]) = run_recorded(
+            |ch| {
+                let mut s = Sender::<Malicious>::setup(RoundSize::Small, &direction(), ch, &mut rng(seed)).unwrap();
+                for _ in 0..2 {
+                    at.push(ch.traffic().sent as usize);
+                    s.correlated(ch, m, n, &mut |_| ()).unwrap();
+                }
+                s.engines[0].as_ref().unwrap().code_base()
+            },
+            |ch| {
+                let mut r = receiver(ch);
+                (0..2).for_each(|_| r.correlated(ch, m, n, &mut |_| ()).unwrap());
+                assert_eq!(r.engines[0].as_ref().unwrap().code_base(), 2 * set.outputs() as u64);
+            },
+        );
+        assert_eq!(base, 2 * set.outputs() as u64);
+        // Challenge and pads' seed of the batch, then the round's seed; the second round has no batch.
+        let seed = |at: usize| sent.sent[at..at + 16].to_vec();
+        [seed(at[0]), seed(at[0] + 16), seed(at[0] + 32), seed(at[1])]
+    };
+    let mut all: Vec<_> = [1, 3].into_iter().flat_map(seeds).collect();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 8);
 }
 
 /// The figures of the issue: at most 0.9 bits per binary and 1.7 bits per wide output.
@@ -277,13 +312,13 @@ fn transcript_is_pinned() {
             run_recorded(|ch| sender(ch).pads(ch, m, 100).unwrap().pad(0, 0), |ch| receiver(ch).pads(ch, m, 100).unwrap().pads()[0]);
         [s.digest(), r.digest()]
     });
-    assert_eq!(digests, [["6e259d493cb39c60", "4cca867ec02810e8"], ["da23003a556268f5", "d393011596db3c82"]]);
+    assert_eq!(digests, [["7042d47301ed2273", "9875acd84222e303"], ["6952e2cc364a665a", "05b911bcaaa853f8"]]);
 }
 
 /// Bytes that each side sends before its first round of width m begins.
 fn before_round(m: ChoiceBits) -> (usize, usize) {
     let set = Parameters::new(m, RoundSize::Small);
-    (16, 16 * 15 * ((set.reserve() * m.bits() as usize).div_ceil(128) + 1) + 2064)
+    (32, 16 * 15 * ((set.reserve() * m.bits() as usize).div_ceil(128) + 1) + 2064)
 }
 
 type Outcome = Result<(), OtError>;

@@ -46,14 +46,7 @@ impl Shape {
     }
 
     /// The sender's leaves, low bits cleared, into `leaves`; hands the sums of all left and all right nodes of each level below the first to `sums`.
-    pub(super) fn grow(
-        &self,
-        keys: &LevelKeys,
-        root: Block,
-        delta: Block,
-        leaves: &mut [Block],
-        mut sums: impl FnMut(usize, [Block; 2]),
-    ) {
+    pub(super) fn grow(&self, keys: &LevelKeys, root: Block, delta: Block, leaves: &mut [Block], mut sums: impl FnMut(usize, [Block; 2])) {
         leaves[0] = root;
         leaves[1] = root ^ delta;
         for level in 1..self.parameters.depth() {

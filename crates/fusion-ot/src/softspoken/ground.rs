@@ -15,9 +15,9 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    fn grow(&mut self, salt: Block, root: Block) {
+    fn grow(&mut self, salt: Block, streams: Block, root: &Seed) {
         let k = TreeDepth::Eight.k();
-        let mut nodes = vec![root];
+        let mut nodes = vec![Block::from_le_bytes(*root.as_bytes())];
         for _ in 0..k {
             nodes = nodes.iter().flat_map(|&node| tree::stretch::<2>(salt, node)).collect();
         }
@@ -29,7 +29,7 @@ impl Trial<'_> {
         let mut blocks = vec![0; self.rows[1][self.rows[1].len() - 1] / 128 + 1 - first];
         for (leaf, &node) in nodes.iter().enumerate() {
             let [seed] = tree::stretch::<1>(salt, node);
-            (first as Block..).zip(&mut blocks).for_each(|(place, block)| *block = place);
+            (first as Block..).zip(&mut blocks).for_each(|(at, block)| *block = streams.wrapping_add(at));
             fusion_ring::aes::Aes128::new(&seed.to_le_bytes()).encrypt(&mut blocks);
             for (rows, seen) in self.rows.iter().zip(&mut self.seen) {
                 for (&row, (u, v)) in rows.iter().zip(seen) {
@@ -61,11 +61,12 @@ impl Receiver {
         let mut difference = 0u128;
         let mut overflow = 0;
         for (number, keys) in keys.chunks(k).enumerate() {
-            let salt = salt(&run, number);
+            let salt = place(&run, "trees", number);
+            let streams = place(&run, "streams", number);
             let mut trial = Trial { rows: [&a, &b], seen: [Vec::new(), Vec::new()] };
             loop {
-                let root = Block::from_le_bytes(*Seed::random(rng).as_bytes());
-                trial.grow(salt, root);
+                let root = Seed::random(rng);
+                trial.grow(salt, streams, &root);
                 let (mut sum, mut over) = (difference, overflow);
                 for j in 0..m {
                     let differ = u128::from(trial.seen[0][j].1 ^ trial.seen[1][j].1) << (8 * number);
@@ -77,7 +78,7 @@ impl Receiver {
                 let same_choice = number > 0 || trial.seen[0][0].0 == trial.seen[1][0].0;
                 if sum & columns == 0 && same_choice && (number + 1 < COLUMNS / k || over == 0) {
                     (difference, overflow) = (sum, over);
-                    seeds.extend_from_slice(&tree::grow(salt, root, keys, &mut message));
+                    seeds.extend_from_slice(&tree::grow(salt, &root, keys, &mut message));
                     break;
                 }
             }

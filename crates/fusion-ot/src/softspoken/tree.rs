@@ -11,6 +11,7 @@
 //! The receiver keeps its nodes in the order y = x ^ hidden index, so that the missing one is always number 0 and no access depends on a secret.
 
 use fusion_ring::aes::{Aes128, Block};
+use fusion_ring::prg::Seed;
 use sha3::{Digest, Sha3_256};
 use zeroize::Zeroizing;
 
@@ -48,8 +49,8 @@ fn swap_if(mask: Block, a: &mut Block, b: &mut Block) {
 }
 
 /// The sender's side: grows a tree from `root` under the tree's `salt`, one level per base OT in `keys`; returns the 2^k seeds and appends the message to `out`.
-pub(super) fn grow(salt: Block, root: Block, keys: &[Pair], out: &mut Vec<u8>) -> Zeroizing<Vec<Block>> {
-    let mut nodes = Zeroizing::new(vec![root]);
+pub(super) fn grow(salt: Block, root: &Seed, keys: &[Pair], out: &mut Vec<u8>) -> Zeroizing<Vec<Block>> {
+    let mut nodes = Zeroizing::new(vec![Block::from_le_bytes(*root.as_bytes())]);
     for key in keys {
         nodes = Zeroizing::new(nodes.iter().flat_map(|&node| stretch::<2>(salt, node)).collect());
         let (pairs, _) = nodes.as_chunks::<2>();
@@ -153,7 +154,7 @@ mod tests {
             for index in [0, 1, (1 << k) / 2, (1 << k) - 1] {
                 let keys = keys(k);
                 let mut message = Vec::new();
-                let all = grow(SALT, 42, &keys, &mut message);
+                let all = grow(SALT, &Seed::from(42), &keys, &mut message);
                 assert_eq!((all.len(), message.len()), (1 << k, message_len(k)));
                 let hidden = hidden(index, k);
                 let known = regrow(SALT, &hidden, &chosen(&keys, &hidden), &message).unwrap();
@@ -164,13 +165,20 @@ mod tests {
         }
     }
 
+    /// Equal roots make unrelated trees where salts differ.
+    #[test]
+    fn a_tree_belongs_to_its_salt() {
+        let (a, b) = [SALT, SALT + (1 << 64)].map(|salt| grow(salt, &Seed::from(42), &keys(4), &mut Vec::new())).into();
+        assert!(a.iter().all(|seed| !b.contains(seed)));
+    }
+
     /// A flipped bit in a correction shows unless the receiver does not use that correction: selective failure reveals one bit of the index by the abort, no more.
     #[test]
     fn a_sender_without_a_tree_is_caught() {
         let k = 4;
         let keys = keys(k);
         let mut message = Vec::new();
-        grow(SALT, 42, &keys, &mut message);
+        grow(SALT, &Seed::from(42), &keys, &mut message);
         let index = 0b0110;
         let hidden = hidden(index, k);
         let own = chosen(&keys, &hidden);

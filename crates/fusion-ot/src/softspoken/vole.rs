@@ -11,7 +11,9 @@ use fusion_ring::prg::AesPrg;
 use fusion_ring::transpose::transpose128;
 use zeroize::Zeroizing;
 
+use super::place;
 use crate::delta::Delta;
+use crate::session::RunId;
 
 /// Bits of Delta, so columns.
 pub(super) const COLUMNS: usize = 128;
@@ -23,15 +25,19 @@ pub(super) struct Leaves {
     k: usize,
     /// Tree by tree, 2^k each; a hidden leaf has no stream.
     streams: Vec<Option<Aes128>>,
+    /// Where the streams of each tree start: places at which no other tree of any run asks its keys,
+    /// so that what a sender learns of a hidden stream is of use against that one alone.
+    salts: Vec<Block>,
     /// Blocks of each stream that have been used.
     position: Block,
 }
 
 impl Leaves {
     /// Streams of `seeds`, tree by tree; leaf 0 of each tree is skipped if it is `hidden`.
-    pub(super) fn new(k: usize, seeds: &[Block], hidden: bool) -> Self {
+    pub(super) fn new(run: &RunId, k: usize, seeds: &[Block], hidden: bool) -> Self {
+        let salts = (0..COLUMNS / k).map(|tree| place(run, "streams", tree)).collect();
         let stream = |(i, seed): (usize, &Block)| (!hidden || i % (1 << k) != 0).then(|| Aes128::new(&seed.to_le_bytes()));
-        Self { k, streams: seeds.iter().enumerate().map(stream).collect(), position: 0 }
+        Self { k, streams: seeds.iter().enumerate().map(stream).collect(), salts, position: 0 }
     }
 
     pub(super) fn trees(&self) -> usize {
@@ -46,8 +52,9 @@ impl Leaves {
             for (leaf, out) in self.streams[tree * leaves..(tree + 1) * leaves].iter().zip(streams.chunks_exact_mut(blocks)) {
                 match leaf {
                     Some(aes) => {
-                        for (i, block) in (self.position..).zip(out.iter_mut()) {
-                            *block = i;
+                        let first = self.salts[tree].wrapping_add(self.position);
+                        for (i, block) in (0..).zip(out.iter_mut()) {
+                            *block = first.wrapping_add(i);
                         }
                         aes.encrypt(out);
                     }
@@ -153,11 +160,13 @@ impl Unchecked {
 }
 
 impl Checked {
-    /// Rows of 128 bits, without the masking ones, appended to `out`.
-    pub(super) fn into_rows(self, out: &mut Vec<Block>) {
+    /// `rows` and the batch's rows of 128 bits, without the masking ones.
+    pub(super) fn append_to(self, rows: &[Block]) -> Zeroizing<Vec<Block>> {
         let Unchecked { blocks, columns } = self.0;
-        let wanted = out.len() + COLUMNS * (blocks - 1);
-        out.reserve(COLUMNS * blocks);
+        let wanted = rows.len() + COLUMNS * (blocks - 1);
+        // Of full size at once: a vector that grows leaves copies behind.
+        let mut out = Zeroizing::new(Vec::with_capacity(rows.len() + COLUMNS * blocks));
+        out.extend_from_slice(rows);
         let mut square = Zeroizing::new([0; 128]);
         for chunk in columns.chunks(COLUMNS * CHUNK) {
             let len = chunk.len() / COLUMNS;
@@ -170,5 +179,37 @@ impl Checked {
             }
         }
         out.truncate(wanted);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Role;
+    use crate::session::{NONCE, Session};
+
+    /// Equal seeds in two trees or two runs give different rows.
+    #[test]
+    fn streams_belong_to_a_tree_and_a_run() {
+        let k = 8;
+        let mut seen = Vec::new();
+        for nonce in 0..3 {
+            let run = Session::new(b"streams").direction(Role::First).with_nonces(&[nonce; NONCE], &[2; NONCE]);
+            let mut leaves = Leaves::new(&run, k, &vec![5; (COLUMNS / k) << k], false);
+            let mut columns = vec![0; COLUMNS];
+            let before = seen.len();
+            leaves.expand(1, &mut columns, |_, _| ());
+            // The streams of a tree are equal here, and so add up to nothing but at single leaves.
+            for tree in 0..COLUMNS / k {
+                let stream = leaves.streams[tree << k].as_ref().map(|aes| aes.encrypt_one(leaves.salts[tree]));
+                seen.push(stream.unwrap());
+            }
+            assert_eq!(seen.len() - before, COLUMNS / k);
+        }
+        let n = seen.len();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), n);
     }
 }

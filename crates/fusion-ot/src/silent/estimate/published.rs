@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn formulas_meet_their_authors_figures() {
         let close = |got: f64, want: f64| assert!((got - want).abs() < 0.35, "{got} instead of {want}");
-        let b11 = Instance { t: 1170.0, n: (1170 << 11) as f64, k: f64::from(1 << 17), p: 1.0 };
+        let b11 = Instance { t: 1170.0, n: (1170 << 11) as f64, k: f64::from(1 << 17), p: 1.0, projections: 1.0 };
         close(pooled_gauss(&b11), 141.7);
         close(statistical_decoding(&b11), 205.3);
         close(sd_isd(&b11), 135.0);
@@ -246,11 +246,11 @@ mod tests {
         close(regular_enumeration(&b11), 136.5);
         close(algebraic(&b11), 144.3);
         close(hybrid(&b11), 128.2);
-        let ferret = |n, k, t| Instance { t, n, k, p: 1.0 };
+        let ferret = |n, k, t| Instance { t, n, k, p: 1.0, projections: 1.0 };
         close(regular_enumeration(&ferret(609_728.0, 36_288.0, 1269.0)), 140.0);
         close(regular_enumeration(&ferret(10_805_248.0, 589_760.0, 1319.0)), 156.5);
         // With p below one, the projection of 1-of-16 OTs.
-        let wide = Instance { t: 2340.0, n: (2340 << 10) as f64, k: f64::from(1 << 17), p: 8.0 / 15.0 };
+        let wide = Instance { t: 2340.0, n: (2340 << 10) as f64, k: f64::from(1 << 17), p: 8.0 / 15.0, projections: 15.0 };
         close(pooled_gauss(&wide), 149.0);
         close(bjmm(&wide), 139.1);
         close(regular_enumeration(&wide), 142.0);
