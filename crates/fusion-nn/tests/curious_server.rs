@@ -7,6 +7,8 @@
 //! and every byte that the server may send wrongly, the server's view takes each value equally often
 //! over the OTs' randomness.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -127,13 +129,13 @@ fn run(x: u32, coins: Coins, wrong: Option<(usize, u8)>) -> [Vec<u8>; 2] {
         let wire = Wire { inner: server_end, sent: Arc::clone(&server_sent), wrong };
         scope.spawn(move || {
             let mut party = Party::new(Role::Server, Box::new(wire), dealer(false), dealer(true)).with_half_tile(HALF);
-            let shares: Vec<u32> = (0..ELEMENTS as u32).map(|i| i * 5 & 7).collect();
+            let shares: Vec<u32> = (0..ELEMENTS as u32).map(|i| (i * 5) & 7).collect();
             // A padding bit that the client refuses ends the lane: the abort is public.
             let _ = relu(&mut party, &shares, WINDOW, WINDOW);
         });
         let wire = Wire { inner: client_end, sent: Arc::clone(&client_sent), wrong: None };
         let mut party = Party::new(Role::Client, Box::new(wire), dealer(true), dealer(false)).with_half_tile(HALF);
-        let mut shares: Vec<u32> = (0..ELEMENTS as u32).map(|i| i * 3 & 7).collect();
+        let mut shares: Vec<u32> = (0..ELEMENTS as u32).map(|i| (i * 3) & 7).collect();
         shares[HALF] = x;
         let _ = relu(&mut party, &shares, WINDOW, WINDOW);
     });

@@ -1,6 +1,8 @@
 //! A party of a lane that grinds its oblivious transfers, against an honest peer: a whole layer runs
 //! to its right end, and the attacker has no pad but its own.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use std::sync::{Arc, Mutex};
 
 use fusion_nn::nonlinear::{Party, Role, relu};

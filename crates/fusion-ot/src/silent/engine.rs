@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 
 use super::Security;
 use super::check::Passed;
-use super::keys::{LevelKeys, RoundKeys};
+use super::keys::RoundKeys;
 use super::store::{Outputs, Provisional, Stocks};
-use super::trees::Shape;
+use super::trees::{Shape, Tree};
 use crate::OtError;
 use crate::silent::Parameters;
 
@@ -29,15 +29,14 @@ pub(super) trait End: Sized {
     /// sender draws last.
     fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Self::Round, Seed), OtError>;
 
-    /// Makes tree number `tree` from the correlations set aside: its leaves, in order.
+    /// Makes a tree from the correlations set aside: its leaves, in order.
     fn tree<S: Security>(
         &mut self,
         shape: &Shape,
-        keys: &LevelKeys,
+        tree: Tree<'_>,
         channel: &mut dyn Channel,
         round: &mut Self::Round,
         reserve: &[Block],
-        tree: usize,
         leaves: &mut [Block],
     ) -> Result<(), OtError>;
 
@@ -126,9 +125,10 @@ impl<E: End> Engine<E> {
     ) -> Result<(), OtError> {
         let set = self.shape.parameters;
         let table = &self.reserve[..1 << set.log_table()];
-        for tree in 0..set.trees() {
+        for number in 0..set.trees() {
             let mut keys = keys.next_tree();
-            self.end.tree::<S>(&self.shape, &keys.levels, channel, round, &self.reserve, tree, &mut self.leaves)?;
+            let tree = Tree { number, keys: &keys.levels };
+            self.end.tree::<S>(&self.shape, tree, channel, round, &self.reserve, &mut self.leaves)?;
             let fold = self.code.begin(self.code_base, table, &mut self.leaves);
             self.code_base += self.shape.leaves() as u64;
             made.keep(&self.end, &mut keys.pads, fold);

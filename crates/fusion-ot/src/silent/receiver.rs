@@ -14,11 +14,10 @@ use super::Security;
 use super::bits::GotBits;
 use super::check::{self, Chain, Coefficients, PROOF_LEN, Passed, Prover};
 use super::engine::End;
-use super::keys::LevelKeys;
 use super::pads::PadHash;
 use super::parameters::Parameters;
 use super::store::{Outputs, Stock, Stocks};
-use super::trees::{Punctured, Shape, hash_last, restore};
+use super::trees::{Punctured, Shape, Tree, hash_last, restore};
 use crate::OtError;
 use crate::bits::BitWriter;
 use crate::delta::pad_mask;
@@ -140,11 +139,10 @@ impl End for ReceivingEnd {
     fn tree<S: Security>(
         &mut self,
         shape: &Shape,
-        keys: &LevelKeys,
+        Tree { number: tree, keys }: Tree<'_>,
         channel: &mut dyn Channel,
         round: &mut Round,
         reserve: &[Block],
-        tree: usize,
         leaves: &mut [Block],
     ) -> Result<(), OtError> {
         let set = shape.parameters;

@@ -14,11 +14,10 @@ use super::Security;
 use super::bits::SentBits;
 use super::check::{self, CLAIM_LEN, Chain, Coefficients, PROOF_LEN, Passed, Prover};
 use super::engine::End;
-use super::keys::LevelKeys;
 use super::pads::PadHash;
 use super::parameters::Parameters;
 use super::store::{Outputs, Stock, Stocks};
-use super::trees::{Shape, hash_last};
+use super::trees::{Shape, Tree, hash_last};
 use crate::OtError;
 use crate::bits::{BitReader, packed_len};
 use crate::coins::PublicCoins;
@@ -124,11 +123,10 @@ impl End for SendingEnd {
     fn tree<S: Security>(
         &mut self,
         shape: &Shape,
-        keys: &LevelKeys,
+        Tree { number: tree, keys }: Tree<'_>,
         channel: &mut dyn Channel,
         round: &mut Round,
         reserve: &[Block],
-        tree: usize,
         leaves: &mut [Block],
     ) -> Result<(), OtError> {
         let set = shape.parameters;

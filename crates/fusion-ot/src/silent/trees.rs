@@ -20,6 +20,14 @@ pub(super) struct Shape {
     pub(super) parameters: Parameters,
 }
 
+/// One tree of a round.
+#[derive(Clone, Copy)]
+pub(super) struct Tree<'k> {
+    /// Its number, from zero.
+    pub(super) number: usize,
+    pub(super) keys: &'k LevelKeys,
+}
+
 /// The correlation of a last level, hashed under the tree's key: what it masks must not show it.
 ///
 /// One cipher call is enough, as for pads: the key was drawn when the blocks were fixed.

@@ -202,5 +202,5 @@ impl Peeling {
 
 /// A number below `n`, nearly uniform.
 fn below(rng: &mut impl Rng, n: usize) -> usize {
-    (u128::from(rng.next_u64()) * n as u128 >> 64) as usize
+    ((u128::from(rng.next_u64()) * n as u128) >> 64) as usize
 }
