@@ -1,8 +1,8 @@
 //! Base OT: a few random OTs from public-key cryptography, the root of every extension.
 //!
 //! # Functionality
-//! n random 1-of-2 OTs of 128-bit keys: the sender learns (k_0, k_1), the receiver its choice b and k_b. *Endemic*: a corrupted party may choose its own outputs,
-//! which is what SoftSpoken asks for.
+//! n random 1-of-2 OTs of 128-bit keys: the sender learns (k_0, k_1), the receiver its choice b and
+//! k_b. *Endemic*: a corrupted party may choose its own outputs, which is what SoftSpoken asks for.
 //!
 //! # Roles
 //! [`send`] and [`receive`].
@@ -22,8 +22,8 @@
 //! # Security
 //! UC-secure against a malicious sender or receiver in the random-oracle model if the gap
 //! Diffie-Hellman problem is hard in Ristretto (about 126 bits); not against quantum computers. The
-//! receiver's (r_0, r_1) is uniform whatever b is. Encodings that are no group elements are refused;
-//! nothing else of a message can be wrong.
+//! receiver's (r_0, r_1) is uniform whatever b is. Encodings that are no group elements are
+//! refused; nothing else of a message can be wrong.
 //!
 //! Neither party can have H or K asked twice at the same place: each adds a nonce of its own, so a
 //! replayed message meets other hashes, and parties that disagree about the terms, or take each

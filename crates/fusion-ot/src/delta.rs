@@ -1,9 +1,11 @@
 //! The sender's secret correlation and the 1-of-2^m pads derived from correlated blocks.
 //!
-//! A correlated OT of width m leaves the sender with w and the receiver with (u, v), w = v + u Delta in F_2^128, where the choice u = sum u_j 2^j of m bits
-//! stands for the field element sum u_j X^j. The pad of choice x is H(w + x Delta, i), i the running number of the OT: the receiver knows it at x = u, and
-//! elsewhere it is H(v + (x - u) Delta, i) with a known non-zero multiple of Delta, which a tweakable correlation-robust hash hides even from a receiver that chose v
-//! itself. H is TMMO ([`fusion_ring::hash::tmmo`], two AES calls) under a key of the run; it needs the
+//! A correlated OT of width m leaves the sender with w and the receiver with (u, v), w = v + u
+//! Delta in F_2^128, where the choice u = sum u_j 2^j of m bits stands for the field element sum
+//! u_j X^j. The pad of choice x is H(w + x Delta, i), i the running number of the OT: the receiver
+//! knows it at x = u, and elsewhere it is H(v + (x - u) Delta, i) with a known non-zero multiple of
+//! Delta, which a tweakable correlation-robust hash hides even from a receiver that chose v itself.
+//! H is TMMO ([`fusion_ring::hash::tmmo`], two AES calls) under a key of the run; it needs the
 //! tweak to be new for every OT under the same Delta, which [`PadStream`] sees to. The silent
 //! extension has a hash of its own with one call ([`crate::silent`]).
 
@@ -22,8 +24,9 @@ const BATCH: usize = 1024;
 
 /// Bits of Delta that are public: bit 0 is one, bits 1..=3 and the top three are zero.
 ///
-/// With them the low m bits of x Delta are x itself for every x below 2^m (m at most 4): a block whose low bits are cleared on the sender's side carries its
-/// choice in the low bits of the receiver's. 121 bits of Delta stay uniform.
+/// With them the low m bits of x Delta are x itself for every x below 2^m (m at most 4): a block
+/// whose low bits are cleared on the sender's side carries its choice in the low bits of the
+/// receiver's. 121 bits of Delta stay uniform.
 pub(crate) const FIXED_BITS: Block = 0xf | (0b111 << 125);
 
 /// The sender's secret. Wiped on drop, never printed.
@@ -78,15 +81,17 @@ impl PadStream {
         Self { pi: Aes128::new(&run.constant("pads").to_le_bytes()), next_tweak: 0 }
     }
 
-    /// Goes on under a key from a public seed that was drawn when all blocks to come were fixed. With
-    /// z for pi(x) ^ i a pad says pi(z) ^ z = pad ^ i, so that one call of an attacker's tests all pads
-    /// of a key at once, as far as it knows what they mask: the fewer a key has the better.
+    /// Goes on under a key from a public seed that was drawn when all blocks to come were fixed.
+    /// With z for pi(x) ^ i a pad says pi(z) ^ z = pad ^ i, so that one call of an attacker's tests
+    /// all pads of a key at once, as far as it knows what they mask: the fewer a key has the
+    /// better.
     pub(crate) fn rekey(&mut self, run: &RunId, seed: &[u8; 16]) {
         let key = run.hash("pads").chain_update(seed).finalize();
         self.pi = Aes128::new(&std::array::from_fn(|i| key[i]));
     }
 
-    /// Hands the 2^m pads of each OT whose sender's block is in `w` to `sink`; `multiples` from [`Delta::multiples`].
+    /// Hands the 2^m pads of each OT whose sender's block is in `w` to `sink`; `multiples` from
+    /// [`Delta::multiples`].
     pub(crate) fn sender(&mut self, multiples: &[Block], w: &[Block], sink: &mut impl FnMut(&[Block])) {
         let k = multiples.len();
         let mut batch = Zeroizing::new([0; BATCH]);

@@ -1,7 +1,7 @@
 //! What the oblivious-transfer protocols of this crate provide, apart from how they provide it.
 //!
 //! A user of OT is written against [`RandomOtSender`] and [`RandomOtReceiver`] and tested against
-//! [`ideal`](crate::ideal) first; the protocol modules realise them.
+//! `ideal` (feature `test-utils`) first; the protocol modules realise them.
 
 use fusion_ring::channel::Channel;
 use fusion_ring::wiped::wipe;
@@ -42,9 +42,11 @@ impl ChoiceBits {
     }
 }
 
-/// The sender's output of `n` random 1-of-2^m OTs: 2^m independent pads each, of 32 bits if the OTs are 1-of-2, of eight bits else.
+/// The sender's output of `n` random 1-of-2^m OTs: 2^m independent pads each, of 32 bits if the OTs
+/// are 1-of-2, of eight bits else.
 ///
-/// Two 32-bit pads serve products with ring elements; the tables that wider OTs select from have small entries, and pads are made by the hundred million.
+/// Two 32-bit pads serve products with ring elements; the tables that wider OTs select from have
+/// small entries, and pads are made by the hundred million.
 pub struct SenderPads {
     m: ChoiceBits,
     /// Of 1-of-2 OTs, else empty.
@@ -125,7 +127,8 @@ impl Drop for SenderPads {
 
 impl ZeroizeOnDrop for SenderPads {}
 
-/// The receiver's output of `n` random 1-of-2^m OTs: a uniform choice below 2^m and the pad at that choice, of 32 bits for m = 1 and of eight else.
+/// The receiver's output of `n` random 1-of-2^m OTs: a uniform choice below 2^m and the pad at that
+/// choice, of 32 bits for m = 1 and of eight else.
 pub struct ReceiverPads {
     m: ChoiceBits,
     choices: Vec<u8>,
@@ -186,7 +189,8 @@ impl ZeroizeOnDrop for ReceiverPads {}
 /// The bit of a byte of [`ReceiverBits`] that is the pad.
 pub const PAD_BIT: u32 = 7;
 
-/// The sender's output of random 1-of-2^m OTs whose pads have one bit: enough to mask a truth table, in an eighth of the memory.
+/// The sender's output of random 1-of-2^m OTs whose pads have one bit: enough to mask a truth
+/// table, in an eighth of the memory.
 pub struct SenderBits {
     m: ChoiceBits,
     tables: Vec<u16>,
@@ -235,7 +239,8 @@ pub struct ReceiverBits {
 }
 
 impl ReceiverBits {
-    /// Wraps one byte per OT: the choice in the low m bits, the pad at it in bit [`PAD_BIT`], zeros between.
+    /// Wraps one byte per OT: the choice in the low m bits, the pad at it in bit [`PAD_BIT`], zeros
+    /// between.
     #[must_use]
     pub fn new(m: ChoiceBits, bytes: Vec<u8>) -> Self {
         Self { m, bytes }
@@ -272,14 +277,16 @@ impl ZeroizeOnDrop for ReceiverBits {}
 /// Sender of random 1-of-2^m OTs. One instance belongs to one lane; its peer calls
 /// [`RandomOtReceiver::random_ot`] with the same `m` and `n` at the same point of the protocol.
 pub trait RandomOtSender: Send {
-    /// Produces `n` random OTs. Consumes `channel` only during the call. The outputs have passed the consistency check of the protocol:
-    /// nothing derived from unchecked OTs ever leaves this call.
+    /// Produces `n` random OTs. Consumes `channel` only during the call. The outputs have passed
+    /// the consistency check of the protocol: nothing derived from unchecked OTs ever leaves this
+    /// call.
     ///
     /// # Errors
     /// [`OtError`]; the instance and its lane are dead afterwards.
     fn random_ot(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<SenderPads, OtError>;
 
-    /// As [`random_ot`](Self::random_ot), with pads of one bit. The peer calls [`RandomOtReceiver::random_bits`].
+    /// As [`random_ot`](Self::random_ot), with pads of one bit. The peer calls
+    /// [`RandomOtReceiver::random_bits`].
     ///
     /// # Errors
     /// [`OtError`]; the instance and its lane are dead afterwards.

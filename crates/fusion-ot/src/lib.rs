@@ -1,7 +1,9 @@
 //! Maliciously secure oblivious transfer in bulk.
 //!
-//! Oblivious transfer hands a receiver one of several messages of a sender without either learning more. Everything that a private computation cannot do by linear algebra is bought
-//! in random OTs, so this crate makes them by the million, with security against parties that deviate from the protocol.
+//! Oblivious transfer hands a receiver one of several messages of a sender without either learning
+//! more. Everything that a private computation cannot do by linear algebra is bought in random OTs,
+//! so this crate makes them by the million, with security against parties that deviate from the
+//! protocol.
 //!
 //! ```text
 //!   base          128 OTs from group arithmetic (Ristretto)
@@ -40,19 +42,31 @@
 //! ```
 //!
 //! # Security
-//! Both ends may be malicious. Every module says under *Security* what its protocol assumes, what leaks and what an abort means. The outputs of an instance are handed out only after the consistency
-//! check of their batch; after any error the instance refuses to go on, and its lane must end. The public-key part is classical (no post-quantum base OT yet).
+//! Both ends may be malicious. Every module says under *Security* what its protocol assumes, what
+//! leaks and what an abort means. The outputs of an instance are handed out only after the
+//! consistency check of their batch; after any error the instance refuses to go on, and its lane
+//! must end. The public-key part is classical (no post-quantum base OT yet).
 //!
 //! # Known attacks on this family of protocols, and the answer here
-//! - *Keys chosen by one party of a base OT* (the ways in which "simplest OT" fails): endemic OT with hashes bound to the run, index and transcript ([`base`]).
-//! - *Messages of one run, lane or direction in another*: hashes, salts and keys are bound to version, terms, direction and a nonce of either party ([`session`]).
-//! - *KOS-style checks that hash too little* (Roy, CRYPTO 2022, section 4.1): the subspace-VOLE check hashes every column ([`softspoken`]).
-//! - *Selective failure on trees*: the abort bit is all that leaks; both tree protocols check every level sum, before any output can be read ([`softspoken`], [`silent`]).
-//! - *Hashes that break correlations only for semi-honest receivers*: TMMO with a tweak that never repeats under one Delta ([`softspoken`]); a key and salts drawn after the receiver's
-//!   last choice ([`silent`]).
-//! - *Fiat-Shamir checks whose parts can be searched apart and matched by birthdays*: the trees' coefficients come from one hash chain ([`silent`]).
-//! - *One party makes two inputs of a fixed function equal* (roots ground until two silent trees are one: the attack that broke an earlier version): keys per tree, drawn when roots are fixed ([`silent`]).
-//! - *LPN parameters chosen for speed, or estimated as if the code were random*: a closed table with its estimate, the dense core of the sparse code included ([`silent::estimate`]); public code by coin toss.
+//! - *Keys chosen by one party of a base OT* (the ways in which "simplest OT" fails): endemic OT
+//!   with hashes bound to the run, index and transcript ([`base`]).
+//! - *Messages of one run, lane or direction in another*: hashes, salts and keys are bound to
+//!   version, terms, direction and a nonce of either party ([`session`]).
+//! - *KOS-style checks that hash too little* (Roy, CRYPTO 2022, section 4.1): the subspace-VOLE
+//!   check hashes every column ([`softspoken`]).
+//! - *Selective failure on trees*: the abort bit is all that leaks; both tree protocols check every
+//!   level sum, before any output can be read ([`softspoken`], [`silent`]).
+//! - *Hashes that break correlations only for semi-honest receivers*: TMMO with a tweak that never
+//!   repeats under one Delta ([`softspoken`]); a key and salts drawn after the receiver's last
+//!   choice ([`silent`]).
+//! - *Fiat-Shamir checks whose parts can be searched apart and matched by birthdays*: the trees'
+//!   coefficients come from one hash chain ([`silent`]).
+//! - *One party makes two inputs of a fixed function equal* (roots ground until two silent trees
+//!   are one: the attack that broke an earlier version): keys per tree, drawn when roots are fixed
+//!   ([`silent`]).
+//! - *LPN parameters chosen for speed, or estimated as if the code were random*: a closed table
+//!   with its estimate, the dense core of the sparse code included ([`silent::estimate`]); public
+//!   code by coin toss.
 //! - *Replays after a failure*: an instance that failed refuses every call.
 //!
 //! Read next: [`functionality`], then [`softspoken`] and [`silent`].
@@ -74,7 +88,8 @@ mod testing;
 
 pub use error::OtError;
 
-/// Which of the two parties of a lane this is: they do the steps of a set-up in opposite order. Any fixed assignment will do.
+/// Which of the two parties of a lane this is: they do the steps of a set-up in opposite order. Any
+/// fixed assignment will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Begins as sender.

@@ -4,31 +4,39 @@
 //! Any number of random 1-of-2^m OTs ([`RandomOtSender`], [`RandomOtReceiver`]) after one set-up.
 //!
 //! # Roles
-//! [`setup`] gives each party a [`Sender`] and a [`Receiver`]; the peer's [`Receiver`] and [`Sender`] are their other ends. The sender holds Delta.
+//! [`setup`] gives each party a [`Sender`] and a [`Receiver`]; the peer's [`Receiver`] and
+//! [`Sender`] are their other ends. The sender holds Delta.
 //!
 //! # Protocol
-//! Roy, "SoftSpokenOT: Quieter OT Extension from Small-Field Silent VOLE in the Minicrypt Model", CRYPTO 2022: 128 base OTs ([`crate::base`]), 128/k trees of 2^k seeds with the consistency
-//! check of section 6, small-field VOLEs brought to one subspace VOLE over the repetition code (sections 3 and 4) with the consistency check of
-//! section 4.2: a universal hash to F_2^128 of all columns, masked by 128 extra rows, challenged by the sender. m binary correlations w_j = v_j + u_j Delta make one
-//! of width m, w = sum w_j X^j; pads by TMMO with the OT's running number as tweak, under a key from a public seed that the sender draws when a batch has passed its check.
+//! Roy, "SoftSpokenOT: Quieter OT Extension from Small-Field Silent VOLE in the Minicrypt Model",
+//! CRYPTO 2022: 128 base OTs ([`crate::base`]), 128/k trees of 2^k seeds with the consistency check
+//! of section 6, small-field VOLEs brought to one subspace VOLE over the repetition code (sections
+//! 3 and 4) with the consistency check of section 4.2: a universal hash to F_2^128 of all columns,
+//! masked by 128 extra rows, challenged by the sender. m binary correlations w_j = v_j + u_j Delta
+//! make one of width m, w = sum w_j X^j; pads by TMMO with the OT's running number as tweak, under
+//! a key from a public seed that the sender draws when a batch has passed its check.
 //!
-//! Rows are made in batches of at least 2^16 and kept for later calls, so that small calls seldom wait for the network; a call for n OTs of width m holds about
-//! 16 n m bytes beside its output.
+//! Rows are made in batches of at least 2^16 and kept for later calls, so that small calls seldom
+//! wait for the network; a call for n OTs of width m holds about 16 n m bytes beside its output.
 //!
 //! # Cost
-//! Set-up per direction: base OT, then one message of 4,096 + 64 * 128/k bytes from the receiver. Per batch of r rows (a multiple of 128): the receiver sends
-//! 16 (128/k - 1) (r/128 + 1) bytes, the sender 16, the receiver 2,064, the sender 16: two round trips. So 63, 31 or 15 bits per row at k = 2, 4, 8, and 2^k/k AES calls: 2, 4 or 32. An OT
-//! takes m rows.
+//! Set-up per direction: base OT, then one message of 4,096 + 64 * 128/k bytes from the receiver.
+//! Per batch of r rows (a multiple of 128): the receiver sends 16 (128/k - 1) (r/128 + 1) bytes,
+//! the sender 16, the receiver 2,064, the sender 16: two round trips. So 63, 31 or 15 bits per row
+//! at k = 2, 4, 8, and 2^k/k AES calls: 2, 4 or 32. An OT takes m rows.
 //!
 //! # Security
-//! UC-secure against a malicious sender or receiver given the base OTs, with AES as PRG and ideal permutation and SHA3 collision-resistant. 128 bits computational, except that seven bits of
-//! Delta are public (121 bits are uniform). Statistical: the hash is 2^-128-universal. A cheating receiver may guess bits of Delta: a wrong guess
-//! is caught here with [`OtError::PeerMisbehaved`], a right one tells it those bits and costs it a factor two in success probability each (selective failure, part of the functionality that Roy proves).
-//! A cheating sender learns nothing: its challenge is answered under a one-time mask. After an error the instance refuses every call.
+//! UC-secure against a malicious sender or receiver given the base OTs, with AES as PRG and ideal
+//! permutation and SHA3 collision-resistant. 128 bits computational, except that seven bits of
+//! Delta are public (121 bits are uniform). Statistical: the hash is 2^-128-universal. A cheating
+//! receiver may guess bits of Delta: a wrong guess is caught here with [`OtError::PeerMisbehaved`],
+//! a right one tells it those bits and costs it a factor two in success probability each (selective
+//! failure, part of the functionality that Roy proves). A cheating sender learns nothing: its
+//! challenge is answered under a one-time mask. After an error the instance refuses every call.
 //!
 //! *What the receiver can make twice*: it grows the trees, so it can grind their roots until rows v
-//! (and their choices u) are what it likes, two rows equal among them. So a row never enters a fixed
-//! function alone: pads are hashed with a tweak that never repeats, and who builds on rows
+//! (and their choices u) are what it likes, two rows equal among them. So a row never enters a
+//! fixed function alone: pads are hashed with a tweak that never repeats, and who builds on rows
 //! ([`crate::silent`]) keys what it computes from them by a seed drawn after them. The sender's own
 //! freedom is its Delta, which no honest message depends on, and its challenge, which meets columns
 //! under a one-time mask once.
@@ -36,9 +44,9 @@
 //! *Many targets*: salts, keys and challenges belong to one run, those of a tree to one tree, so a
 //! cipher call of an attacker counts against one tree or one batch. A hidden seed of a tree takes
 //! 2^128 calls, whatever the number of trees and lanes. Of pads a call tests all N that were made
-//! under one key and whose masked values the attacker knows ([`crate::delta`], in the source): 2^128 / N
-//! calls give Delta, so 2^112 with batches of 2^16 rows and 2^108 with the largest, of 2^20. Pads of
-//! eight bits tell too little for that: 2^117 calls, by trying Delta at the 15 pads of an OT.
+//! under one key and whose masked values the attacker knows (`delta`, in the source): 2^128 / N
+//! calls give Delta, so 2^112 with batches of 2^16 rows and 2^108 with the largest, of 2^20. Pads
+//! of eight bits tell too little for that: 2^117 calls, by trying Delta at the 15 pads of an OT.
 
 #[cfg(any(test, feature = "test-utils"))]
 mod ground;
@@ -150,7 +158,8 @@ impl Sender {
     pub fn setup(depth: TreeDepth, direction: &Direction, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
         let delta = Delta::random(rng);
         let k = depth.k();
-        // Trees are indexed by k bits of Delta each, highest bit at the root; the base OT opens the other side.
+        // Trees are indexed by k bits of Delta each, highest bit at the root; the base OT opens the
+        // other side.
         let bits: Vec<usize> = (0..COLUMNS / k).flat_map(|tree| (0..k).rev().map(move |b| tree * k + b)).collect();
         let hidden = Zeroizing::new(bits.iter().map(|&b| delta.mask(b)).collect::<Vec<_>>());
         let choices = Zeroizing::new(hidden.iter().map(|mask| !*mask as u8 & 1).collect::<Vec<_>>());

@@ -1,10 +1,15 @@
-//! The consistency check of a round's trees: a random linear combination of all leaves, masked, compared through hashes.
+//! The consistency check of a round's trees: a random linear combination of all leaves, masked,
+//! compared through hashes.
 //!
-//! The coefficients of a tree come from a hash chain over the messages of all trees up to its own (Fiat and Shamir), so the sender can add a tree up while it grows it. The coefficient of leaf
-//! j = 64 r + c is a_r b_c: a bilinear form that is not zero vanishes with probability at most 2^-127. Whatever two vectors of noise positions a sender wants to satisfy at once with leaves that contradict
-//! each other, they part at some last tree, whose coefficients are drawn when all before are fixed: every attempt costs a hash and succeeds with that probability. (Without the chain the trees' sums could be
-//! searched for independently and matched by a birthday attack.) The chain begins with the run, the choice width, the receiver's corrections and the
-//! seed of the round's keys: whatever leaves depend on is fixed before a coefficient is drawn.
+//! The coefficients of a tree come from a hash chain over the messages of all trees up to its own
+//! (Fiat and Shamir), so the sender can add a tree up while it grows it. The coefficient of leaf j
+//! = 64 r + c is a_r b_c: a bilinear form that is not zero vanishes with probability at most
+//! 2^-127. Whatever two vectors of noise positions a sender wants to satisfy at once with leaves
+//! that contradict each other, they part at some last tree, whose coefficients are drawn when all
+//! before are fixed: every attempt costs a hash and succeeds with that probability. (Without the
+//! chain the trees' sums could be searched for independently and matched by a birthday attack.) The
+//! chain begins with the run, the choice width, the receiver's corrections and the seed of the
+//! round's keys: whatever leaves depend on is fixed before a coefficient is drawn.
 
 use fusion_ring::aes::Block;
 use fusion_ring::gf128::{dot, mul};
@@ -28,7 +33,8 @@ const COLUMNS: usize = 64;
 
 /// Hash of everything that either party said about an instance's trees, over all its rounds.
 ///
-/// TurboSHAKE128 (RFC 9861), Keccak with half of SHA-3's rounds, because there is a hash per tree: collisions of its 256 bits cost 2^128 by the best attacks known.
+/// TurboSHAKE128 (RFC 9861), Keccak with half of SHA-3's rounds, because there is a hash per tree:
+/// collisions of its 256 bits cost 2^128 by the best attacks known.
 pub(super) struct Chain([u8; 32]);
 
 impl Chain {
@@ -75,7 +81,8 @@ impl Coefficients {
         dot(&self.rows, &sums)
     }
 
-    /// The combination of a vector that has `value` at leaf `alpha` and zeros elsewhere; the order of access does not depend on either.
+    /// The combination of a vector that has `value` at leaf `alpha` and zeros elsewhere; the order
+    /// of access does not depend on either.
     pub(super) fn noise(&self, alpha: usize, value: Block) -> Block {
         let pick = |all: &[Block], at: usize| {
             // Only where the difference is zero does one less reach the top bit.
@@ -96,7 +103,8 @@ pub(super) fn masked(parameters: Parameters, combination: Block, masks: &[Block]
     combination ^ pack(parameters, masks.iter().copied())
 }
 
-/// sum blocks\[j\] X^(m j): with the m-bit choices in place of the blocks every value of 128 bits is equally likely.
+/// sum blocks\[j\] X^(m j): with the m-bit choices in place of the blocks every value of 128 bits
+/// is equally likely.
 fn pack(parameters: Parameters, blocks: impl DoubleEndedIterator<Item = Block>) -> Block {
     let shift = 1 << parameters.choice_bits().bits();
     blocks.rev().fold(0, |acc, block| mul(acc, shift) ^ block)
@@ -122,7 +130,8 @@ impl Chain {
     }
 }
 
-/// Proof that a round's check was passed, or that the instance does without: only this releases a round's outputs.
+/// Proof that a round's check was passed, or that the instance does without: only this releases a
+/// round's outputs.
 pub(super) struct Passed(());
 
 impl Passed {
@@ -159,8 +168,8 @@ mod tests {
         }
     }
 
-    /// A claim under fresh masks says nothing of the noise: it takes every value for every noise, one
-    /// per value of the choices (shown by linearity: claims of unit choices are a basis).
+    /// A claim under fresh masks says nothing of the noise: it takes every value for every noise,
+    /// one per value of the choices (shown by linearity: claims of unit choices are a basis).
     #[test]
     fn a_claim_is_a_one_time_pad() {
         for m in 1..=4 {

@@ -1,6 +1,7 @@
 //! What both ends of a round do: one pass over its trees, the check, and then a stream of outputs.
 //!
-//! The pass expands a tree, adds it up for the check, applies the code and keeps what comes out in the form that was asked for; then comes the next tree, in the same memory.
+//! The pass expands a tree, adds it up for the check, applies the code and keeps what comes out in
+//! the form that was asked for; then comes the next tree, in the same memory.
 
 use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
@@ -77,7 +78,8 @@ impl<E: End> Engine<E> {
         self.code_base
     }
 
-    /// Hands `n` outputs to `sink` in pieces. What is left of a round in another form than `O` is dropped.
+    /// Hands `n` outputs to `sink` in pieces. What is left of a round in another form than `O` is
+    /// dropped.
     pub(super) fn take<S: Security, O: Outputs<E>>(
         &mut self,
         channel: &mut dyn Channel,

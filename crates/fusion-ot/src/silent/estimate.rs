@@ -1,9 +1,9 @@
 //! What the known attacks on LPN cost for every shipped parameter set.
 //!
 //! Formulas, not measurements; binary logarithms of operations. Memory is never charged for. The
-//! example `estimate` (`cargo run --release -p fusion-ot --example estimate`) prints every attack for
-//! every set beside what the set costs its users; the tests recompute the table below, and fail if a
-//! cell of a published model is under 128, one of ours under 120.
+//! example `estimate` (`cargo run --release -p fusion-ot --example estimate`) prints every attack
+//! for every set beside what the set costs its users; the tests recompute the table below, and fail
+//! if a cell of a published model is under 128, one of ours under 120.
 //!
 //! | set | m | published, cheapest | ours, whole code | ours, sub-system | ours, algebraic |
 //! |---|---|---|---|---|---|
@@ -23,33 +23,33 @@
 //! An instance has n = t L samples in t blocks of L, one noisy position per block, k secrets. With
 //! choices of m > 1 bits the attacker may project to one bit: each block then keeps its noise with
 //! probability p = 2^(m-1) / (2^m - 1), and it is this binary instance that is estimated (working
-//! with all coordinates at once keeps every noise position and is dearer; what picking the luckiest of
-//! the 2^m - 1 projections can save is charged in our models).
+//! with all coordinates at once keeps every noise position and is dearer; what picking the luckiest
+//! of the 2^m - 1 projections can save is charged in our models).
 //!
-//! - *Published*: pooled Gauss, statistical decoding, ISD and BJMM (Liu, Wang, Yang, Yu,
-//!   EUROCRYPT 2024), regular enumeration (Esser, Santini, CRYPTO 2024), the algebraic attack (Briaud,
-//!   Oygarden, EUROCRYPT 2023) and the hybrid one (Wang et al., ASIACRYPT 2025). They take the code as
-//!   random. The hybrid is what bound the sets that emp-ot publishes, at 128 bits.
+//! - *Published*: pooled Gauss, statistical decoding, ISD and BJMM (Liu, Wang, Yang, Yu, EUROCRYPT
+//!   2024), regular enumeration (Esser, Santini, CRYPTO 2024), the algebraic attack (Briaud,
+//!   Oygarden, EUROCRYPT 2023) and the hybrid one (Wang et al., ASIACRYPT 2025). They take the code
+//!   as random. The hybrid is what bound the sets that emp-ot publishes, at 128 bits.
 //! - *Ours*: Gauss and ISD with elimination charged for k columns, dense or by block Wiedemann on
 //!   machine words; equations of degree two and three kept sparse.
-//! - **The sub-system** ([`Core`]): the ten places per row make the code sparse, so that rows enough
-//!   lie within 0.64 of the secrets. It is the cheapest attack that we know and decides the sets: in
-//!   our model those that emp-ot publishes cost 2^74 to 2^97 by it. `toy`, in the source, plays it from
-//!   end to end at a size where it can be played, and counts its trials.
+//! - **The sub-system** ([`Core`]): the ten places per row make the code sparse, so that rows
+//!   enough lie within 0.64 of the secrets. It is the cheapest attack that we know and decides the
+//!   sets: in our model those that emp-ot publishes cost 2^74 to 2^97 by it. `toy`, in the source,
+//!   plays it from end to end at a size where it can be played, and counts its trials.
 //!
 //! Left out because they are never the cheapest: AGB 2.0 (ePrint 2025/1476), within ten bits of the
-//! algebraic row; representations for regular noise, within two of enumeration; and duals. k' + 1 rows
-//! of the core have a dual word of weight k'/2, whose bias e^(-k'/L) asks for more samples than Gauss has
-//! trials. Much lighter words exist (from about a tenth of k, by a first-moment count), and a few dozen
-//! thousand million of those would do; but no way is known to find words noticeably lighter than the
-//! core's other than decoding, and that is what this rests on.
+//! algebraic row; representations for regular noise, within two of enumeration; and duals. k' + 1
+//! rows of the core have a dual word of weight k'/2, whose bias e^(-k'/L) asks for more samples
+//! than Gauss has trials. Much lighter words exist (from about a tenth of k, by a first-moment
+//! count), and a few dozen thousand million of those would do; but no way is known to find words
+//! noticeably lighter than the core's other than decoding, and that is what this rests on.
 //!
-//! How to read it: 2^133 means that no attack that we know of, given memory for nothing, takes fewer
-//! than 2^133 operations on words. Nobody has proved that there is no better one. The sets have
-//! thirteen bits in hand over the bound that a set must meet, because the code's sparseness has been
-//! studied less than its noise. The best core that such a code can have at all, 0.602 of the secrets
-//! ([`least_core`]: fewer secrets have not as many rows among them, however one looks), would leave
-//! them at 2^126.
+//! How to read it: 2^133 means that no attack that we know of, given memory for nothing, takes
+//! fewer than 2^133 operations on words. Nobody has proved that there is no better one. The sets
+//! have thirteen bits in hand over the bound that a set must meet, because the code's sparseness
+//! has been studied less than its noise. The best core that such a code can have at all, 0.602 of
+//! the secrets ([`least_core`]: fewer secrets have not as many rows among them, however one looks),
+//! would leave them at 2^126.
 
 mod core;
 mod ours;
@@ -221,6 +221,20 @@ mod tests {
         assert_eq!(documented, rows());
     }
 
+    /// The README has every attack on every set.
+    #[test]
+    fn the_readme_is_current() {
+        let all: Vec<_> = sets().map(|(size, m)| attacks(Parameters::new(m, size))).collect();
+        let line = |i: usize| {
+            let whose = if all[0][i].model == Model::Published { "published" } else { "ours" };
+            let bits: String = all.iter().map(|attacks| format!(" {:.0} |", attacks[i].bits)).collect();
+            format!("| {whose}: {} |{bits}", all[0][i].name)
+        };
+        let readme = include_str!("../../README.md");
+        let missing: Vec<String> = (0..all[0].len()).map(line).filter(|line| !readme.contains(line.as_str())).collect();
+        assert!(missing.is_empty(), "the README lacks:\n{}", missing.join("\n"));
+    }
+
     #[test]
     fn no_attack_is_below_its_bound() {
         for (size, m) in sets() {
@@ -230,8 +244,8 @@ mod tests {
         }
     }
 
-    /// The bounds are not met by accident: the sets that emp-ot publishes fall to the sub-system, and
-    /// in nobody else's model.
+    /// The bounds are not met by accident: the sets that emp-ot publishes fall to the sub-system,
+    /// and in nobody else's model.
     #[test]
     fn the_sets_that_were_shipped_before_fall_to_the_sub_system() {
         for (t, log_k, depth) in [(850, 16, 10), (1170, 17, 11), (1520, 18, 12), (1900, 19, 13)] {

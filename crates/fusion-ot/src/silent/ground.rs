@@ -1,10 +1,11 @@
 //! The attack that broke this extension once, kept as a test.
 //!
 //! A receiver may grind the roots of its SoftSpoken trees (`softspoken::ground`), which is not
-//! against any protocol, until the roots of two of its silent trees are equal. When all trees shared
-//! one public offset and one fixed key, equal roots made equal trees, whose level sums cancelled:
-//! what the sender sent for level i of the two, added up, was the sum of two correlations, and where
-//! the choices differed that is Delta. Every message was well-formed and every check passed.
+//! against any protocol, until the roots of two of its silent trees are equal. When all trees
+//! shared one public offset and one fixed key, equal roots made equal trees, whose level sums
+//! cancelled: what the sender sent for level i of the two, added up, was the sum of two
+//! correlations, and where the choices differed that is Delta. Every message was well-formed and
+//! every check passed.
 //!
 //! Now every tree has a key and an offset of its own that the sender draws when roots are fixed
 //! (`keys`, in the source). A [`GroundReceiver`] plays the attack against whoever holds the other
@@ -20,8 +21,8 @@ use super::keys::RoundKeys;
 use super::*;
 use crate::delta::{FIXED_BITS, multiples_of, pad_mask};
 
-/// What an honest receiver of the attacked width is told first: SoftSpoken's challenge, and the seed of
-/// its pads.
+/// What an honest receiver of the attacked width is told first: SoftSpoken's challenge, and the
+/// seed of its pads.
 const CHALLENGE: usize = 32;
 const SEED: usize = 16;
 
@@ -134,8 +135,8 @@ impl GroundReceiver {
         levels.filter_map(guess).collect()
     }
 
-    /// All 2^m pads of each of the first `n` OTs of the attacked width, one after the other, as they
-    /// would be if `guess` were Delta. At its own choices the receiver knows them in any case.
+    /// All 2^m pads of each of the first `n` OTs of the attacked width, one after the other, as
+    /// they would be if `guess` were Delta. At its own choices the receiver knows them in any case.
     ///
     /// # Panics
     /// If they are more than a round's, or more than the first time.
@@ -318,7 +319,8 @@ mod tests {
         (1..=4).map(|m| ChoiceBits::new(m).unwrap())
     }
 
-    /// The defence taken out: Delta is learnt, every check passes, and every pad of the sender follows.
+    /// The defence taken out: Delta is learnt, every check passes, and every pad of the sender
+    /// follows.
     #[test]
     fn it_works_where_all_trees_share_a_key_and_an_offset() {
         for m in widths() {
@@ -356,8 +358,8 @@ mod tests {
         assert_eq!(guesses(Role::Second, 20..40, NOTHING, widths()).1, 0);
     }
 
-    /// Played to the end, its guesses give it no pad of another choice than its own: those of 32 bits
-    /// differ, shorter ones agree as often as unrelated ones do.
+    /// Played to the end, its guesses give it no pad of another choice than its own: those of 32
+    /// bits differ, shorter ones agree as often as unrelated ones do.
     #[test]
     fn a_ground_receiver_gets_no_pad_of_another_choice() {
         for m in widths() {
@@ -369,8 +371,8 @@ mod tests {
         }
     }
 
-    /// Either half of the defence holds alone, and the other must still be there: a key per tree and
-    /// an offset per tree.
+    /// Either half of the defence holds alone, and the other must still be there: a key per tree
+    /// and an offset per tree.
     #[test]
     fn one_of_key_and_offset_is_enough() {
         for shared in [Shared { key: true, offset: false }, Shared { key: false, offset: true }] {

@@ -82,7 +82,8 @@ pub(super) mod mutation {
 mod tests {
     use super::*;
 
-    /// How many of the values that 8 rounds of 500 trees use are there more than once: keys, offsets.
+    /// How many of the values that 8 rounds of 500 trees use are there more than once: keys,
+    /// offsets.
     fn repeated() -> [usize; 3] {
         let mut seen = [Vec::new(), Vec::new(), Vec::new()];
         for seed in 0..8 {

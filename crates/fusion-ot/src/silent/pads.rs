@@ -1,23 +1,37 @@
-//! Pads of silent OTs: one AES call each, under a key and salts that are drawn when the inputs can no longer be chosen.
+//! Pads of silent OTs: one AES call each, under a key and salts that are drawn when the inputs can
+//! no longer be chosen.
 //!
-//! A pad is H(x, i) = E_K(x + i A) + x + i A, cut off: x is w + c Delta for choice c, i the number of the OT within its tree as an element of the field (bit j its coefficient of X^j), K and A that tree's own
-//! ([`super::keys`]): drawn by the sender when it has the receiver's corrections, public from then on. (Matyas-Meyer-Oseas under re-keying, in the spirit of Guo, Katz, Wang, Weng, Yu,
-//! "Better concrete security for half-gates garbling", CRYPTO 2020; the key is per tree rather than per hash, so that key schedules cost nothing.)
+//! A pad is H(x, i) = E_K(x + i A) + x + i A, cut off: x is w + c Delta for choice c, i the number
+//! of the OT within its tree as an element of the field (bit j its coefficient of X^j), K and A
+//! that tree's own ([`super::keys`]): drawn by the sender when it has the receiver's corrections,
+//! public from then on. (Matyas-Meyer-Oseas under re-keying, in the spirit of Guo, Katz, Wang,
+//! Weng, Yu, "Better concrete security for half-gates garbling", CRYPTO 2020; the key is per tree
+//! rather than per hash, so that key schedules cost nothing.)
 //!
 //! # Security
-//! The inputs that the receiver does not know are v + d Delta with its own v and d of m bits, d not zero, where 121 bits of Delta are uniform. TMMO, with two calls, hides them even from a receiver that
-//! chooses v *after* having seen the hash. Here it cannot. The inputs are w + c Delta, and an honest sender's w are a function of what it holds when it draws the seed (the correlations set aside, the receiver's
-//! corrections, of which there are none for m = 1, and Delta) and of the keys of nodes that the seed stands for. K and A are other blocks of the seed's stream than those, and enter nothing else. So they are uniform
-//! and independent of all of a round's inputs, hence of v, which is one of them.
-//! That the receiver knows K and A while the trees come in does not help: what it says after the seed, its claim and its proof, changes no input, and no pad is used unless both are right.
-//! With E an ideal cipher
-//! - two inputs of a tree meet (v + d Delta + i A = v' + d' Delta + j A) with probability 2^-128, over A, as i and j differ; a tree has at most 2^16 pads, so with 2^20 trees under one Delta
-//!   any meet with probability 2^(20 + 31 - 128) = 2^-77; inputs of one OT differ by a multiple of Delta, which is not zero;
-//! - the adversary asks E_K at an unknown input with probability 2^(16 - 121) per query, since a key serves 2^16 inputs at most (with one fixed key for all it would be all pads under one Delta);
-//!   two trees have the same key with probability 2^-128, which costs a factor of two if it happens.
+//! The inputs that the receiver does not know are v + d Delta with its own v and d of m bits, d not
+//! zero, where 121 bits of Delta are uniform. TMMO, with two calls, hides them even from a receiver
+//! that chooses v *after* having seen the hash. Here it cannot. The inputs are w + c Delta, and an
+//! honest sender's w are a function of what it holds when it draws the seed (the correlations set
+//! aside, the receiver's corrections, of which there are none for m = 1, and Delta) and of the keys
+//! of nodes that the seed stands for. K and A are other blocks of the seed's stream than those, and
+//! enter nothing else. So they are uniform and independent of all of a round's inputs, hence of v,
+//! which is one of them. That the receiver knows K and A while the trees come in does not help:
+//! what it says after the seed, its claim and its proof, changes no input, and no pad is used
+//! unless both are right. With E an ideal cipher
+//! - two inputs of a tree meet (v + d Delta + i A = v' + d' Delta + j A) with probability 2^-128,
+//!   over A, as i and j differ; a tree has at most 2^16 pads, so with 2^20 trees under one Delta
+//!   any meet with probability 2^(20 + 31 - 128) = 2^-77; inputs of one OT differ by a multiple of
+//!   Delta, which is not zero;
+//! - the adversary asks E_K at an unknown input with probability 2^(16 - 121) per query, since a
+//!   key serves 2^16 inputs at most (with one fixed key for all it would be all pads under one
+//!   Delta); two trees have the same key with probability 2^-128, which costs a factor of two if it
+//!   happens.
 //!
-//! Otherwise every unknown pad is a fresh output of E_K plus a known function of its input, uniform up to the 2^-112 by which 2^16 outputs of a permutation are not independent.
-//! A sender that chooses seeds badly, or trees to suit them, chooses its own pads badly, which it may in any random OT; the receiver's choices do not enter.
+//! Otherwise every unknown pad is a fresh output of E_K plus a known function of its input, uniform
+//! up to the 2^-112 by which 2^16 outputs of a permutation are not independent. A sender that
+//! chooses seeds badly, or trees to suit them, chooses its own pads badly, which it may in any
+//! random OT; the receiver's choices do not enter.
 
 use std::ops::Range;
 
@@ -31,7 +45,8 @@ const BATCH: usize = 64;
 /// Bits of the number of a batch: trees of all parameter sets have at most 2^13 outputs.
 const UPPER: usize = 7;
 
-/// Pads per OT from which making them takes longer than the fold waits for memory, so that the two go together. Where there are fewer the fold goes faster by itself.
+/// Pads per OT from which making them takes longer than the fold waits for memory, so that the two
+/// go together. Where there are fewer the fold goes faster by itself.
 const MANY: usize = 4;
 
 /// Hashes the outputs of one tree, in order.
@@ -69,7 +84,9 @@ impl PadHash {
         self.upper.iter().enumerate().fold(0, |sum, (j, power)| sum ^ (power & Block::from(batch as u64 >> j & 1).wrapping_neg()))
     }
 
-    /// Fills `out` with the 2^m pads of each output of `fold` in `range`, where they are sender's blocks, as `cut` leaves them; `multiples` are the 2^m multiples of Delta. Folds them, too, beside if that is faster.
+    /// Fills `out` with the 2^m pads of each output of `fold` in `range`, where they are sender's
+    /// blocks, as `cut` leaves them; `multiples` are the 2^m multiples of Delta. Folds them, too,
+    /// beside if that is faster.
     ///
     /// # Panics
     /// If `out` has not as many places.
@@ -89,7 +106,9 @@ impl PadHash {
         }
     }
 
-    /// Fills `out` with the pad of each output of `fold` in `range`, where they are receiver's blocks, as `cut` leaves it, and `choices` with what is within `low` of each. Folds them, too, beside if that is faster.
+    /// Fills `out` with the pad of each output of `fold` in `range`, where they are receiver's
+    /// blocks, as `cut` leaves it, and `choices` with what is within `low` of each. Folds them,
+    /// too, beside if that is faster.
     ///
     /// # Panics
     /// If `out` or `choices` has not as many places.
@@ -193,7 +212,8 @@ mod tests {
         }
     }
 
-    /// Equal inputs, which a malicious receiver can arrange, give unrelated pads in different places and in different trees.
+    /// Equal inputs, which a malicious receiver can arrange, give unrelated pads in different
+    /// places and in different trees.
     #[test]
     fn equal_inputs_have_different_pads() {
         let mut round = RoundKeys::new(&Seed::from([6; 16]));

@@ -1,9 +1,10 @@
-//! The LPN parameter sets of the silent extension. There is no other way to make a [`Parameters`] than from this table.
+//! The LPN parameter sets of the silent extension. There is no other way to make a [`Parameters`]
+//! than from this table.
 //!
 //! t trees of 2^depth leaves give n = t 2^depth outputs per round over a table of k = 2^log_table
-//! secrets. With choices of m > 1 bits a projection of the choice to one bit zeroes each noise value
-//! with probability just under one half and leaves a binary instance of the same code, so wide
-//! choices have twice the noise positions in the same length.
+//! secrets. With choices of m > 1 bits a projection of the choice to one bit zeroes each noise
+//! value with probability just under one half and leaves a binary instance of the same code, so
+//! wide choices have twice the noise positions in the same length.
 //!
 //! | set | k | trees x leaves, m = 1 | m > 1 |
 //! |---|---|---|---|
@@ -11,19 +12,19 @@
 //! | [`RoundSize::Medium`] | 2^18 | 1700 x 2^11 | 3400 x 2^10 |
 //! | [`RoundSize::Large`] | 2^19 | 1700 x 2^12 | 3400 x 2^11 |
 //!
-//! A row without noise gives an attacker an equation in ten secrets, so it is k over the length of a
-//! tree, here 2^7 for binary choices and 2^8 for wide ones, that decides: twice what published sets
-//! for codes of this kind have (emp-ot's, which meet 2^128 in every published model), because the
-//! code is sparse. [`super::estimate`] has the figures.
+//! A row without noise gives an attacker an equation in ten secrets, so it is k over the length of
+//! a tree, here 2^7 for binary choices and 2^8 for wide ones, that decides: twice what published
+//! sets for codes of this kind have (emp-ot's, which meet 2^128 in every published model), because
+//! the code is sparse. [`super::estimate`] has the figures.
 
 use super::check::{CLAIM_LEN, PROOF_LEN};
 use crate::OtError;
 use crate::functionality::ChoiceBits;
 
-/// Size of a round. Larger rounds send fewer bits per output ([`Parameters::bits_per_output`]) and have
-/// fewer turns; smaller ones have a smaller table, whose entries are read at random for every output
-/// (10 per output), take less memory and a shorter wait for the first output. Both parties must use
-/// the same.
+/// Size of a round. Larger rounds send fewer bits per output ([`Parameters::bits_per_output`]) and
+/// have fewer turns; smaller ones have a smaller table, whose entries are read at random for every
+/// output (10 per output), take less memory and a shorter wait for the first output. Both parties
+/// must use the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RoundSize {
@@ -41,7 +42,8 @@ impl RoundSize {
     pub const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
 }
 
-/// Bytes of a round apart from its trees and what fixes them: the seed of the pads' hashes, the claim, two proofs.
+/// Bytes of a round apart from its trees and what fixes them: the seed of the pads' hashes, the
+/// claim, two proofs.
 const ROUND_MESSAGES: usize = 16 + CLAIM_LEN + 2 * PROOF_LEN;
 
 /// One row of the table.
@@ -106,14 +108,16 @@ impl Parameters {
         self.trees << self.depth
     }
 
-    /// Outputs that seed the next round: LPN secrets, a correlation per tree level, one per noise value where values are not all one, and the mask of the check.
+    /// Outputs that seed the next round: LPN secrets, a correlation per tree level, one per noise
+    /// value where values are not all one, and the mask of the check.
     #[must_use]
     pub const fn reserve(self) -> usize {
         let values = if self.m.bits() > 1 { self.trees } else { 0 };
         (1 << self.log_table) + self.trees * self.depth + values + self.masks()
     }
 
-    /// Traffic per OT handed out, both directions, in bits; set-up and the first round's reserve apart.
+    /// Traffic per OT handed out, both directions, in bits; set-up and the first round's reserve
+    /// apart.
     #[must_use]
     pub fn bits_per_output(self) -> f64 {
         let bytes = 16 * self.trees * self.tree_message() + self.fixing_len() + ROUND_MESSAGES;
@@ -135,12 +139,14 @@ impl Parameters {
         (1 << self.m.bits()) - 1
     }
 
-    /// Blocks that the sender sends per tree: one per level below the first; where noise has values two for the last level, and one for the value.
+    /// Blocks that the sender sends per tree: one per level below the first; where noise has values
+    /// two for the last level, and one for the value.
     pub(super) const fn tree_message(self) -> usize {
         if self.wide() { self.depth + 1 } else { self.depth - 1 }
     }
 
-    /// Bytes of the receiver's message that fixes tree correlations and noise values: m - 1 bits per level, m bits per tree. None for binary choices.
+    /// Bytes of the receiver's message that fixes tree correlations and noise values: m - 1 bits
+    /// per level, m bits per tree. None for binary choices.
     pub(super) const fn fixing_len(self) -> usize {
         let m = self.m.bits() as usize;
         if self.wide() { (self.trees * self.depth * (m - 1)).div_ceil(8) + (self.trees * m).div_ceil(8) } else { 0 }

@@ -183,7 +183,8 @@ impl End for ReceivingEnd {
         Ok(())
     }
 
-    /// Claims its noise, compares the sender's combination with its own, and proves that it saw the same.
+    /// Claims its noise, compares the sender's combination with its own, and proves that it saw the
+    /// same.
     fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, round: Round, reserve: &[Block]) -> Result<Passed, OtError> {
         let set = shape.parameters;
         let masks = &reserve[reserve.len() - set.masks()..];

@@ -105,7 +105,8 @@ impl End for SendingEnd {
         if set.wide() {
             let (m, levels_at) = (set.choice_bits().bits(), 1 << set.log_table());
             let (levels, values) = fixing.split_at(packed_len(set.trees() * set.depth(), m - 1));
-            // Correlations of the levels become binary: the receiver gave the upper bits of its choices away.
+            // Correlations of the levels become binary: the receiver gave the upper bits of its
+            // choices away.
             let upper = BitReader::new(levels, set.trees() * set.depth(), m - 1)?.map(|bits| bits << 1);
             let values = BitReader::new(values, set.trees(), m)?;
             for (block, bits) in reserve[levels_at..].iter_mut().zip(upper.chain(values)) {
@@ -181,7 +182,8 @@ impl End for SendingEnd {
     }
 }
 
-/// A sender that lies about one tree and goes on by the protocol: only from within can it, since the check's coefficients depend on what it says.
+/// A sender that lies about one tree and goes on by the protocol: only from within can it, since
+/// the check's coefficients depend on what it says.
 #[cfg(test)]
 pub(super) mod cheat {
     use std::cell::Cell;

@@ -1,4 +1,5 @@
-//! Where a round's outputs stand: provisional, so that nothing can be read, until the check has passed; then handed out from the front.
+//! Where a round's outputs stand: provisional, so that nothing can be read, until the check has
+//! passed; then handed out from the front.
 
 use std::ops::Range;
 
@@ -17,7 +18,8 @@ pub(super) trait Outputs<E: End>: Sized {
     /// Room for `n` outputs.
     fn new(set: Parameters, n: usize) -> Self;
 
-    /// Makes outputs `at`, `at + 1`, ... of those of `fold` in `range`, and folds them first or beside.
+    /// Makes outputs `at`, `at + 1`, ... of those of `fold` in `range`, and folds them first or
+    /// beside.
     fn keep(&mut self, end: &E, hash: &mut PadHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize);
 
     /// The place of this form.

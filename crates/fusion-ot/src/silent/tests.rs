@@ -19,7 +19,8 @@ fn receiver(ch: &mut Recorder) -> Receiver {
     Receiver::setup(RoundSize::Small, &direction(), ch, &mut rng(2)).unwrap()
 }
 
-/// Sizes around every edge: of a tree (512 and 1024 leaves), of batches of the fold (16) and of pads (64), and past the end of a round for the widths that the layers use.
+/// Sizes around every edge: of a tree (512 and 1024 leaves), of batches of the fold (16) and of
+/// pads (64), and past the end of a round for the widths that the layers use.
 fn sizes(m: ChoiceBits) -> Vec<usize> {
     let mut sizes = vec![0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 511, 512, 513, 1023, 1024, 1025];
     if m == ChoiceBits::ONE || m == ChoiceBits::THREE {
@@ -44,7 +45,8 @@ fn outputs_are_random_ots_at_every_size() {
     );
 }
 
-/// Runs both ends and compares what they produce call by call, so that a long test need not keep it all.
+/// Runs both ends and compares what they produce call by call, so that a long test need not keep it
+/// all.
 fn run_and_compare(
     s: impl FnOnce(&mut Recorder, &mut dyn FnMut(SenderPads)) + Send,
     r: impl FnOnce(&mut Recorder, &mut dyn FnMut(ReceiverPads)) + Send,
@@ -57,7 +59,8 @@ fn run_and_compare(
     sent.iter().zip(&got).for_each(|(s, r)| assert_random_ots(s, r));
 }
 
-/// Pads of one bit are the lowest bits of the pads that the same coins give, across the ends of trees and rounds.
+/// Pads of one bit are the lowest bits of the pads that the same coins give, across the ends of
+/// trees and rounds.
 #[test]
 fn bits_are_the_lowest_bits_of_pads() {
     for m in [ChoiceBits::ONE, ChoiceBits::TWO, ChoiceBits::THREE, ChoiceBits::FOUR] {
@@ -116,7 +119,8 @@ fn small_demands_of_bits_are_met_without_a_round() {
     assert!(s[2].0.tables().iter().any(|&table| table != s[2].0.tables()[0]));
 }
 
-/// Through the traits: first from SoftSpoken, then, when the demand has become as large as the first round's own, from LPN; both parties change over at the same call.
+/// Through the traits: first from SoftSpoken, then, when the demand has become as large as the
+/// first round's own, from LPN; both parties change over at the same call.
 #[test]
 fn small_demands_are_met_without_a_round() {
     let m = ChoiceBits::TWO;
@@ -164,7 +168,8 @@ fn correlation_holds_in_every_block() {
     }
 }
 
-/// One engine keeps one form: a call for the other drops what is left on both ends alike, and what either form gives is right.
+/// One engine keeps one form: a call for the other drops what is left on both ends alike, and what
+/// either form gives is right.
 #[test]
 fn a_change_of_form_starts_a_round() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
@@ -253,7 +258,8 @@ fn bytes_and_rounds_are_the_formula() {
         assert_eq!(s[1].0 - s[0].0, 32 + trees + 48);
         assert_eq!(r[1].0 - r[0].0, 16 * 15 * (rows + 1) + 2064 + fixing + 48);
         assert_eq!((s[2].0 - s[1].0, r[2].0 - r[1].0), (trees + 48, fixing + 48));
-        // Sender: trees, then proof; receiver: (corrections,) claim, then its proof, whose turn ends with what it sends next.
+        // Sender: trees, then proof; receiver: (corrections,) claim, then its proof, whose turn
+        // ends with what it sends next.
         assert_eq!(s[2].1 - s[1].1, 2);
         assert!(r[2].1 - r[1].1 <= 2);
     }
@@ -284,7 +290,8 @@ fn no_round_repeats_the_code_or_the_seed() {
             },
         );
         assert_eq!(base, 2 * set.outputs() as u64);
-        // Challenge and pads' seed of the batch, then the round's seed; the second round has no batch.
+        // Challenge and pads' seed of the batch, then the round's seed; the second round has no
+        // batch.
         let seed = |at: usize| sent.sent[at..at + 16].to_vec();
         [seed(at[0]), seed(at[0] + 16), seed(at[0] + 32), seed(at[1])]
     };
@@ -323,7 +330,8 @@ fn before_round(m: ChoiceBits) -> (usize, usize) {
 
 type Outcome = Result<(), OtError>;
 
-/// Runs one round in which the sender or the receiver flips a bit of what it sends after its set-up.
+/// Runs one round in which the sender or the receiver flips a bit of what it sends after its
+/// set-up.
 fn corrupted(m: ChoiceBits, by_sender: bool, offset: usize) -> (Outcome, Outcome) {
     run(
         |ch| {
@@ -355,14 +363,17 @@ fn a_cheating_sender_is_caught() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
         let set = Parameters::new(m, RoundSize::Small);
         let trees = 16 * set.trees() * set.tree_message();
-        // After the seed of the pads, which may be what the sender likes: the first tree's second level, the last block of the last tree, the proof. A level sum enters whatever the noise position is.
+        // After the seed of the pads, which may be what the sender likes: the first tree's second
+        // level, the last block of the last tree, the proof. A level sum enters whatever the noise
+        // position is.
         for offset in [16, trees, trees + 16 + 5] {
             assert_eq!(corrupted(m, true, offset).1, TREES, "m={m:?} offset={offset}");
         }
     }
 }
 
-/// Runs one round in which the sender lies in block number `block` of tree number `tree`, and otherwise keeps to the protocol: what the receiver and the sender make of it.
+/// Runs one round in which the sender lies in block number `block` of tree number `tree`, and
+/// otherwise keeps to the protocol: what the receiver and the sender make of it.
 fn lied(m: ChoiceBits, tree: usize, block: usize) -> (Outcome, Outcome) {
     let (s, r) = run(
         |ch| {
@@ -380,7 +391,8 @@ fn lied(m: ChoiceBits, tree: usize, block: usize) -> (Outcome, Outcome) {
 fn a_sender_that_lies_consistently_is_caught() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
         let set = Parameters::new(m, RoundSize::Small);
-        // The second level's sum is used wherever the noise is; of wide trees the closing block too.
+        // The second level's sum is used wherever the noise is; of wide trees the closing block
+        // too.
         assert_eq!(lied(m, 0, 0).0, TREES);
         if set.wide() {
             assert_eq!(lied(m, set.trees() - 1, set.tree_message() - 1).0, TREES);
@@ -388,7 +400,8 @@ fn a_sender_that_lies_consistently_is_caught() {
     }
 }
 
-/// Until the check has passed nothing comes out, and after it has failed nothing ever does: what the round made is gone.
+/// Until the check has passed nothing comes out, and after it has failed nothing ever does: what
+/// the round made is gone.
 #[test]
 fn nothing_comes_out_of_a_failed_round() {
     let m = ChoiceBits::THREE;
@@ -420,8 +433,9 @@ fn nothing_comes_out_of_a_failed_round() {
     assert!(matches!(s, Err(OtError::Channel(_))), "{s:?}");
 }
 
-/// Each of the two sums of a last level is used by the receivers whose noise lies on the other side: a lie in one is caught or has no effect at all, which is the selective failure that the functionality
-/// allows. Where it had none the sender sees nothing but that the protocol went on.
+/// Each of the two sums of a last level is used by the receivers whose noise lies on the other
+/// side: a lie in one is caught or has no effect at all, which is the selective failure that the
+/// functionality allows. Where it had none the sender sees nothing but that the protocol went on.
 #[test]
 fn a_selective_failure_shows_as_the_abort_only() {
     let m = ChoiceBits::THREE;
@@ -438,7 +452,8 @@ fn a_cheating_receiver_is_caught() {
         let fixing = Parameters::new(m, RoundSize::Small).fixing_len();
         // Its proof.
         assert_eq!(corrupted(m, false, fixing + 16).0, PROOF);
-        // Its claim: the two sides' combinations differ, so neither proof fits; our honest code notices first and hangs up.
+        // Its claim: the two sides' combinations differ, so neither proof fits; our honest code
+        // notices first and hangs up.
         let (s, r) = corrupted(m, false, fixing);
         assert_eq!(r, TREES);
         assert!(matches!(s, Err(OtError::Channel(_))));
@@ -471,7 +486,8 @@ fn noise_from_the_peer_is_an_error() {
         let noise = |ch: &mut Recorder, len: usize| {
             let mut bytes = vec![0; len];
             AesPrg::new([seed; 16]).fill(&mut bytes);
-            // The honest side may hang up at any byte; until it does, which it must, this peer stays.
+            // The honest side may hang up at any byte; until it does, which it must, this peer
+            // stays.
             let _ = ch.send(&bytes).and_then(|()| ch.flush());
             while ch.recv(&mut [0]).is_ok() {}
         };

@@ -1,11 +1,13 @@
 //! One punctured tree: a noise position, as both parties expand it.
 //!
-//! Binary noise (Half-Tree, section 4): the sender's first level is (w, w + Delta), w its block of the first level's correlation, and every level sums to Delta, so the leaf that the receiver
-//! misses is the sum of the others plus Delta: nothing need be sent for it. Noise with values (section 5): the last level breaks the correlation and a closing block
-//! brings the value in.
+//! Binary noise (Half-Tree, section 4): the sender's first level is (w, w + Delta), w its block of
+//! the first level's correlation, and every level sums to Delta, so the leaf that the receiver
+//! misses is the sum of the others plus Delta: nothing need be sent for it. Noise with values
+//! (section 5): the last level breaks the correlation and a closing block brings the value in.
 //!
-//! The receiver works in the order y = x ^ alpha, alpha its noise position, so that the missing node is number 0 of every level and selection is by masks; only [`restore`], which brings leaf y to
-//! place y ^ alpha, has an order of access (never its length) that depends on alpha.
+//! The receiver works in the order y = x ^ alpha, alpha its noise position, so that the missing
+//! node is number 0 of every level and selection is by masks; only [`restore`], which brings leaf y
+//! to place y ^ alpha, has an order of access (never its length) that depends on alpha.
 
 use fusion_ring::aes::Block;
 use fusion_ring::half_tree::{HalfTreeLevel, expand, expand_last};
@@ -46,14 +48,16 @@ impl Shape {
         self.parameters.wide() && level + 1 == self.parameters.depth()
     }
 
-    /// Expands level number `level` (from 1) in `nodes`, whose sum is `total`, see [`expand`]; leaves lose their low bits.
+    /// Expands level number `level` (from 1) in `nodes`, whose sum is `total`, see [`expand`];
+    /// leaves lose their low bits.
     fn level(&self, keys: &LevelKeys, level: usize, nodes: &mut [Block], total: Block, swap: Block) -> [Block; 2] {
         let keep = if level + 1 == self.parameters.depth() { !self.parameters.choice_mask() } else { Block::MAX };
         let how = HalfTreeLevel { swap, offset: keys.offset, keep };
         if self.is_last(level) { expand_last(&keys.nodes, nodes, &how) } else { expand(&keys.nodes, nodes, total, &how) }
     }
 
-    /// The sender's leaves, low bits cleared, into `leaves`; hands the sums of all left and all right nodes of each level below the first to `sums`.
+    /// The sender's leaves, low bits cleared, into `leaves`; hands the sums of all left and all
+    /// right nodes of each level below the first to `sums`.
     pub(super) fn grow(&self, keys: &LevelKeys, root: Block, delta: Block, leaves: &mut [Block], mut sums: impl FnMut(usize, [Block; 2])) {
         leaves[0] = root;
         leaves[1] = root ^ delta;
@@ -62,7 +66,8 @@ impl Shape {
         }
     }
 
-    /// The receiver's leaves of `tree`, low bits cleared, in the order of y, but for the missing one, which carries its choice in them.
+    /// The receiver's leaves of `tree`, low bits cleared, in the order of y, but for the missing
+    /// one, which carries its choice in them.
     pub(super) fn puncture(&self, keys: &LevelKeys, tree: &Punctured, leaves: &mut [Block]) {
         leaves[0] = 0;
         leaves[1] = tree.far_sums[0];
@@ -74,7 +79,8 @@ impl Shape {
             // What the missing node's garbage would become, to take it out of the sums again.
             let sums = self.level(keys, level, &mut leaves[..2 * n], total, swap);
             let garbage = self.garbage(keys, level, swap);
-            // The children of the missing node: the near one is missing again, the far one is what is missing of its side's sum.
+            // The children of the missing node: the near one is missing again, the far one is what
+            // is missing of its side's sum.
             let far = far ^ sums[1] ^ garbage[1];
             total = sums[0] ^ garbage[0] ^ sums[1] ^ garbage[1] ^ far;
             leaves[0] = 0;
@@ -144,7 +150,8 @@ mod tests {
             for alpha in [0, 1, 37, shape.leaves() - 1] {
                 let far = |(level, sums): (usize, &[Block; 2])| sums[1 ^ (alpha >> level & 1)];
                 let far_sums = sides.iter().enumerate().map(far).collect();
-                // Any product with the value will do here: the closing block is what the protocol makes it.
+                // Any product with the value will do here: the closing block is what the protocol
+                // makes it.
                 let at_alpha = if m == ChoiceBits::ONE { delta } else { (value * 0x1_0000) | value };
                 let closing = if m == ChoiceBits::ONE { 1 } else { sum ^ at_alpha };
                 let mut got = vec![0; shape.leaves()];

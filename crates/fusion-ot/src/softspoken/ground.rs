@@ -73,7 +73,8 @@ impl Receiver {
                     sum ^= differ << j;
                     over ^= if j == 0 { 0 } else { differ >> (128 - j) };
                 }
-                // Of tree 0 the lowest m bits do not matter; what passes bit 127 would come back at the bottom.
+                // Of tree 0 the lowest m bits do not matter; what passes bit 127 would come back at
+                // the bottom.
                 let columns = 0xff << (8 * number) & !((1 << m) - 1);
                 let same_choice = number > 0 || trial.seen[0][0].0 == trial.seen[1][0].0;
                 if sum & columns == 0 && same_choice && (number + 1 < COLUMNS / k || over == 0) {

@@ -80,7 +80,8 @@ fn transcript_is_pinned() {
     assert_eq!([s.digest(), r.digest()], ["e140d99487f28dc8", "99eb5ebbc04f009f"]);
 }
 
-/// Runs one batch with a receiver that flips the byte at `offset` after the set-up; returns the sender's outcome.
+/// Runs one batch with a receiver that flips the byte at `offset` after the set-up; returns the
+/// sender's outcome.
 fn with_corrupt_receiver(offset: usize) -> (Result<usize, OtError>, Result<usize, OtError>) {
     run(
         |ch| {
@@ -103,13 +104,15 @@ fn with_corrupt_receiver(offset: usize) -> (Result<usize, OtError>, Result<usize
 #[test]
 fn a_cheating_receiver_is_caught() {
     let corrections = 16 * 31 * (MIN_BATCH_ROWS / 128 + 1);
-    // Somewhere in the first chunk, in the masking block at the end, in the hashed choices, in the hashed columns.
+    // Somewhere in the first chunk, in the masking block at the end, in the hashed choices, in the
+    // hashed columns.
     let caught = Err(OtError::PeerMisbehaved("SoftSpoken: subspace VOLE check"));
     let mut outcomes = Vec::new();
     for offset in [5, corrections - 1, corrections, corrections + 100] {
         outcomes.push(with_corrupt_receiver(offset).0);
     }
-    // A change to a correction passes if the bits of Delta that it meets are all zero (probability 2^-4 per tree); the seed is fixed, and they are not.
+    // A change to a correction passes if the bits of Delta that it meets are all zero (probability
+    // 2^-4 per tree); the seed is fixed, and they are not.
     assert_eq!(outcomes, [caught.clone(), caught.clone(), caught.clone(), caught]);
 }
 

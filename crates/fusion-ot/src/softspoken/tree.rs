@@ -1,14 +1,16 @@
 //! All-but-one OT: a tree of seeds of which the receiver learns every leaf but one.
 //!
-//! Roy, "SoftSpokenOT", CRYPTO 2022, section 6 (punctured PRF from GGM) with its consistency check for malicious senders: every leaf also yields a tag of 256 bits,
-//! and the sender publishes the sum and a hash of all tags. A sender whose tree is not a tree is caught unless it guessed bits of the receiver's index, and then
-//! learns only that it guessed right (the abort).
+//! Roy, "SoftSpokenOT", CRYPTO 2022, section 6 (punctured PRF from GGM) with its consistency check
+//! for malicious senders: every leaf also yields a tag of 256 bits, and the sender publishes the
+//! sum and a hash of all tags. A sender whose tree is not a tree is caught unless it guessed bits
+//! of the receiver's index, and then learns only that it guessed right (the abort).
 //!
 //! Nodes are AES keys, and every tree asks them at places of its own (a salt of the run and the
 //! number of the tree): a guess of a hidden node can be compared with one tree, not with all trees
 //! of all lanes at once.
 //!
-//! The receiver keeps its nodes in the order y = x ^ hidden index, so that the missing one is always number 0 and no access depends on a secret.
+//! The receiver keeps its nodes in the order y = x ^ hidden index, so that the missing one is
+//! always number 0 and no access depends on a secret.
 
 use fusion_ring::aes::{Aes128, Block};
 use fusion_ring::prg::Seed;
@@ -48,7 +50,8 @@ fn swap_if(mask: Block, a: &mut Block, b: &mut Block) {
     *b ^= differ;
 }
 
-/// The sender's side: grows a tree from `root` under the tree's `salt`, one level per base OT in `keys`; returns the 2^k seeds and appends the message to `out`.
+/// The sender's side: grows a tree from `root` under the tree's `salt`, one level per base OT in
+/// `keys`; returns the 2^k seeds and appends the message to `out`.
 pub(super) fn grow(salt: Block, root: &Seed, keys: &[Pair], out: &mut Vec<u8>) -> Zeroizing<Vec<Block>> {
     let mut nodes = Zeroizing::new(vec![Block::from_le_bytes(*root.as_bytes())]);
     for key in keys {
@@ -73,8 +76,9 @@ pub(super) fn grow(salt: Block, root: &Seed, keys: &[Pair], out: &mut Vec<u8>) -
     seeds
 }
 
-/// The receiver's side: `hidden` holds one mask (all ones or zero) per level, the bits of the index that it will not learn, first level first; `keys` the base OT keys at the opposite
-/// choices. Returns the 2^k seeds in the order y, number 0 being zero.
+/// The receiver's side: `hidden` holds one mask (all ones or zero) per level, the bits of the index
+/// that it will not learn, first level first; `keys` the base OT keys at the opposite choices.
+/// Returns the 2^k seeds in the order y, number 0 being zero.
 ///
 /// # Errors
 /// [`OtError::PeerMisbehaved`] if the message is not that of a tree.
@@ -91,7 +95,8 @@ pub(super) fn regrow(salt: Block, hidden: &[Block], keys: &[Block], message: &[u
         }
         let (mut left, mut right) = (block(2 * level), block(2 * level + 1));
         swap_if(bit, &mut left, &mut right);
-        // The sum of all nodes on the side away from the hidden path, of which number 1 (its parent is hidden) is not known yet.
+        // The sum of all nodes on the side away from the hidden path, of which number 1 (its parent
+        // is hidden) is not known yet.
         let known = children.iter().skip(3).step_by(2).fold(0, |acc, node| acc ^ node);
         children[0] = 0;
         children[1] = right ^ key ^ known;
@@ -112,7 +117,8 @@ pub(super) fn regrow(salt: Block, hidden: &[Block], keys: &[Block], message: &[u
     }
     seeds[0] = 0;
     tags[0] = missing;
-    // Back to the sender's order: for every set bit of the hidden index, exchange the leaves that differ in it.
+    // Back to the sender's order: for every set bit of the hidden index, exchange the leaves that
+    // differ in it.
     for (level, &bit) in hidden.iter().rev().enumerate() {
         let stride = 1 << level;
         for group in tags.chunks_mut(2 * stride) {
@@ -122,7 +128,8 @@ pub(super) fn regrow(salt: Block, hidden: &[Block], keys: &[Block], message: &[u
             }
         }
     }
-    // Both hashes are of values that the sender knows or guesses; comparing them in variable time tells it no more than the abort.
+    // Both hashes are of values that the sender knows or guesses; comparing them in variable time
+    // tells it no more than the abort.
     if hash_tags(&tags)[..] == message[message.len() - 32..] {
         Ok(seeds)
     } else {
@@ -172,7 +179,8 @@ mod tests {
         assert!(a.iter().all(|seed| !b.contains(seed)));
     }
 
-    /// A flipped bit in a correction shows unless the receiver does not use that correction: selective failure reveals one bit of the index by the abort, no more.
+    /// A flipped bit in a correction shows unless the receiver does not use that correction:
+    /// selective failure reveals one bit of the index by the abort, no more.
     #[test]
     fn a_sender_without_a_tree_is_caught() {
         let k = 4;

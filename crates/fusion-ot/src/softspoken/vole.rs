@@ -1,9 +1,11 @@
 //! Subspace VOLE over small fields from all-but-one seeds, before and after its consistency check.
 //!
-//! Tree i of 2^k leaves with streams r_x gives u_i = sum r_x and v_i = sum x r_x on the side that knows all leaves, and w_i = sum (x ^ Delta_i) r_x = v_i + u_i Delta_i on the side that misses
+//! Tree i of 2^k leaves with streams r_x gives u_i = sum r_x and v_i = sum x r_x on the side that
+//! knows all leaves, and w_i = sum (x ^ Delta_i) r_x = v_i + u_i Delta_i on the side that misses
 //! leaf Delta_i. The corrections c_i = u_i ^ u_0 bring all trees to the same u.
 //!
-//! Bits lie in *columns* (one per bit of Delta, tree by tree) of blocks of 128 rows; [`Checked::into_rows`] transposes. An [`Unchecked`] batch can only be checked.
+//! Bits lie in *columns* (one per bit of Delta, tree by tree) of blocks of 128 rows;
+//! [`Checked::into_rows`] transposes. An [`Unchecked`] batch can only be checked.
 
 use fusion_ring::aes::{Aes128, Block};
 use fusion_ring::gf128::dot;
@@ -17,7 +19,8 @@ use crate::session::RunId;
 
 /// Bits of Delta, so columns.
 pub(super) const COLUMNS: usize = 128;
-/// Blocks of 128 rows that are expanded at once: small enough that a chunk stays in the second-level cache, and not a power of two, so that columns spread over its sets.
+/// Blocks of 128 rows that are expanded at once: small enough that a chunk stays in the
+/// second-level cache, and not a power of two, so that columns spread over its sets.
 pub(super) const CHUNK: usize = 56;
 
 /// The leaf streams of all trees.
@@ -25,8 +28,8 @@ pub(super) struct Leaves {
     k: usize,
     /// Tree by tree, 2^k each; a hidden leaf has no stream.
     streams: Vec<Option<Aes128>>,
-    /// Where the streams of each tree start: places at which no other tree of any run asks its keys,
-    /// so that what a sender learns of a hidden stream is of use against that one alone.
+    /// Where the streams of each tree start: places at which no other tree of any run asks its
+    /// keys, so that what a sender learns of a hidden stream is of use against that one alone.
     salts: Vec<Block>,
     /// Blocks of each stream that have been used.
     position: Block,
@@ -44,7 +47,8 @@ impl Leaves {
         COLUMNS / self.k
     }
 
-    /// The next `blocks` blocks: fills `columns` (column by column) with sum y r_y and hands each tree's number and sum r_y to `sums`.
+    /// The next `blocks` blocks: fills `columns` (column by column) with sum y r_y and hands each
+    /// tree's number and sum r_y to `sums`.
     pub(super) fn expand(&mut self, blocks: usize, columns: &mut [Block], mut sums: impl FnMut(usize, &[Block])) {
         let leaves = 1 << self.k;
         let mut streams = Zeroizing::new(vec![0; leaves * blocks]);
@@ -61,7 +65,8 @@ impl Leaves {
                     None => out.fill(0),
                 }
             }
-            // Bit b of y: the odd nodes of level b. Then neighbours merge and bit b + 1 becomes the lowest.
+            // Bit b of y: the odd nodes of level b. Then neighbours merge and bit b + 1 becomes the
+            // lowest.
             let mut count = leaves;
             for column in columns.chunks_exact_mut(blocks) {
                 column.fill(0);
@@ -113,7 +118,8 @@ impl Response {
     }
 }
 
-/// The hash's coefficients: uniform for every block of rows but the last, which masks the result with coefficient one.
+/// The hash's coefficients: uniform for every block of rows but the last, which masks the result
+/// with coefficient one.
 fn coefficients(challenge: [u8; 16], blocks: usize) -> Vec<Block> {
     let mut chi = vec![0; blocks];
     AesPrg::new(challenge).fill_blocks(&mut chi);
