@@ -38,10 +38,10 @@ impl<T: Pod> Wiped<T> {
         Self(Vec::with_capacity(len))
     }
 
-    /// Makes room for `len` values in all.
+    /// Makes room for `len` values in all, and no more: wiping touches every page of it.
     pub fn reserve(&mut self, len: usize) {
         if len > self.0.capacity() {
-            let mut larger = Vec::with_capacity(len.max(2 * self.0.capacity()));
+            let mut larger = Vec::with_capacity(len);
             larger.extend_from_slice(&self.0);
             // The assignment drops, and so wipes, what was here.
             *self = Self(larger);
@@ -56,7 +56,11 @@ impl<T: Pod> Wiped<T> {
 
     /// Appends `values`.
     pub fn append(&mut self, values: &[T]) {
-        self.reserve(self.0.len() + values.len());
+        let len = self.0.len() + values.len();
+        if len > self.0.capacity() {
+            // Many small pieces must not move what is here each time.
+            self.reserve(len.max(2 * self.0.capacity()));
+        }
         self.0.extend_from_slice(values);
     }
 }
