@@ -146,6 +146,22 @@ fn a_bad_tree_is_caught_in_the_setup() {
     assert_eq!(r, Ok(()));
 }
 
+/// Equal roots make unrelated trees in different runs: the published hash of a tree's tags depends on
+/// nothing but its root and its salt.
+#[test]
+fn trees_belong_to_one_run() {
+    let hash = |terms: &[u8]| {
+        let direction = crate::session::Session::new(terms).direction(Role::First);
+        let (_, _, [_, r]) = run_recorded(
+            |ch| Sender::setup(TreeDepth::Four, &direction, ch, &mut rng(1)).map(drop).unwrap(),
+            |ch| Receiver::setup(TreeDepth::Four, &direction, ch, &mut rng(2)).map(drop).unwrap(),
+        );
+        r.sent[r.sent.len() - 32..].to_vec()
+    };
+    assert_eq!(hash(b"one"), hash(b"one"));
+    assert_ne!(hash(b"one"), hash(b"another"));
+}
+
 #[test]
 fn a_peer_that_leaves_is_an_error() {
     let (s, ()) =
