@@ -1,11 +1,12 @@
 //! The inner loops of the silent extension, for development; `cargo xtask bench-ot` measures the whole.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use fusion_ring::aes::{Aes128, Block};
-use fusion_ring::half_tree::HalfTreeLevel;
-use fusion_ring::lpn::LocalCode;
-use fusion_ring::transpose::transpose128;
-use fusion_ring::{gf128, half_tree, hash};
+use fusion_ring::bits::transpose::transpose128;
+use fusion_ring::ot::half_tree;
+use fusion_ring::ot::half_tree::HalfTreeLevel;
+use fusion_ring::ot::lpn::LocalCode;
+use fusion_ring::symmetric::aes::{Aes128, Block};
+use fusion_ring::symmetric::{gf128, hash};
 
 /// Leaves of a tree, and blocks of every other loop.
 const LEAVES: usize = 2048;
@@ -20,7 +21,7 @@ fn kernels(c: &mut Criterion) {
         let mut first = 0;
         group.bench_function(format!("fold over 2^{log_table} secrets"), |b| {
             b.iter(|| {
-                code.fold(first, &table, &mut blocks);
+                code.encode(first, &table, &mut blocks);
                 first += LEAVES as u64;
             });
         });

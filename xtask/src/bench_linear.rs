@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use fusion_nn::calibrate::calibrate;
+use fusion_model::calibrate::calibrate;
+use fusion_model::plan::{PlanOptions, plan};
+use fusion_model::preprocess::Preprocess;
+use fusion_model::program::Op;
 use fusion_nn::exec::{PublicModel, ServerModel};
-use fusion_nn::plan::{PlanOptions, plan};
-use fusion_nn::preprocess::Preprocess;
-use fusion_nn::program::Op;
+use fusion_ring::bits::pack::mask32;
 use fusion_ring::channel::{Channel, ChannelError, Traffic};
 use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
-use fusion_ring::halves::Halves;
-use fusion_ring::pack::mask32;
+use fusion_ring::poly::residues::Residues;
 use fusion_rlwe::{ClientLane, HintSource, PublicSeed, RlweError, RlweParams, ServerKey, ServerLane, ServerLayer};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand_chacha::ChaCha20Rng;
@@ -194,7 +194,7 @@ impl Peak {
     /// Multiply-adds per second, now.
     fn measure(&mut self) -> f64 {
         const TIMES: u32 = 125;
-        let mut out = Halves::default();
+        let mut out = Residues::default();
         let ((), seconds) = timed(|| {
             for _ in 0..TIMES {
                 self.weights.multiply(black_box(&self.rows), 0, Self::POSITIONS, black_box(&mut out));
@@ -217,7 +217,7 @@ struct Network {
 fn network(named: Option<&Path>, cache: &Path, rng: &mut ChaCha20Rng) -> anyhow::Result<Network> {
     let found = resnet50_weights::obtain(named, cache)?;
     eprintln!("planning {} ...", found.source);
-    let graph = fusion_nn::onnx::import(&std::fs::read(&found.path)?)?;
+    let graph = fusion_model::onnx::import(&std::fs::read(&found.path)?)?;
     // Scales decide ring widths only, which noise on a grey image sets well enough for measuring speed.
     let recipe = Preprocess::imagenet_caffe();
     let pixels: Vec<u8> = (0..3 * 224 * 224).map(|_| 64 + (rng.next_u32() % 128) as u8).collect();

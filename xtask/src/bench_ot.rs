@@ -25,7 +25,7 @@ use fusion_ot::session::{Direction, Session};
 use fusion_ot::silent::{Malicious, Parameters, Receiver, RoundSize, Security, SemiHonest, Sender};
 use fusion_ot::{OtError, Role, softspoken};
 use fusion_ring::channel::{Channel, MemoryChannel, memory_pair};
-use fusion_ring::lpn::LocalCode;
+use fusion_ring::ot::lpn::LocalCode;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
@@ -243,7 +243,7 @@ fn limit(outputs: usize) -> (f64, f64) {
     let trees = outputs.div_ceil(out.len());
     let before = Clock::now();
     for tree in 0..trees {
-        code.fold((tree * out.len()) as u64, &table, black_box(&mut out));
+        code.encode((tree * out.len()) as u64, &table, black_box(&mut out));
     }
     let (wall, cpu) = Clock::now().since(before);
     let n = (trees * out.len()) as f64 * 1e-6;
@@ -278,7 +278,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 /// All rows, printed as they come.
 fn measure(n: usize) -> anyhow::Result<Report> {
     let limit = limit(n);
-    let (tier, aes) = (fusion_ring::simd::tier().name(), format!("{:?}", fusion_ring::aes::AesTier::best()));
+    let (tier, aes) = (fusion_ring::simd::tier().name(), format!("{:?}", fusion_ring::symmetric::aes::AesTier::best()));
     println!("{}, {tier}, AES {aes}; one thread per party, >= {n} outputs per row", host());
     println!("bare LPN fold: {:.1} M/s ({:.1} by CPU time)\n", limit.0, limit.1);
     println!(

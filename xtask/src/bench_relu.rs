@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use fusion_nn::nonlinear::{Party, Phase, ProtocolError, ROUND_SIZE, Role, Spare, maximum, relu, widen_signed};
+use fusion_nn::layers::{Party, Phase, ProtocolError, ROUND_SIZE, Role, Spare, maximum, relu, widen_signed};
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 use fusion_ot::session::Session;
 use fusion_ot::{OtError, silent};
@@ -67,7 +67,7 @@ impl Op {
     }
 
     fn ots(self) -> u32 {
-        use fusion_nn::nonlinear::cost;
+        use fusion_nn::layers::cost;
         let cost = match self {
             Self::Relu { h, l } => cost::relu(h, l),
             Self::Maximum { h } => cost::maximum(h),

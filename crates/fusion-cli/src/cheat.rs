@@ -5,8 +5,8 @@
 
 use std::str::FromStr;
 
+use fusion_model::program::Program;
 use fusion_nn::exec::Deviation;
-use fusion_nn::program::Program;
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 

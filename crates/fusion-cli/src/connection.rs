@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use fusion_mix::verify::RevealRejected;
+use fusion_model::card::ModelCard;
 use fusion_net::{Client, ClientSecurity, ClientSettings, HintCache, KeyPair, Served, Token};
-use fusion_nn::card::ModelCard;
 use fusion_nn::exec::{Hint, PublicModel};
 
 use crate::cli::ConnectArgs;

@@ -6,9 +6,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use fusion_mix::batch::Label;
+use fusion_model::card::Claim;
+use fusion_model::{float, onnx};
 use fusion_net::ClientSettings;
-use fusion_nn::card::Claim;
-use fusion_nn::{float, onnx};
 use rand::seq::SliceRandom;
 
 use crate::cli::{DemoArgs, DemoServer, MixArgs, QuantiseArgs};

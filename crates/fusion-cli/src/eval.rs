@@ -1,15 +1,20 @@
 //! `fusion eval`: the fixed-point twin beside the float model, in plaintext, so that a plan can be chosen by what it costs and what it loses.
 
 use anyhow::{Context, Result, bail};
-use fusion_nn::eval::{EvalReport, evaluate};
+use fusion_model::eval::{EvalReport, evaluate};
+use fusion_nn::cost::predict;
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::RngExt;
+use serde::Serialize;
 
 use crate::cli::EvalArgs;
 use crate::lanes::fresh_rng;
 use crate::outcome::{human_bytes, plain_table, write_json};
 use crate::samples;
 use crate::terminal::show;
+
+/// Samples of a lane for which the cost is predicted.
+const LANE_SAMPLES: usize = 8;
 
 /// Runs the command.
 ///
@@ -33,6 +38,8 @@ pub(crate) fn run(args: &EvalArgs) -> Result<u8> {
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
+    let cost = predict(&quantised.program, LANE_SAMPLES)?;
+    let report = PlanReport { report, bytes_per_sample: cost.bytes_per_sample(), hint_bytes: cost.hint_bytes() };
     print(&report, args)?;
     if let Some(path) = &args.json {
         write_json(path, &report)?;
@@ -40,7 +47,19 @@ pub(crate) fn run(args: &EvalArgs) -> Result<u8> {
     Ok(0)
 }
 
-fn print(report: &EvalReport, args: &EvalArgs) -> Result<()> {
+/// How good a plan is, and what it will cost.
+#[derive(Serialize)]
+struct PlanReport {
+    #[serde(flatten)]
+    report: EvalReport,
+    /// Predicted traffic of one sample, both directions.
+    bytes_per_sample: u64,
+    /// Bytes of the hint, once per model.
+    hint_bytes: u64,
+}
+
+fn print(plan: &PlanReport, args: &EvalArgs) -> Result<()> {
+    let report = &plan.report;
     show(format_args!(
         "Plan:             windows of {} bits, weights of {} bits, margin {}",
         args.quantise.window, args.quantise.weight_bits, args.quantise.margin
@@ -53,8 +72,8 @@ fn print(report: &EvalReport, args: &EvalArgs) -> Result<()> {
     show(format_args!("Logit error:      {:.3} at most, {:.3} on average over images", report.max_logit_error, report.mean_logit_error))?;
     show(format_args!(
         "Cost:             {} per sample, hint of {} once per model",
-        human_bytes(report.bytes_per_sample),
-        human_bytes(report.hint_bytes)
+        human_bytes(plan.bytes_per_sample),
+        human_bytes(plan.hint_bytes)
     ))?;
     if report.overflows.is_empty() {
         show(format_args!("Overflows:        none"))?;

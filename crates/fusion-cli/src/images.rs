@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{Cursor, Read as _};
 use std::path::{Path, PathBuf};
 
-use fusion_nn::preprocess::{Channels, Preprocess, PreprocessError};
+use fusion_model::preprocess::{Channels, Preprocess, PreprocessError};
 use image::{DynamicImage, ImageReader};
 
 use crate::resize::Pixels;

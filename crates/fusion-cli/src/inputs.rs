@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use fusion_mix::batch::{Label, PublicSample};
 use fusion_mix::pool::Pool;
-use fusion_nn::card::ModelCard;
-use fusion_ring::wiped::Wiped;
+use fusion_model::card::ModelCard;
+use fusion_ring::secret::Wiped;
 use sha3::{Digest as _, Sha3_256};
 
 use crate::assets;
@@ -43,7 +43,7 @@ impl Batch {
     /// Encodes every image: queries first, then the pool, and a digest of it all.
     pub(crate) fn encode(&self, card: &ModelCard) -> Result<(Encoded, String)> {
         let mut hash = Sha3_256::new();
-        let mask = fusion_ring::pack::mask32(card.program.tensors[card.program.input.0].ring.0);
+        let mask = fusion_ring::bits::pack::mask32(card.program.tensors[card.program.input.0].ring.0);
         let mut encode = |sample: &Sample| -> Result<Wiped<u32>> {
             let image = Wiped::from(sample.tensor(&card.preprocess)?);
             let values = Wiped::from(card.program.encode(&image)?);

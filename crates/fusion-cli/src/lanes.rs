@@ -7,9 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 use fusion_net::{Client, LaneRequest, LimitName, NetError};
 use fusion_nn::exec::{Hint, Lane, LaneError, Opened, Progress, PublicModel, Reveal, StepCost, connect};
-use fusion_nn::nonlinear::Role;
+use fusion_nn::layers::Role;
 use fusion_ring::channel::Traffic;
-use fusion_ring::wiped::Wiped;
+use fusion_ring::secret::Wiped;
 use rand::SeedableRng;
 use rand::rngs::SysRng;
 use rand_chacha::ChaCha20Rng;

@@ -4,7 +4,7 @@
 //!
 //! ```
 //! use fusion_cli::{images, samples};
-//! use fusion_nn::preprocess::Preprocess;
+//! use fusion_model::preprocess::Preprocess;
 //!
 //! let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mnist/queries");
 //! let queries = samples::folder(&folder)?;

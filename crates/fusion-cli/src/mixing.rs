@@ -5,7 +5,7 @@ use fusion_mix::MixError;
 use fusion_mix::accuracy::{FlipRate, PublicLabels};
 use fusion_mix::plan::{Plan, PlanRequest};
 use fusion_mix::soundness::Mix;
-use fusion_nn::card::ModelCard;
+use fusion_model::card::ModelCard;
 
 use crate::cli::MixArgs;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use fusion_mix::report::Report;
 use fusion_mix::verify::Verdict;
-use fusion_nn::nonlinear::{Ledger, Phase};
+use fusion_nn::layers::{Ledger, Phase};
 use serde::Serialize;
 
 use crate::lanes::LaneResult;
@@ -111,7 +111,7 @@ impl Costs {
     }
 }
 
-fn cost_row(name: &str, cost: &fusion_nn::nonlinear::PhaseCost) -> Vec<String> {
+fn cost_row(name: &str, cost: &fusion_nn::layers::PhaseCost) -> Vec<String> {
     vec![
         name.to_owned(),
         format!("{:.2}", cost.time.as_secs_f64()),

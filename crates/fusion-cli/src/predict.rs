@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use fusion_mix::overview::SampleCost;
+use fusion_model::program::Program;
 use fusion_nn::cost::predict;
-use fusion_nn::program::Program;
 use serde::Deserialize;
 
 /// Samples per lane for which costs are predicted: the keys of a lane are shared by its samples.

@@ -5,9 +5,9 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use fusion_nn::card::{Claim, ModelCard};
+use fusion_model::card::{Claim, ModelCard};
+use fusion_model::package::{PackageWriter, PrivateModel};
 use fusion_nn::exec::{PublicModel, ServerModel};
-use fusion_nn::package::{PackageWriter, PrivateModel};
 use fusion_rlwe::ServerKey;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;

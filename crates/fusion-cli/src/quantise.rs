@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use fusion_nn::calibrate::calibrate;
-use fusion_nn::graph::Graph;
-use fusion_nn::onnx;
-use fusion_nn::plan::{PlanOptions, plan};
-use fusion_nn::preprocess::Preprocess;
-use fusion_nn::program::{Program, Weights};
+use fusion_model::calibrate::calibrate;
+use fusion_model::graph::Graph;
+use fusion_model::onnx;
+use fusion_model::plan::{PlanOptions, plan};
+use fusion_model::preprocess::Preprocess;
+use fusion_model::program::{Program, Weights};
 
 use crate::cli::QuantiseArgs;
 use crate::samples::Sample;

@@ -12,7 +12,7 @@ use fusion_mix::report::{Report, ReportContext};
 use fusion_mix::verify::{RevealRejected, verify};
 use fusion_net::{LaneRequest, Reveal};
 use fusion_nn::exec::Opened;
-use fusion_ring::wiped::Wiped;
+use fusion_ring::secret::Wiped;
 
 pub use crate::connection::{Connected, QuerySettings, connect};
 pub use crate::inputs::Batch;

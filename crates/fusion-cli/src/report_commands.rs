@@ -5,7 +5,7 @@ use fusion_mix::audit::{AuditLog, LabelSource};
 use fusion_mix::overview::{audit_overview, plan_overview};
 use fusion_mix::soundness::MAX_SAMPLES;
 use fusion_mix::verify::RevealRejected;
-use fusion_nn::package::Package;
+use fusion_model::package::Package;
 
 use crate::cli::{AuditArgs, PlanArgs, VerifyArgs};
 use crate::home;

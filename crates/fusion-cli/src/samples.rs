@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use fusion_cli::{assets, samples};
-//! use fusion_nn::preprocess::Preprocess;
+//! use fusion_model::preprocess::Preprocess;
 //!
 //! let pool = assets::mnist_pool()?;
 //! let first = &pool[0];
@@ -17,7 +17,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use fusion_nn::preprocess::Preprocess;
+use fusion_model::preprocess::Preprocess;
 use image::DynamicImage;
 
 use crate::images::{self, ImageError};

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
+use fusion_model::package::Package;
 use fusion_net::{Digest, HintSource, KeyPair, Limits, Server, ServerSecurity, Token};
 use fusion_nn::exec::{PublicModel, ServerModel};
-use fusion_nn::package::Package;
 
 use crate::cli::ServeArgs;
 use crate::served::ModelHandler;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use fusion_net::{Description, Digest, HintSource, LaneFailure, LaneHandler, LaneRequest, Reveal};
 use fusion_nn::exec::{self, Lane, LaneError, ServerModel, connect};
-use fusion_nn::nonlinear::Role;
+use fusion_nn::layers::Role;
 use fusion_ring::channel::Channel;
 use rand::SeedableRng;
 
@@ -69,7 +69,7 @@ impl LaneHandler for ModelHandler {
 
 /// Who is at fault for the end of a lane. The texts name steps and checks, which are public.
 fn failure(error: LaneError) -> LaneFailure {
-    use fusion_nn::nonlinear::ProtocolError;
+    use fusion_nn::layers::ProtocolError;
     use fusion_ot::OtError;
     let text = error.to_string();
     if let LaneError::SetUp(OtError::PeerMisbehaved(_)) | LaneError::Protocol { error: ProtocolError::Ot(OtError::PeerMisbehaved(_)), .. } =

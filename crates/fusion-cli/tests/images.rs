@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fusion_cli::images::{self, ImageError};
 use fusion_cli::{assets, samples};
-use fusion_nn::preprocess::{Channels, Preprocess};
+use fusion_model::preprocess::{Channels, Preprocess};
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)

@@ -1,6 +1,6 @@
 //! What a program will cost: bytes, OTs and rounds per step, predicted from public numbers alone.
 //!
-//! Linear steps and layer protocols state their own cost to the byte ([`fusion_rlwe::Layer`], [`nonlinear::cost`](crate::nonlinear::cost)); this
+//! Linear steps and layer protocols state their own cost to the byte ([`fusion_rlwe::Layer`], [`layers::cost`](crate::layers::cost)); this
 //! module adds them up over a program. Random OTs are made in large rounds by the silent extension, so their traffic is predicted by its
 //! rate per OT, which holds for many samples and is the only part that is not exact.
 
@@ -9,9 +9,9 @@ use fusion_ot::silent::Parameters;
 use fusion_rlwe::{Layer, PublicSeed, RlweError, RlweParams, key_bytes};
 use serde::Serialize;
 
-use crate::nonlinear::cost::{Total, classify};
-use crate::nonlinear::{HALF_TILE, ProtocolError, ROUND_SIZE, Requantise};
-use crate::program::{Op, Program, ProgramError};
+use crate::layers::cost::{Total, classify};
+use crate::layers::{HALF_TILE, ProtocolError, ROUND_SIZE, Requantise};
+use fusion_model::program::{Op, Program, ProgramError};
 
 /// Traffic of the silent extension for so many OTs, both directions, in bytes.
 #[must_use]

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use fusion_nn::nonlinear::{Party, Role, relu};
+use fusion_nn::layers::{Party, Role, relu};
 use fusion_ot::OtError;
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
 use fusion_ring::channel::{Channel, ChannelError, MemoryChannel, Traffic, memory_pair};

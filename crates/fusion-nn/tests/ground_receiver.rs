@@ -5,13 +5,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use fusion_nn::nonlinear::{Party, Role, relu};
+use fusion_nn::layers::{Party, Role, relu};
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 use fusion_ot::session::Session;
 use fusion_ot::silent::{self, RoundSize, ground};
 use fusion_ot::{OtError, Role as OtRole};
+use fusion_ring::bits::pack::mask32;
 use fusion_ring::channel::{Channel, memory_pair};
-use fusion_ring::pack::mask32;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 

@@ -19,7 +19,7 @@ use fusion_ot::silent::estimate::{Core, Model, Peeling, attacks};
 use fusion_ot::silent::{Malicious, Parameters, Receiver, RoundSize, Sender};
 use fusion_ot::{OtError, Role};
 use fusion_ring::channel::memory_pair;
-use fusion_ring::lpn::LocalCode;
+use fusion_ring::ot::lpn::LocalCode;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};

@@ -32,8 +32,8 @@
 
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
-use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
+use fusion_ring::symmetric::aes::Block;
 use rand_core::CryptoRng;
 use sha3::{Digest, Sha3_512};
 use subtle::{Choice, ConditionallySelectable};

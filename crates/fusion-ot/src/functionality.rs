@@ -4,7 +4,7 @@
 //! `ideal` (feature `test-utils`) first; the protocol modules realise them.
 
 use fusion_ring::channel::Channel;
-use fusion_ring::wiped::wipe;
+use fusion_ring::secret::wipe;
 use zeroize::ZeroizeOnDrop;
 
 use crate::OtError;

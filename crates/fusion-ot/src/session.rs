@@ -1,6 +1,6 @@
 //! What a run of the protocols is bound to, so that no message or hash of one fits into another.
 
-use fusion_ring::aes::Block;
+use fusion_ring::symmetric::aes::Block;
 use sha3::{Digest, Sha3_256};
 
 use crate::Role;

@@ -18,7 +18,7 @@
 //! masks. For each of t trees the receiver's choice bits are the path away from its noise position,
 //! the sender sends level sums, and both hold a vector that differs by u Delta at that one
 //! position. All trees together are the regular noise of a primal LPN instance whose 10-local code
-//! ([`fusion_ring::lpn`]) turns the k secrets into t 2^depth new correlations; the first of them
+//! ([`fusion_ring::ot::lpn`]) turns the k secrets into t 2^depth new correlations; the first of them
 //! are set aside for the next round. The first round's come from [`crate::softspoken`].
 //!
 //! *Choices of m > 1 bits*: u is an element sum u_j X^j of an F_2-subspace of the field of 2^128
@@ -113,9 +113,9 @@ mod trees;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
-use fusion_ring::prg::{AesPrg, Seed};
+use fusion_ring::symmetric::aes::Block;
+use fusion_ring::symmetric::prg::{AesPrg, Seed};
 use rand_core::CryptoRng;
 use sha3::Digest;
 use zeroize::Zeroizing;

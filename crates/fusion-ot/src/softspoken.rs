@@ -53,9 +53,9 @@ mod ground;
 mod tree;
 mod vole;
 
-use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
-use fusion_ring::prg::Seed;
+use fusion_ring::symmetric::aes::Block;
+use fusion_ring::symmetric::prg::Seed;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 

@@ -4,27 +4,25 @@
 //! `unsafe` of the repository.
 //!
 //! ```text
-//!   bytes       channel   ordered reliable bytes between two parties (trait, in-memory pair)
-//!               record    channels that record one side of a run, and play its peer
-//!               pack      l-bit ring elements <-> bytes
-//!               planes    one bit of every element of a vector, 64 to a word
-//!               transpose bit matrices
-//!   randomness  aes       AES-128 in bulk
-//!               prg       seeds and their expansion
-//!               wiped     memory that is wiped on drop
-//!               hash      correlation-robust hashes
-//!               half_tree correlated GGM trees
-//!               lpn       the 10-local code
-//!               noise     centred binomial errors, ternary secrets
-//!   arithmetic  fft       exact products in Z[X]/(X^4096 + 1)
-//!               gf128     the field of 2^128 elements
-//!               gemm      small weights times shifted rows of wide residues
-//!               halves    vectors modulo 2^128
-//!               rounding  differences of residues, rounded
+//!   channel/    ordered reliable bytes between two parties: the trait, a pair in memory, a recorder
+//!   simd/       which instruction tier this process runs on, overridable by FUSION_SIMD
+//!   secret/     memory that is wiped on drop; types that cannot be printed
+//!   bits/       pack        l-bit ring elements <-> bytes
+//!               bitslice    one bit of every element of a vector, 64 to a word
+//!               transpose   bit matrices
+//!   symmetric/  aes         AES-128 in bulk
+//!               prg         seeds and their expansion
+//!               hash        correlation-robust hashes
+//!               gf128       the field of 2^128 elements
+//!   poly/       fft         exact products in Z[X]/(X^4096 + 1)
+//!               residues    vectors modulo 2^128
+//!               noise       centred binomial errors, ternary secrets
+//!               rounding    differences of residues, rounded
+//!   gemm/       small weights times shifted rows of wide residues
+//!   ot/         lpn         the 10-local code
+//!               half_tree   correlated GGM trees
+//!               lookup      comparisons of digits by masked truth tables
 //!               bit_products  shared bits times ring elements
-//!               tables    masked truth tables of digit comparisons
-//!               lookups   looking one entry of each up
-//!   dispatch    simd      which instruction tier this process runs on, overridable by FUSION_SIMD
 //! ```
 //!
 //! How data flows through them in a linear layer, for example (`fusion-rlwe` does this):
@@ -38,12 +36,12 @@
 //! A two-tap filter over residues modulo 2^88, exact:
 //! ```
 //! use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
-//! use fusion_ring::halves::Halves;
+//! use fusion_ring::poly::residues::Residues;
 //! let taps: [&[usize]; 1] = [&[0, 1]]; // one row, read at offsets 0 and 1
 //! let weights = PackedWeights::new(Reduction::new(&taps), 1, |_output, _row, tap| [3, -2][tap]).expect("small weights");
 //! let mut rows = LimbRows::zeros(&weights, 88, 4);
 //! rows.write(0, 0, &[1, 10, 100, 0], &[0, 0, 0, 1 << 16]); // 1, 10, 100, 2^80 in halves
-//! let mut out = Halves::default();
+//! let mut out = Residues::default();
 //! weights.multiply(&rows, 0, 3, &mut out); // modulo 2^128: the caller masks
 //! let expect = [-17i128, -170, 300 - (1 << 81)];
 //! assert_eq!([out.get(0), out.get(1), out.get(2)].map(|x| x as i128), expect);
@@ -55,29 +53,16 @@
 //!
 //! # Security
 //! Functions over secrets do not branch on them or index memory by them, as far as the compiler leaves it so; AES without AES-NI is bit-sliced. Seeds and transforms of
-//! secrets are wiped on drop and never printed. [`hash`] says in which model its hashes are proved. Not audited.
+//! secrets are wiped on drop and never printed. [`hash`](symmetric::hash) says in which model its hashes are proved. Not audited.
 //!
 //! # Where to read next
-//! [`channel`] (its deadlock rule binds every protocol), [`simd`] (how a kernel is chosen), then [`gemm`] and [`fft`], which the linear layers live on, or [`aes`] and [`hash`], which the OTs live on.
+//! [`channel`] (its deadlock rule binds every protocol), [`simd`] (how a kernel is chosen), then [`gemm`] and [`fft`](poly::fft), which the linear layers live on, or [`aes`](symmetric::aes) and [`hash`](symmetric::hash), which the OTs live on.
 
-pub mod aes;
-pub mod bit_products;
+pub mod bits;
 pub mod channel;
-pub mod fft;
 pub mod gemm;
-pub mod gf128;
-pub mod half_tree;
-pub mod halves;
-pub mod hash;
-pub mod lookups;
-pub mod lpn;
-pub mod noise;
-pub mod pack;
-pub mod planes;
-pub mod prg;
-pub mod record;
-pub mod rounding;
+pub mod ot;
+pub mod poly;
+pub mod secret;
 pub mod simd;
-pub mod tables;
-pub mod transpose;
-pub mod wiped;
+pub mod symmetric;

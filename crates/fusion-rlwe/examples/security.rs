@@ -15,7 +15,7 @@
 use std::collections::BTreeSet;
 use std::f64::consts::{E, PI};
 
-use fusion_ring::fft::DEGREE;
+use fusion_ring::poly::fft::DEGREE;
 use fusion_rlwe::RlweParams;
 
 /// log2 of a sieve's work per dimension of the block.

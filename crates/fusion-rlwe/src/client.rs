@@ -1,12 +1,12 @@
 //! The client's side: encryption of shares, decryption with the hint.
 
+use fusion_ring::bits::pack::{mask32, unpack64, write_wide};
 use fusion_ring::channel::Channel;
-use fusion_ring::fft::{DEGREE, PROVEN_BITS, Product, Small, Wide};
-use fusion_ring::halves::Halves;
-use fusion_ring::pack::{mask32, unpack64, write_wide};
-use fusion_ring::prg::AesPrg;
-use fusion_ring::rounding::Rounding;
-use fusion_ring::wiped::Wiped;
+use fusion_ring::poly::fft::{DEGREE, PROVEN_BITS, Product, Small, Wide};
+use fusion_ring::poly::residues::Residues;
+use fusion_ring::poly::rounding::Rounding;
+use fusion_ring::secret::Wiped;
+use fusion_ring::symmetric::prg::AesPrg;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -85,7 +85,7 @@ impl ClientLane {
         let params = layer.params();
         let (width, mask) = (params.coefficient_bytes(), mask32(params.plain_bits()));
         let blocks = layer.layout().cut(samples);
-        let (mut public, mut product, mut values) = (Halves::default(), Product::<P>::default(), Halves::default());
+        let (mut public, mut product, mut values) = (Residues::default(), Product::<P>::default(), Residues::default());
         let (mut errors, mut own) = (Wiped::<i8>::new(DEGREE), Wiped::default());
         // What is sent needs no wiping.
         let mut bytes = Vec::new();
@@ -143,7 +143,7 @@ impl ClientLane {
         product.set(&self.mask, &secret);
         let mut errors = Wiped::<i8>::new(DEGREE);
         sample::errors(&mut self.prg, &mut errors);
-        let mut values = Halves::default();
+        let mut values = Residues::default();
         values.resize(DEGREE);
         product.copy_to(0..DEGREE, &mut values.as_mut());
         values.as_mut().add_small(&errors);

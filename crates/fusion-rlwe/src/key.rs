@@ -1,7 +1,7 @@
 //! The secret behind the masks of all hints of one model.
 
-use fusion_ring::prg::AesPrg;
-use fusion_ring::wiped::Wiped;
+use fusion_ring::secret::Wiped;
+use fusion_ring::symmetric::prg::AesPrg;
 use rand_core::CryptoRng;
 use sha3::{Digest, Sha3_256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};

@@ -1,8 +1,8 @@
 //! One linear layer: the public description that both parties hold.
 
-use fusion_ring::fft::DEGREE;
-use fusion_ring::halves::Halves;
-use fusion_ring::pack::packed_len;
+use fusion_ring::bits::pack::packed_len;
+use fusion_ring::poly::fft::DEGREE;
+use fusion_ring::poly::residues::Residues;
 
 use crate::layout::{Block, Layout};
 use crate::public::{PublicPolynomial, PublicSeed};
@@ -68,7 +68,7 @@ impl Layer {
 
     /// The public polynomial of channel `channel` of phase `phase`, see
     /// [`PublicSeed::polynomial_to`].
-    pub(crate) fn row_polynomial(&self, phase: usize, channel: usize, out: &mut Halves) {
+    pub(crate) fn row_polynomial(&self, phase: usize, channel: usize, out: &mut Residues) {
         let row = (self.layout.phases[phase].first_row + channel) as u32;
         self.seed.polynomial_to(PublicPolynomial::Row { layer: self.index, row }, out);
     }

@@ -10,8 +10,8 @@
 
 use std::ops::Range;
 
-use fusion_ring::fft::DEGREE;
-use fusion_ring::wiped::Wiped;
+use fusion_ring::poly::fft::DEGREE;
+use fusion_ring::secret::Wiped;
 
 use crate::{ConvGeometry, RlweError, Shape};
 

@@ -14,7 +14,7 @@
 //! # Why it is fast
 //! A ciphertext packs *positions* (pixels of many samples); each channel is a row of its own. A convolution is then a sum of shifted rows with
 //! small integer factors: an integer GEMM modulo 2^w ([`fusion_ring::gemm`]), without rotations, key switching or transforms. The few true polynomial products (a_i s, k u_j, h_j s) go
-//! through [`fusion_ring::fft`].
+//! through [`fusion_ring::poly::fft`].
 //!
 //! # Example
 //! Both parties in one process; the product of a 3 x 4 matrix with two vectors:

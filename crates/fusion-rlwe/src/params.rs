@@ -1,6 +1,6 @@
 //! Parameters of the RLWE scheme and its noise budget (design page 01-linear, "Parameters" and "Circuit privacy").
 
-use fusion_ring::fft::DEGREE;
+use fusion_ring::poly::fft::DEGREE;
 
 use crate::RlweError;
 

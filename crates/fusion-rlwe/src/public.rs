@@ -2,9 +2,9 @@
 //!
 //! The seed is part of the model card; nobody can choose the polynomials but by choosing the seed through SHA3-256.
 
-use fusion_ring::fft::DEGREE;
-use fusion_ring::halves::Halves;
-use fusion_ring::prg::AesPrg;
+use fusion_ring::poly::fft::DEGREE;
+use fusion_ring::poly::residues::Residues;
+use fusion_ring::symmetric::prg::AesPrg;
 use sha3::{Digest, Sha3_256};
 
 /// Seed of all public polynomials of one model.
@@ -22,15 +22,15 @@ pub(crate) enum PublicPolynomial {
 
 impl PublicSeed {
     /// The polynomial, uniform modulo 2^128: p must be the same polynomial whatever the modulus of a layer.
-    pub(crate) fn polynomial(&self, which: PublicPolynomial) -> Halves {
-        let mut out = Halves::default();
+    pub(crate) fn polynomial(&self, which: PublicPolynomial) -> Residues {
+        let mut out = Residues::default();
         self.polynomial_to(which, &mut out);
         out
     }
 
     /// As [`PublicSeed::polynomial`], in memory that was used before: new memory is wiped on drop,
     /// which public polynomials do not need.
-    pub(crate) fn polynomial_to(&self, which: PublicPolynomial, out: &mut Halves) {
+    pub(crate) fn polynomial_to(&self, which: PublicPolynomial, out: &mut Residues) {
         let (tag, layer, row) = match which {
             PublicPolynomial::Row { layer, row } => (b"fusion-rlwe row a", layer, row),
             PublicPolynomial::Mask => (b"fusion-rlwe mask ", 0, 0),
@@ -58,7 +58,7 @@ mod tests {
         let p = seed.polynomial(PublicPolynomial::Mask);
         let a = seed.polynomial(PublicPolynomial::Row { layer: 0, row: 1 });
         let b = seed.polynomial(PublicPolynomial::Row { layer: 1, row: 0 });
-        let whole = |p: &Halves| (p.low.to_vec(), p.high.to_vec());
+        let whole = |p: &Residues| (p.low.to_vec(), p.high.to_vec());
         let again = seed.polynomial(PublicPolynomial::Mask);
         assert!(whole(&p) != whole(&a) && whole(&a) != whole(&b) && whole(&p) == whole(&again));
     }

@@ -1,9 +1,9 @@
 //! Secrets, errors and flooding noise. All integer arithmetic without secret-dependent branches.
 
-use fusion_ring::fft::DEGREE;
-use fusion_ring::noise;
-use fusion_ring::prg::AesPrg;
-use fusion_ring::wiped::Wiped;
+use fusion_ring::poly::fft::DEGREE;
+use fusion_ring::poly::noise;
+use fusion_ring::secret::Wiped;
+use fusion_ring::symmetric::prg::AesPrg;
 
 use crate::params::ERROR_BITS;
 
@@ -21,7 +21,7 @@ pub(crate) fn errors(prg: &mut AesPrg, out: &mut [i8]) {
 
 #[cfg(test)]
 mod tests {
-    use fusion_ring::halves::Halves;
+    use fusion_ring::poly::residues::Residues;
 
     use super::*;
 
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn flooding_has_the_planned_spread() {
-        let mut out = Halves::default();
+        let mut out = Residues::default();
         out.resize(100_000);
         out.as_mut().add_four_uniforms(&mut AesPrg::new([3; 16]), 50);
         let unit = 50f64.exp2() / 3f64.sqrt();

@@ -2,12 +2,12 @@
 
 mod lane;
 
-use fusion_ring::fft::{self, DEGREE, Small, Wide};
+use fusion_ring::bits::pack::{SLACK, pack64_into};
 use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
-use fusion_ring::halves::{Halves, HalvesMut};
-use fusion_ring::pack::{SLACK, pack64_into};
-use fusion_ring::prg::AesPrg;
-use fusion_ring::wiped::Wiped;
+use fusion_ring::poly::fft::{self, DEGREE, Small, Wide};
+use fusion_ring::poly::residues::{Residues, ResiduesMut};
+use fusion_ring::secret::Wiped;
+use fusion_ring::symmetric::prg::AesPrg;
 use rand_core::{CryptoRng, Rng};
 use rayon::prelude::*;
 use zeroize::Zeroizing;
@@ -118,14 +118,14 @@ impl ServerLayer {
         let mask = Wide::<4>::new(&self.layer.seed().polynomial(PublicPolynomial::Mask));
         let outputs = self.layer.outputs() / self.parts.len();
         let weights = &self.parts[group];
-        let mut products = Halves::default();
+        let mut products = Residues::default();
         weights.multiply_parallel(&self.public_rows(group, weights), 0, DEGREE, &mut products);
         let seeds: Vec<Zeroizing<[u8; 16]>> = (0..outputs).map(|_| fresh_seed(rng)).collect();
         let rows = products.low.par_chunks_exact_mut(DEGREE).zip(products.high.par_chunks_exact_mut(DEGREE)).zip(seeds).enumerate();
         rows.map(|(output, ((low, high), seed))| {
             let mut masked = fft::Product::default();
             masked.set(&mask, &Small::new(&self.key.mask(self.layer.index(), group * outputs + output)));
-            masked.add_to(0..DEGREE, 0, &mut HalvesMut { low, high });
+            masked.add_to(0..DEGREE, 0, &mut ResiduesMut { low, high });
             let mut noise = Wiped::<i8>::new(DEGREE);
             sample::errors(&mut AesPrg::new(*seed), &mut noise);
             let sums = low.iter().zip(high).map(|(&low, &mut high)| u128::from(low) | u128::from(high) << 64).zip(noise.iter());
@@ -139,7 +139,7 @@ impl ServerLayer {
         let params = self.layer.params();
         let reach = self.layer.layout().reach();
         let mut rows = LimbRows::zeros(weights, params.modulus_bits(), DEGREE + reach);
-        let mut a = Halves::default();
+        let mut a = Residues::default();
         for (phase, &first) in self.phase_rows.iter().enumerate() {
             let per_group = self.layer.channels(phase) / self.parts.len();
             for local in 0..per_group {

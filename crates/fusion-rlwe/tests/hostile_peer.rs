@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use fusion_ring::channel::{Channel, ChannelError, memory_pair};
-use fusion_ring::prg::AesPrg;
+use fusion_ring::symmetric::prg::AesPrg;
 use fusion_rlwe::{ClientLane, ConvGeometry, Layer, PublicSeed, RlweError, RlweParams, ServerKey, ServerLane, ServerLayer, key_bytes};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;

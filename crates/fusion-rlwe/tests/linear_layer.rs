@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use fusion_ring::bits::pack::mask32;
 use fusion_ring::channel::{Channel, memory_pair};
-use fusion_ring::pack::mask32;
 use fusion_rlwe::{
     ClientLane, ConvGeometry, Layer, Padding, PublicSeed, RlweParams, ServerKey, ServerLane, ServerLayer, Shape, key_bytes, plain,
 };

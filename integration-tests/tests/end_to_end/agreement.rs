@@ -2,11 +2,11 @@
 
 use fusion_cli::assets;
 use fusion_cli::cli::QuantiseArgs;
+use fusion_model::float;
+use fusion_model::twin::{Carries, Twin};
 use fusion_nn::cost;
 use fusion_nn::exec::{Hint, Lane, Opened, PublicModel, Reveal, ServerModel, connect};
-use fusion_nn::float;
-use fusion_nn::nonlinear::{Phase, Role};
-use fusion_nn::twin::{Carries, Twin};
+use fusion_nn::layers::{Phase, Role};
 use fusion_ring::channel::memory_pair;
 use fusion_rlwe::{PublicSeed, ServerKey};
 use rand::SeedableRng;
@@ -27,7 +27,7 @@ fn labels_equal_the_float_models_and_the_twins_up_to_ties() {
     // One channel: samples in order are the lane's layout.
     assert_eq!(program.tensors[program.input.0].shape.channels, 1);
     let input: Vec<u32> =
-        encoded.iter().flatten().map(|&v| v as u32 & fusion_ring::pack::mask32(program.tensors[program.input.0].ring.0)).collect();
+        encoded.iter().flatten().map(|&v| v as u32 & fusion_ring::bits::pack::mask32(program.tensors[program.input.0].ring.0)).collect();
     let mut rng = ChaCha20Rng::seed_from_u64(200);
     let public = PublicModel::new(program.clone(), PublicSeed([9; 32])).unwrap();
     let model = ServerModel::new(public.clone(), &quantised.weights, &ServerKey::random(&mut rng)).unwrap();

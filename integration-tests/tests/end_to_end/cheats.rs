@@ -11,8 +11,8 @@ use fusion_cli::rundir::PublicSource;
 use fusion_cli::samples::{self, Sample};
 use fusion_mix::interval::clopper_pearson;
 use fusion_mix::verify::Verdict;
+use fusion_model::package::Package;
 use fusion_net::ClientSettings;
-use fusion_nn::package::Package;
 
 use crate::harness::{Serving, User, asset, labels, true_labels};
 

@@ -12,11 +12,11 @@ use fusion_cli::demo::ServerProcess;
 use fusion_cli::lanes::{LaneSetting, Live, Next};
 use fusion_cli::outcome::{Costs, human_bytes};
 use fusion_cli::served::PARAMS_VERSION;
+use fusion_model::card::ModelCard;
 use fusion_net::relay::{Carried, Link, Relay, Script};
 use fusion_net::{Client, ClientSettings, HintCache, LaneRequest, Reveal};
-use fusion_nn::card::ModelCard;
 use fusion_nn::exec::{Hint, Opened, PublicModel};
-use fusion_ring::wiped::Wiped;
+use fusion_ring::secret::Wiped;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::machine;
@@ -160,7 +160,7 @@ pub(crate) fn run(setting: &Setting<'_>) -> Result<Measured> {
     bar.finish_and_clear();
     let hint = Hint::open(&model, &path)?;
 
-    let mask = fusion_ring::pack::mask32(card.program.tensors[card.program.input.0].ring.0);
+    let mask = fusion_ring::bits::pack::mask32(card.program.tensors[card.program.input.0].ring.0);
     let image = |position: u32| -> Result<Wiped<u32>, String> {
         let tensor = (setting.tensor)(position as usize).map_err(|e| format!("{e:#}"))?;
         let encoded = card.program.encode(&tensor).map_err(|e| e.to_string())?;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use fusion_cli::cli::QuantiseArgs;
 use fusion_cli::prepare::write_package;
-use fusion_nn::card::Claim;
+use fusion_model::card::Claim;
 use sha2::{Digest, Sha256};
 
 use super::machine;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use fusion_cli::samples::{self, Sample};
-use fusion_nn::graph::Graph;
-use fusion_nn::preprocess::Preprocess;
-use fusion_nn::{float, onnx};
+use fusion_model::graph::Graph;
+use fusion_model::preprocess::Preprocess;
+use fusion_model::{float, onnx};
 use image::{Rgb, RgbImage};
 use rand::RngExt;
 use rand::SeedableRng;

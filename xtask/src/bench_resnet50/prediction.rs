@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use anyhow::Result;
+use fusion_model::program::Program;
 use fusion_nn::cost::{Prediction, StepCost, predict, silent_bytes};
-use fusion_nn::nonlinear::Phase;
-use fusion_nn::program::Program;
+use fusion_nn::layers::Phase;
 
 /// Predicted bytes per sample, both directions, lane set-up apart.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use fusion_mix::accuracy::PublicLabels;
 use fusion_mix::plan::{Plan, PlanRequest};
+use fusion_model::program::Op;
 use fusion_net::relay::Link;
-use fusion_nn::nonlinear::{Ledger, Phase};
-use fusion_nn::program::Op;
+use fusion_nn::layers::{Ledger, Phase};
 use serde::Serialize;
 
 use super::machine::Host;

@@ -4,16 +4,16 @@ use std::time::Instant;
 
 use fusion_ot::session::Session;
 use fusion_ot::{OtError, silent};
+use fusion_ring::bits::pack::mask32;
 use fusion_ring::channel::{Channel, ChannelError, Traffic};
-use fusion_ring::pack::mask32;
-use fusion_ring::wiped::Wiped;
+use fusion_ring::secret::Wiped;
 use fusion_rlwe::{ClientLane, RlweError, ServerLane};
 use rand_core::CryptoRng;
 
 use super::local;
 use super::model::{Hint, Prepared, PublicModel, ServerModel};
-use crate::nonlinear::{self, Ledger, Party, Phase, ProtocolError, Role};
-use crate::program::{Op, ProgramError, Step, TensorId};
+use crate::layers::{self, Ledger, Party, Phase, ProtocolError, Role};
+use fusion_model::program::{Op, ProgramError, Step, TensorId};
 
 /// Why a lane, or the model under it, did not work. After any error the lane is dead: open another with fresh randomness.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -139,7 +139,7 @@ pub fn connect<'a>(role: Role, terms: &[u8], mut channel: Box<dyn Channel + 'a>,
     };
     let (before, start) = (channel.traffic(), Instant::now());
     let session = Session::new(terms);
-    let (sender, receiver) = silent::setup_with(nonlinear::ROUND_SIZE, &session, ot_role, &mut channel, rng).map_err(LaneError::SetUp)?;
+    let (sender, receiver) = silent::setup_with(layers::ROUND_SIZE, &session, ot_role, &mut channel, rng).map_err(LaneError::SetUp)?;
     Ok(Party::new(role, channel, Box::new(sender), Box::new(receiver)).set_up_since(before, start))
 }
 
@@ -324,10 +324,10 @@ impl<'a> Lane<'a> {
         let classes = spec.shape.channels;
         let fail = |e| protocol_error("opening", e);
         let opened = match self.reveal {
-            Reveal::Label => nonlinear::classify(&mut self.party, &shares, classes, spec.ring, window).map_err(fail)?.map(Opened::Labels),
+            Reveal::Label => layers::classify(&mut self.party, &shares, classes, spec.ring, window).map_err(fail)?.map(Opened::Labels),
             Reveal::Logits => {
-                let shares = nonlinear::to_window(self.party.role(), &shares, window);
-                let values = nonlinear::open_to_client(&mut self.party, &shares, window.bits).map_err(fail)?;
+                let shares = layers::to_window(self.party.role(), &shares, window);
+                let values = layers::open_to_client(&mut self.party, &shares, window.bits).map_err(fail)?;
                 let signed = |v: u32| ((v << (32 - window.bits)) as i32) >> (32 - window.bits);
                 values.map(|v| {
                     Opened::Logits(v.chunks_exact(classes).map(|s| Wiped::filled(classes, s.iter().map(|&v| signed(v)))).collect())

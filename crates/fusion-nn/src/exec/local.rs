@@ -1,9 +1,9 @@
 //! Steps without communication: each party applies them to its own shares. All arithmetic is modulo 2^32, which every ring divides.
 
-use fusion_ring::wiped::Wiped;
+use fusion_ring::secret::Wiped;
 use fusion_rlwe::Shape;
 
-use crate::program::PoolGeometry;
+use fusion_model::program::PoolGeometry;
 
 /// `sum of (input << shift)`.
 pub(super) fn add(inputs: &[(&[u32], u32)], len: usize) -> Wiped<u32> {
@@ -68,7 +68,7 @@ pub(super) fn sum_pool(input: &[u32], shape: Shape, output: Shape, pool: &PoolGe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::PoolGeometry;
+    use fusion_model::program::PoolGeometry;
     use fusion_rlwe::Padding;
 
     #[test]

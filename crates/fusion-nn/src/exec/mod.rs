@@ -5,7 +5,7 @@
 //!   PublicModel + hint                            PublicModel + weights = ServerModel
 //!   images, quantised        -- one lane --       zeros
 //!     Linear                 encrypt / multiply / decrypt (fusion-rlwe)
-//!     Requantise             windows and OTs (nonlinear)
+//!     Requantise             windows and OTs (layers)
 //!     Add, Concat, SumPool, Flatten               local
 //!   labels (or logits)       opened to the client only
 //! ```
@@ -14,7 +14,7 @@
 //! `[channel][sample][row][column]`, so that a channel is one stream for the linear layers; they are dropped after their last use.
 //!
 //! # Security
-//! Each step is secure against a malicious server and a semi-honest client (see `fusion-rlwe` and [`nonlinear`](crate::nonlinear)); every message of a lane is masked by
+//! Each step is secure against a malicious server and a semi-honest client (see `fusion-rlwe` and [`layers`](crate::layers)); every message of a lane is masked by
 //! randomness of that lane, and a lane is never continued after an error. What a malicious server can do is make answers wrong; the
 //! caller's mixing is for that.
 //!

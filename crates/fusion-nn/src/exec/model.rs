@@ -4,13 +4,13 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use fusion_ring::wiped::Wiped;
+use fusion_ring::secret::Wiped;
 use fusion_rlwe::{HintSource, Layer, PublicSeed, RlweError, RlweParams, ServerKey, ServerLayer};
 use rand_core::CryptoRng;
 
 use super::LaneError;
-use crate::nonlinear::Requantise;
-use crate::program::{Op, Program, Step, Weights};
+use crate::layers::Requantise;
+use fusion_model::program::{Op, Program, Step, Weights};
 
 /// The public side of a model: its program with every step prepared.
 #[derive(Debug, Clone)]

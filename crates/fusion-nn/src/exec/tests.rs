@@ -3,19 +3,19 @@
 use std::sync::Mutex;
 
 use fusion_ot::ideal;
+use fusion_ring::bits::pack::mask32;
 use fusion_ring::channel::memory_pair;
-use fusion_ring::pack::mask32;
 use fusion_rlwe::{PublicSeed, ServerKey};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::nonlinear::{Party, Role};
-use crate::plan::{PlanOptions, plan};
-use crate::program::{Op, Program, Weights};
-use crate::testing::random_network;
-use crate::twin::{Carries, Twin};
-use crate::{calibrate, onnx};
+use crate::layers::{Party, Role};
+use fusion_model::plan::{PlanOptions, plan};
+use fusion_model::program::{Op, Program, Weights};
+use fusion_model::testing::random_network;
+use fusion_model::twin::{Carries, Twin};
+use fusion_model::{calibrate, onnx};
 
 /// Shares of every step's result, in step order.
 type Trace = Mutex<Vec<Vec<u32>>>;

@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
-use fusion_ring::lpn::Fold;
-use fusion_ring::planes::plane_of_byte_bits;
-use fusion_ring::wiped::Wiped;
+use fusion_ring::bits::bitslice::bitslice_of_byte_bits;
+use fusion_ring::ot::lpn::Encoding;
+use fusion_ring::secret::Wiped;
 use zeroize::Zeroizing;
 
 use super::pads::PadHash;
@@ -34,14 +34,14 @@ impl Outputs<SendingEnd> for SentBits {
         Self { tables: Wiped::new(n), pads: Wiped::new(set.choice_bits().messages() << set.depth()) }
     }
 
-    fn keep(&mut self, end: &SendingEnd, hash: &mut PadHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
+    fn keep(&mut self, end: &SendingEnd, hash: &mut PadHash, encoding: &mut Encoding<'_>, range: Range<usize>, at: usize) {
         let k = end.multiples().len();
         let tables = &mut self.tables[at..][..range.len()];
         let pads = &mut self.pads[..k * range.len()];
-        hash.sender(end.multiples(), fold, range, |pad| pad as u8, pads);
-        // A word of the plane has the tables of 64 / 2^m OTs.
-        let plane = Zeroizing::new(plane_of_byte_bits(pads, 0));
-        for (tables, word) in tables.chunks_mut(64 / k).zip(plane.iter()) {
+        hash.sender(end.multiples(), encoding, range, |pad| pad as u8, pads);
+        // A word of the bitslice has the tables of 64 / 2^m OTs.
+        let bitslice = Zeroizing::new(bitslice_of_byte_bits(pads, 0));
+        for (tables, word) in tables.chunks_mut(64 / k).zip(bitslice.iter()) {
             for (i, table) in tables.iter_mut().enumerate() {
                 *table = (word >> (k * i)) as u16 & (u16::MAX >> (16 - k));
             }
@@ -72,10 +72,10 @@ impl Outputs<ReceivingEnd> for GotBits {
         Self { bytes: Wiped::new(n), choices: Wiped::new(1 << set.depth()) }
     }
 
-    fn keep(&mut self, end: &ReceivingEnd, hash: &mut PadHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
+    fn keep(&mut self, end: &ReceivingEnd, hash: &mut PadHash, encoding: &mut Encoding<'_>, range: Range<usize>, at: usize) {
         let bytes = &mut self.bytes[at..][..range.len()];
         let choices = &mut self.choices[..range.len()];
-        hash.receiver(fold, range, |pad| (pad as u8) << PAD_BIT, bytes, end.low(), choices);
+        hash.receiver(encoding, range, |pad| (pad as u8) << PAD_BIT, bytes, end.low(), choices);
         bytes.iter_mut().zip(choices).for_each(|(byte, choice)| *byte |= *choice);
     }
 

@@ -11,9 +11,9 @@
 //! chain begins with the run, the choice width, the receiver's corrections and the seed of the
 //! round's keys: whatever leaves depend on is fixed before a coefficient is drawn.
 
-use fusion_ring::aes::Block;
-use fusion_ring::gf128::{dot, mul};
-use fusion_ring::prg::AesPrg;
+use fusion_ring::symmetric::aes::Block;
+use fusion_ring::symmetric::gf128::{dot, mul};
+use fusion_ring::symmetric::prg::AesPrg;
 use sha3::{Digest, Sha3_256};
 use subtle::ConstantTimeEq;
 use turboshake::TurboShake128;

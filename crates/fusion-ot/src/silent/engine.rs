@@ -3,10 +3,10 @@
 //! The pass expands a tree, adds it up for the check, applies the code and keeps what comes out in
 //! the form that was asked for; then comes the next tree, in the same memory.
 
-use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
-use fusion_ring::lpn::LocalCode;
-use fusion_ring::prg::Seed;
+use fusion_ring::ot::lpn::LocalCode;
+use fusion_ring::symmetric::aes::Block;
+use fusion_ring::symmetric::prg::Seed;
 use zeroize::Zeroizing;
 
 use super::Security;
@@ -131,9 +131,9 @@ impl<E: End> Engine<E> {
             let mut keys = keys.next_tree();
             let tree = Tree { number, keys: &keys.levels };
             self.end.tree::<S>(&self.shape, tree, channel, round, &self.reserve, &mut self.leaves)?;
-            let fold = self.code.begin(self.code_base, table, &mut self.leaves);
+            let encoding = self.code.begin(self.code_base, table, &mut self.leaves);
             self.code_base += self.shape.leaves() as u64;
-            made.keep(&self.end, &mut keys.pads, fold);
+            made.keep(&self.end, &mut keys.pads, encoding);
         }
         Ok(())
     }

@@ -181,7 +181,7 @@ fn log2_sum(a: f64, b: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use fusion_ring::lpn::LocalCode;
+    use fusion_ring::ot::lpn::LocalCode;
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
 

@@ -11,10 +11,10 @@
 //! (`keys`, in the source). A [`GroundReceiver`] plays the attack against whoever holds the other
 //! end, through the traits that layers use.
 
-use fusion_ring::aes::Block;
 use fusion_ring::channel::{Channel, ChannelError, Traffic};
-use fusion_ring::lpn::LocalCode;
-use fusion_ring::prg::Seed;
+use fusion_ring::ot::lpn::LocalCode;
+use fusion_ring::symmetric::aes::Block;
+use fusion_ring::symmetric::prg::Seed;
 use rand_core::CryptoRng;
 
 use super::keys::RoundKeys;
@@ -162,10 +162,10 @@ impl GroundReceiver {
             let mut hash = keys.next_tree().pads;
             if end > at {
                 let mut blocks = w[at..end].to_vec();
-                blocks.resize((end - at).next_multiple_of(fusion_ring::lpn::BATCH), 0);
-                let mut fold = nothing.begin(0, &[0], &mut blocks);
+                blocks.resize((end - at).next_multiple_of(fusion_ring::ot::lpn::BATCH), 0);
+                let mut encoding = nothing.begin(0, &[0], &mut blocks);
                 let mut out = vec![0; (end - at) * self.m.messages()];
-                hash.sender(&multiples, &mut fold, 0..end - at, |pad| pad as u32 & pad_mask(self.m), &mut out);
+                hash.sender(&multiples, &mut encoding, 0..end - at, |pad| pad as u32 & pad_mask(self.m), &mut out);
                 pads.extend(out);
                 at = end;
             }

@@ -6,8 +6,8 @@
 //! keyed with it, however the receiver made its roots; and since no two trees share a key or an
 //! offset, two trees with equal roots are unrelated.
 
-use fusion_ring::aes::{Aes128, Block};
-use fusion_ring::prg::{AesPrg, Seed};
+use fusion_ring::symmetric::aes::{Aes128, Block};
+use fusion_ring::symmetric::prg::{AesPrg, Seed};
 
 use super::pads::PadHash;
 
@@ -53,7 +53,7 @@ impl RoundKeys {
 pub(super) mod mutation {
     use std::cell::Cell;
 
-    use fusion_ring::aes::Block;
+    use fusion_ring::symmetric::aes::Block;
 
     /// What all trees share.
     #[derive(Clone, Copy, Default)]

@@ -35,9 +35,9 @@
 
 use std::ops::Range;
 
-use fusion_ring::aes::{Aes128, Block};
-use fusion_ring::gf128::mul_x;
-use fusion_ring::lpn::Fold;
+use fusion_ring::ot::lpn::Encoding;
+use fusion_ring::symmetric::aes::{Aes128, Block};
+use fusion_ring::symmetric::gf128::mul_x;
 use zeroize::Zeroizing;
 
 /// OTs hashed at once.
@@ -45,8 +45,8 @@ const BATCH: usize = 64;
 /// Bits of the number of a batch: trees of all parameter sets have at most 2^13 outputs.
 const UPPER: usize = 7;
 
-/// Pads per OT from which making them takes longer than the fold waits for memory, so that the two
-/// go together. Where there are fewer the fold goes faster by itself.
+/// Pads per OT from which making them takes longer than the encoding waits for memory, so that the two
+/// go together. Where there are fewer the encoding goes faster by itself.
 const MANY: usize = 4;
 
 /// Hashes the outputs of one tree, in order.
@@ -84,7 +84,7 @@ impl PadHash {
         self.upper.iter().enumerate().fold(0, |sum, (j, power)| sum ^ (power & Block::from(batch as u64 >> j & 1).wrapping_neg()))
     }
 
-    /// Fills `out` with the 2^m pads of each output of `fold` in `range`, where they are sender's
+    /// Fills `out` with the 2^m pads of each output of `encoding` in `range`, where they are sender's
     /// blocks, as `cut` leaves them; `multiples` are the 2^m multiples of Delta. Folds them, too,
     /// beside if that is faster.
     ///
@@ -93,20 +93,20 @@ impl PadHash {
     pub(super) fn sender<T>(
         &mut self,
         multiples: &[Block],
-        fold: &mut Fold<'_>,
+        encoding: &mut Encoding<'_>,
         range: Range<usize>,
         cut: impl Fn(Block) -> T + Copy,
         out: &mut [T],
     ) {
         match multiples.len() {
-            2 => self.hash::<2, T>(multiples, fold, range, cut, out, |_, _| ()),
-            4 => self.hash::<4, T>(multiples, fold, range, cut, out, |_, _| ()),
-            8 => self.hash::<8, T>(multiples, fold, range, cut, out, |_, _| ()),
-            _ => self.hash::<16, T>(multiples, fold, range, cut, out, |_, _| ()),
+            2 => self.hash::<2, T>(multiples, encoding, range, cut, out, |_, _| ()),
+            4 => self.hash::<4, T>(multiples, encoding, range, cut, out, |_, _| ()),
+            8 => self.hash::<8, T>(multiples, encoding, range, cut, out, |_, _| ()),
+            _ => self.hash::<16, T>(multiples, encoding, range, cut, out, |_, _| ()),
         }
     }
 
-    /// Fills `out` with the pad of each output of `fold` in `range`, where they are receiver's
+    /// Fills `out` with the pad of each output of `encoding` in `range`, where they are receiver's
     /// blocks, as `cut` leaves it, and `choices` with what is within `low` of each. Folds them,
     /// too, beside if that is faster.
     ///
@@ -114,14 +114,14 @@ impl PadHash {
     /// If `out` or `choices` has not as many places.
     pub(super) fn receiver<T>(
         &mut self,
-        fold: &mut Fold<'_>,
+        encoding: &mut Encoding<'_>,
         range: Range<usize>,
         cut: impl Fn(Block) -> T + Copy,
         out: &mut [T],
         low: u8,
         choices: &mut [u8],
     ) {
-        self.hash::<1, T>(&[0], fold, range, cut, out, |first, blocks| {
+        self.hash::<1, T>(&[0], encoding, range, cut, out, |first, blocks| {
             for (choice, &block) in choices[first..].iter_mut().zip(blocks) {
                 *choice = block as u8 & low;
             }
@@ -132,7 +132,7 @@ impl PadHash {
     fn hash<const K: usize, T>(
         &mut self,
         multiples: &[Block],
-        fold: &mut Fold<'_>,
+        encoding: &mut Encoding<'_>,
         range: Range<usize>,
         cut: impl Fn(Block) -> T + Copy,
         out: &mut [T],
@@ -146,8 +146,8 @@ impl PadHash {
             let at = self.done % BATCH;
             let n = (BATCH - at).min(out.len() / K);
             let (pads, rest) = out.split_at_mut(n * K);
-            fold.reach(start + n);
-            let blocks = &fold.outputs()[start..][..n];
+            encoding.advance_to(start + n);
+            let blocks = &encoding.outputs()[start..][..n];
             also(start - range.start, blocks);
             let batch = self.batch_salt(self.done / BATCH);
             let salted = &mut self.salted[..n];
@@ -156,7 +156,7 @@ impl PadHash {
             }
             let beside = || {
                 if K >= MANY {
-                    fold.step();
+                    encoding.step();
                 }
             };
             self.aes.mmo_multiples(salted, multiples, cut, pads, &mut { beside });
@@ -173,9 +173,9 @@ mod tests {
     use crate::delta::Delta;
     use crate::functionality::ChoiceBits;
     use crate::silent::keys::RoundKeys;
-    use fusion_ring::gf128::mul;
-    use fusion_ring::lpn::LocalCode;
-    use fusion_ring::prg::Seed;
+    use fusion_ring::ot::lpn::LocalCode;
+    use fusion_ring::symmetric::gf128::mul;
+    use fusion_ring::symmetric::prg::Seed;
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
 
@@ -193,12 +193,12 @@ mod tests {
             let mut v: Vec<Block> = (0..n.next_multiple_of(16)).map(|i| (i as Block / 2) << 90 | 0x70).collect();
             let mut w: Vec<Block> = v.iter().enumerate().map(|(i, v)| v ^ multiples[i * 5 % k]).collect();
             let (mut sent, mut got, mut choices) = (vec![0; n * k], vec![0; n], vec![0; n]);
-            // A table of one zero: the fold changes nothing.
+            // A table of one zero: the encoding changes nothing.
             let code = LocalCode::new([0; 16], 0);
             hash().sender(&multiples, &mut code.begin(0, &[0], &mut w), 0..n, |pad| pad, &mut sent);
-            let (mut pieces, mut fold) = (hash(), code.begin(0, &[0], &mut v));
+            let (mut pieces, mut encoding) = (hash(), code.begin(0, &[0], &mut v));
             for part in [0..1, 1..BATCH + 9, BATCH + 9..n] {
-                pieces.receiver(&mut fold, part.clone(), |pad| pad, &mut got[part.clone()], 0x7f, &mut choices[part]);
+                pieces.receiver(&mut encoding, part.clone(), |pad| pad, &mut got[part.clone()], 0x7f, &mut choices[part]);
             }
             assert!(choices.iter().zip(&v).all(|(&choice, &v)| choice == v as u8 & 0x7f));
             let PadHash { aes, salts, .. } = hash();
@@ -221,8 +221,8 @@ mod tests {
         let mut all = vec![0; 3 * 2048];
         for tree in all.chunks_mut(2048) {
             let mut inputs = [7; 2048];
-            let mut fold = code.begin(0, &[0], &mut inputs);
-            round.next_tree().pads.receiver(&mut fold, 0..2048, |pad| pad, tree, 0, &mut [0; 2048]);
+            let mut encoding = code.begin(0, &[0], &mut inputs);
+            round.next_tree().pads.receiver(&mut encoding, 0..2048, |pad| pad, tree, 0, &mut [0; 2048]);
         }
         all.sort_unstable();
         all.dedup();

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
-use fusion_ring::lpn::Fold;
-use fusion_ring::prg::{AesPrg, Seed};
-use fusion_ring::wiped::Wiped;
+use fusion_ring::ot::lpn::Encoding;
+use fusion_ring::secret::Wiped;
+use fusion_ring::symmetric::aes::Block;
+use fusion_ring::symmetric::prg::{AesPrg, Seed};
 use rand_core::Rng;
 use zeroize::Zeroizing;
 
@@ -52,10 +52,10 @@ impl Outputs<ReceivingEnd> for GotPads {
         Self { choices: Wiped::new(n), pads: Wiped::new(n) }
     }
 
-    fn keep(&mut self, end: &ReceivingEnd, hash: &mut PadHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
+    fn keep(&mut self, end: &ReceivingEnd, hash: &mut PadHash, encoding: &mut Encoding<'_>, range: Range<usize>, at: usize) {
         let kept = pad_mask(end.m);
         let (choices, pads) = (&mut self.choices[at..][..range.len()], &mut self.pads[at..][..range.len()]);
-        hash.receiver(fold, range, |pad| pad as u32 & kept, pads, end.low(), choices);
+        hash.receiver(encoding, range, |pad| pad as u32 & kept, pads, end.low(), choices);
     }
 
     fn place(stocks: &mut Stocks<ReceivingEnd>) -> &mut Option<Stock<Self>> {

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use fusion_ring::aes::Block;
 use fusion_ring::channel::Channel;
-use fusion_ring::gf128::mul;
-use fusion_ring::lpn::Fold;
-use fusion_ring::prg::Seed;
-use fusion_ring::wiped::Wiped;
+use fusion_ring::ot::lpn::Encoding;
+use fusion_ring::secret::Wiped;
+use fusion_ring::symmetric::aes::Block;
+use fusion_ring::symmetric::gf128::mul;
+use fusion_ring::symmetric::prg::Seed;
 use zeroize::Zeroizing;
 
 use super::Security;
@@ -56,13 +56,13 @@ impl Outputs<SendingEnd> for SentPads {
         Self(Wiped::new(n * Self::words(set.choice_bits())))
     }
 
-    fn keep(&mut self, end: &SendingEnd, hash: &mut PadHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
+    fn keep(&mut self, end: &SendingEnd, hash: &mut PadHash, encoding: &mut Encoding<'_>, range: Range<usize>, at: usize) {
         let words = Self::words(end.m);
         let out = &mut self.0[at * words..][..range.len() * words];
         if end.m == ChoiceBits::ONE {
-            hash.sender(&end.multiples, fold, range, |pad| pad as u32, out);
+            hash.sender(&end.multiples, encoding, range, |pad| pad as u32, out);
         } else {
-            hash.sender(&end.multiples, fold, range, |pad| pad as u8, bytemuck::cast_slice_mut(out));
+            hash.sender(&end.multiples, encoding, range, |pad| pad as u8, bytemuck::cast_slice_mut(out));
         }
     }
 

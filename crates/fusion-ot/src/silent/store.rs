@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
-use fusion_ring::aes::Block;
-use fusion_ring::lpn::Fold;
-use fusion_ring::wiped::Wiped;
+use fusion_ring::ot::lpn::Encoding;
+use fusion_ring::secret::Wiped;
+use fusion_ring::symmetric::aes::Block;
 use zeroize::Zeroizing;
 
 use super::check::Passed;
@@ -18,9 +18,9 @@ pub(super) trait Outputs<E: End>: Sized {
     /// Room for `n` outputs.
     fn new(set: Parameters, n: usize) -> Self;
 
-    /// Makes outputs `at`, `at + 1`, ... of those of `fold` in `range`, and folds them first or
+    /// Makes outputs `at`, `at + 1`, ... of those of `encoding` in `range`, and folds them first or
     /// beside.
-    fn keep(&mut self, end: &E, hash: &mut PadHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize);
+    fn keep(&mut self, end: &E, hash: &mut PadHash, encoding: &mut Encoding<'_>, range: Range<usize>, at: usize);
 
     /// The place of this form.
     fn place(stocks: &mut Stocks<E>) -> &mut Option<Stock<Self>>;
@@ -40,9 +40,9 @@ impl<E: End> Outputs<E> for Blocks {
         Self(Wiped::new(n))
     }
 
-    fn keep(&mut self, _: &E, _: &mut PadHash, fold: &mut Fold<'_>, range: Range<usize>, at: usize) {
-        fold.reach(range.end);
-        self.0[at..][..range.len()].copy_from_slice(&fold.outputs()[range]);
+    fn keep(&mut self, _: &E, _: &mut PadHash, encoding: &mut Encoding<'_>, range: Range<usize>, at: usize) {
+        encoding.advance_to(range.end);
+        self.0[at..][..range.len()].copy_from_slice(&encoding.outputs()[range]);
     }
 
     fn place(stocks: &mut Stocks<E>) -> &mut Option<Stock<Self>> {
@@ -104,19 +104,19 @@ impl<O> Provisional<O> {
         Self { outputs, reserve, made: 0 }
     }
 
-    /// Finishes the fold of the next tree and keeps its outputs, hashed by `hash` if they are pads.
-    pub(super) fn keep<E: End>(&mut self, end: &E, hash: &mut PadHash, mut fold: Fold<'_>)
+    /// Finishes the encoding of the next tree and keeps its outputs, hashed by `hash` if they are pads.
+    pub(super) fn keep<E: End>(&mut self, end: &E, hash: &mut PadHash, mut encoding: Encoding<'_>)
     where
         O: Outputs<E>,
     {
-        let n = fold.outputs().len();
+        let n = encoding.outputs().len();
         let to_reserve = self.reserve.len().saturating_sub(self.made).min(n);
         if to_reserve > 0 {
-            fold.reach(to_reserve);
-            self.reserve[self.made..][..to_reserve].copy_from_slice(&fold.outputs()[..to_reserve]);
+            encoding.advance_to(to_reserve);
+            self.reserve[self.made..][..to_reserve].copy_from_slice(&encoding.outputs()[..to_reserve]);
         }
         if to_reserve < n {
-            self.outputs.keep(end, hash, &mut fold, to_reserve..n, self.made + to_reserve - self.reserve.len());
+            self.outputs.keep(end, hash, &mut encoding, to_reserve..n, self.made + to_reserve - self.reserve.len());
         }
         self.made += n;
     }

@@ -1,7 +1,7 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use fusion_ring::prg::AesPrg;
+use fusion_ring::symmetric::prg::AesPrg;
 
 use super::*;
 use crate::functionality::PAD_BIT;
@@ -19,7 +19,7 @@ fn receiver(ch: &mut Recorder) -> Receiver {
     Receiver::setup(RoundSize::Small, &direction(), ch, &mut rng(2)).unwrap()
 }
 
-/// Sizes around every edge: of a tree (512 and 1024 leaves), of batches of the fold (16) and of
+/// Sizes around every edge: of a tree (512 and 1024 leaves), of batches of the encoding (16) and of
 /// pads (64), and past the end of a round for the widths that the layers use.
 fn sizes(m: ChoiceBits) -> Vec<usize> {
     let mut sizes = vec![0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 511, 512, 513, 1023, 1024, 1025];

@@ -9,8 +9,8 @@
 //! node is number 0 of every level and selection is by masks; only [`restore`], which brings leaf y
 //! to place y ^ alpha, has an order of access (never its length) that depends on alpha.
 
-use fusion_ring::aes::Block;
-use fusion_ring::half_tree::{HalfTreeLevel, expand, expand_last};
+use fusion_ring::ot::half_tree::{HalfTreeLevel, expand, expand_last};
+use fusion_ring::symmetric::aes::Block;
 use zeroize::Zeroizing;
 
 use super::keys::LevelKeys;
@@ -131,7 +131,7 @@ mod tests {
     use crate::functionality::ChoiceBits;
     use crate::silent::keys::RoundKeys;
     use crate::silent::parameters::RoundSize;
-    use fusion_ring::prg::Seed;
+    use fusion_ring::symmetric::prg::Seed;
 
     #[test]
     fn the_receiver_has_all_leaves_but_one_and_delta_there() {

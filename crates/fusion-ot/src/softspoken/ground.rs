@@ -30,7 +30,7 @@ impl Trial<'_> {
         for (leaf, &node) in nodes.iter().enumerate() {
             let [seed] = tree::stretch::<1>(salt, node);
             (first as Block..).zip(&mut blocks).for_each(|(at, block)| *block = streams.wrapping_add(at));
-            fusion_ring::aes::Aes128::new(&seed.to_le_bytes()).encrypt(&mut blocks);
+            fusion_ring::symmetric::aes::Aes128::new(&seed.to_le_bytes()).encrypt(&mut blocks);
             for (rows, seen) in self.rows.iter().zip(&mut self.seen) {
                 for (&row, (u, v)) in rows.iter().zip(seen) {
                     let bit = (blocks[row / 128 - first] >> (row % 128)) as u8 & 1;

@@ -12,8 +12,8 @@
 //! The receiver keeps its nodes in the order y = x ^ hidden index, so that the missing one is
 //! always number 0 and no access depends on a secret.
 
-use fusion_ring::aes::{Aes128, Block};
-use fusion_ring::prg::Seed;
+use fusion_ring::symmetric::aes::{Aes128, Block};
+use fusion_ring::symmetric::prg::Seed;
 use sha3::{Digest, Sha3_256};
 use zeroize::Zeroizing;
 

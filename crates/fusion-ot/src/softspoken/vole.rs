@@ -7,10 +7,10 @@
 //! Bits lie in *columns* (one per bit of Delta, tree by tree) of blocks of 128 rows;
 //! [`Checked::into_rows`] transposes. An [`Unchecked`] batch can only be checked.
 
-use fusion_ring::aes::{Aes128, Block};
-use fusion_ring::gf128::dot;
-use fusion_ring::prg::AesPrg;
-use fusion_ring::transpose::transpose128;
+use fusion_ring::bits::transpose::transpose128;
+use fusion_ring::symmetric::aes::{Aes128, Block};
+use fusion_ring::symmetric::gf128::dot;
+use fusion_ring::symmetric::prg::AesPrg;
 use zeroize::Zeroizing;
 
 use super::place;

@@ -3,8 +3,8 @@
 //! The three tiers differ only in the width of a vector and in whether multiply and add are one instruction.
 
 use super::{Reduction, TILE_OUT, TILE_POS};
+use crate::secret::wipe;
 use crate::simd::{Tier, per_tier};
-use crate::wiped::wipe;
 
 /// Sums of one tile.
 pub(super) type Sums = [[i32; TILE_POS]; TILE_OUT];

@@ -5,7 +5,7 @@ use rand_core::{Rng, SeedableRng};
 use super::*;
 use crate::simd::available;
 
-fn whole(out: &Halves) -> Vec<u128> {
+fn whole(out: &Residues) -> Vec<u128> {
     (0..out.low.len()).map(|i| out.get(i)).collect()
 }
 
@@ -48,12 +48,12 @@ fn check(seed: u64, rows: usize, outputs: usize, count: usize, bits: u32, weight
         }
     }
     for tier in available() {
-        let mut out = Halves::default();
+        let mut out = Residues::default();
         packed.multiply_on(tier, &cut(tier), 2, count, &mut out);
         assert!(whole(&out) == expect, "tier {} rows {rows} outputs {outputs} count {count}", tier.name());
     }
     // Groups of outputs, with gaps between the rows, over what was there before.
-    let mut part = Halves::default();
+    let mut part = Residues::default();
     let pitch = count + 3;
     for first in (0..outputs).step_by(OUTPUT_GROUP) {
         let some = first..outputs.min(first + OUTPUT_GROUP);
@@ -62,7 +62,7 @@ fn check(seed: u64, rows: usize, outputs: usize, count: usize, bits: u32, weight
             assert!((0..count).all(|p| part.get((j - first) * pitch + p) == expect[j * count + p]), "output {j} alone");
         }
     }
-    let mut out = Halves::default();
+    let mut out = Residues::default();
     packed.multiply_parallel(&cut(tier()), 2, count, &mut out);
     assert!(whole(&out) == expect, "parallel");
 }

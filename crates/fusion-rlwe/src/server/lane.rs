@@ -1,12 +1,12 @@
 //! The server's products of one lane, block by block.
 
+use fusion_ring::bits::pack::{SLACK, mask32, pack64_into, read_wide};
 use fusion_ring::channel::Channel;
-use fusion_ring::fft::{self, DEGREE, Small, Wide};
 use fusion_ring::gemm::LimbRows;
-use fusion_ring::halves::{Halves, HalvesMut};
-use fusion_ring::pack::{SLACK, mask32, pack64_into, read_wide};
-use fusion_ring::prg::AesPrg;
-use fusion_ring::wiped::Wiped;
+use fusion_ring::poly::fft::{self, DEGREE, Small, Wide};
+use fusion_ring::poly::residues::{Residues, ResiduesMut};
+use fusion_ring::secret::Wiped;
+use fusion_ring::symmetric::prg::AesPrg;
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -29,7 +29,7 @@ pub struct ServerLane {
 struct Memory {
     /// Ciphertexts with this party's shares added: whoever has both knows the shares.
     rows: Vec<Wiped<i32>>,
-    products: Halves,
+    products: Residues,
     masks: Vec<Small>,
     answers: Wiped<u8>,
 }
@@ -83,7 +83,7 @@ impl ServerLane {
             if index == self.keys.len() {
                 let mut bytes = Wiped::<u8>::new(key_bytes(self.modulus_bits));
                 channel.recv(&mut bytes)?;
-                let mut key = Halves::default();
+                let mut key = Residues::default();
                 key.resize(DEGREE);
                 read_wide(&bytes, self.modulus_bits as usize / 8, &mut key.low, &mut key.high);
                 self.keys.push(BlockKey::new(&key));
@@ -105,16 +105,16 @@ impl ServerLane {
 #[derive(Zeroize, ZeroizeOnDrop)]
 struct BlockKey {
     /// k modulo 2^88 without its lowest [`KEY_ROUNDING_BITS`] bits. Two pieces of 41 bits hold the product exactly because k is
-    /// uniform ([`fusion_ring::fft`] has the deviation of their rounding errors); a miss would be an error of 2^7 or 2^48, which flooding covers.
+    /// uniform ([`fusion_ring::poly::fft`] has the deviation of their rounding errors); a miss would be an error of 2^7 or 2^48, which flooding covers.
     narrow: Wide<2, 41>,
     /// k in full, for layers of a wider modulus.
     wide: Wide<4>,
 }
 
 impl BlockKey {
-    fn new(key: &Halves) -> Self {
+    fn new(key: &Residues) -> Self {
         let rounded = (0..DEGREE).map(|at| key.get(at).wrapping_add(1 << (KEY_ROUNDING_BITS - 1)) >> KEY_ROUNDING_BITS & NARROW_KEY);
-        let mut narrow = Halves::default();
+        let mut narrow = Residues::default();
         narrow.resize(DEGREE);
         for ((low, high), k) in narrow.low.iter_mut().zip(narrow.high.iter_mut()).zip(rounded) {
             (*low, *high) = (k as u64, (k >> 64) as u64);
@@ -130,7 +130,7 @@ const NARROW_KEY: u128 = (1 << (RlweParams::NARROWEST_MODULUS_BITS - KEY_ROUNDIN
 struct Product<'a, const P: usize, const B: u32> {
     layer: &'a ServerLayer,
     rows: Vec<LimbRows>,
-    products: Halves,
+    products: Residues,
     /// Transforms of the masks u_j, kept only where several blocks use them.
     masks: Vec<Small>,
     keep_masks: bool,
@@ -173,7 +173,7 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
         let layer = &self.layer.layer;
         let params = layer.params();
         let (width, mask) = (params.coefficient_bytes(), mask32(params.plain_bits()));
-        let (mut bytes, mut own, mut sums) = (Vec::new(), Wiped::default(), Halves::default());
+        let (mut bytes, mut own, mut sums) = (Vec::new(), Wiped::default(), Residues::default());
         for (phase, cells) in block.cells.iter().enumerate() {
             let term = layer.layout().phases[phase].term;
             let size = layer.layout().terms()[term].input.area() * samples;
@@ -230,7 +230,7 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
         block: &Block,
         flood_bits: u32,
         prg: &mut AesPrg,
-        mut each: impl FnMut(usize, usize, HalvesMut<'_>, &mut AesPrg),
+        mut each: impl FnMut(usize, usize, ResiduesMut<'_>, &mut AesPrg),
     ) {
         let layer = &self.layer.layer;
         let (first, count) = block.span();
@@ -239,7 +239,7 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
         let contiguous = block.outputs.len() == count;
         // Rows a power of two apart would meet in the same sets of every cache.
         let pitch = count.next_multiple_of(16) + 8;
-        let mut values = Halves::default();
+        let mut values = Residues::default();
         values.resize(block.outputs.len());
         let mut mask = Small::default();
         // Only the key of the narrowest modulus was rounded.
@@ -266,8 +266,8 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
                     self.masked.set(key, &mask);
                 }
                 let range = output % together * pitch..output % together * pitch + count;
-                let Halves { low, high } = &mut self.products;
-                let mut row = HalvesMut { low: &mut low[range.clone()], high: &mut high[range] };
+                let Residues { low, high } = &mut self.products;
+                let mut row = ResiduesMut { low: &mut low[range.clone()], high: &mut high[range] };
                 if !contiguous {
                     self.masked.add_to(first..first + count, rounding, &mut row);
                     for ((low, high), &p) in values.low.iter_mut().zip(values.high.iter_mut()).zip(&block.outputs) {
@@ -277,7 +277,7 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
                 }
                 let parts = row.low.chunks_mut(IN_CACHE).zip(row.high.chunks_mut(IN_CACHE));
                 for ((low, high), at) in parts.zip((0..).step_by(IN_CACHE)) {
-                    let mut part = HalvesMut { low, high };
+                    let mut part = ResiduesMut { low, high };
                     if contiguous {
                         self.masked.add_to(first + at..first + at + part.low.len(), rounding, &mut part);
                     }

@@ -11,7 +11,7 @@
 //! down, and a test measures it again. [`least_core`] says how much better than by peeling one could
 //! ever do: at 13.28 rows per secret, peeling reaches 0.640 and no core below 0.602 exists.
 
-use fusion_ring::lpn::{LocalCode, WEIGHT};
+use fusion_ring::ot::lpn::{LocalCode, WEIGHT};
 use rand_core::Rng;
 
 /// How a code shrinks under peeling: for sizes as fractions of all secrets, the fraction of rows left.

@@ -1,6 +1,6 @@
 //! The sub-system attack from end to end, at a size where it can be played, on the real code.
 
-use fusion_ring::lpn::LocalCode;
+use fusion_ring::ot::lpn::LocalCode;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -52,7 +52,7 @@ fn trials(seed: u64, cores: &mut Vec<usize>) -> u32 {
     for block in 0..BLOCKS {
         samples[block * BLOCK + rng.next_u32() as usize % BLOCK] = 1;
     }
-    code.fold(0, &secret, &mut samples);
+    code.encode(0, &secret, &mut samples);
     for trial in 1.. {
         let mut peeling = Peeling::new(&code, K, N);
         peeling.peel(K / 20, SPARE, &mut rng, |_, _| ());

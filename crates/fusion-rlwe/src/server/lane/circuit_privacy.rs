@@ -23,7 +23,7 @@ fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
     let mut client = ClientLane::new(seed, params, &mut rng);
     client.encrypt(&layer, &[&vec![0; inputs * samples]], samples, &mut client_end).unwrap();
     let read = |bytes: &[u8]| -> Vec<u128> {
-        let mut out = Halves::default();
+        let mut out = Residues::default();
         out.resize(bytes.len() / params.coefficient_bytes());
         read_wide(bytes, params.coefficient_bytes(), &mut out.low, &mut out.high);
         (0..out.low.len()).map(|i| out.get(i)).collect()
@@ -36,12 +36,12 @@ fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
     let centred = |v: u128| ((v << (128 - 88)) as i128 >> (128 - 88)) as f64;
     let halves = |values: &[u128]| {
         let (low, high): (Vec<u64>, Vec<u64>) = values.iter().map(|&v| (v as u64, (v >> 64) as u64)).unzip();
-        Halves { low: low.into(), high: high.into() }
+        Residues { low: low.into(), high: high.into() }
     };
-    let times_secret = |polynomial: &Halves| -> Vec<u128> {
+    let times_secret = |polynomial: &Residues| -> Vec<u128> {
         let mut product = fft::Product::default();
         product.set(&Wide::<4>::new(polynomial), client.secret(0));
-        let mut out = Halves::default();
+        let mut out = Residues::default();
         out.resize(samples);
         product.copy_to(0..samples, &mut out.as_mut());
         (0..samples).map(|p| out.get(p)).collect()
@@ -50,7 +50,7 @@ fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
         .iter()
         .enumerate()
         .map(|(i, row)| {
-            let mut polynomial = Halves::default();
+            let mut polynomial = Residues::default();
             layer.row_polynomial(0, i, &mut polynomial);
             let product = times_secret(&polynomial);
             read(row).iter().zip(product).map(|(&b, c)| centred(b.wrapping_sub(c))).collect()

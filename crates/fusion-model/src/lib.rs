@@ -1,0 +1,83 @@
+//! What private inference computes: from an ONNX file to a fixed-point program that two parties can
+//! evaluate, and the same arithmetic in the clear.
+//!
+//! ```text
+//!   model.onnx --onnx--> graph --passes--> simplified graph
+//!                                   |  calibrate (float, images)
+//!                                   v
+//!                                 plan --> Program (public) ---> card -.
+//!                                     `--> Weights (private) -----------+--> package
+//!                                           |
+//!                                           v
+//!                                         twin: the program in plaintext integers
+//!                                         eval: the twin beside the float network
+//! ```
+//!
+//! A [`Program`](program::Program) is the contract of everything after it: which steps, on which
+//! rings, with which windows. The planner writes it, the [`twin`] evaluates it in plaintext
+//! integers, `fusion-nn` evaluates it on shares. [`card`] and [`package`] describe and store a
+//! prepared model.
+//!
+//! # Example
+//! Plan the demo's digit classifier and evaluate the plan on an image (blank, to keep this short):
+//! ```
+//! use fusion_model::{calibrate::calibrate, onnx, plan, preprocess::Preprocess, twin};
+//!
+//! let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/mnist/mnist.onnx"))?;
+//! let graph = onnx::import(&file)?;
+//! let image = Preprocess::mnist().tensor(&[0; 28 * 28])?;
+//! let ranges = calibrate(&graph, std::slice::from_ref(&image))?;
+//! let (program, weights) = plan::plan(&graph, &ranges, &plan::PlanOptions::default())?;
+//! let run = twin::Twin::new(&program, &weights)?.run(program.encode(&image)?, &mut twin::Carries::Nearest)?;
+//! assert_eq!((run.logits.len(), run.total_overflows()), (10, 0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is assumed
+//! The program is public: architecture, shapes, scales, ring widths. Calibration images are typical
+//! of what will be asked; a value beyond its window wraps, and the twin counts such overflows by
+//! layer.
+//!
+//! # Security
+//! Nothing here is a protocol. Files are hostile all the same: an ONNX file, a card or a package
+//! from elsewhere can be refused, with a reason, but cannot make the reader panic or allocate
+//! without bound. Not audited.
+//!
+//! # Where to read next
+//! [`program`] first, then [`twin`] (what is computed), [`plan`](mod@plan) (how scales and windows
+//! are chosen) and [`onnx`] (what is understood).
+//!
+//! # Features
+//! `full` (default) is everything; without it [`program`] alone is left, for crates that evaluate
+//! programs and need neither protobuf nor safetensors.
+#![forbid(unsafe_code)]
+
+pub mod program;
+
+#[cfg(feature = "full")]
+pub mod calibrate;
+#[cfg(feature = "full")]
+pub mod card;
+#[cfg(feature = "full")]
+mod conv;
+#[cfg(feature = "full")]
+pub mod eval;
+#[cfg(feature = "full")]
+pub mod float;
+#[cfg(feature = "full")]
+pub mod graph;
+#[cfg(feature = "full")]
+pub mod onnx;
+#[cfg(feature = "full")]
+pub mod package;
+#[cfg(feature = "full")]
+pub mod passes;
+#[cfg(feature = "full")]
+pub mod plan;
+#[cfg(feature = "full")]
+pub mod preprocess;
+#[cfg(feature = "full")]
+pub mod twin;
+
+#[cfg(any(test, feature = "test-utils"))]
+pub mod testing;

@@ -1,0 +1,186 @@
+//! Tests that all meanings of a network agree: an independent float engine, the imported graph, the simplified graph, the twin.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::path::{Path, PathBuf};
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use fusion_model::plan::{PlanOptions, plan};
+use fusion_model::preprocess::Preprocess;
+use fusion_model::testing::random_network;
+use fusion_model::twin::{Carries, Twin};
+use fusion_model::{calibrate, eval, float, onnx, passes};
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).fold(0.0, |m, (x, y)| m.max((x - y).abs()))
+}
+
+fn size(logits: &[f32]) -> f32 {
+    logits.iter().fold(0.5, |m, x| m.max(x.abs()))
+}
+
+/// Logits by `rten`, which shares no code with this crate.
+fn independent(model: &rten::Model, shape: [usize; 3], image: &[f32]) -> Vec<f32> {
+    let input = rten::ValueView::from_shape([1, shape[0], shape[1], shape[2]], image).unwrap();
+    let output = model.run_one(input.into(), None).unwrap();
+    output.into_shape_vec::<f32, 2>().unwrap().1
+}
+
+fn agrees_with_an_independent_engine(file: &[u8], images: &[Vec<f32>], what: &str) {
+    let model = rten::Model::load(file.to_vec()).unwrap();
+    let graph = onnx::import(file).unwrap();
+    let shape = graph.input_shape();
+    for image in images {
+        let expected = independent(&model, [shape.channels, shape.height, shape.width], image);
+        let actual = float::evaluate(&graph, image).unwrap();
+        assert!(largest_difference(&expected, &actual) < 1e-4 * size(&expected), "{what}: {expected:?} {actual:?}");
+    }
+}
+
+#[test]
+fn random_networks_agree_with_an_independent_engine() {
+    let mut compared = 0;
+    for seed in 0..150 {
+        let (file, images) = random_network(seed, 1 + seed as usize % 5);
+        // rten 0.27 pads SAME_LOWER like SAME_UPPER: nothing to compare there.
+        if !file.windows(10).any(|bytes| bytes == b"SAME_LOWER") {
+            agrees_with_an_independent_engine(&file, &images[..1], &format!("seed {seed}"));
+            compared += 1;
+        }
+    }
+    assert!(compared > 50, "only {compared} networks were compared");
+}
+
+fn asset(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mnist").join(name)
+}
+
+fn noise(seed: u64, count: usize, len: usize) -> Vec<Vec<f32>> {
+    use rand_core::Rng;
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    (0..count).map(|_| (0..len).map(|_| rng.next_u32() as f32 / u32::MAX as f32).collect()).collect()
+}
+
+#[test]
+fn the_mnist_networks_agree_with_an_independent_engine() {
+    for name in ["mnist.onnx", "mnist-low.onnx"] {
+        let file = std::fs::read(asset(name)).unwrap();
+        agrees_with_an_independent_engine(&file, &noise(1, 4, 28 * 28), name);
+    }
+}
+
+/// Models beside the repository, which a clone elsewhere does not have.
+fn shared_model(name: &str) -> Option<Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/models").join(name);
+    let file = std::fs::read(&path).ok();
+    if file.is_none() {
+        eprintln!("skipped: there is no {}", path.display());
+    }
+    file
+}
+
+#[test]
+fn published_networks_agree_with_an_independent_engine() {
+    for (name, images) in [("cifar10-resnet20.onnx", 4), ("resnet50.onnx", 1)] {
+        let Some(file) = shared_model(name) else { continue };
+        let recipe = if images == 4 { Preprocess::preset("cifar10") } else { Preprocess::preset("imagenet-caffe") };
+        let recipe = recipe.unwrap();
+        let pixels = noise(2, images, recipe.len());
+        let tensors: Vec<Vec<f32>> =
+            pixels.iter().map(|p| recipe.tensor(&p.iter().map(|x| (x * 255.0) as u8).collect::<Vec<u8>>()).unwrap()).collect();
+        agrees_with_an_independent_engine(&file, &tensors, name);
+    }
+}
+
+#[test]
+fn passes_keep_the_function() {
+    for seed in 0..300 {
+        let (file, images) = random_network(seed, 1 + seed as usize % 5);
+        let raw = onnx::import_raw(&file).unwrap();
+        let simple = passes::simplify(&raw).unwrap();
+        for image in &images {
+            let (a, b) = (float::evaluate(&raw, image).unwrap(), float::evaluate(&simple, image).unwrap());
+            assert!(largest_difference(&a, &b) < 1e-4 * size(&a), "seed {seed}: {a:?} {b:?}");
+        }
+    }
+}
+
+#[test]
+fn the_twin_is_near_the_float_network() {
+    let options = PlanOptions { window_bits: 18, weight_bits: 14, margin: 1.5, max_ring_bits: 32 };
+    for seed in 0..300 {
+        let (file, images) = random_network(seed, 1 + seed as usize % 5);
+        let graph = onnx::import(&file).unwrap();
+        let ranges = calibrate::calibrate(&graph, &images).unwrap();
+        let (program, weights) = plan(&graph, &ranges, &options).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        let twin = Twin::new(&program, &weights).unwrap();
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        for image in &images {
+            let expected = float::evaluate(&graph, image).unwrap();
+            let run = twin.run(program.encode(image).unwrap(), &mut Carries::Random(&mut rng)).unwrap();
+            let actual = program.decode_logits(&run.logits);
+            let bound = 0.02 * size(&expected);
+            assert_eq!(run.total_overflows(), 0, "seed {seed}");
+            assert!(largest_difference(&expected, &actual) < bound, "seed {seed}: {expected:?} {actual:?}");
+            let margin = expected[float::argmax(&expected)] - expected[run.label];
+            assert!(margin < bound, "seed {seed}: label {} of {expected:?}", run.label);
+        }
+    }
+}
+
+#[test]
+fn every_plan_is_valid_and_within_its_rings() {
+    for seed in 0..300 {
+        let (file, images) = random_network(seed, 1 + seed as usize % 6);
+        let graph = onnx::import(&file).unwrap();
+        let ranges = calibrate::calibrate(&graph, &images).unwrap();
+        for options in [PlanOptions::default(), PlanOptions { window_bits: 11, weight_bits: 8, ..PlanOptions::default() }] {
+            let (program, weights) = plan(&graph, &ranges, &options).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+            weights.validate(&program).unwrap();
+        }
+    }
+}
+
+#[test]
+fn values_beyond_the_calibrated_range_are_reported_by_layer() {
+    let (file, images) = random_network(4, 4);
+    let graph = onnx::import(&file).unwrap();
+    let small: Vec<Vec<f32>> = images.iter().map(|i| i.iter().map(|x| x * 0.05).collect()).collect();
+    let ranges = calibrate::calibrate(&graph, &small).unwrap();
+    let (program, weights) = plan(&graph, &ranges, &PlanOptions::default()).unwrap();
+    let of = |images: &[Vec<f32>]| eval::evaluate(&graph, &program, &weights, images, None, [1; 32], &|_| ()).unwrap();
+    assert_eq!(of(&small).overflows, []);
+    let report = of(&images);
+    assert!(!report.overflows.is_empty());
+    let names: Vec<&str> = program.steps.iter().map(|s| s.name.as_str()).chain(["logits"]).collect();
+    for overflow in &report.overflows {
+        assert!(names.contains(&overflow.layer.as_str()) && overflow.values > 0 && overflow.images > 0, "{overflow:?}");
+    }
+}
+
+#[test]
+fn the_mnist_plan_keeps_the_labels() {
+    let file = std::fs::read(asset("mnist.onnx")).unwrap();
+    let graph = onnx::import(&file).unwrap();
+    let images = noise(3, 40, 28 * 28);
+    let ranges = calibrate::calibrate(&graph, &images[..16]).unwrap();
+    let (program, weights) = plan(&graph, &ranges, &PlanOptions::default()).unwrap();
+    let float_labels: Vec<usize> = images.iter().map(|i| float::argmax(&float::evaluate(&graph, i).unwrap())).collect();
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    let progress = |n: usize| {
+        done.fetch_max(n, std::sync::atomic::Ordering::Relaxed);
+    };
+    let report = eval::evaluate(&graph, &program, &weights, &images, Some(&float_labels), [2; 32], &progress).unwrap();
+    assert_eq!(done.into_inner(), 40);
+    assert_eq!(report.top1_float, Some(1.0));
+    assert_eq!(report.top1_twin, Some(report.label_agreement));
+    // On noise the logits are close together; what may differ is close to a tie.
+    assert!(report.disagreements.iter().all(|d| d.float_margin < 2.0 * report.max_logit_error), "{report:?}");
+    assert!(report.max_logit_error < 0.1, "{report:?}");
+    assert!(matches!(
+        eval::evaluate(&graph, &program, &weights, &images, Some(&[1]), [2; 32], &|_| ()),
+        Err(eval::EvalError::Labels { images: 40, labels: 1 })
+    ));
+}

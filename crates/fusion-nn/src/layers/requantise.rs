@@ -1,0 +1,127 @@
+//! A whole requantisation step of a program: window, optional maximum pooling, activation, widening.
+//!
+//! # Functionality
+//! [`Op::Requantise`](fusion_model::program::Op::Requantise) on shares. Given the numbers in the window, which the local step rounds up or down, the result is
+//! exact for every |number| < 2^(bits - 1).
+//!
+//! # Roles
+//! Symmetric, but for constants that one party adds.
+//!
+//! # Protocol
+//! `to_window`, `max_pool`, then `relu` or `widen_signed`. Pooling and signed widening work in a window of one bit more, so that differences fit and the sign of an offset
+//! number is known. That bit is free where the ring of the input has it; else the window is widened by `widen_signed` without a spare bit first.
+//!
+//! # Cost
+//! [`Requantise::cost`].
+//!
+//! # Security
+//! As in `compare`.
+
+use fusion_ring::bits::pack::mask32;
+use fusion_ring::secret::Wiped;
+use fusion_rlwe::Shape;
+
+use super::ProtocolError;
+use super::cost::{self, Total};
+use super::party::Party;
+use super::pool::{PoolSchedule, max_pool};
+use super::relu::relu;
+use super::truncate::{Spare, widen_signed};
+use super::window::to_window;
+use fusion_model::program::{Activation, PoolGeometry, RingBits, Window};
+
+/// A requantisation step, checked and with its pooling schedule. Make it once per layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requantise {
+    input: Shape,
+    /// The window as read from the shares, with the spare bit where it is free.
+    read: Window,
+    /// Width of the numbers proper.
+    bits: u32,
+    pool: Option<PoolSchedule>,
+    activation: Activation,
+    output: RingBits,
+}
+
+impl Requantise {
+    /// The step that reads tensors of shape `input` modulo 2^`ring` and writes modulo 2^`output`.
+    ///
+    /// # Errors
+    /// Misuse if the window does not fit into the ring, a width is out of range (window 2..=31 bits, rings 1..=32), or the pooling geometry is impossible.
+    pub fn new(
+        input: Shape,
+        ring: RingBits,
+        window: Window,
+        pool: Option<&PoolGeometry>,
+        activation: Activation,
+        output: RingBits,
+    ) -> Result<Self, ProtocolError> {
+        let top = window.drop.checked_add(window.bits).ok_or(ProtocolError::Misuse("requantise: window too wide"))?;
+        if !(2..=31).contains(&window.bits) || top > ring.0 || ring.0 > 32 || !(1..=32).contains(&output.0) {
+            return Err(ProtocolError::Misuse("requantise: the window has 2..=31 bits and lies within a ring of at most 32"));
+        }
+        let pool = pool.map(|pool| PoolSchedule::new(input.height, input.width, pool)).transpose()?;
+        let wants_spare = match activation {
+            Activation::Relu => pool.is_some(),
+            Activation::Signed => pool.is_some() || output.0 > window.bits,
+        };
+        let read = Window { bits: window.bits + u32::from(wants_spare && top < ring.0), ..window };
+        Ok(Self { input, read, bits: window.bits, pool, activation, output })
+    }
+
+    /// Elements of one sample of the output.
+    #[must_use]
+    pub fn output_len(&self) -> usize {
+        self.pool.as_ref().map_or(self.input.len(), |pool| self.input.channels * pool.output().0 * pool.output().1)
+    }
+
+    /// Runs the step on whole samples, one after the other: shares modulo 2^output, from shares modulo 2^ring.
+    ///
+    /// # Errors
+    /// [`ProtocolError`]; the lane is dead afterwards. Misuse if the samples are not whole.
+    pub fn run(&self, party: &mut Party<'_>, shares: &[u32]) -> Result<Wiped<u32>, ProtocolError> {
+        if self.input.is_empty() || !shares.len().is_multiple_of(self.input.len()) {
+            return Err(ProtocolError::Misuse("requantise: whole samples"));
+        }
+        let mut x = to_window(party.role(), shares, self.read);
+        let mut bits = self.read.bits;
+        if let Some(schedule) = &self.pool {
+            if bits == self.bits {
+                x = widen_signed(party, &x, bits, Spare::None, bits + 1)?;
+                bits += 1;
+            }
+            x = max_pool(party, &x, schedule, bits)?;
+        }
+        match self.activation {
+            Activation::Relu => {
+                x.iter_mut().for_each(|x| *x &= mask32(self.bits));
+                relu(party, &x, self.bits, self.output.0)
+            }
+            Activation::Signed => widen_signed(party, &x, bits, self.spare(bits), self.output.0),
+        }
+    }
+
+    fn spare(&self, bits: u32) -> Spare {
+        if bits > self.bits { Spare::One } else { Spare::None }
+    }
+
+    /// Cost for `samples` samples, random OTs counted but their traffic left out.
+    #[must_use]
+    pub fn cost(&self, samples: usize, half_tile: usize) -> Total {
+        let mut total = Total::default();
+        let mut bits = self.read.bits;
+        if let Some(schedule) = &self.pool {
+            if bits == self.bits {
+                total += cost::widen_signed(bits, Spare::None, bits + 1).of(samples * self.input.len(), half_tile);
+                bits += 1;
+            }
+            total += cost::max_pool(samples * self.input.channels, schedule, bits, half_tile);
+        }
+        let elements = match self.activation {
+            Activation::Relu => cost::relu(self.bits, self.output.0),
+            Activation::Signed => cost::widen_signed(bits, self.spare(bits), self.output.0),
+        };
+        total += elements.of(samples * self.output_len(), half_tile);
+        total
+    }
+}

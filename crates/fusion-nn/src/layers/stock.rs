@@ -1,0 +1,231 @@
+//! The random OTs of one tile, made in bulk before its first message and used up in a fixed order.
+
+use std::cell::Cell;
+
+use fusion_ot::OtError;
+use fusion_ot::functionality::{ChoiceBits, PAD_BIT, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
+use fusion_ot::silent::RoundSize;
+use fusion_ring::channel::Channel;
+use fusion_ring::secret::{Element, Wiped};
+
+use super::ProtocolError;
+use super::digits::Digits;
+use super::party::{Party, Phase, Role};
+use super::tile::Tile;
+
+/// Size of the rounds in which a lane's OTs are made. The smallest: several lanes share a core and its
+/// cache, and a small network does not pay for many millions of OTs. What attacks cost at this size:
+/// [`fusion_ot::silent::estimate`] (2^133 for 1-of-2 OTs, more for wider ones).
+pub const ROUND_SIZE: RoundSize = RoundSize::Small;
+
+/// How many random OTs of each width a tile needs, by direction.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Demand {
+    /// By choice bits less one: OTs in which the client, the server is sender.
+    by_width: [(usize, usize); 4],
+}
+
+impl Demand {
+    fn add(&mut self, m: ChoiceBits, client_sends: usize, server_sends: usize) {
+        let entry = &mut self.by_width[m.bits() as usize - 1];
+        entry.0 += client_sends;
+        entry.1 += server_sends;
+    }
+
+    /// One 1-of-2 OT in each direction per element, `times` over.
+    pub(super) fn both_ways(mut self, tile: Tile, times: usize) -> Self {
+        self.add(ChoiceBits::ONE, tile.len() * times, tile.len() * times);
+        self
+    }
+
+    /// One 1-of-2 OT per element in which the lead is sender.
+    pub(super) fn led_to_follower(mut self, tile: Tile) -> Self {
+        self.add(ChoiceBits::ONE, tile.led_by(Role::Client).len(), tile.led_by(Role::Server).len());
+        self
+    }
+
+    /// A comparison: one OT per element and digit, whose sender is the lead at even digits and the follower at odd ones.
+    pub(super) fn comparison(mut self, tile: Tile, digits: &Digits) -> Self {
+        for (j, &m) in digits.choices().iter().enumerate() {
+            let sends = |role: Role| if j % 2 == 0 { tile.led_by(role).len() } else { tile.followed_by(role).len() };
+            self.add(m, sends(Role::Client), sends(Role::Server));
+        }
+        self
+    }
+
+    /// Makes the OTs.
+    pub(super) fn meet(&self, party: &mut Party<'_>) -> Result<Stock, ProtocolError> {
+        let phase = party.enter(Phase::RandomOt);
+        let m = ChoiceBits::ONE;
+        let send = |ot: &mut dyn RandomOtSender, ch: &mut dyn Channel, n| ot.random_ot(ch, m, n).map(|pads| (pads.len(), pads));
+        let receive = |ot: &mut dyn RandomOtReceiver, ch: &mut dyn Channel, n| ot.random_ot(ch, m, n).map(|pads| (pads.len(), pads));
+        let pairs = make(party, self.by_width[0], send, receive)?;
+        let mut tables = [const { None }; 3];
+        for ((bits, &demand), shelf) in (2..).zip(&self.by_width[1..]).zip(&mut tables) {
+            let Some(m) = ChoiceBits::new(bits) else { continue };
+            let send =
+                |ot: &mut dyn RandomOtSender, ch: &mut dyn Channel, n| ot.random_bits(ch, m, n).map(|bits| (bits.tables().len(), bits));
+            let receive =
+                |ot: &mut dyn RandomOtReceiver, ch: &mut dyn Channel, n| ot.random_bits(ch, m, n).map(|bits| (bits.bytes().len(), bits));
+            *shelf = Some(make(party, demand, send, receive)?);
+        }
+        party.enter(phase);
+        Ok(Stock { pairs, tables })
+    }
+}
+
+/// Makes the OTs of one width, of which the client, the server sends so many; `send` and `receive` also say how many they made.
+fn make<S, R>(
+    party: &mut Party<'_>,
+    (client_sends, server_sends): (usize, usize),
+    send: impl FnOnce(&mut dyn RandomOtSender, &mut dyn Channel, usize) -> Result<(usize, S), OtError>,
+    receive: impl FnOnce(&mut dyn RandomOtReceiver, &mut dyn Channel, usize) -> Result<(usize, R), OtError>,
+) -> Result<Shelf<S, R>, ProtocolError> {
+    let role = party.role();
+    let (sender, receiver, channel) = party.ot();
+    // The client's sending goes first, for both parties.
+    let (sent, received) = match role {
+        Role::Client => {
+            let sent = if client_sends > 0 { Some(send(sender, channel, client_sends)?) } else { None };
+            (sent, if server_sends > 0 { Some(receive(receiver, channel, server_sends)?) } else { None })
+        }
+        Role::Server => {
+            let received = if client_sends > 0 { Some(receive(receiver, channel, client_sends)?) } else { None };
+            (if server_sends > 0 { Some(send(sender, channel, server_sends)?) } else { None }, received)
+        }
+    };
+    let (sends, receives) = match role {
+        Role::Client => (client_sends, server_sends),
+        Role::Server => (server_sends, client_sends),
+    };
+    if sent.as_ref().map_or(0, |sent| sent.0) != sends || received.as_ref().map_or(0, |received| received.0) != receives {
+        return Err(ProtocolError::Misuse("the OT instance returned another number of OTs than was asked for"));
+    }
+    Ok(Shelf { sent: Taken::new(sent), received: Taken::new(received) })
+}
+
+/// Random OTs of one kind in one direction, given out from the front.
+struct Taken<T> {
+    all: Option<T>,
+    len: usize,
+    used: Cell<usize>,
+}
+
+impl<T> Taken<T> {
+    fn new(made: Option<(usize, T)>) -> Self {
+        let (len, all) = made.map_or((0, None), |(len, all)| (len, Some(all)));
+        Self { all, len, used: Cell::new(0) }
+    }
+
+    /// The next `n` of the OTs that `items` finds, `each` items per OT.
+    fn next<U>(&self, n: usize, each: usize, items: impl FnOnce(&T) -> &[U]) -> &[U] {
+        let start = self.used.get();
+        self.used.set(start + n);
+        match &self.all {
+            Some(all) => &items(all)[start * each..(start + n) * each],
+            None => &[][..n],
+        }
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.used.get() == self.len
+    }
+}
+
+/// Random OTs of one choice width.
+struct Shelf<S, R> {
+    sent: Taken<S>,
+    received: Taken<R>,
+}
+
+/// The random OTs of a tile. Every OT is handed out once.
+///
+/// OTs of wider choices are there for tables of bits (`lookup`) and have pads of one bit.
+pub(super) struct Stock {
+    pairs: Shelf<SenderPads, ReceiverPads>,
+    tables: [Option<Shelf<SenderBits, ReceiverBits>>; 3],
+}
+
+/// 1-of-2 OTs in which this party is the receiver.
+#[derive(Clone, Copy)]
+pub(super) struct Received<'s> {
+    /// The random choices.
+    pub(super) choices: &'s [u8],
+    /// The pads at the choices.
+    pub(super) pads: &'s [u32],
+}
+
+/// OTs given out: as the stock keeps them, or made from such in another form.
+pub(super) enum Given<'s, T: Element> {
+    Kept(&'s [T]),
+    Made(Wiped<T>),
+}
+
+impl<T: Element> std::ops::Deref for Given<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::Kept(kept) => kept,
+            Self::Made(made) => made,
+        }
+    }
+}
+
+fusion_ring::opaque!(Stock, Received<'_>, Given<'_, u8>);
+
+impl Stock {
+    fn shelf(&self, m: ChoiceBits) -> Option<&Shelf<SenderBits, ReceiverBits>> {
+        self.tables[m.bits() as usize - 2].as_ref()
+    }
+
+    /// The pads of the next `n` 1-of-2^m OTs in which this party sends, one bit each.
+    ///
+    /// # Panics
+    /// If the demand was too small: it is computed from the same public numbers as the use.
+    pub(super) fn tables(&self, m: ChoiceBits, n: usize) -> Given<'_, u16> {
+        if m == ChoiceBits::ONE {
+            let pairs = self.pairs(n).chunks_exact(2);
+            return Given::Made(Wiped::filled(n, pairs.map(|pair| (pair[0] & 1 | (pair[1] & 1) << 1) as u16)));
+        }
+        Given::Kept(self.shelf(m).map_or_else(|| &[][..n], |shelf| shelf.sent.next(n, 1, SenderBits::tables)))
+    }
+
+    /// The next `n` 1-of-2^m OTs in which this party receives, in the form of [`ReceiverBits`].
+    ///
+    /// # Panics
+    /// As [`Stock::tables`].
+    pub(super) fn lookups(&self, m: ChoiceBits, n: usize) -> Given<'_, u8> {
+        if m == ChoiceBits::ONE {
+            let got = self.received(n);
+            let bytes = got.choices.iter().zip(got.pads).map(|(choice, &pad)| choice | (pad as u8) << PAD_BIT);
+            return Given::Made(Wiped::filled(n, bytes));
+        }
+        Given::Kept(self.shelf(m).map_or_else(|| &[][..n], |shelf| shelf.received.next(n, 1, ReceiverBits::bytes)))
+    }
+
+    /// The pads of the next `n` 1-of-2 OTs in which this party sends, two per OT.
+    ///
+    /// # Panics
+    /// As [`Stock::tables`].
+    pub(super) fn pairs(&self, n: usize) -> &[u32] {
+        self.pairs.sent.next(n, 2, SenderPads::as_pairs)
+    }
+
+    /// The next `n` 1-of-2 OTs in which this party receives.
+    ///
+    /// # Panics
+    /// As [`Stock::tables`].
+    pub(super) fn received(&self, n: usize) -> Received<'_> {
+        let at = self.pairs.received.used.get();
+        let pads = self.pairs.received.next(n, 1, ReceiverPads::pads);
+        let choices = self.pairs.received.all.as_ref().map_or_else(|| &[][..n], |all| &all.choices()[at..at + n]);
+        Received { choices, pads }
+    }
+
+    /// Whether every OT has been used: a demand larger than the use would waste OTs.
+    pub(super) fn is_used_up(&self) -> bool {
+        let wide = |shelf: &Shelf<SenderBits, ReceiverBits>| shelf.sent.is_used_up() && shelf.received.is_used_up();
+        self.pairs.sent.is_used_up() && self.pairs.received.is_used_up() && self.tables.iter().flatten().all(wide)
+    }
+}

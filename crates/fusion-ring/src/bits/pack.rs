@@ -1,0 +1,235 @@
+//! Fixed-width packing: `bits`-bit elements, least significant bit first, without gaps.
+//!
+//! Every message of ring elements is packed by this module, so the byte count of `n` elements of `bits` bits is
+//! [`packed_len`]`(n, bits)` everywhere.
+
+mod wide;
+
+pub use wide::{read_wide, write_wide};
+
+use crate::secret::Wiped;
+
+/// Bytes that `n` elements of `bits` bits take.
+///
+/// # Panics
+/// If the size overflows `usize` (a caller's mistake: both numbers come from the plan, never from a peer).
+#[must_use]
+pub const fn packed_len(n: usize, bits: u32) -> usize {
+    (n * bits as usize).div_ceil(8)
+}
+
+/// Low `bits` bits set.
+#[must_use]
+pub const fn mask32(bits: u32) -> u32 {
+    if bits >= 32 { u32::MAX } else { (1 << bits) - 1 }
+}
+
+/// Bytes beyond its end that a message needs room for while it is packed: words are written whole,
+/// so the last ones reach beyond it.
+pub const SLACK: usize = 8;
+
+/// Widest elements that are packed two at a time, so that both and the bits before them in their first byte fit a word.
+const PAIRED: u32 = 28;
+
+/// Widest elements that fit a word after the bits before them in their first byte.
+const SINGLE: u32 = 57;
+
+/// Appends the low `bits` bits (1..=32) of every value to `out`, and takes room for [`SLACK`] bytes
+/// more.
+///
+/// # Panics
+/// If `bits` is not in 1..=32.
+pub fn pack_into(out: &mut Wiped<u8>, values: &[u32], bits: u32) {
+    assert!((1..=32).contains(&bits), "element width {bits} is not in 1..=32");
+    pack_words(out, values, bits);
+}
+
+/// Appends the low `bits` bits (at most [`SINGLE`]) of every value.
+fn pack_words(out: &mut Wiped<u8>, values: &[impl Copy + Into<u64>], bits: u32) {
+    let start = out.len();
+    let end = start + packed_len(values.len(), bits);
+    out.resize(end + SLACK);
+    let mask = u64::MAX >> (64 - bits);
+    // Eight elements are whole bytes: nothing is carried from one group to the next, and places within a group are the same in all.
+    let (groups, rest) = values.as_chunks::<8>();
+    for (group, at) in groups.iter().zip((start..).step_by(bits as usize)) {
+        let mut writer = Writer { out: &mut out[at..at + bits as usize + 8], bit: 0, begun: 0 };
+        if bits <= PAIRED {
+            for pair in group.as_chunks::<2>().0 {
+                writer.put(pair[0].into() & mask | (pair[1].into() & mask) << bits, 2 * bits);
+            }
+        } else {
+            group.iter().for_each(|&value| writer.put(value.into() & mask, bits));
+        }
+    }
+    let mut writer = Writer { out: &mut out[start + groups.len() * bits as usize..], bit: 0, begun: 0 };
+    rest.iter().for_each(|&value| writer.put(value.into() & mask, bits));
+    out.resize(end);
+}
+
+/// Where the next bits go.
+struct Writer<'a> {
+    out: &'a mut [u8],
+    bit: usize,
+    /// Bits of the byte that is not full yet.
+    begun: u64,
+}
+
+impl Writer<'_> {
+    /// Writes `bits` bits, at most [`SINGLE`], without a branch on where they fall.
+    #[inline(always)]
+    fn put(&mut self, value: u64, bits: u32) {
+        let word = self.begun | value << (self.bit % 8);
+        let at = self.bit / 8;
+        self.out[at..at + 8].copy_from_slice(&word.to_le_bytes());
+        self.bit += bits as usize;
+        // Fewer than 64 bits, since there are 57 + 7 at most and a begun byte is not full; 64 are eight full bytes.
+        self.begun = word.checked_shr(8 * (self.bit / 8 - at) as u32).unwrap_or(0);
+    }
+}
+
+/// The packed bytes of `values`, see [`pack_into`].
+#[must_use]
+pub fn pack(values: &[u32], bits: u32) -> Wiped<u8> {
+    let mut out = Wiped::default();
+    pack_into(&mut out, values, bits);
+    out
+}
+
+/// Reads `n` elements of `bits` bits (1..=32) from `bytes`.
+///
+/// # Panics
+/// If `bits` is not in 1..=32 or `bytes` is not [`packed_len`]`(n, bits)` long: callers receive exactly that many bytes.
+#[must_use]
+pub fn unpack(bytes: &[u8], bits: u32, n: usize) -> Wiped<u32> {
+    assert!((1..=32).contains(&bits), "element width {bits} is not in 1..=32");
+    assert_eq!(bytes.len(), packed_len(n, bits), "packed length");
+    let mut out = Wiped::new(n);
+    unpack_words(bytes, bits, 0, &mut out, |word| word as u32);
+    out
+}
+
+/// Reads elements of at most [`SINGLE`] bits.
+#[inline(always)]
+fn unpack_words<T>(bytes: &[u8], bits: u32, first: usize, out: &mut [T], narrow: impl Fn(u64) -> T) {
+    let mask = u64::MAX >> (64 - bits);
+    let begin = first * bits as usize;
+    let (at, skip) = (begin / 8, begin % 8);
+    // Eight elements are whole bytes, so places within a group of them are the same in all.
+    let (groups, _) = out.as_chunks_mut::<8>();
+    let windows = bytes[at..].windows(bits as usize + 8).step_by(bits as usize);
+    let mut done = 0;
+    for (group, window) in groups.iter_mut().zip(windows) {
+        for (index, value) in group.iter_mut().enumerate() {
+            let bit = skip + index * bits as usize;
+            let word = window[bit / 8..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+            *value = narrow(word >> (bit % 8) & mask);
+        }
+        done += 8;
+    }
+    let (first, out) = (first + done, &mut out[done..]);
+    // Elements whose first byte is followed by seven more are one load each.
+    let whole = (bytes.len().saturating_sub(7) * 8).div_ceil(bits as usize).saturating_sub(first).min(out.len());
+    let (near, far) = out.split_at_mut(whole);
+    for (index, value) in near.iter_mut().enumerate() {
+        let bit = (first + index) * bits as usize;
+        let word = bytes[bit / 8..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+        *value = narrow(word >> (bit % 8) & mask);
+    }
+    for (index, value) in far.iter_mut().enumerate() {
+        let bit = (first + whole + index) * bits as usize;
+        let mut word = [0; 8];
+        let rest = &bytes[bit / 8..];
+        word[..rest.len()].copy_from_slice(rest);
+        *value = narrow(u64::from_le_bytes(word) >> (bit % 8) & mask);
+    }
+}
+
+/// Appends the low `bits` bits (1..=64) of every value to `out`, in the same layout.
+///
+/// # Panics
+/// If `bits` is not in 1..=64.
+pub fn pack64_into(out: &mut Wiped<u8>, values: &[u64], bits: u32) {
+    assert!((1..=64).contains(&bits), "element width {bits} is not in 1..=64");
+    if bits <= SINGLE {
+        return pack_words(out, values, bits);
+    }
+    let mask = u64::MAX >> (64 - bits);
+    let (mut acc, mut have) = (0u128, 0u32);
+    for value in values {
+        acc |= u128::from(value & mask) << have;
+        have += bits;
+        if have >= 64 {
+            out.append(&(acc as u64).to_le_bytes());
+            acc >>= 64;
+            have -= 64;
+        }
+    }
+    let rest = (have as usize).div_ceil(8);
+    out.append(&acc.to_le_bytes()[..rest]);
+}
+
+/// Reads elements `first..first + out.len()` of `bits` bits (1..=64) from `bytes`.
+///
+/// # Panics
+/// If `bits` is not in 1..=64 or `bytes` ends before the last element: callers receive exactly the bytes that they ask for.
+pub fn unpack64(bytes: &[u8], bits: u32, first: usize, out: &mut [u64]) {
+    assert!((1..=64).contains(&bits), "element width {bits} is not in 1..=64");
+    assert!(packed_len(first + out.len(), bits) <= bytes.len(), "packed length");
+    if bits <= SINGLE {
+        return unpack_words(bytes, bits, first, out, |word| word);
+    }
+    let mask = u64::MAX >> (64 - bits);
+    for (index, value) in out.iter_mut().enumerate() {
+        let bit = (first + index) * bits as usize;
+        // An element and the bits before it in its first byte reach into nine bytes at most.
+        let mut word = [0u8; 16];
+        let rest = &bytes[bit / 8..];
+        let near = rest.len().min(16);
+        word[..near].copy_from_slice(&rest[..near]);
+        *value = (u128::from_le_bytes(word) >> (bit % 8)) as u64 & mask;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn unpack_inverts_pack(values in prop::collection::vec(any::<u32>(), 0..300), bits in 1u32..=32) {
+            let packed = pack(&values, bits);
+            prop_assert_eq!(packed.len(), packed_len(values.len(), bits));
+            let expect: Vec<u32> = values.iter().map(|v| v & mask32(bits)).collect();
+            prop_assert_eq!(&unpack(&packed, bits, values.len())[..], expect);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn unpack64_inverts_pack64(values in prop::collection::vec(any::<u64>(), 0..300), bits in 1u32..=64) {
+            let mut packed = Wiped::default();
+            pack64_into(&mut packed, &values, bits);
+            prop_assert_eq!(packed.len(), packed_len(values.len(), bits));
+            let expect: Vec<u64> = values.iter().map(|v| v & (u64::MAX >> (64 - bits))).collect();
+            for first in [0, values.len() / 3, values.len()] {
+                let mut got = vec![0; values.len() - first];
+                unpack64(&packed, bits, first, &mut got);
+                prop_assert_eq!(&got, &expect[first..]);
+            }
+        }
+
+        #[test]
+        fn both_packers_write_the_same_bytes(values in prop::collection::vec(any::<u32>(), 0..100), bits in 1u32..=32) {
+            let mut wide = Wiped::default();
+            pack64_into(&mut wide, &values.iter().map(|&v| u64::from(v)).collect::<Vec<_>>(), bits);
+            prop_assert_eq!(&wide[..], &pack(&values, bits)[..]);
+        }
+    }
+
+    #[test]
+    fn layout_is_least_significant_first() {
+        assert_eq!(pack(&[0b101, 0b011, 0b111], 3)[..], [0b11_011_101, 0b1]);
+    }
+}

@@ -1,0 +1,78 @@
+//! Levels of correlated GGM trees (Guo, Yang, Wang, Zhang, Xie, Liu, Zhao: "Half-Tree", EUROCRYPT 2023).
+//!
+//! A level of n nodes lies in the lower half of 2n blocks and becomes a level of 2n: one child of
+//! node j at j, the other at n + j. With H(x) = E_K(s(x)) ^ s(x), s the orthomorphism of
+//! [`crate::symmetric::hash`], and a public offset S, the left child of p is H(p ^ S) and the right one
+//! H(p ^ S) ^ p: one cipher call for two children, and the sum of a level never changes. The last
+//! level of a pseudorandom tree breaks the correlation: H(p ^ S) and H(p ^ S ^ 1).
+//!
+//! K and S are public, but whoever can influence a root must not know them beforehand, and no two
+//! trees may share them: equal roots would make equal trees, and what one party sends about them
+//! would then reveal the correlation. The caller draws both freshly for every tree.
+
+pub use crate::symmetric::aes::HalfTreeLevel;
+use crate::symmetric::aes::{Aes128, Block};
+
+/// Expands a correlated level under the tree's public `key`: the lower half gets the left children where `swap` is zero and the right ones where it is all ones, the upper half the others. Children lose what is outside of `keep`; the
+/// sums of the lower and of the upper half, which are returned, do not. `total` is the sum of the parents.
+///
+/// # Panics
+/// If the number of blocks is odd.
+pub fn expand(key: &Aes128, nodes: &mut [Block], total: Block, level: &HalfTreeLevel) -> [Block; 2] {
+    let (lower, upper) = split(nodes);
+    let sum = key.half_tree_level(lower, upper, level);
+    [sum, sum ^ total]
+}
+
+/// Expands the last level of a pseudorandom tree: as [`expand`], with children that are unrelated to each other.
+///
+/// # Panics
+/// If the number of blocks is odd.
+pub fn expand_last(key: &Aes128, nodes: &mut [Block], level: &HalfTreeLevel) -> [Block; 2] {
+    let (lower, upper) = split(nodes);
+    key.half_tree_last(lower, upper, level)
+}
+
+fn split(nodes: &mut [Block]) -> (&mut [Block], &mut [Block]) {
+    assert!(nodes.len().is_multiple_of(2), "a level doubles");
+    nodes.split_at_mut(nodes.len() / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::symmetric::orthomorphism::sigma;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn levels_are_their_formula(
+            parents in prop::collection::vec(any::<u128>(), 0..100),
+            key: [u8; 16],
+            offset: u128,
+            swapped: bool,
+            keep in prop_oneof![any::<u128>(), Just(u128::MAX)],
+        ) {
+            let aes = Aes128::new(&key);
+            let h = |x: Block| aes.encrypt_one(sigma(x)) ^ sigma(x);
+            let n = parents.len();
+            let how = HalfTreeLevel { swap: if swapped { u128::MAX } else { 0 }, offset, keep };
+            let mut level = parents.clone();
+            level.resize(2 * n, 0);
+            let mut last = level.clone();
+            let sums = expand(&aes, &mut level, parents.iter().fold(0, |sum, p| sum ^ p), &how);
+            let last_sums = expand_last(&aes, &mut last, &how);
+            let (mut expect, mut last_expect) = ([0; 2], [0; 2]);
+            for (j, &p) in parents.iter().enumerate() {
+                let order = |left: u128, right: u128| if swapped { [right, left] } else { [left, right] };
+                let children = order(h(p ^ offset), h(p ^ offset) ^ p);
+                prop_assert_eq!([level[j], level[n + j]], children.map(|c| c & keep));
+                expect = [expect[0] ^ children[0], expect[1] ^ children[1]];
+                let children = order(h(p ^ offset), h(p ^ offset ^ 1));
+                prop_assert_eq!([last[j], last[n + j]], children.map(|c| c & keep));
+                last_expect = [last_expect[0] ^ children[0], last_expect[1] ^ children[1]];
+            }
+            prop_assert_eq!((sums, last_sums), (expect, last_expect));
+        }
+    }
+}

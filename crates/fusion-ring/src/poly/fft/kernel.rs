@@ -1,0 +1,350 @@
+//! The transforms, written once over [`F64x8`] and compiled for each tier, and the ways into and out of doubles.
+
+use super::f64x8::{F64x8, Portable, WIDTH};
+use super::twiddles::{LaneRoot, Root, table};
+use super::{DEGREE, POINTS, Point};
+use crate::simd::{Tier, per_tier};
+
+/// Compiles a body for AVX-512, AVX2 with FMA and the baseline, and picks one by tier.
+macro_rules! per_lanes {
+    ($(#[$doc:meta])* $name:ident = $body:ident ( $($arg:ident : $ty:ty),* )) => {
+        $(#[$doc])*
+        pub(super) fn $name(tier: Tier, $($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+                fn avx512($($arg: $ty),*) {
+                    $body::<super::f64x8::Avx512>($($arg),*);
+                }
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($arg: $ty),*) {
+                    $body::<super::f64x8::Avx2>($($arg),*);
+                }
+                if tier >= Tier::Avx512 {
+                    // SAFETY: the tier is only above this bound where the CPU was seen to have these features.
+                    return unsafe { avx512($($arg),*) };
+                }
+                if tier >= Tier::Avx2 && is_x86_feature_detected!("fma") {
+                    // SAFETY: as above, and FMA was just seen.
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            let _ = tier;
+            $body::<Portable>($($arg),*);
+        }
+    };
+}
+
+per_lanes! {
+    /// Forward transform in place; the result stays in the order that `multiply` wants.
+    forward = forward_body(points: &mut Points)
+}
+per_lanes! {
+    /// `out` = inverse transform of the pointwise product, times [`POINTS`].
+    multiply = multiply_body(a: &Points, b: &Points, out: &mut Points)
+}
+per_lanes! {
+    /// Small coefficients as doubles: coefficient k is the real, coefficient k + 2048 the imaginary part of point k.
+    load_small = load_small_body(coefficients: &[i8], points: &mut Points)
+}
+per_lanes! {
+    /// Bits `from..` of coefficients in halves under `mask` (below 2^52) as doubles.
+    load_wide = load_wide_body(low: &[u64], high: &[u64], from: u32, mask: u64, points: &mut Points)
+}
+per_lanes! {
+    /// The integers nearest to a product's coefficients `start..start + out.len()`, in two's complement: below 2^51 in magnitude.
+    round = round_body(points: &Points, start: usize, out: &mut [u64])
+}
+per_tier! {
+    /// The upper halves of signed values.
+    extend_sign = extend_sign_body(low: &[u64], high: &mut [u64])
+}
+per_tier! {
+    /// `(low, high) += values << shift`, of signed values, for shift < 128.
+    add_signed = add_signed_body(low: &mut [u64], high: &mut [u64], values: &[u64], shift: u32)
+}
+
+/// Vectors of points in one transform.
+const VECTORS: usize = POINTS / WIDTH;
+
+/// Places of vectors: one is left out after every [`BLOCK`], or the vectors of the first three levels would all meet in one set of the first-level cache.
+pub(super) const PLACES: usize = BLOCKS * WIDE_STEP;
+
+/// The points of one transform.
+pub(super) type Points = [Point; PLACES];
+
+/// Blocks after the first three levels.
+const BLOCKS: usize = 8;
+/// Vectors of a block.
+const BLOCK: usize = VECTORS / BLOCKS;
+/// Places that one step of the first three levels jumps over.
+const WIDE_STEP: usize = BLOCK + 1;
+/// Places that one step of the next two levels jumps over.
+const NEAR_STEP: usize = BLOCK / 4;
+/// Groups, whose last six levels are done in registers, in a block, whose last eight levels are done in the first-level cache.
+const GROUPS: usize = BLOCK / 8;
+
+/// The place of a vector.
+const fn place(vector: usize) -> usize {
+    vector + vector / BLOCK
+}
+
+/// Eight complex numbers in registers.
+#[derive(Clone, Copy)]
+struct Complex<V> {
+    re: V,
+    im: V,
+}
+
+impl<V: F64x8> Complex<V> {
+    #[inline(always)]
+    fn load(from: &Point) -> Self {
+        Self { re: V::load(&from.re), im: V::load(&from.im) }
+    }
+
+    #[inline(always)]
+    fn store(self, to: &mut Point) {
+        self.re.store(&mut to.re);
+        self.im.store(&mut to.im);
+    }
+
+    #[inline(always)]
+    fn splat(root: Root) -> Self {
+        Self { re: V::splat(root.re), im: V::splat(root.im) }
+    }
+
+    #[inline(always)]
+    fn lanes(root: &LaneRoot) -> Self {
+        Self { re: V::load(&root.re), im: V::load(&root.im) }
+    }
+
+    #[inline(always)]
+    fn times(self, other: Self) -> Self {
+        Self { re: self.im.times_from(other.im, self.re.mul(other.re)), im: self.im.times_plus(other.re, self.re.mul(other.im)) }
+    }
+}
+
+/// (u + z v, u - z v).
+#[inline(always)]
+fn split<V: F64x8>(u: Complex<V>, v: Complex<V>, z: Complex<V>) -> (Complex<V>, Complex<V>) {
+    let sum = Complex { re: v.im.times_from(z.im, v.re.times_plus(z.re, u.re)), im: v.re.times_plus(z.im, v.im.times_plus(z.re, u.im)) };
+    // 2u - (u + z v): one operation instead of two.
+    let two = V::splat(2.0);
+    (sum, Complex { re: u.re.times_minus(two, sum.re), im: u.im.times_minus(two, sum.im) })
+}
+
+/// (x + y, (x - y) / z) for z on the unit circle.
+#[inline(always)]
+fn merge<V: F64x8>(x: Complex<V>, y: Complex<V>, z: Complex<V>) -> (Complex<V>, Complex<V>) {
+    let (re, im) = (x.re.sub(y.re), x.im.sub(y.im));
+    let sum = Complex { re: x.re.add(y.re), im: x.im.add(y.im) };
+    (sum, Complex { re: im.times_plus(z.im, re.mul(z.re)), im: re.times_from(z.im, im.mul(z.re)) })
+}
+
+/// Three levels: one block of eight to eight blocks of one. `z` are the roots by level, 1 + 2 + 4.
+#[inline(always)]
+fn split_eight<V: F64x8>(tile: &mut [Complex<V>; 8], z: impl Fn(usize) -> Complex<V>) {
+    for (parts, t) in [(1, 4), (2, 2), (4, 1)] {
+        for part in 0..parts {
+            let root = z(parts - 1 + part);
+            for r in 2 * part * t..2 * part * t + t {
+                (tile[r], tile[r + t]) = split(tile[r], tile[r + t], root);
+            }
+        }
+    }
+}
+
+/// The inverse of [`split_eight`], times eight.
+#[inline(always)]
+fn merge_eight<V: F64x8>(tile: &mut [Complex<V>; 8], z: impl Fn(usize) -> Complex<V>) {
+    for (parts, t) in [(4, 1), (2, 2), (1, 4)] {
+        for part in 0..parts {
+            let root = z(parts - 1 + part);
+            for r in 2 * part * t..2 * part * t + t {
+                (tile[r], tile[r + t]) = merge(tile[r], tile[r + t], root);
+            }
+        }
+    }
+}
+
+/// Index of root `index` (1 + 2 + 4 by level) below node `top`.
+#[inline(always)]
+fn below(top: usize, index: usize) -> usize {
+    match index {
+        0 => top,
+        1 | 2 => 2 * top + index - 1,
+        _ => 4 * top + index - 3,
+    }
+}
+
+#[inline(always)]
+fn transposed<V: F64x8>(tile: [Complex<V>; 8]) -> [Complex<V>; 8] {
+    let [a, b, c, d, e, f, g, h] = tile;
+    let re = V::transposed([a.re, b.re, c.re, d.re, e.re, f.re, g.re, h.re]);
+    let im = V::transposed([a.im, b.im, c.im, d.im, e.im, f.im, g.im, h.im]);
+    let mut out = tile;
+    for (out, (re, im)) in out.iter_mut().zip(re.into_iter().zip(im)) {
+        *out = Complex { re, im };
+    }
+    out
+}
+
+/// K vectors, `step` apart. Loops instead of closures here and below: a function that is not compiled for a tier's features cannot inline its instructions.
+#[inline(always)]
+fn gather<V: F64x8, const K: usize>(points: &Points, first: usize, step: usize) -> [Complex<V>; K] {
+    let zero = V::splat(0.0);
+    let mut tile = [Complex { re: zero, im: zero }; K];
+    for k in 0..K {
+        tile[k] = Complex::load(&points[first + step * k]);
+    }
+    tile
+}
+
+#[inline(always)]
+fn scatter<V: F64x8, const K: usize>(tile: [Complex<V>; K], points: &mut Points, first: usize, step: usize) {
+    for k in 0..K {
+        tile[k].store(&mut points[first + step * k]);
+    }
+}
+
+/// Two levels: one block of four to four blocks of one. `z` are the roots by level, 1 + 2.
+#[inline(always)]
+fn split_four<V: F64x8>(tile: &mut [Complex<V>; 4], z: [Complex<V>; 3]) {
+    (tile[0], tile[2]) = split(tile[0], tile[2], z[0]);
+    (tile[1], tile[3]) = split(tile[1], tile[3], z[0]);
+    (tile[0], tile[1]) = split(tile[0], tile[1], z[1]);
+    (tile[2], tile[3]) = split(tile[2], tile[3], z[2]);
+}
+
+/// The inverse of [`split_four`], times four.
+#[inline(always)]
+fn merge_four<V: F64x8>(tile: &mut [Complex<V>; 4], z: [Complex<V>; 3]) {
+    (tile[0], tile[1]) = merge(tile[0], tile[1], z[1]);
+    (tile[2], tile[3]) = merge(tile[2], tile[3], z[2]);
+    (tile[0], tile[2]) = merge(tile[0], tile[2], z[0]);
+    (tile[1], tile[3]) = merge(tile[1], tile[3], z[0]);
+}
+
+#[inline(always)]
+fn forward_body<V: F64x8>(points: &mut Points) {
+    let table = table();
+    let node = |h: usize| Complex::<V>::splat(table.nodes[h]);
+    for first in 0..BLOCK {
+        let mut tile = gather::<V, 8>(points, first, WIDE_STEP);
+        split_eight(&mut tile, |i| node(below(1, i)));
+        scatter(tile, points, first, WIDE_STEP);
+    }
+    for block in 0..BLOCKS {
+        let roots = [node(8 + block), node(2 * (8 + block)), node(2 * (8 + block) + 1)];
+        for first in block * WIDE_STEP..block * WIDE_STEP + NEAR_STEP {
+            let mut tile = gather::<V, 4>(points, first, NEAR_STEP);
+            split_four(&mut tile, roots);
+            scatter(tile, points, first, NEAR_STEP);
+        }
+        for group in GROUPS * block..GROUPS * (block + 1) {
+            let lanes = &table.lanes[group];
+            let first = place(8 * group);
+            let mut tile = gather::<V, 8>(points, first, 1);
+            split_eight(&mut tile, |i| node(below(32 + group, i)));
+            let mut tile = transposed(tile);
+            split_eight(&mut tile, |i| Complex::lanes(&lanes[i]));
+            // The transform domain stays transposed: only pointwise products happen there.
+            scatter(tile, points, first, 1);
+        }
+    }
+}
+
+#[inline(always)]
+fn multiply_body<V: F64x8>(a: &Points, b: &Points, out: &mut Points) {
+    let table = table();
+    let node = |h: usize| Complex::<V>::splat(table.nodes[h]);
+    for block in 0..BLOCKS {
+        for group in GROUPS * block..GROUPS * (block + 1) {
+            let lanes = &table.lanes[group];
+            let first = place(8 * group);
+            let mut tile = gather::<V, 8>(a, first, 1);
+            let factor = gather::<V, 8>(b, first, 1);
+            for k in 0..8 {
+                tile[k] = tile[k].times(factor[k]);
+            }
+            merge_eight(&mut tile, |i| Complex::lanes(&lanes[i]));
+            let mut tile = transposed(tile);
+            merge_eight(&mut tile, |i| node(below(32 + group, i)));
+            scatter(tile, out, first, 1);
+        }
+        let roots = [node(8 + block), node(2 * (8 + block)), node(2 * (8 + block) + 1)];
+        for first in block * WIDE_STEP..block * WIDE_STEP + NEAR_STEP {
+            let mut tile = gather::<V, 4>(out, first, NEAR_STEP);
+            merge_four(&mut tile, roots);
+            scatter(tile, out, first, NEAR_STEP);
+        }
+    }
+    for first in 0..BLOCK {
+        let mut tile = gather::<V, 8>(out, first, WIDE_STEP);
+        merge_eight(&mut tile, |i| node(below(1, i)));
+        scatter(tile, out, first, WIDE_STEP);
+    }
+}
+
+#[inline(always)]
+fn load_small_body<V: F64x8>(coefficients: &[i8], points: &mut Points) {
+    let (re, im) = coefficients.split_at(DEGREE / 2);
+    for (k, (re, im)) in re.as_chunks::<WIDTH>().0.iter().zip(im.as_chunks::<WIDTH>().0).enumerate() {
+        let point = &mut points[place(k)];
+        V::from_small(re).store(&mut point.re);
+        V::from_small(im).store(&mut point.im);
+    }
+}
+
+#[inline(always)]
+fn load_wide_body<V: F64x8>(low: &[u64], high: &[u64], from: u32, mask: u64, points: &mut Points) {
+    let ((low, high), down, up) = if from < 64 { ((low, high), from, 64 - from) } else { ((high, high), from - 64, 64) };
+    let (low, high) = (low.as_chunks::<WIDTH>().0, high.as_chunks::<WIDTH>().0);
+    for k in 0..VECTORS {
+        let point = &mut points[place(k)];
+        V::from_bits(&low[k], &high[k], down, up, mask).store(&mut point.re);
+        V::from_bits(&low[k + VECTORS], &high[k + VECTORS], down, up, mask).store(&mut point.im);
+    }
+}
+
+#[inline(always)]
+fn round_body<V: F64x8>(points: &Points, start: usize, out: &mut [u64]) {
+    let end = start + out.len();
+    // Vectors of coefficients: real parts are the lower half.
+    for vector in start / WIDTH..end.div_ceil(WIDTH) {
+        let part = if vector < VECTORS { &points[place(vector)].re } else { &points[place(vector - VECTORS)].im };
+        let first = vector * WIDTH;
+        if let Some(whole) = first.checked_sub(start).and_then(|at| out.get_mut(at..)?.first_chunk_mut()) {
+            V::load(part).store_nearest(UNSCALE, whole);
+        } else {
+            let mut ragged = [0; WIDTH];
+            V::load(part).store_nearest(UNSCALE, &mut ragged);
+            let (from, to) = (start.max(first), end.min(first + WIDTH));
+            out[from - start..to - start].copy_from_slice(&ragged[from - first..to - first]);
+        }
+    }
+}
+
+/// The inverse transform multiplies by the number of points.
+const UNSCALE: f64 = 1.0 / POINTS as f64;
+
+#[inline(always)]
+fn extend_sign_body(low: &[u64], high: &mut [u64]) {
+    for (&low, high) in low.iter().zip(high) {
+        *high = ((low as i64) >> 63) as u64;
+    }
+}
+
+#[inline(always)]
+fn add_signed_body(low: &mut [u64], high: &mut [u64], values: &[u64], shift: u32) {
+    for ((low, high), &value) in low.iter_mut().zip(high).zip(values) {
+        if shift < 64 {
+            let addend = value << shift;
+            *low = low.wrapping_add(addend);
+            // Two shifts, since one by 64 is none.
+            *high = high.wrapping_add(((value as i64) >> 1 >> (63 - shift)) as u64).wrapping_add(u64::from(*low < addend));
+        } else {
+            *high = high.wrapping_add(value << (shift - 64));
+        }
+    }
+}

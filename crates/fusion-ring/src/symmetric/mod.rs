@@ -1,0 +1,7 @@
+//! AES-128 in bulk and what is made of it: generators, hashes, and the field of the checks.
+
+pub mod aes;
+pub mod gf128;
+pub mod hash;
+pub(crate) mod orthomorphism;
+pub mod prg;
