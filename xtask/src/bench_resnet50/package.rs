@@ -50,7 +50,7 @@ fn key(model: &Model, options: &QuantiseArgs, photos: &Photos) -> String {
     hash.update(format!("{options:?}"));
     photos.calibration.iter().for_each(|p| hash.update(&p.name));
     hash.update(&photos.source);
-    for tree in ["HEAD:crates/fusion-nn", "HEAD:crates/fusion-rlwe", "HEAD:crates/fusion-ring/src/fft"] {
+    for tree in ["HEAD:crates/fusion-model", "HEAD:crates/fusion-rlwe", "HEAD:crates/fusion-ring/src/poly"] {
         hash.update(machine::git(&crate::workspace_root(), &["rev-parse", tree]).unwrap_or_default());
     }
     hex(&hash.finalize()[..8])
