@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use fusion_cli::cheat::Cheat;
+use fusion::server::Cheat;
 use fusion_mix::accuracy::PublicLabels;
 use fusion_mix::adversary::{Adversary, Positions, predict};
 use fusion_mix::batch::{AnswerSheet, Item, MixedBatch, PublicSample};

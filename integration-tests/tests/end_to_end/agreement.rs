@@ -1,8 +1,9 @@
 //! The protocol gives the float model's labels, and the twin's up to ties, on 200 digits in one lane.
 
+use fusion::{QuantiseSettings, quantise};
 use fusion_cli::assets;
-use fusion_cli::cli::QuantiseArgs;
 use fusion_model::float;
+use fusion_model::preprocess::Preprocess;
 use fusion_model::twin::{Carries, Twin};
 use fusion_nn::cost;
 use fusion_nn::exec::{Hint, Lane, Opened, PublicModel, Reveal, ServerModel, connect};
@@ -16,10 +17,10 @@ const DIGITS: usize = 200;
 
 #[test]
 fn labels_equal_the_float_models_and_the_twins_up_to_ties() {
-    let args = QuantiseArgs { preprocess: "mnist".to_owned(), window: 13, weight_bits: 10, margin: 1.5, calibration_images: 64 };
+    let settings = QuantiseSettings { weight_bits: 10, margin: 1.5, calibration_images: 64, ..QuantiseSettings::new(Preprocess::mnist()) };
     let pool = assets::mnist_pool().unwrap();
     let (digits, rest) = pool.split_at(DIGITS);
-    let quantised = args.quantise(assets::MNIST_MODEL, "mnist.onnx", rest).unwrap();
+    let quantised = quantise(assets::MNIST_MODEL, "mnist.onnx", &settings, rest).unwrap();
     let program = &quantised.program;
     let images: Vec<Vec<f32>> = digits.iter().map(|d| d.tensor(&quantised.preprocess).unwrap()).collect();
     let encoded: Vec<Vec<i64>> = images.iter().map(|image| program.encode(image).unwrap()).collect();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use fusion_cli::outcome::human_bytes;
+use fusion_cli::tables::human_bytes;
 
 use super::report::{Report, StepFigures};
 

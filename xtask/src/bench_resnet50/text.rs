@@ -1,6 +1,6 @@
 //! A run's report for a terminal.
 
-use fusion_cli::outcome::{human_bytes, plain_table};
+use fusion_cli::tables::{human_bytes, plain_table};
 
 use super::report::Report;
 use super::scaling;
