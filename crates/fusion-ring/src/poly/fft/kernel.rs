@@ -3,6 +3,8 @@
 use super::f64x8::{F64x8, Portable, WIDTH};
 use super::twiddles::{LaneRoot, Root, table};
 use super::{DEGREE, POINTS, Point};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Level;
 use crate::simd::{Tier, per_tier};
 
 /// Compiles a body for AVX-512, AVX2 with FMA and the baseline, and picks one by tier.
@@ -20,12 +22,12 @@ macro_rules! per_lanes {
                 fn avx2($($arg: $ty),*) {
                     $body::<super::f64x8::Avx2>($($arg),*);
                 }
-                if tier >= Tier::Avx512 {
-                    // SAFETY: the tier is only above this bound where the CPU was seen to have these features.
+                if tier.has(Level::Avx512) {
+                    // SAFETY: the token proves that the CPU has these features.
                     return unsafe { avx512($($arg),*) };
                 }
-                if tier >= Tier::Avx2 && is_x86_feature_detected!("fma") {
-                    // SAFETY: as above, and FMA was just seen.
+                if tier.has(Level::Avx2) {
+                    // SAFETY: as above.
                     return unsafe { avx2($($arg),*) };
                 }
             }
