@@ -26,7 +26,7 @@ pub(crate) fn masks(word: u64) -> [u32; BLOCK] {
 
 /// Words of a bitslice of `n` elements.
 #[must_use]
-pub const fn bitslice_words(n: usize) -> usize {
+pub(crate) const fn bitslice_words(n: usize) -> usize {
     n.div_ceil(64)
 }
 

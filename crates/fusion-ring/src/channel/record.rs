@@ -4,15 +4,10 @@
 //! a test replays a transcript and notices the first byte in which this party's messages changed. A recorder that changes
 //! bytes is a cheating peer, or a broken network.
 
-mod replay;
-
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sha3::{Digest as _, Sha3_256};
-
-pub use replay::ReplayChannel;
-
 use crate::channel::{Channel, ChannelError, Traffic};
+use crate::symmetric::digest::Digest;
 
 /// Everything one party sent and received, in order within each direction.
 ///
@@ -39,7 +34,7 @@ impl Recording {
     /// First 16 hexadecimal digits of the SHA3-256 digest of the bytes sent: what tests pin.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        Sha3_256::digest(&self.sent)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        Digest::of(&self.sent).to_string()[..16].to_owned()
     }
 }
 
@@ -188,7 +183,7 @@ impl<C: Channel> Channel for RecordingChannel<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::memory_pair;
+    use crate::channel::{ReplayChannel, memory_pair};
 
     /// Sends two numbers and receives their sum.
     fn client(channel: &mut dyn Channel, a: u8, b: u8) -> Result<u8, ChannelError> {

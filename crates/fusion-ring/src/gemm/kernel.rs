@@ -2,7 +2,7 @@
 //!
 //! The three tiers differ only in the width of a vector and in whether multiply and add are one instruction.
 
-use super::{Reduction, TILE_OUT, TILE_POS};
+use super::reduction::{Reduction, TILE_OUT, TILE_POS};
 use crate::secret::wipe;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Level;

@@ -79,21 +79,20 @@ fn detected(tier: Tier) -> AesLevel {
 
 /// Proof that the CPU multiplies without carries (PCLMULQDQ), and has AVX2 beside it.
 #[derive(Clone, Copy)]
-pub struct Clmul(());
+pub(crate) struct Clmul(());
 
 impl Clmul {
     /// The token, if the CPU has the instruction and the [`tier`] in use is above portable.
     ///
     /// # Panics
     /// As [`tier`].
-    #[must_use]
-    pub fn get() -> Option<Self> {
+    pub(crate) fn get() -> Option<Self> {
         Self::within(tier())
     }
 
     /// The token, if the CPU has the instruction, whatever `FUSION_SIMD` says.
-    #[must_use]
-    pub fn available() -> Option<Self> {
+    #[cfg(test)]
+    pub(crate) fn available() -> Option<Self> {
         Self::within(Tier::detected())
     }
 

@@ -1,7 +1,7 @@
 //! Which vector instructions this process uses.
 //!
 //! A kernel branches on [`tier`] once per call; nothing is chosen at compile time, so one binary
-//! runs everywhere. [`Tier`], [`AesTier`] and [`Clmul`] are tokens: only this module makes them, and
+//! runs everywhere. [`Tier`] and [`AesTier`] are tokens: only this module makes them, and
 //! only where the CPU has the instructions, so that holding one proves that the kernels under it can
 //! run. Safe code cannot ask for others.
 //!
@@ -24,7 +24,8 @@ mod tier;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use aes::AesLevel;
-pub use aes::{AesTier, Clmul};
+pub use aes::AesTier;
+pub(crate) use aes::Clmul;
 pub(crate) use per_tier::per_tier;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use tier::Level;

@@ -1,6 +1,7 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
+use super::points::POINTS;
 use super::*;
 use crate::poly::residues::Residues;
 use crate::simd;

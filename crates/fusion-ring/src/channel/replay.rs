@@ -1,6 +1,6 @@
 //! A recorded peer.
 
-use super::Recording;
+use crate::channel::record::Recording;
 use crate::channel::{Channel, ChannelError, Traffic};
 
 /// The peer of a recorded run: gives what the party received then, and checks that it sends what it sent then.
