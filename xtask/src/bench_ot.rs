@@ -278,7 +278,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 /// All rows, printed as they come.
 fn measure(n: usize) -> anyhow::Result<Report> {
     let limit = limit(n);
-    let (tier, aes) = (fusion_ring::simd::tier().name(), format!("{:?}", fusion_ring::symmetric::aes::AesTier::best()));
+    let (tier, aes) = (fusion_ring::simd::tier().name(), fusion_ring::simd::AesTier::best().name().to_owned());
     println!("{}, {tier}, AES {aes}; one thread per party, >= {n} outputs per row", host());
     println!("bare LPN fold: {:.1} M/s ({:.1} by CPU time)\n", limit.0, limit.1);
     println!(
