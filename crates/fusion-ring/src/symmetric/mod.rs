@@ -1,6 +1,7 @@
 //! AES-128 in bulk and what is made of it: generators, hashes, and the field of the checks.
 
 pub mod aes;
+pub mod digest;
 pub mod gf128;
 pub mod hash;
 pub(crate) mod orthomorphism;
