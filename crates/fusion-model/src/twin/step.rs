@@ -2,7 +2,7 @@
 
 use fusion_rlwe::{ConvGeometry, Shape};
 
-use super::Carries;
+use super::TruncationCarry;
 use crate::conv;
 use crate::program::{Activation, LinearTerm, PoolGeometry, TensorId, Window};
 
@@ -68,7 +68,7 @@ fn add_wrapping_convolution(g: &ConvGeometry, weights: &[i16], input: &[i64], ou
 }
 
 /// Drops low bits and keeps the window; returns the windowed values and how many did not fit.
-pub(super) fn window(values: &[i64], window: Window, carries: &mut Carries<'_>) -> (Vec<i64>, u64) {
+pub(super) fn window(values: &[i64], window: Window, carries: &mut TruncationCarry<'_>) -> (Vec<i64>, u64) {
     let Window { shift, bits } = window;
     let mut overflows = 0;
     let mut one = |&y: &i64| {
@@ -93,7 +93,7 @@ pub(super) fn requantise(
     w: Window,
     pool: Option<&PoolGeometry>,
     activation: Activation,
-    carries: &mut Carries<'_>,
+    carries: &mut TruncationCarry<'_>,
 ) -> (Vec<i64>, u64) {
     let (mut kept, overflows) = window(values, w, carries);
     if let Some(pool) = pool {
@@ -153,9 +153,9 @@ mod tests {
             }
             // Unbiased up to 2^-d: the carry has probability (y mod 2^d + 1) / 2^d.
             assert_eq!(carried[1], 64 * ((y & 7) + 1));
-            let (zero, _) = window(&[y], w, &mut Carries::Zero);
+            let (zero, _) = window(&[y], w, &mut TruncationCarry::Zero);
             assert_eq!(zero[0], shifted_shares(y, 0, w));
-            let (nearest, _) = window(&[y], w, &mut Carries::Nearest);
+            let (nearest, _) = window(&[y], w, &mut TruncationCarry::Nearest);
             assert_eq!(nearest[0], wrap((y + 4) >> 3, 6));
         }
     }
@@ -164,7 +164,7 @@ mod tests {
     fn overflows_are_exactly_the_values_outside() {
         let w = Window { shift: 0, bits: 5 };
         let values: Vec<i64> = (-20..20).collect();
-        let (kept, overflows) = window(&values, w, &mut Carries::Zero);
+        let (kept, overflows) = window(&values, w, &mut TruncationCarry::Zero);
         assert_eq!(overflows, 40 - 32);
         assert_eq!((kept[0], kept[39]), (12, -13));
         assert_eq!(kept[4..36], values[4..36]);
@@ -176,9 +176,9 @@ mod tests {
         let values = [-3, -2, -8, -9, 5, 1];
         let w = Window { shift: 0, bits: 6 };
         let shape = Shape::new(1, 3, 2);
-        let (signed, _) = requantise(&values, shape, w, Some(&pool), Activation::Signed, &mut Carries::Zero);
+        let (signed, _) = requantise(&values, shape, w, Some(&pool), Activation::Signed, &mut TruncationCarry::Zero);
         assert_eq!(signed, [-2, 5]);
-        let (relu, _) = requantise(&values, shape, w, Some(&pool), Activation::Relu, &mut Carries::Zero);
+        let (relu, _) = requantise(&values, shape, w, Some(&pool), Activation::Relu, &mut TruncationCarry::Zero);
         assert_eq!(relu, [0, 5]);
     }
 

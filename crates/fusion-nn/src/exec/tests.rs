@@ -14,7 +14,7 @@ use crate::layers::{Party, Role};
 use fusion_model::plan::{PlanOptions, plan};
 use fusion_model::program::{Op, Program, Weights};
 use fusion_model::testing::random_network;
-use fusion_model::twin::{Carries, Twin};
+use fusion_model::twin::{TruncationCarry, Twin};
 use fusion_model::{calibrate, onnx};
 
 /// Shares of every step's result, in step order.
@@ -96,7 +96,7 @@ fn check(seed: u64, real_ot: bool) {
         tensors[program.input.0].clone_from(&encoded[sample]);
         for (index, step) in program.steps.iter().enumerate() {
             let inputs: Vec<&[i64]> = step.op.inputs().iter().map(|id| tensors[id.0].as_slice()).collect();
-            let (upper, _) = twin.step(index, &inputs, &mut Carries::Zero).unwrap();
+            let (upper, _) = twin.step(index, &inputs, &mut TruncationCarry::Zero).unwrap();
             let actual = sample_of(&program, step.output.0, &results[index], sample, samples);
             let slack = i64::from(matches!(&step.op, Op::Requantise { window, .. } if window.shift > 0));
             let close = actual.len() == upper.len() && actual.iter().zip(&upper).all(|(a, u)| (u - slack..=*u).contains(a));
