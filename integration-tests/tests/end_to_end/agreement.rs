@@ -4,7 +4,7 @@ use fusion::{QuantiseSettings, quantise};
 use fusion_cli::assets;
 use fusion_model::float;
 use fusion_model::preprocess::Preprocess;
-use fusion_model::twin::{Carries, Twin};
+use fusion_model::twin::{TruncationCarry, Twin};
 use fusion_nn::cost;
 use fusion_nn::exec::{Hint, Lane, Opened, PublicModel, Reveal, ServerModel, connect};
 use fusion_nn::layers::{Phase, Role};
@@ -59,8 +59,11 @@ fn labels_equal_the_float_models_and_the_twins_up_to_ties() {
     let twin = Twin::new(program, &quantised.weights).unwrap();
     let mut firm = 0;
     for (image, &label) in encoded.iter().zip(&labels) {
-        let mut draws = vec![twin.run(image.clone(), &mut Carries::Zero).unwrap(), twin.run(image.clone(), &mut Carries::Nearest).unwrap()];
-        draws.extend((0..4).map(|_| twin.run(image.clone(), &mut Carries::Random(&mut rng)).unwrap()));
+        let mut draws = vec![
+            twin.run(image.clone(), &mut TruncationCarry::Zero).unwrap(),
+            twin.run(image.clone(), &mut TruncationCarry::Nearest).unwrap(),
+        ];
+        draws.extend((0..4).map(|_| twin.run(image.clone(), &mut TruncationCarry::Random(&mut rng)).unwrap()));
         assert_eq!(draws[1].total_overflows(), 0);
         if draws.iter().all(|d| d.label == draws[0].label) {
             firm += 1;

@@ -179,7 +179,7 @@ impl<'a> Lane<'a> {
         &self.costs
     }
 
-    /// Largest decryption noise that the client met, as a share of Delta (0 on the server).
+    /// Largest decryption noise that the client met, as a fraction of the scale (0 on the server).
     #[must_use]
     pub fn largest_noise(&self) -> f64 {
         self.largest_noise
