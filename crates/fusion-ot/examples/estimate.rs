@@ -6,9 +6,9 @@
 //! cargo run --release -p fusion-ot --example estimate -- --core           # peels every size's code
 //! ```
 //!
-//! The attacks are formulas ([`fusion_ot::silent::estimate`]); the size of the code's dense core and
-//! the seconds are measured here. Without `--core` the core is measured for the smallest set: it
-//! depends on rows per secret, which all sets have alike.
+//! The attacks are formulas ([`fusion_ot::silent::estimate`]); the size of the code's dense core
+//! and the seconds are measured here. Without `--core` the core is measured for the smallest set:
+//! it depends on rows per secret, which all sets have alike.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -31,7 +31,8 @@ fn widths() -> impl Iterator<Item = ChoiceBits> {
     (1..=4).filter_map(ChoiceBits::new)
 }
 
-/// Seconds that both parties, a thread each, take for [`OUTPUTS`] correlations after the first round.
+/// Seconds that both parties, a thread each, take for [`OUTPUTS`] correlations after the first
+/// extension.
 fn seconds(size: ExtensionSize, m: ChoiceBits) -> Result<f64, OtError> {
     let first = {
         let set = Parameters::new(m, size);

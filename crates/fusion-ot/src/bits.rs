@@ -1,4 +1,5 @@
-//! Fields of up to 64 bits, one word per OT, packed without gaps; the reading side refuses what no honest peer sends.
+//! Fields of up to 64 bits, one word per OT, packed without gaps; the reading side refuses what no
+//! honest peer sends.
 
 use crate::OtError;
 

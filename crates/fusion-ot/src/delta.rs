@@ -5,9 +5,9 @@
 //! u_j X^j. The pad of choice x is H(w + x Delta, i), i the running number of the OT: the receiver
 //! knows it at x = u, and elsewhere it is H(v + (x - u) Delta, i) with a known non-zero multiple of
 //! Delta, which a tweakable correlation-robust hash hides even from a receiver that chose v itself.
-//! H is TMMO ([`fusion_ring::symmetric::hash::tmmo`], two AES calls) under a key of the run; it needs the
-//! tweak to be new for every OT under the same Delta, which [`PadStream`] sees to. The silent
-//! extension has a hash of its own with one call ([`crate::silent`]).
+//! H is TMMO ([`fusion_ring::symmetric::hash::tmmo`], two AES calls) under a key of the run; it
+//! needs the tweak to be new for every OT under the same Delta, which [`PadStream`] sees to. The
+//! silent extension has a hash of its own with one call ([`crate::silent`]).
 
 use fusion_ring::symmetric::aes::{Aes128, Block};
 use fusion_ring::symmetric::gf128::mul_x;

@@ -4,9 +4,9 @@
 //! Any number of random 1-of-2^m OTs ([`RandomOtSender`], [`RandomOtReceiver`]) after one set-up;
 //! beneath them correlations w = v + u Delta with u of m bits ([`Sender::correlated`]).
 //!
-//! Through the traits the first OTs of a width, as many as its first round would take in
-//! ([`Parameters::reserve`]), come from SoftSpoken itself: a small network never pays for a round,
-//! and a large one at most twice for the first.
+//! Through the traits the first OTs of a width, as many as its first extension would take in
+//! ([`Parameters::reserve`]), come from SoftSpoken itself: a small network never pays for an
+//! extension, and a large one at most twice for the first.
 //!
 //! # Roles
 //! [`setup`] gives each party a [`Sender`] and a [`Receiver`], whose other ends are the peer's
@@ -14,19 +14,20 @@
 //!
 //! # Protocol
 //! Yang, Weng, Lan, Zhang, Wang, "Ferret", CCS 2020, with the trees of Guo et al., "Half-Tree",
-//! EUROCRYPT 2023. A round starts from correlations set aside: k LPN secrets, depth per tree,
+//! EUROCRYPT 2023. An extension starts from correlations set aside: k LPN secrets, depth per tree,
 //! masks. For each of t trees the receiver's choice bits are the path away from its noise position,
 //! the sender sends level sums, and both hold a vector that differs by u Delta at that one
 //! position. All trees together are the regular noise of a primal LPN instance whose 10-local code
-//! ([`fusion_ring::ot::lpn`]) turns the k secrets into t 2^depth new correlations; the first of them
-//! are set aside for the next round. The first round's come from [`crate::softspoken`].
+//! ([`fusion_ring::ot::lpn`]) turns the k secrets into t 2^depth new correlations; the first of
+//! them are set aside for the next extension. The first extension's come from
+//! [`crate::softspoken`].
 //!
 //! *Choices of m > 1 bits*: u is an element sum u_j X^j of an F_2-subspace of the field of 2^128
 //! elements, secrets are uniform in it, and each noise position has a uniform non-zero value
 //! (Half-Tree, section 5). One output makes one 1-of-2^m OT. Correlations for the tree levels must
 //! be binary: the receiver publishes the upper bits of the choices spent on them.
 //!
-//! *Coins*: the code's seed comes from a coin toss (commit, share, open) at set-up, every hash of
+//! *Coins*: the code's seed comes from a coin toss (commit, reply, open) at set-up, every hash of
 //! it bound to the run: neither party has a say in the code, and no toss of another run or
 //! direction fits.
 //!
@@ -36,26 +37,27 @@
 //! AES call each (`pads`, in the source, argues why that suffices).
 //!
 //! *Check*: coefficients for all leaves come from a hash chain over the run's name, the receiver's
-//! corrections, the round's seed and the trees' messages. The receiver claims the masked noise
+//! corrections, the extension's seed and the trees' messages. The receiver claims the masked noise
 //! combination; the sender proves by a hash that it holds the matching combination of its leaves,
 //! then so does the receiver.
 //!
-//! A round is one pass over its trees, while they are sent: each is expanded once, added up for the
-//! check and folded, and its outputs are kept in the form of the call that started the round:
-//! blocks, pads cut to size, or pads of one bit. They are provisional until the check has passed;
-//! later calls are met from what is kept. A call for another form drops what is left of the round
-//! on both ends and starts a new one, so callers should keep to one form per width.
+//! An extension is one pass over its trees, while they are sent: each is expanded once, added up
+//! for the check and encoded, and its outputs are kept in the form of the call that started the
+//! extension: blocks, pads cut to size, or pads of one bit. They are provisional until the check
+//! has passed; later calls are met from what is kept. A call for another form drops what is left of
+//! the extension on both ends and starts a new one, so callers should keep to one form per width.
 //!
 //! # Cost
 //! Set-up: that of SoftSpoken with trees of depth 8, and 96 bytes. First use of a width m: m
-//! [`Parameters::reserve`] rows of SoftSpoken (15 bits each). Per round of [`Parameters::outputs`],
-//! less [`Parameters::reserve`], OTs: the sender sends 16 t (depth - 1) bytes for m = 1, 16 t
-//! (depth + 1) for m > 1, and 48; the receiver 48, and for m > 1 (m - 1) t depth + m t bits; two
-//! round trips. In bits per OT: 1.23 at m = 1 and 2.8 at m = 2, 3, 4 ([`ExtensionSize::Small`]), 0.68
-//! and 1.5 ([`ExtensionSize::Medium`]). Memory per width in use: 32 bytes per LPN secret and level (5
-//! MB with [`ExtensionSize::Small`]) and a round's outputs, 1.6 million: a sender's pads 13, 6, 13, 25
-//! MB for m = 1, 2, 3, 4, a receiver's 8 MB; pads of one bit 3.2 and 1.6 MB; blocks 25 MB on either
-//! end. It is allocated in the first round and reused.
+//! [`Parameters::reserve`] rows of SoftSpoken (15 bits each). Per extension of
+//! [`Parameters::outputs`], less [`Parameters::reserve`], OTs: the sender sends 16 t (depth - 1)
+//! bytes for m = 1, 16 t (depth + 1) for m > 1, and 48; the receiver 48, and for m > 1 (m - 1) t
+//! depth + m t bits; two round trips. In bits per OT: 1.23 at m = 1 and 2.8 at m = 2, 3, 4
+//! ([`ExtensionSize::Small`]), 0.68 and 1.5 ([`ExtensionSize::Medium`]). Memory per width in use:
+//! 32 bytes per LPN secret and level (5 MB with [`ExtensionSize::Small`]) and an extension's
+//! outputs, 1.6 million: a sender's pads 13, 6, 13, 25 MB for m = 1, 2, 3, 4, a receiver's 8 MB;
+//! pads of one bit 3.2 and 1.6 MB; blocks 25 MB on either end. It is allocated in the first
+//! extension and reused.
 //!
 //! # Security
 //! UC-secure against a malicious sender or receiver given SoftSpoken, in the ideal-cipher and
@@ -80,21 +82,21 @@
 //! *Many targets*: keys are public, so an attacker may try Delta by calls of the cipher. A call
 //! under one tree's key says something about that tree alone. A node that the receiver lacks is
 //! Delta plus what it knows, one for each of at most `depth` levels: q calls find Delta with
-//! probability at most q depth / 2^121, so 2^117 calls, whatever the number of trees, rounds, lanes
-//! and queries. One key hashes (2^m - 1) 2^depth pads that the receiver lacks, each Delta's
+//! probability at most q depth / 2^121, so 2^117 calls, whatever the number of trees, extensions,
+//! lanes and queries. One key hashes (2^m - 1) 2^depth pads that the receiver lacks, each Delta's
 //! multiple plus what it knows: 2^(121 - depth) / (2^m - 1) calls, so 2^111, 2^110, 2^109 and 2^108
-//! for m = 1, 2, 3, 4 ([`ExtensionSize::Small`]; twice and four times fewer for the larger sizes), and
-//! only for an attacker that knows what those pads mask. Lanes have other Deltas and other keys: of
-//! all lanes of a query each call counts against one, and the figures stay. Two of T trees have the
-//! same key with probability T^2 / 2^129: 2^-69 for the 2^30 trees of a batch of 2,575 ResNet50
-//! samples, and then a call counts twice.
+//! for m = 1, 2, 3, 4 ([`ExtensionSize::Small`]; twice and four times fewer for the larger sizes),
+//! and only for an attacker that knows what those pads mask. Lanes have other Deltas and other
+//! keys: of all lanes of a query each call counts against one, and the figures stay. Two of T trees
+//! have the same key with probability T^2 / 2^129: 2^-69 for the 2^30 trees of a batch of 2,575
+//! ResNet50 samples, and then a call counts twice.
 //!
-//! Outputs of an unchecked round cannot be read: the types `Provisional`, `Passed` and `Stock`
-//! inside see to that. After any error what the round made is wiped and the instance refuses every
-//! call. What was given out is overwritten by the next round or wiped on drop. [`SemiHonest`]
-//! instances skip the check, exist for measurement, and do not implement the traits. The order in
-//! which a receiver's leaves are brought to their places depends on the noise position (order of
-//! cache lines, not time or branches).
+//! Outputs of an unchecked extension cannot be read: the types `Provisional`, `Passed` and `Stock`
+//! inside see to that. After any error what the extension made is wiped and the instance refuses
+//! every call. What was given out is overwritten by the next extension or wiped on drop.
+//! [`SemiHonest`] instances skip the check, exist for measurement, and do not implement the traits.
+//! The order in which a receiver writes its leaves depends on the noise position (order of cache
+//! lines, not time or branches).
 
 mod bits;
 mod check;
@@ -137,17 +139,17 @@ mod sealed {
     pub trait Sealed: Send {}
 }
 
-/// Whether rounds are checked: [`Malicious`] or [`SemiHonest`].
+/// Whether extensions are checked: [`Malicious`] or [`SemiHonest`].
 pub trait Security: sealed::Sealed {
-    /// Whether rounds are checked.
+    /// Whether extensions are checked.
     const CHECKED: bool;
 }
 
-/// Rounds are checked: secure against any deviation of the peer.
+/// Extensions are checked: secure against any deviation of the peer.
 #[derive(Debug)]
 pub struct Malicious;
 
-/// Rounds are not checked: for measuring what the check costs.
+/// Extensions are not checked: for measuring what the check costs.
 #[derive(Debug)]
 pub struct SemiHonest;
 
@@ -198,8 +200,8 @@ fn code_seed(run: &RunId, toss: &[u8; 32], m: ChoiceBits) -> [u8; 16] {
     std::array::from_fn(|i| digest[i])
 }
 
-fn commitment(run: &RunId, share: &[u8; 32]) -> [u8; 32] {
-    run.hash("silent OT coin commitment").chain_update(share).finalize().into()
+fn commitment(run: &RunId, coin: &[u8; 32]) -> [u8; 32] {
+    run.hash("silent OT coin commitment").chain_update(coin).finalize().into()
 }
 
 fn joint(run: &RunId, sender: &[u8; 32], receiver: &[u8; 32]) -> [u8; 32] {
@@ -228,7 +230,7 @@ pub struct Sender<S: Security = Malicious> {
     source: softspoken::Sender,
     size: ExtensionSize,
     toss: [u8; 32],
-    /// For seeds of rounds.
+    /// For seeds of extensions.
     coins: PublicCoins,
     engines: [Option<Box<Engine<SendingEnd>>>; 4],
     /// OTs of each width that SoftSpoken has met.
@@ -259,7 +261,7 @@ impl<S: Security> Sender<S> {
 
     /// Produces `n` correlations of width `m` and hands the blocks w to `sink` in pieces, in order.
     /// The peer calls [`Receiver::correlated`] with the same numbers. Pads and bits of the width
-    /// that are left from earlier rounds are dropped.
+    /// that are left from earlier extensions are dropped.
     ///
     /// The low m bits of every w are zero. Blocks under one Delta must be hashed before anything of
     /// them is sent; [`Sender::random_ot`](RandomOtSender::random_ot) does.
@@ -309,7 +311,7 @@ impl<S: Security> Sender<S> {
     }
 
     /// Random 1-of-2^m OTs at this instance's security, all from LPN; blocks and bits of the width
-    /// that are left from earlier rounds are dropped. See [`RandomOtSender::random_ot`].
+    /// that are left from earlier extensions are dropped. See [`RandomOtSender::random_ot`].
     ///
     /// # Errors
     /// [`OtError`].
@@ -447,7 +449,7 @@ impl<S: Security> Receiver<S> {
     }
 
     /// Random 1-of-2^m OTs at this instance's security, all from LPN; blocks and bits of the width
-    /// that are left from earlier rounds are dropped. See [`RandomOtReceiver::random_ot`].
+    /// that are left from earlier extensions are dropped. See [`RandomOtReceiver::random_ot`].
     ///
     /// # Errors
     /// [`OtError`].

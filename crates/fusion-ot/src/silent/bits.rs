@@ -1,5 +1,5 @@
-//! Outputs as pads of one bit: two bytes per OT at the sender and one at the receiver, so that a
-//! round's stay near the processor.
+//! Outputs as pads of one bit: two bytes per OT at the sender and one at the receiver, so that an
+//! extension's outputs fit the cache better.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! The consistency check of a round's trees: a random linear combination of all leaves, masked,
-//! compared through hashes.
+//! The consistency check of an extension's trees: a random linear combination of all leaves,
+//! masked, compared through hashes.
 //!
 //! The coefficients of a tree come from a hash chain over the messages of all trees up to its own
 //! (Fiat and Shamir), so the sender can add a tree up while it grows it. The coefficient of leaf j
@@ -9,7 +9,7 @@
 //! before are fixed: every attempt costs a hash and succeeds with that probability. (Without the
 //! chain the trees' sums could be searched for independently and matched by a birthday attack.) The
 //! chain begins with the run, the choice width, the receiver's corrections and the seed of the
-//! round's keys: whatever leaves depend on is fixed before a coefficient is drawn.
+//! extension's keys: whatever leaves depend on is fixed before a coefficient is drawn.
 
 use fusion_ring::symmetric::aes::Block;
 use fusion_ring::symmetric::gf128::{dot, mul};
@@ -31,7 +31,7 @@ pub(super) const PROOF_LEN: usize = 32;
 /// Leaves that share a factor a_r.
 const COLUMNS: usize = 64;
 
-/// Hash of everything that either party said about an instance's trees, over all its rounds.
+/// Hash of everything that either party said about an instance's trees, over all its extensions.
 ///
 /// TurboSHAKE128 (RFC 9861), Keccak with half of SHA-3's rounds, because there is a hash per tree:
 /// collisions of its 256 bits cost 2^128 by the best attacks known.
@@ -43,9 +43,10 @@ impl Chain {
         Self(run.hash("silent OT check").chain_update([parameters.choice_bits().bits() as u8]).finalize().into())
     }
 
-    /// Begins a round: the receiver's corrections, if it has any to make, and the seed of the keys.
+    /// Begins an extension: the receiver's corrections, if it has any to make, and the seed of the
+    /// keys.
     pub(super) fn begin(&mut self, corrections: &[u8], seed: &[u8; 16]) {
-        // Their lengths are the same in every round.
+        // Their lengths are the same in every extension.
         self.append(corrections);
         self.append(seed);
     }
@@ -119,7 +120,7 @@ pub(super) enum Prover {
 
 impl Chain {
     /// A hash of the combination: the other party's can neither be copied nor guessed, and one of
-    /// another round or run does not fit.
+    /// another extension or run does not fit.
     pub(super) fn proof(&self, prover: Prover, claim: &[u8; CLAIM_LEN], combination: Block) -> [u8; PROOF_LEN] {
         let tag: &[u8] = match prover {
             Prover::Sender => b"fusion silent OT sender",
@@ -130,8 +131,8 @@ impl Chain {
     }
 }
 
-/// Proof that a round's check was passed, or that the instance does without: only this releases a
-/// round's outputs.
+/// Proof that an extension's check was passed, or that the instance does without: only this
+/// releases an extension's outputs.
 pub(super) struct Passed(());
 
 impl Passed {
@@ -194,9 +195,9 @@ mod tests {
         }
     }
 
-    /// A proof can neither be echoed nor used with another claim, combination or round.
+    /// A proof can neither be echoed nor used with another claim, combination or extension.
     #[test]
-    fn a_proof_belongs_to_its_prover_claim_combination_and_round() {
+    fn a_proof_belongs_to_its_prover_claim_combination_and_extension() {
         let set = Parameters::new(ChoiceBits::ONE, ExtensionSize::Small);
         let run = Session::new(b"run").direction(Role::First).with_nonces(&[1; NONCE], &[2; NONCE]);
         let mut chain = Chain::new(&run, set);

@@ -1,7 +1,8 @@
-//! What both ends of a round do: one pass over its trees, the check, and then a stream of outputs.
+//! What both ends of an extension do: one pass over its trees, the check, and then a stream of
+//! outputs.
 //!
 //! The pass expands a tree, adds it up for the check, applies the code and keeps what comes out in
-//! the form that was asked for; then comes the next tree, in the same memory.
+//! the form of the call; then comes the next tree, in the same memory.
 
 use fusion_ring::channel::Channel;
 use fusion_ring::ot::lpn::LocalCode;
@@ -11,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::Security;
 use super::check::Passed;
-use super::keys::RoundKeys;
+use super::keys::ExtensionKeys;
 use super::store::{Outputs, Provisional, Stocks};
 use super::trees::{Shape, Tree};
 use crate::OtError;
@@ -19,16 +20,16 @@ use crate::silent::Parameters;
 
 /// What one end does its own way.
 pub(super) trait End: Sized {
-    /// What a round adds up for its check, tree by tree.
-    type Round;
+    /// What an extension adds up for its check, tree by tree.
+    type State;
     /// The pads of this end.
     type Pads: Outputs<Self>;
     /// They, cut to one bit.
     type Bits: Outputs<Self>;
 
-    /// Exchanges what comes before the trees. Gives the public seed of the round's keys, which the
-    /// sender draws last.
-    fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Self::Round, Seed), OtError>;
+    /// Exchanges what comes before the trees. Gives the public seed of the extension's keys, which
+    /// the sender draws last.
+    fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Self::State, Seed), OtError>;
 
     /// Makes a tree from the correlations set aside: its leaves, in order.
     fn tree<S: Security>(
@@ -36,13 +37,13 @@ pub(super) trait End: Sized {
         shape: &Shape,
         tree: Tree<'_>,
         channel: &mut dyn Channel,
-        round: &mut Self::Round,
+        state: &mut Self::State,
         reserve: &[Block],
         leaves: &mut [Block],
     ) -> Result<(), OtError>;
 
     /// Checks all trees with the peer.
-    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, round: Self::Round, reserve: &[Block]) -> Result<Passed, OtError>;
+    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, state: Self::State, reserve: &[Block]) -> Result<Passed, OtError>;
 }
 
 /// Outputs of one choice width; blocks of a receiver carry their choices in the low bits.
@@ -50,11 +51,11 @@ pub(super) struct Engine<E: End> {
     end: E,
     shape: Shape,
     code: LocalCode,
-    /// Blocks for the next round, see [`Parameters::reserve`].
+    /// Blocks for the next extension, see [`Parameters::reserve`].
     reserve: Zeroizing<Vec<Block>>,
-    /// Memory for the blocks of the round after it.
+    /// Memory for the blocks of the extension after it.
     after: Zeroizing<Vec<Block>>,
-    /// Outputs of all rounds so far, so that no round repeats a part of the code.
+    /// Outputs of all extensions so far, so that no extension repeats a part of the code.
     code_base: u64,
     /// Of one tree, then its outputs.
     leaves: Zeroizing<Vec<Block>>,
@@ -62,7 +63,7 @@ pub(super) struct Engine<E: End> {
 }
 
 impl<E: End> Engine<E> {
-    /// An engine that has done no round yet: `reserve` comes from another protocol.
+    /// An engine that has done no extension yet: `reserve` comes from another protocol.
     pub(super) fn new(end: E, code_seed: [u8; 16], parameters: Parameters, reserve: Zeroizing<Vec<Block>>) -> Self {
         debug_assert_eq!(reserve.len(), parameters.reserve());
         let shape = Shape { parameters };
@@ -78,8 +79,8 @@ impl<E: End> Engine<E> {
         self.code_base
     }
 
-    /// Hands `n` outputs to `sink` in pieces. What is left of a round in another form than `O` is
-    /// dropped.
+    /// Hands `n` outputs to `sink` in pieces. What is left of an extension in another form than `O`
+    /// is dropped.
     pub(super) fn take<S: Security, O: Outputs<E>>(
         &mut self,
         channel: &mut dyn Channel,
@@ -94,22 +95,22 @@ impl<E: End> Engine<E> {
                     missing -= range.len();
                     sink(outputs, range);
                 }
-                None => self.round::<S, O>(channel)?,
+                None => self.extend::<S, O>(channel)?,
             }
         }
         Ok(())
     }
 
-    /// Makes a round's outputs in the form `O`.
-    fn round<S: Security, O: Outputs<E>>(&mut self, channel: &mut dyn Channel) -> Result<(), OtError> {
+    /// Makes an extension's outputs in the form `O`.
+    fn extend<S: Security, O: Outputs<E>>(&mut self, channel: &mut dyn Channel) -> Result<(), OtError> {
         let memory = O::place(&mut self.stocks).take();
         self.stocks = Stocks::none();
         let mut made = Provisional::new(self.shape.parameters, memory, std::mem::take(&mut self.after));
-        let (mut round, seed) = self.end.begin(&self.shape, channel, &mut self.reserve)?;
-        self.pass::<S, O>(channel, &mut round, RoundKeys::new(&seed), &mut made)?;
+        let (mut state, seed) = self.end.begin(&self.shape, channel, &mut self.reserve)?;
+        self.pass::<S, O>(channel, &mut state, ExtensionKeys::new(&seed), &mut made)?;
         let passed = match Passed::unchecked::<S>() {
             Some(passed) => passed,
-            None => self.end.check(&self.shape, channel, round, &self.reserve)?,
+            None => self.end.check(&self.shape, channel, state, &self.reserve)?,
         };
         let (stock, reserve) = made.release(passed);
         *O::place(&mut self.stocks) = Some(stock);
@@ -121,17 +122,17 @@ impl<E: End> Engine<E> {
     fn pass<S: Security, O: Outputs<E>>(
         &mut self,
         channel: &mut dyn Channel,
-        round: &mut E::Round,
-        mut keys: RoundKeys,
+        state: &mut E::State,
+        mut keys: ExtensionKeys,
         made: &mut Provisional<O>,
     ) -> Result<(), OtError> {
         let set = self.shape.parameters;
-        let table = &self.reserve[..1 << set.log_secrets()];
+        let secrets = &self.reserve[..1 << set.log_secrets()];
         for number in 0..set.trees() {
             let mut keys = keys.next_tree();
             let tree = Tree { number, keys: &keys.levels };
-            self.end.tree::<S>(&self.shape, tree, channel, round, &self.reserve, &mut self.leaves)?;
-            let encoding = self.code.begin(self.code_base, table, &mut self.leaves);
+            self.end.tree::<S>(&self.shape, tree, channel, state, &self.reserve, &mut self.leaves)?;
+            let encoding = self.code.begin(self.code_base, secrets, &mut self.leaves);
             self.code_base += self.shape.leaves() as u64;
             made.keep(&self.end, &mut keys.pads, encoding);
         }

@@ -32,8 +32,8 @@
 //!   as random. The hybrid is what bound the sets that emp-ot publishes, at 128 bits.
 //! - *Ours*: Gauss and ISD with elimination charged for k columns, dense or by block Wiedemann on
 //!   machine words; equations of degree two and three kept sparse.
-//! - **The sub-system** ([`Core`]): the ten places per row make the code sparse, so that rows
-//!   enough lie within 0.64 of the secrets. It is the cheapest attack that we know and decides the
+//! - **The sub-system** ([`Core`]): the ten secrets per row make the code sparse, so that enough
+//!   rows lie within 0.64 of the secrets. It is the cheapest attack that we know and decides the
 //!   sets: in our model those that emp-ot publishes cost 2^74 to 2^97 by it. `toy`, in the source,
 //!   plays it from end to end at a size where it can be played, and counts its trials.
 //!

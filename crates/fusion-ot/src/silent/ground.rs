@@ -17,7 +17,7 @@ use fusion_ring::symmetric::aes::Block;
 use fusion_ring::symmetric::prg::Seed;
 use rand_core::CryptoRng;
 
-use super::keys::RoundKeys;
+use super::keys::ExtensionKeys;
 use super::*;
 use crate::delta::{FIXED_BITS, multiples_of, pad_mask};
 
@@ -33,12 +33,12 @@ pub struct GroundReceiver {
     size: ExtensionSize,
     /// Plays.
     playing: Receiver,
-    /// In the state that the playing one began in, for going over the round again.
+    /// In the state that the playing one began in, for going over the extension again.
     again: Receiver,
     /// Blocks v of the first OTs, choices in their low bits.
     blocks: Vec<Block>,
     source: softspoken::Receiver,
-    /// What came in while the width was asked for.
+    /// What came in while OTs of the width were made.
     told: Vec<u8>,
 }
 
@@ -75,7 +75,8 @@ pub fn delta_of(sender: &Sender) -> u128 {
 
 impl GroundReceiver {
     /// Sets up this end; the peer calls [`Sender::setup`]. The attack is on OTs of width `m`, which
-    /// must be the first asked for, more at once than SoftSpoken gives ([`Parameters::reserve`]).
+    /// must be the first that are made, more at once than SoftSpoken gives
+    /// ([`Parameters::reserve`]).
     ///
     /// # Errors
     /// As [`Receiver::setup`].
@@ -110,10 +111,10 @@ impl GroundReceiver {
     }
 
     /// What the attack takes for Delta, one guess per level at which the choices of the two trees
-    /// differ. To be asked for once.
+    /// differ. To be called once.
     ///
     /// # Panics
-    /// If no round of the attacked width has begun.
+    /// If no extension of the attacked width has begun.
     pub fn guesses(&mut self) -> Vec<u128> {
         let set = Parameters::new(self.m, self.size);
         let (width, depth, low) = (self.m.bits() as usize, set.depth(), set.choice_mask());
@@ -139,11 +140,11 @@ impl GroundReceiver {
     /// they would be if `guess` were Delta. At its own choices the receiver knows them in any case.
     ///
     /// # Panics
-    /// If they are more than a round's, or more than the first time.
+    /// If they are more than an extension's, or more than the first time.
     pub fn pads_if(&mut self, guess: u128, n: usize) -> Vec<u32> {
         let set = Parameters::new(self.m, self.size);
         let multiples = multiples_of(guess, self.m);
-        assert!(n <= set.outputs() - set.reserve(), "within the first round");
+        assert!(n <= set.outputs() - set.reserve(), "within the first extension");
         if self.blocks.is_empty() {
             let blocks = &mut self.blocks;
             let sink = &mut |part: &[Block]| blocks.extend_from_slice(part);
@@ -152,12 +153,12 @@ impl GroundReceiver {
         let low = set.choice_mask();
         let w: Vec<Block> = self.blocks.iter().map(|v| (v ^ multiples[(v & low) as usize]) & !low).collect();
         let seed = std::array::from_fn(|i| self.told[CHALLENGE + i]);
-        let mut keys = RoundKeys::new(&Seed::from(seed));
+        let mut keys = ExtensionKeys::new(&Seed::from(seed));
         let nothing = LocalCode::new([0; 16], 0);
         let mut pads = Vec::new();
         let (mut at, mut tree) = (0, 0usize);
         while at < n {
-            // The first outputs went to the next round.
+            // The first outputs went to the next extension.
             let end = ((tree + 1) << set.depth()).saturating_sub(set.reserve()).min(n);
             let mut hash = keys.next_tree().pads;
             if end > at {
@@ -280,7 +281,7 @@ mod tests {
         delta: u128,
         guesses: Vec<u128>,
         /// All pads of the sender, and what the receiver makes of them by its first guess, if the
-        /// round was played to its end.
+        /// extension was played to its end.
         pads: Option<(Vec<u32>, Vec<u32>)>,
     }
 

@@ -1,7 +1,7 @@
 //! The LPN parameter sets of the silent extension. There is no other way to make a [`Parameters`]
 //! than from this table.
 //!
-//! t trees of 2^depth leaves give n = t 2^depth outputs per round over a table of k = 2^log_secrets
+//! t trees of 2^depth leaves give n = t 2^depth outputs per extension from k = 2^log_secrets
 //! secrets. With choices of m > 1 bits a projection of the choice to one bit zeroes each noise
 //! value with probability just under one half and leaves a binary instance of the same code, so
 //! wide choices have twice the noise positions in the same length.
@@ -21,19 +21,19 @@ use super::check::{CLAIM_LEN, PROOF_LEN};
 use crate::OtError;
 use crate::functionality::ChoiceBits;
 
-/// Size of a round. Larger rounds send fewer bits per output ([`Parameters::bits_per_output`]) and
-/// have fewer turns; smaller ones have a smaller table, whose entries are read at random for every
-/// output (10 per output), take less memory and a shorter wait for the first output. Both parties
-/// must use the same.
+/// Size of an extension. Larger extensions send fewer bits per output
+/// ([`Parameters::bits_per_output`]) and have fewer turns; smaller ones have fewer secrets, of
+/// which every output reads ten at random, take less memory and a shorter wait for the first
+/// output. Both parties must use the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ExtensionSize {
-    /// 1.7 million outputs per round, table of 2 MB.
+    /// 1.7 million outputs per extension from 2 MB of secrets.
     #[default]
     Small,
-    /// 3.5 million outputs per round, table of 4 MB.
+    /// 3.5 million outputs per extension from 4 MB of secrets.
     Medium,
-    /// 7 million outputs per round, table of 8 MB.
+    /// 7 million outputs per extension from 8 MB of secrets.
     Large,
 }
 
@@ -42,8 +42,8 @@ impl ExtensionSize {
     pub const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
 }
 
-/// Bytes of a round apart from its trees and what fixes them: the seed of the pads' hashes, the
-/// claim, two proofs.
+/// Bytes of an extension apart from its trees and what fixes them: the seed of the pads' hashes,
+/// the claim, two proofs.
 const ROUND_MESSAGES: usize = 16 + CLAIM_LEN + 2 * PROOF_LEN;
 
 /// One row of the table.
@@ -73,9 +73,9 @@ impl Parameters {
     /// # Errors
     /// [`OtError::Misuse`] if it is not: nothing is known about its security here.
     pub fn checked(m: ChoiceBits, trees: usize, depth: usize, log_secrets: u32) -> Result<Self, OtError> {
-        let asked = Self { m, trees, depth, log_secrets };
-        let known = ExtensionSize::ALL.into_iter().any(|size| Self::new(m, size) == asked);
-        if known { Ok(asked) } else { Err(OtError::Misuse("LPN parameters are not in the table")) }
+        let wanted = Self { m, trees, depth, log_secrets };
+        let known = ExtensionSize::ALL.into_iter().any(|size| Self::new(m, size) == wanted);
+        if known { Ok(wanted) } else { Err(OtError::Misuse("LPN parameters are not in the table")) }
     }
 
     /// Choice width.
@@ -102,22 +102,22 @@ impl Parameters {
         self.log_secrets
     }
 
-    /// Outputs of a round, those for the next round included.
+    /// Outputs of an extension, those for the next extension included.
     #[must_use]
     pub const fn outputs(self) -> usize {
         self.trees << self.depth
     }
 
-    /// Outputs that seed the next round: LPN secrets, a correlation per tree level, one per noise
-    /// value where values are not all one, and the mask of the check.
+    /// Outputs that seed the next extension: LPN secrets, a correlation per tree level, one per
+    /// noise value where values are not all one, and the mask of the check.
     #[must_use]
     pub const fn reserve(self) -> usize {
         let values = if self.m.bits() > 1 { self.trees } else { 0 };
         (1 << self.log_secrets) + self.trees * self.depth + values + self.masks()
     }
 
-    /// Traffic per OT handed out, both directions, in bits; set-up and the first round's reserve
-    /// apart.
+    /// Traffic per OT handed out, both directions, in bits; set-up and the first extension's
+    /// reserve apart.
     #[must_use]
     pub fn bits_per_output(self) -> f64 {
         let bytes = 16 * self.trees * self.tree_message() + self.fixing_len() + ROUND_MESSAGES;
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_keep_their_length_and_leave_outputs() {
+    fn extensions_keep_their_length_and_leave_outputs() {
         for size in ExtensionSize::ALL {
             let binary = Parameters::new(ChoiceBits::ONE, size);
             for m in 1..=4 {

@@ -1,4 +1,4 @@
-//! The receiver's rounds: noise, trees around it, pads, check.
+//! The receiver's extensions: noise, trees around it, pads, check.
 
 use std::ops::Range;
 
@@ -24,8 +24,8 @@ use crate::delta::pad_mask;
 use crate::functionality::ChoiceBits;
 use crate::session::RunId;
 
-/// What a round adds up.
-pub(super) struct Round {
+/// What an extension adds up.
+pub(super) struct State {
     /// The noise values, tree by tree.
     values: Zeroizing<Vec<Block>>,
     /// The combination of the noise, for the check.
@@ -103,12 +103,12 @@ impl ReceivingEnd {
 }
 
 impl End for ReceivingEnd {
-    type Round = Round;
+    type State = State;
     type Pads = GotPads;
     type Bits = GotBits;
 
     /// Chooses noise.
-    fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Round, Seed), OtError> {
+    fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(State, Seed), OtError> {
         let set = shape.parameters;
         let (at, low) = (1 << set.log_secrets(), set.choice_mask());
         let mut values = Zeroizing::new(vec![1; set.trees()]);
@@ -132,7 +132,7 @@ impl End for ReceivingEnd {
         let mut seed = [0; 16];
         channel.recv(&mut seed)?;
         self.chain.begin(&corrections, &seed);
-        Ok((Round { values, noise: Zeroizing::new(0), combination: Zeroizing::new(0) }, Seed::from(seed)))
+        Ok((State { values, noise: Zeroizing::new(0), combination: Zeroizing::new(0) }, Seed::from(seed)))
     }
 
     /// Receives the tree around the noise.
@@ -141,7 +141,7 @@ impl End for ReceivingEnd {
         shape: &Shape,
         Tree { number: tree, keys }: Tree<'_>,
         channel: &mut dyn Channel,
-        round: &mut Round,
+        state: &mut State,
         reserve: &[Block],
         leaves: &mut [Block],
     ) -> Result<(), OtError> {
@@ -167,7 +167,7 @@ impl End for ReceivingEnd {
                 own ^ block(level - 1)
             });
         }
-        let value = round.values[tree];
+        let value = state.values[tree];
         if set.wide() {
             // The value's block after fixing: w + value Delta, the value in its low bits.
             let own = (reserve[levels_at + set.trees() * depth + tree] & !low) | value;
@@ -177,19 +177,19 @@ impl End for ReceivingEnd {
         restore(punctured.alpha, &self.scratch, leaves);
         if S::CHECKED {
             let coefficients = Coefficients::new(self.chain.append(&self.message), set);
-            *round.noise ^= coefficients.noise(punctured.alpha, value);
-            *round.combination ^= coefficients.combine(leaves);
+            *state.noise ^= coefficients.noise(punctured.alpha, value);
+            *state.combination ^= coefficients.combine(leaves);
         }
         Ok(())
     }
 
     /// Claims its noise, compares the sender's combination with its own, and proves that it saw the
     /// same.
-    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, round: Round, reserve: &[Block]) -> Result<Passed, OtError> {
+    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, state: State, reserve: &[Block]) -> Result<Passed, OtError> {
         let set = shape.parameters;
         let masks = &reserve[reserve.len() - set.masks()..];
-        let claim = check::claim(set, *round.noise, masks);
-        let combination = check::masked(set, *round.combination, masks);
+        let claim = check::claim(set, *state.noise, masks);
+        let combination = check::masked(set, *state.combination, masks);
         channel.send(&claim)?;
         channel.flush()?;
         let mut theirs = [0; PROOF_LEN];

@@ -1,4 +1,4 @@
-//! The sender's rounds: trees, pads, check.
+//! The sender's extensions: trees, pads, check.
 
 use std::ops::Range;
 
@@ -28,8 +28,8 @@ use crate::session::RunId;
 /// Sends when it has as many bytes.
 const CHUNK: usize = 1 << 15;
 
-/// What a round adds up.
-pub(super) struct Round {
+/// What an extension adds up.
+pub(super) struct State {
     /// Of all leaves, for the check.
     combination: Zeroizing<Block>,
     /// What is to be sent.
@@ -76,7 +76,7 @@ pub(super) struct SendingEnd {
     m: ChoiceBits,
     /// x Delta for every choice x.
     multiples: Zeroizing<Vec<Block>>,
-    /// For the seeds of the rounds' keys.
+    /// For the seeds of the extensions' keys.
     coins: PublicCoins,
     chain: Chain,
 }
@@ -94,12 +94,12 @@ impl SendingEnd {
 }
 
 impl End for SendingEnd {
-    type Round = Round;
+    type State = State;
     type Pads = SentPads;
     type Bits = SentBits;
 
     /// Takes the receiver's corrections and only then draws the seed.
-    fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Round, Seed), OtError> {
+    fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(State, Seed), OtError> {
         let set = shape.parameters;
         let fixing = if set.wide() { channel.recv_vec(set.fixing_len())? } else { Vec::new() };
         if set.wide() {
@@ -117,7 +117,7 @@ impl End for SendingEnd {
         self.chain.begin(&fixing, &seed);
         let mut message = Vec::with_capacity(CHUNK + 16 * set.tree_message());
         message.extend_from_slice(&seed);
-        Ok((Round { combination: Zeroizing::new(0), message }, Seed::from(seed)))
+        Ok((State { combination: Zeroizing::new(0), message }, Seed::from(seed)))
     }
 
     /// Sends the tree's level sums under the correlations set aside.
@@ -126,15 +126,15 @@ impl End for SendingEnd {
         shape: &Shape,
         Tree { number: tree, keys }: Tree<'_>,
         channel: &mut dyn Channel,
-        round: &mut Round,
+        state: &mut State,
         reserve: &[Block],
         leaves: &mut [Block],
     ) -> Result<(), OtError> {
         let set = shape.parameters;
         let (depth, levels_at) = (set.depth(), 1 << set.log_secrets());
         let correlations = &reserve[levels_at + tree * depth..][..depth];
-        let start = round.message.len();
-        let mut send = |block: Block| round.message.extend_from_slice(&block.to_le_bytes());
+        let start = state.message.len();
+        let mut send = |block: Block| state.message.extend_from_slice(&block.to_le_bytes());
         let mut closing = 0;
         shape.grow(keys, correlations[0], self.multiples[1], leaves, |level, [left, right]| {
             if set.wide() && level + 1 == depth {
@@ -151,15 +151,15 @@ impl End for SendingEnd {
         }
         #[cfg(test)]
         if let Some((_, block)) = cheat::CHEAT.get().filter(|&(lie, _)| lie == tree) {
-            round.message[start + 16 * block] ^= 0x40;
+            state.message[start + 16 * block] ^= 0x40;
         }
         if S::CHECKED {
-            *round.combination ^= Coefficients::new(self.chain.append(&round.message[start..]), set).combine(leaves);
+            *state.combination ^= Coefficients::new(self.chain.append(&state.message[start..]), set).combine(leaves);
         }
         let last = tree + 1 == set.trees();
-        if last || round.message.len() >= CHUNK {
-            channel.send(&round.message)?;
-            round.message.clear();
+        if last || state.message.len() >= CHUNK {
+            channel.send(&state.message)?;
+            state.message.clear();
         }
         if last {
             channel.flush()?;
@@ -168,12 +168,12 @@ impl End for SendingEnd {
     }
 
     /// Proves the trees consistent and has the receiver prove that it saw the same.
-    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, round: Round, reserve: &[Block]) -> Result<Passed, OtError> {
+    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, state: State, reserve: &[Block]) -> Result<Passed, OtError> {
         let set = shape.parameters;
         let mut claim = [0; CLAIM_LEN];
         channel.recv(&mut claim)?;
         let masks = &reserve[reserve.len() - set.masks()..];
-        let combination = check::masked(set, *round.combination, masks) ^ mul(Block::from_le_bytes(claim), self.multiples[1]);
+        let combination = check::masked(set, *state.combination, masks) ^ mul(Block::from_le_bytes(claim), self.multiples[1]);
         channel.send(&self.chain.proof(Prover::Sender, &claim, combination))?;
         channel.flush()?;
         let mut theirs = [0; PROOF_LEN];

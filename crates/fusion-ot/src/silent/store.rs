@@ -1,5 +1,5 @@
-//! Where a round's outputs stand: provisional, so that nothing can be read, until the check has
-//! passed; then handed out from the front.
+//! Where an extension's outputs stand: provisional, so that nothing can be read, until the check
+//! has passed; then handed out from the front.
 
 use std::ops::Range;
 
@@ -18,8 +18,8 @@ pub(super) trait Outputs<E: End>: Sized {
     /// Room for `n` outputs.
     fn new(set: Parameters, n: usize) -> Self;
 
-    /// Makes outputs `at`, `at + 1`, ... of those of `encoding` in `range`, and folds them first or
-    /// beside.
+    /// Makes outputs `at`, `at + 1`, ... of those of `encoding` in `range`, which it encodes first
+    /// or meanwhile.
     fn keep(&mut self, end: &E, hash: &mut PadHash, encoding: &mut Encoding<'_>, range: Range<usize>, at: usize);
 
     /// The place of this form.
@@ -50,7 +50,7 @@ impl<E: End> Outputs<E> for Blocks {
     }
 }
 
-/// What is left of the last round: one form at most.
+/// What is left of the last extension: one form at most.
 pub(super) struct Stocks<E: End> {
     pub(super) blocks: Option<Stock<Blocks>>,
     pub(super) pads: Option<Stock<E::Pads>>,
@@ -63,7 +63,7 @@ impl<E: End> Stocks<E> {
     }
 }
 
-/// Outputs of a round that passed its check, given out from the front.
+/// Outputs of an extension that passed its check, given out from the front.
 pub(super) struct Stock<O> {
     outputs: O,
     used: usize,
@@ -84,17 +84,17 @@ impl<O> Stock<O> {
     }
 }
 
-/// What a round has made so far, not yet checked: there is no way to read it.
+/// What an extension has made so far, not yet checked: there is no way to read it.
 pub(super) struct Provisional<O> {
     outputs: O,
-    /// The first outputs: what the next round starts from.
+    /// The first outputs: what the next extension starts from.
     reserve: Zeroizing<Vec<Block>>,
     /// Outputs so far.
     made: usize,
 }
 
 impl<O> Provisional<O> {
-    /// Nothing yet; in the memory of an earlier round's outputs and in `reserve`.
+    /// Nothing yet; in the memory of an earlier extension's outputs and in `reserve`.
     pub(super) fn new<E: End>(set: Parameters, memory: Option<Stock<O>>, reserve: Zeroizing<Vec<Block>>) -> Self
     where
         O: Outputs<E>,
@@ -104,7 +104,8 @@ impl<O> Provisional<O> {
         Self { outputs, reserve, made: 0 }
     }
 
-    /// Finishes the encoding of the next tree and keeps its outputs, hashed by `hash` if they are pads.
+    /// Finishes the encoding of the next tree and keeps its outputs, hashed by `hash` if they are
+    /// pads.
     pub(super) fn keep<E: End>(&mut self, end: &E, hash: &mut PadHash, mut encoding: Encoding<'_>)
     where
         O: Outputs<E>,
@@ -121,7 +122,7 @@ impl<O> Provisional<O> {
         self.made += n;
     }
 
-    /// What can be given out, and what the next round starts from.
+    /// What can be given out, and what the next extension starts from.
     pub(super) fn release(self, _: Passed) -> (Stock<O>, Zeroizing<Vec<Block>>) {
         (Stock { len: self.made - self.reserve.len(), outputs: self.outputs, used: 0 }, self.reserve)
     }

@@ -20,7 +20,7 @@ fn receiver(ch: &mut Recorder) -> Receiver {
 }
 
 /// Sizes around every edge: of a tree (512 and 1024 leaves), of batches of the encoding (16) and of
-/// pads (64), and past the end of a round for the widths that the layers use.
+/// pads (64), and past the end of an extension for the widths that the layers use.
 fn sizes(m: ChoiceBits) -> Vec<usize> {
     let mut sizes = vec![0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 511, 512, 513, 1023, 1024, 1025];
     if m == ChoiceBits::ONE || m == ChoiceBits::THREE {
@@ -60,7 +60,7 @@ fn run_and_compare(
 }
 
 /// Pads of one bit are the lowest bits of the pads that the same coins give, across the ends of
-/// trees and rounds.
+/// trees and extensions.
 #[test]
 fn bits_are_the_lowest_bits_of_pads() {
     for m in [ChoiceBits::ONE, ChoiceBits::TWO, ChoiceBits::THREE, ChoiceBits::FOUR] {
@@ -97,7 +97,7 @@ fn bits_are_the_lowest_bits_of_pads() {
 
 /// The lowest bits of pads, from any source: a table's bit at the choice is the receiver's.
 #[test]
-fn small_demands_of_bits_are_met_without_a_round() {
+fn small_calls_for_bits_need_no_extension() {
     let (m, sizes) = (ChoiceBits::THREE, [0, 1, 1000]);
     let (s, r) = run(
         |ch| {
@@ -120,9 +120,9 @@ fn small_demands_of_bits_are_met_without_a_round() {
 }
 
 /// Through the traits: first from SoftSpoken, then, when the demand has become as large as the
-/// first round's own, from LPN; both parties change over at the same call.
+/// first extension's own, from LPN; both parties change over at the same call.
 #[test]
-fn small_demands_are_met_without_a_round() {
+fn small_calls_need_no_extension() {
     let m = ChoiceBits::TWO;
     let limit = Parameters::new(m, ExtensionSize::Small).reserve();
     let sizes = [0, 1, 1000, limit - 1001, 1, 1, 5000];
@@ -171,7 +171,7 @@ fn correlation_holds_in_every_block() {
 /// One engine keeps one form: a call for the other drops what is left on both ends alike, and what
 /// either form gives is right.
 #[test]
-fn a_change_of_form_starts_a_round() {
+fn a_change_of_form_starts_an_extension() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
         let n = 3000;
         let ((delta, w, before, after, turns), (v, got_before, got_after)) = run(
@@ -220,7 +220,7 @@ fn semi_honest_instances_skip_the_check_only() {
     assert_random_ots(&s, &r);
 }
 
-/// Bytes of each side: set-up, first use of width m with one output, a second round.
+/// Bytes of each side: set-up, first use of width m with one output, a second extension.
 fn measure(m: ChoiceBits) -> [[(usize, u64); 3]; 2] {
     let set = Parameters::new(m, ExtensionSize::Small);
     let second = set.outputs() - set.reserve();
@@ -272,10 +272,10 @@ fn bytes_and_rounds_are_the_formula() {
     }
 }
 
-/// Rounds go on in the code where the one before stopped: a part of it that two rounds shared would
-/// let an attacker prepare for both at once. And each draws a seed of its own.
+/// Extensions go on in the code where the one before stopped: a part of it that two extensions
+/// shared would let an attacker prepare for both at once. And each draws a seed of its own.
 #[test]
-fn no_round_repeats_the_code_or_the_seed() {
+fn no_extension_repeats_the_code_or_the_seed() {
     let m = ChoiceBits::ONE;
     let set = Parameters::new(m, ExtensionSize::Small);
     let n = set.outputs() - set.reserve();
@@ -297,8 +297,8 @@ fn no_round_repeats_the_code_or_the_seed() {
             },
         );
         assert_eq!(base, 2 * set.outputs() as u64);
-        // Challenge and pads' seed of the batch, then the round's seed; the second round has no
-        // batch.
+        // Challenge and pads' seed of the batch, then the extension's seed; the second extension
+        // has no batch.
         let seed = |at: usize| sent.sent[at..at + 16].to_vec();
         [seed(at[0]), seed(at[0] + 16), seed(at[0] + 32), seed(at[1])]
     };
@@ -329,29 +329,29 @@ fn transcript_is_pinned() {
     assert_eq!(digests, [["7042d47301ed2273", "9875acd84222e303"], ["6952e2cc364a665a", "05b911bcaaa853f8"]]);
 }
 
-/// Bytes that each side sends before its first round of width m begins.
-fn before_round(m: ChoiceBits) -> (usize, usize) {
+/// Bytes that each side sends before its first extension of width m begins.
+fn before_extension(m: ChoiceBits) -> (usize, usize) {
     let set = Parameters::new(m, ExtensionSize::Small);
     (32, 16 * 15 * ((set.reserve() * m.bits() as usize).div_ceil(128) + 1) + 2064)
 }
 
 type Outcome = Result<(), OtError>;
 
-/// Runs one round in which the sender or the receiver flips a bit of what it sends after its
+/// Runs one extension in which the sender or the receiver flips a bit of what it sends after its
 /// set-up.
 fn corrupted(m: ChoiceBits, by_sender: bool, offset: usize) -> (Outcome, Outcome) {
     run(
         |ch| {
             let mut s = sender(ch);
             if by_sender {
-                ch.corrupt_from_now(before_round(m).0 + offset, 0x40);
+                ch.corrupt_from_now(before_extension(m).0 + offset, 0x40);
             }
             s.pads(ch, m, 10).map(drop)
         },
         |ch| {
             let mut r = receiver(ch);
             if !by_sender {
-                ch.corrupt_from_now(before_round(m).1 + offset, 0x40);
+                ch.corrupt_from_now(before_extension(m).1 + offset, 0x40);
             }
             let first = r.pads(ch, m, 10).map(drop);
             if first.is_err() {
@@ -379,7 +379,7 @@ fn a_cheating_sender_is_caught() {
     }
 }
 
-/// Runs one round in which the sender lies in block number `block` of tree number `tree`, and
+/// Runs one extension in which the sender lies in block number `block` of tree number `tree`, and
 /// otherwise keeps to the protocol: what the receiver and the sender make of it.
 fn lied(m: ChoiceBits, tree: usize, block: usize) -> (Outcome, Outcome) {
     let (s, r) = run(
@@ -408,12 +408,12 @@ fn a_sender_that_lies_consistently_is_caught() {
 }
 
 /// Until the check has passed nothing comes out, and after it has failed nothing ever does: what
-/// the round made is gone.
+/// the extension made is gone.
 #[test]
-fn nothing_comes_out_of_a_failed_round() {
+fn nothing_comes_out_of_a_failed_extension() {
     let m = ChoiceBits::THREE;
     let failed = Some(OtError::Misuse("the instance failed before"));
-    let nothing = |blocks: &[Block]| panic!("{} blocks of a failed round", blocks.len());
+    let nothing = |blocks: &[Block]| panic!("{} blocks of a failed extension", blocks.len());
     let (s, r) = run(
         |ch| {
             let mut s = sender(ch);

@@ -146,8 +146,8 @@ fn a_bad_tree_is_caught_in_the_setup() {
     assert_eq!(r, Ok(()));
 }
 
-/// Equal roots make unrelated trees in different runs: the published hash of a tree's tags depends on
-/// nothing but its root and its salt.
+/// Equal roots make unrelated trees in different runs: the published hash of a tree's tags depends
+/// on nothing but its root and its salt.
 #[test]
 fn trees_belong_to_one_run() {
     let hash = |terms: &[u8]| {
