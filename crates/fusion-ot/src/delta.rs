@@ -122,19 +122,15 @@ impl PadStream {
 }
 
 /// Collects the sender's pads of `n` OTs from hashed blocks that `produce` hands out.
-pub(crate) fn sender_pads<E>(
-    m: ChoiceBits,
-    n: usize,
-    produce: impl FnOnce(&mut dyn FnMut(&[Block])) -> Result<(), E>,
-) -> Result<SenderPads, E> {
+pub(crate) fn sender_pads(m: ChoiceBits, n: usize, produce: impl FnOnce(&mut dyn FnMut(&[Block]))) -> SenderPads {
     if m == ChoiceBits::ONE {
         let mut pads = Vec::with_capacity(2 * n);
-        produce(&mut |blocks| pads.extend(blocks.iter().map(|&block| block as u32)))?;
-        return Ok(SenderPads::pairs(pads));
+        produce(&mut |blocks| pads.extend(blocks.iter().map(|&block| block as u32)));
+        return SenderPads::pairs(pads);
     }
     let mut pads = Vec::with_capacity(n * m.messages());
-    produce(&mut |blocks| pads.extend(blocks.iter().map(|&block| block as u8)))?;
-    Ok(SenderPads::wide(m, pads))
+    produce(&mut |blocks| pads.extend(blocks.iter().map(|&block| block as u8)));
+    SenderPads::wide(m, pads)
 }
 
 /// What of a hashed block is the receiver's pad: see [`SenderPads`].

@@ -19,15 +19,11 @@ use subtle::ConstantTimeEq;
 use turboshake::TurboShake128;
 use turboshake::digest::{ExtendableOutput, Update};
 
-use super::Security;
-use super::parameters::Parameters;
+use super::parameters::{CLAIM_LEN, PROOF_LEN, Parameters};
+use super::security::Security;
 use crate::OtError;
 use crate::session::RunId;
 
-/// Bytes of the receiver's claim: the masked noise combination.
-pub(super) const CLAIM_LEN: usize = 16;
-/// Bytes of a proof.
-pub(super) const PROOF_LEN: usize = 32;
 /// Leaves that share a factor a_r.
 const COLUMNS: usize = 64;
 
@@ -142,8 +138,8 @@ impl Passed {
     }
 }
 
-/// Compares in constant time.
-pub(super) fn demand(own: &[u8; PROOF_LEN], theirs: &[u8; PROOF_LEN], what: &'static str) -> Result<Passed, OtError> {
+/// Compares proofs in constant time.
+pub(super) fn verify(own: &[u8; PROOF_LEN], theirs: &[u8; PROOF_LEN], what: &'static str) -> Result<Passed, OtError> {
     if bool::from(own[..].ct_eq(&theirs[..])) { Ok(Passed(())) } else { Err(OtError::PeerMisbehaved(what)) }
 }
 
@@ -153,7 +149,7 @@ mod tests {
     use crate::Role;
     use crate::functionality::ChoiceBits;
     use crate::session::{NONCE, Session};
-    use crate::silent::ExtensionSize;
+    use crate::silent::parameters::ExtensionSize;
 
     #[test]
     fn combinations_are_linear_and_every_leaf_counts() {

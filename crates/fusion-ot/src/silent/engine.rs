@@ -7,44 +7,16 @@
 use fusion_ring::channel::Channel;
 use fusion_ring::ot::lpn::LocalCode;
 use fusion_ring::symmetric::aes::Block;
-use fusion_ring::symmetric::prg::Seed;
 use zeroize::Zeroizing;
 
-use super::Security;
 use super::check::Passed;
+use super::end::End;
 use super::keys::ExtensionKeys;
-use super::store::{Outputs, Provisional, Stocks};
+use super::parameters::Parameters;
+use super::security::Security;
+use super::store::{OutputQueue, Outputs, Provisional};
 use super::trees::{Shape, Tree};
 use crate::OtError;
-use crate::silent::Parameters;
-
-/// What one end does its own way.
-pub(super) trait End: Sized {
-    /// What an extension adds up for its check, tree by tree.
-    type State;
-    /// The pads of this end.
-    type Pads: Outputs<Self>;
-    /// They, cut to one bit.
-    type Bits: Outputs<Self>;
-
-    /// Exchanges what comes before the trees. Gives the public seed of the extension's keys, which
-    /// the sender draws last.
-    fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Self::State, Seed), OtError>;
-
-    /// Makes a tree from the correlations set aside: its leaves, in order.
-    fn tree<S: Security>(
-        &mut self,
-        shape: &Shape,
-        tree: Tree<'_>,
-        channel: &mut dyn Channel,
-        state: &mut Self::State,
-        reserve: &[Block],
-        leaves: &mut [Block],
-    ) -> Result<(), OtError>;
-
-    /// Checks all trees with the peer.
-    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, state: Self::State, reserve: &[Block]) -> Result<Passed, OtError>;
-}
 
 /// Outputs of one choice width; blocks of a receiver carry their choices in the low bits.
 pub(super) struct Engine<E: End> {
@@ -59,7 +31,7 @@ pub(super) struct Engine<E: End> {
     code_base: u64,
     /// Of one tree, then its outputs.
     leaves: Zeroizing<Vec<Block>>,
-    stocks: Stocks<E>,
+    queue: OutputQueue,
 }
 
 impl<E: End> Engine<E> {
@@ -70,7 +42,7 @@ impl<E: End> Engine<E> {
         let code = LocalCode::new(code_seed, parameters.log_secrets());
         let after = Zeroizing::new(vec![0; reserve.len()]);
         let leaves = Zeroizing::new(vec![0; shape.leaves()]);
-        Self { end, shape, code, reserve, after, code_base: 0, leaves, stocks: Stocks::none() }
+        Self { end, shape, code, reserve, after, code_base: 0, leaves, queue: OutputQueue::default() }
     }
 
     /// Outputs of the code so far.
@@ -81,7 +53,7 @@ impl<E: End> Engine<E> {
 
     /// Hands `n` outputs to `sink` in pieces. What is left of an extension in another form than `O`
     /// is dropped.
-    pub(super) fn take<S: Security, O: Outputs<E>>(
+    pub(super) fn take<S: Security, O: Outputs<E::Hashing>>(
         &mut self,
         channel: &mut dyn Channel,
         n: usize,
@@ -89,9 +61,9 @@ impl<E: End> Engine<E> {
     ) -> Result<(), OtError> {
         let mut missing = n;
         while missing > 0 {
-            match O::place(&mut self.stocks).as_mut().filter(|stock| !stock.is_empty()) {
-                Some(stock) => {
-                    let (outputs, range) = stock.take(missing);
+            match self.queue.released::<O>().filter(|released| !released.is_empty()) {
+                Some(released) => {
+                    let (outputs, range) = released.take(missing);
                     missing -= range.len();
                     sink(outputs, range);
                 }
@@ -102,9 +74,8 @@ impl<E: End> Engine<E> {
     }
 
     /// Makes an extension's outputs in the form `O`.
-    fn extend<S: Security, O: Outputs<E>>(&mut self, channel: &mut dyn Channel) -> Result<(), OtError> {
-        let memory = O::place(&mut self.stocks).take();
-        self.stocks = Stocks::none();
+    fn extend<S: Security, O: Outputs<E::Hashing>>(&mut self, channel: &mut dyn Channel) -> Result<(), OtError> {
+        let memory = self.queue.take::<O>();
         let mut made = Provisional::new(self.shape.parameters, memory, std::mem::take(&mut self.after));
         let (mut state, seed) = self.end.begin(&self.shape, channel, &mut self.reserve)?;
         self.pass::<S, O>(channel, &mut state, ExtensionKeys::new(&seed), &mut made)?;
@@ -112,14 +83,14 @@ impl<E: End> Engine<E> {
             Some(passed) => passed,
             None => self.end.check(&self.shape, channel, state, &self.reserve)?,
         };
-        let (stock, reserve) = made.release(passed);
-        *O::place(&mut self.stocks) = Some(stock);
+        let (released, reserve) = made.release(passed);
+        self.queue.put(released);
         self.after = std::mem::replace(&mut self.reserve, reserve);
         Ok(())
     }
 
     /// Goes over all trees once.
-    fn pass<S: Security, O: Outputs<E>>(
+    fn pass<S: Security, O: Outputs<E::Hashing>>(
         &mut self,
         channel: &mut dyn Channel,
         state: &mut E::State,
@@ -134,7 +105,7 @@ impl<E: End> Engine<E> {
             self.end.tree::<S>(&self.shape, tree, channel, state, &self.reserve, &mut self.leaves)?;
             let encoding = self.code.begin(self.code_base, secrets, &mut self.leaves);
             self.code_base += self.shape.leaves() as u64;
-            made.keep(&self.end, &mut keys.pads, encoding);
+            made.keep(self.end.hashing(), &mut keys.pads, encoding);
         }
         Ok(())
     }

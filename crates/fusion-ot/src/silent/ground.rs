@@ -18,8 +18,11 @@ use fusion_ring::symmetric::prg::Seed;
 use rand_core::CryptoRng;
 
 use super::keys::ExtensionKeys;
-use super::*;
+use super::{ExtensionSize, Parameters, Receiver, Sender};
 use crate::delta::{FIXED_BITS, multiples_of, pad_mask};
+use crate::functionality::{ChoiceBits, RandomOtReceiver, ReceiverBits, ReceiverPads};
+use crate::session::{Direction, Session};
+use crate::{OtError, Role, softspoken};
 
 /// What an honest receiver of the attacked width is told first: SoftSpoken's challenge, and the
 /// seed of its pads.
@@ -54,17 +57,12 @@ pub fn setup(
     channel: &mut dyn Channel,
     rng: &mut impl CryptoRng,
 ) -> Result<(Sender, GroundReceiver), OtError> {
-    let [first, second] = [Role::First, Role::Second].map(|sender| session.direction(sender));
-    match role {
-        Role::First => {
-            let sender = Sender::setup(size, &first, channel, rng)?;
-            Ok((sender, GroundReceiver::setup(m, size, &second, channel, rng)?))
-        }
-        Role::Second => {
-            let receiver = GroundReceiver::setup(m, size, &first, channel, rng)?;
-            Ok((Sender::setup(size, &second, channel, rng)?, receiver))
-        }
-    }
+    session.both_directions(
+        role,
+        &mut (channel, rng),
+        |direction, (channel, rng)| Sender::setup(size, direction, *channel, *rng),
+        |direction, (channel, rng)| GroundReceiver::setup(m, size, direction, *channel, *rng),
+    )
 }
 
 /// Delta of an honest sender, to compare guesses with.
@@ -96,17 +94,8 @@ impl GroundReceiver {
             at..at + width
         };
         let [source, a, b] = softspoken::Receiver::setup_ground(direction, channel, rng, [root(0), root(1)])?;
-        let playing = Receiver::on(a, size, channel, rng)?;
-        let again = Receiver {
-            source: b,
-            size,
-            toss: playing.toss,
-            coins: playing.coins.clone(),
-            engines: [const { None }; 4],
-            met: [0; 4],
-            dead: false,
-            security: PhantomData,
-        };
+        let playing = Receiver::over(a, size, channel, rng)?;
+        let again = Receiver::new(b, size, playing.toss.clone(), playing.coins.clone());
         Ok(Self { m, size, playing, again, blocks: Vec::new(), source, told: Vec::new() })
     }
 
@@ -117,12 +106,13 @@ impl GroundReceiver {
     /// If no extension of the attacked width has begun.
     pub fn guesses(&mut self) -> Vec<u128> {
         let set = Parameters::new(self.m, self.size);
-        let (width, depth, low) = (self.m.bits() as usize, set.depth(), set.choice_mask());
+        let (depth, low) = (set.depth(), set.choice_mask());
         let mut challenge = Replay(&self.told[..CHALLENGE]);
-        let (choices, rows) = self.source.rows(&mut challenge, set.reserve() * width).expect("the challenge is the one that was answered");
+        let correlations = self.source.correlations(&mut challenge, self.m, set.reserve());
+        let (choices, blocks) = correlations.expect("the challenge is the one that was answered");
         let own = |tree: usize, level: usize| {
-            let at = width * ((1 << set.log_secrets()) + tree * depth + level);
-            (combine(&rows[at..][..width]) & !low, choices[at])
+            let at = (1 << set.log_secrets()) + tree * depth + level;
+            (blocks[at] & !low, choices[at] & 1)
         };
         assert_eq!(own(0, 0), own(1, 0), "the two roots are equal by choice");
         let (messages, _) = self.told[CHALLENGE + SEED..].as_chunks::<16>();
@@ -248,7 +238,9 @@ mod tests {
     use rand_core::SeedableRng;
 
     use super::super::keys::mutation::{SHARED, Shared};
+    use super::super::setup_with;
     use super::*;
+    use crate::functionality::{RandomOtSender, SenderPads};
     use crate::testing::{run, session};
 
     const SIZE: ExtensionSize = ExtensionSize::Small;

@@ -17,7 +17,6 @@
 //! sets for codes of this kind have (emp-ot's, which meet 2^128 in every published model), because
 //! the code is sparse. [`super::estimate`] has the figures.
 
-use super::check::{CLAIM_LEN, PROOF_LEN};
 use crate::OtError;
 use crate::functionality::ChoiceBits;
 
@@ -41,6 +40,11 @@ impl ExtensionSize {
     /// All sizes, smallest first.
     pub const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
 }
+
+/// Bytes of the receiver's claim: the masked noise combination.
+pub(super) const CLAIM_LEN: usize = 16;
+/// Bytes of a proof.
+pub(super) const PROOF_LEN: usize = 32;
 
 /// Bytes of an extension apart from its trees and what fixes them: the seed of the pads' hashes,
 /// the claim, two proofs.

@@ -1,29 +1,23 @@
 //! The sender's extensions: trees, pads, check.
 
-use std::ops::Range;
-
 use fusion_ring::channel::Channel;
-use fusion_ring::ot::lpn::Encoding;
-use fusion_ring::secret::Wiped;
 use fusion_ring::symmetric::aes::Block;
 use fusion_ring::symmetric::gf128::mul;
 use fusion_ring::symmetric::prg::Seed;
+use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::Security;
-use super::bits::SentBits;
-use super::check::{self, CLAIM_LEN, Chain, Coefficients, PROOF_LEN, Passed, Prover};
-use super::engine::End;
-use super::pads::PadHash;
-use super::parameters::Parameters;
-use super::store::{Outputs, Stock, Stocks};
+use super::check::{self, Chain, Coefficients, Passed, Prover};
+use super::coin_toss::Toss;
+use super::end::End;
+use super::parameters::{CLAIM_LEN, PROOF_LEN, Parameters};
+use super::security::Security;
 use super::trees::{Shape, Tree, hash_last};
 use crate::OtError;
 use crate::bits::{BitReader, packed_len};
 use crate::coins::PublicCoins;
-use crate::delta::Delta;
-use crate::functionality::ChoiceBits;
 use crate::session::RunId;
+use crate::softspoken::{self, SoftSpoken};
 
 /// Sends when it has as many bytes.
 const CHUNK: usize = 1 << 15;
@@ -36,44 +30,8 @@ pub(super) struct State {
     message: Vec<u8>,
 }
 
-/// Pads of random OTs: two words each at m = 1, 2^m bytes else.
-pub(super) struct SentPads(Wiped<u32>);
-
-impl SentPads {
-    /// Words per OT.
-    fn words(m: ChoiceBits) -> usize {
-        if m == ChoiceBits::ONE { 2 } else { m.messages() / 4 }
-    }
-
-    /// The words of OTs in `range`.
-    pub(super) fn part(&self, m: ChoiceBits, range: Range<usize>) -> &[u32] {
-        &self.0[range.start * Self::words(m)..range.end * Self::words(m)]
-    }
-}
-
-impl Outputs<SendingEnd> for SentPads {
-    fn new(set: Parameters, n: usize) -> Self {
-        Self(Wiped::new(n * Self::words(set.choice_bits())))
-    }
-
-    fn keep(&mut self, end: &SendingEnd, hash: &mut PadHash, encoding: &mut Encoding<'_>, range: Range<usize>, at: usize) {
-        let words = Self::words(end.m);
-        let out = &mut self.0[at * words..][..range.len() * words];
-        if end.m == ChoiceBits::ONE {
-            hash.sender(&end.multiples, encoding, range, |pad| pad as u32, out);
-        } else {
-            hash.sender(&end.multiples, encoding, range, |pad| pad as u8, bytemuck::cast_slice_mut(out));
-        }
-    }
-
-    fn place(stocks: &mut Stocks<SendingEnd>) -> &mut Option<Stock<Self>> {
-        &mut stocks.pads
-    }
-}
-
-/// The end that holds Delta.
-pub(super) struct SendingEnd {
-    m: ChoiceBits,
+/// What is the sender's own.
+pub struct SendingEnd {
     /// x Delta for every choice x.
     multiples: Zeroizing<Vec<Block>>,
     /// For the seeds of the extensions' keys.
@@ -81,22 +39,32 @@ pub(super) struct SendingEnd {
     chain: Chain,
 }
 
-impl SendingEnd {
-    pub(super) fn new(delta: &Delta, parameters: Parameters, run: &RunId, coins: PublicCoins) -> Self {
-        let m = parameters.choice_bits();
-        Self { m, multiples: delta.multiples(m), coins, chain: Chain::new(run, parameters) }
+impl End for SendingEnd {
+    type Source = softspoken::SendingEnd;
+    type Coins = PublicCoins;
+    type State = State;
+    type Hashing = [Block];
+
+    fn toss(run: &RunId, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Toss, OtError> {
+        Toss::commit_and_open(run, channel, rng)
     }
 
-    /// x Delta for every choice x.
-    pub(super) fn multiples(&self) -> &[Block] {
+    fn coins(rng: &mut impl CryptoRng) -> PublicCoins {
+        PublicCoins::new(rng)
+    }
+
+    fn new(source: &SoftSpoken<Self::Source>, coins: &mut PublicCoins, parameters: Parameters) -> Self {
+        let multiples = source.delta().multiples(parameters.choice_bits());
+        Self { multiples, coins: coins.fork(), chain: Chain::new(source.run(), parameters) }
+    }
+
+    fn embed((): &(), mask: Block, correlations: &mut [Block]) {
+        correlations.iter_mut().for_each(|w| *w &= !mask);
+    }
+
+    fn hashing(&self) -> &[Block] {
         &self.multiples
     }
-}
-
-impl End for SendingEnd {
-    type State = State;
-    type Pads = SentPads;
-    type Bits = SentBits;
 
     /// Takes the receiver's corrections and only then draws the seed.
     fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(State, Seed), OtError> {
@@ -178,7 +146,7 @@ impl End for SendingEnd {
         channel.flush()?;
         let mut theirs = [0; PROOF_LEN];
         channel.recv(&mut theirs)?;
-        check::demand(&self.chain.proof(Prover::Receiver, &claim, combination), &theirs, "silent OT: the receiver's proof")
+        check::verify(&self.chain.proof(Prover::Receiver, &claim, combination), &theirs, "silent OT: the receiver's proof")
     }
 }
 

@@ -1,10 +1,12 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
+use fusion_ring::symmetric::aes::Block;
 use fusion_ring::symmetric::prg::AesPrg;
 
+use super::end::slot;
 use super::*;
-use crate::functionality::PAD_BIT;
+use crate::functionality::{ChoiceBits, PAD_BIT, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 use crate::testing::{Recorder, assert_random_ots, direction, run, run_recorded};
 
 fn rng(seed: u64) -> ChaCha20Rng {
@@ -503,7 +505,7 @@ fn noise_from_the_peer_is_an_error() {
             |ch| sender(ch).pads(ch, m, 10).map(drop),
             |ch| {
                 let mut r = receiver(ch);
-                let _ = r.source.rows(ch, Parameters::new(m, ExtensionSize::Small).reserve() * m.bits() as usize);
+                let _ = r.source.correlations(ch, m, Parameters::new(m, ExtensionSize::Small).reserve());
                 noise(ch, 1 << 18);
             },
         );
@@ -511,7 +513,7 @@ fn noise_from_the_peer_is_an_error() {
         let ((), r) = run(
             |ch| {
                 let mut s = sender(ch);
-                let _ = s.source.rows(ch, Parameters::new(m, ExtensionSize::Small).reserve() * m.bits() as usize);
+                let _ = s.source.correlations(ch, m, Parameters::new(m, ExtensionSize::Small).reserve());
                 noise(ch, 1 << 20);
             },
             |ch| receiver(ch).pads(ch, m, 10).map(drop),

@@ -1,7 +1,9 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
+use super::instance::MIN_BATCH_ROWS;
 use super::*;
+use crate::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender};
 use crate::testing::{Recorder, direction, run, run_recorded, session};
 
 fn rng(seed: u64) -> ChaCha20Rng {
