@@ -52,12 +52,14 @@
 //! would leave them at 2^126.
 
 mod core;
+mod instance;
 mod ours;
 mod published;
 #[cfg(test)]
 mod toy;
 
 pub use self::core::{Core, Peeling, least_core};
+use self::instance::Instance;
 use self::ours::{Solver, System};
 use super::parameters::Parameters;
 
@@ -97,44 +99,6 @@ pub struct Attack {
     pub bits: f64,
 }
 
-/// The binary instance that an attacker sees.
-#[derive(Clone, Copy)]
-struct Instance {
-    /// Blocks.
-    t: f64,
-    /// Samples.
-    n: f64,
-    /// Secrets.
-    k: f64,
-    /// Probability that a block has noise at all.
-    p: f64,
-    /// From how many projections an attacker may choose.
-    projections: f64,
-}
-
-impl Instance {
-    fn new(parameters: Parameters) -> Self {
-        let values = f64::from(1u32 << parameters.choice_bits().bits());
-        Self {
-            t: parameters.trees() as f64,
-            n: parameters.outputs() as f64,
-            k: f64::from(1u32 << parameters.log_secrets()),
-            p: if parameters.wide() { values / 2.0 / (values - 1.0) } else { 1.0 },
-            projections: values - 1.0,
-        }
-    }
-
-    /// Bits that the choice of a projection may save at most.
-    fn luck(&self) -> f64 {
-        self.projections.log2()
-    }
-
-    /// Whether every block is noisy, so that its sum is known.
-    fn always(&self) -> bool {
-        self.p == 1.0
-    }
-}
-
 /// All attacks on `parameters`.
 #[must_use]
 pub fn attacks(parameters: Parameters) -> Vec<Attack> {
@@ -168,26 +132,16 @@ fn attacks_on(i: &Instance, core: &Core) -> Vec<Attack> {
     ]
 }
 
-/// log2 of the binomial coefficient; `n` may be fractional.
-fn log2_binomial(n: f64, k: u32) -> f64 {
-    (0..k).map(|i| ((n - f64::from(i)) / f64::from(i + 1)).log2()).sum()
-}
-
-/// log2(2^a + 2^b).
-fn log2_sum(a: f64, b: f64) -> f64 {
-    let (high, low) = (a.max(b), a.min(b));
-    if high == f64::NEG_INFINITY { high } else { high + (1.0 + (low - high).exp2()).log2() }
-}
-
 #[cfg(test)]
 mod tests {
     use fusion_ring::ot::lpn::LocalCode;
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
 
+    use super::instance::{log2_binomial, log2_sum};
     use super::*;
     use crate::functionality::ChoiceBits;
-    use crate::silent::ExtensionSize;
+    use crate::silent::parameters::ExtensionSize;
 
     fn sets() -> impl Iterator<Item = (ExtensionSize, ChoiceBits)> {
         ExtensionSize::ALL.into_iter().flat_map(|size| (1..=4).map(move |m| (size, ChoiceBits::new(m).unwrap())))

@@ -10,7 +10,7 @@
 
 use super::core::Core;
 use super::published::fewest;
-use super::{Instance, log2_binomial, log2_sum};
+use super::instance::{Instance, log2_binomial, log2_sum};
 
 /// log2 of solving k equations in k unknowns.
 #[derive(Clone, Copy)]

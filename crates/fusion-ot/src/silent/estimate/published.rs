@@ -8,7 +8,7 @@
 //! Where not every block is noisy (p below one) only the first paper has formulas of its own; the
 //! others are continued here in the obvious way.
 
-use super::{Instance, log2_binomial, log2_sum};
+use super::instance::{Instance, log2_binomial, log2_sum};
 
 /// log2 of the chance that `rows` of `n` rows miss all of `noise` errors at random positions.
 fn miss(n: f64, rows: f64, noise: f64) -> f64 {

@@ -4,7 +4,7 @@ use fusion_ring::ot::lpn::LocalCode;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-use super::Peeling;
+use super::core::Peeling;
 
 const LOG_K: u32 = 8;
 const K: usize = 1 << LOG_K;
