@@ -17,6 +17,8 @@
 //! sets for codes of this kind have (emp-ot's, which meet 2^128 in every published model), because
 //! the code is sparse. [`super::estimate`] has the figures.
 
+use fusion_ring::bits::pack::packed_len;
+
 use crate::OtError;
 use crate::functionality::ChoiceBits;
 
@@ -152,8 +154,8 @@ impl Parameters {
     /// Bytes of the receiver's message that fixes tree correlations and noise values: m - 1 bits
     /// per level, m bits per tree. None for binary choices.
     pub(super) const fn fixing_len(self) -> usize {
-        let m = self.m.bits() as usize;
-        if self.wide() { (self.trees * self.depth * (m - 1)).div_ceil(8) + (self.trees * m).div_ceil(8) } else { 0 }
+        let m = self.m.bits();
+        if self.wide() { packed_len(self.trees * self.depth, m - 1) + packed_len(self.trees, m) } else { 0 }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The sender's extensions: trees, pads, check.
 
+use fusion_ring::bits::pack::packed_len;
 use fusion_ring::channel::Channel;
 use fusion_ring::symmetric::aes::Block;
 use fusion_ring::symmetric::gf128::mul;
@@ -14,7 +15,7 @@ use super::parameters::{CLAIM_LEN, PROOF_LEN, Parameters};
 use super::security::Security;
 use super::trees::{Shape, Tree, hash_last};
 use crate::OtError;
-use crate::bits::{BitReader, packed_len};
+use crate::bits::BitReader;
 use crate::coins::PublicCoins;
 use crate::session::RunId;
 use crate::softspoken::{self, SoftSpoken};

@@ -9,8 +9,8 @@
 //! for nothing.
 
 use super::core::Core;
-use super::published::fewest;
 use super::instance::{Instance, log2_binomial, log2_sum};
+use super::published::fewest;
 
 /// log2 of solving k equations in k unknowns.
 #[derive(Clone, Copy)]
