@@ -59,7 +59,7 @@ struct Row {
     /// The parts of `client_s`.
     encrypt_s: f64,
     decrypt_s: f64,
-    /// Planned worst |error| / Delta of a decryption.
+    /// Planned worst |error| / scale of a decryption.
     noise_bound: f64,
     /// Wall-clock seconds that the hint took, once per model, on all cores.
     hint_s: f64,
@@ -81,7 +81,7 @@ struct Run {
     tier: &'static str,
     /// Best of the run, 16-bit multiply-adds per second.
     peak_macs_per_s: f64,
-    /// Largest |error| / Delta that any decryption met; absent without a hint.
+    /// Largest |error| / scale that any decryption met; absent without a hint.
     largest_noise: Option<f64>,
     /// CPU seconds of all threads that the hint took.
     hint_cpu_s: f64,
@@ -361,7 +361,7 @@ pub(crate) fn run(options: &Options, cache: &Path) -> anyhow::Result<()> {
     let mut total = total(&rows);
     let noise = (!options.skip_hint).then(|| lane.client.largest_noise());
     if let Some(noise) = noise {
-        ensure!(noise <= total.noise_bound, "noise of {noise:.3} Delta, above the plan's bound of {:.3}", total.noise_bound);
+        ensure!(noise <= total.noise_bound, "noise of {noise:.3} of the scale, above the plan's bound of {:.3}", total.noise_bound);
     }
     total.run = Some(Run {
         samples,

@@ -21,7 +21,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use fusion_cli::cli::QuantiseArgs;
+use fusion::QuantiseSettings;
+use fusion::client::lanes_for;
+use fusion::model::preprocess::Preprocess;
 use fusion_cli::outcome::write_json;
 use fusion_net::relay::Link;
 
@@ -29,9 +31,6 @@ use crate::resnet50_weights;
 
 /// Most samples of one lane: more would need more memory without saving bytes.
 const LANE_SAMPLES: usize = 8;
-
-/// Round trips that lanes must be many to hide.
-const LONG_ROUND_TRIP: Duration = Duration::from_millis(10);
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -54,7 +53,7 @@ pub(crate) struct Options {
     /// Photos to classify
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     samples: u32,
-    /// Lanes side by side [default: two per core, three where a round trip takes 10 ms, but no more than four samples each need]
+    /// Lanes side by side [default: two per core, four where a round trip takes 10 ms, but no more than four samples each need]
     #[arg(long, value_name = "L", value_parser = clap::value_parser!(u32).range(1..=32))]
     lanes: Option<u32>,
     /// Queries of the batch whose price is compared with the paper's
@@ -103,9 +102,8 @@ impl Options {
     fn lanes(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let samples = self.samples as usize;
-        // A lane of eight samples has some 3,200 round trips: on a long link it waits for a good part of its time.
-        let per_core = if self.link().is_some_and(|link| link.round_trip() >= LONG_ROUND_TRIP) { 4 } else { 2 };
-        self.lanes.map_or_else(|| (per_core * cores).min(samples.div_ceil(LANE_SAMPLES / 2)), |lanes| (lanes as usize).min(samples))
+        let wanted = lanes_for(cores, self.link().map_or(Duration::ZERO, |link| link.round_trip()));
+        self.lanes.map_or_else(|| wanted.min(samples.div_ceil(LANE_SAMPLES / 2)), |lanes| (lanes as usize).min(samples))
     }
 }
 
@@ -136,14 +134,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     stopper.watch()?;
     let weights = resnet50_weights::obtain(options.model.as_deref(), &root.join(resnet50_weights::CACHE))?;
     let model = photos::Model::read(&weights.path)?;
-    let quantise = QuantiseArgs {
-        preprocess: "imagenet-caffe".to_owned(),
+    let quantise = QuantiseSettings {
         window: options.window,
         weight_bits: options.weight_bits,
-        margin: 1.3,
-        calibration_images: 16,
+        ..QuantiseSettings::new(Preprocess::imagenet_caffe())
     };
-    let recipe = quantise.recipe()?;
+    let recipe = quantise.preprocess.clone();
     let photos = photos::find(options.images.as_deref(), options.samples as usize, quantise.calibration_images, &cache)?;
     let package = package::obtain(&model, weights.synthetic, &quantise, &photos, &cache)?;
     eprintln!("Evaluating the float model on {} photos (kept for later runs) ...", photos.queries.len());

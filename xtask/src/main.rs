@@ -55,7 +55,10 @@ enum Task {
 }
 
 fn main() -> anyhow::Result<()> {
-    match Args::parse().task {
+    let args = Args::parse();
+    // A tier that cannot be had is an error now, and not a panic in some kernel later.
+    fusion_ring::simd::select()?;
+    match args.task {
         Task::BenchRelu { json, repeat } => bench_relu::run(json.as_deref(), repeat),
         Task::BenchLinear(options) => bench_linear::run(&options, &workspace_root().join(resnet50_weights::CACHE)),
         Task::BenchOt(options) => bench_ot::run(&options),

@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(ours.multiplications(), reference.multiplications());
         let spec = fusion_model::preprocess::Preprocess::imagenet_caffe();
         for class in [1, 285] {
-            let photo = fusion_cli::images::load(&shared(&format!("images/imagenet/{class:04}.jpg")), &spec).unwrap();
+            let photo = fusion::images::load(&shared(&format!("images/imagenet/{class:04}.jpg")), &spec).unwrap();
             let logits = fusion_model::float::evaluate(&ours, &photo).unwrap();
             assert_eq!(logits, fusion_model::float::evaluate(&reference, &photo).unwrap());
             assert_eq!(fusion_model::float::argmax(&logits), class);

@@ -2,14 +2,13 @@
 //!
 //! Origin, licence, split and training recipe: `assets/mnist/README.md`.
 
-use crate::images::ImageError;
-use crate::samples::{self, Sample};
+use fusion::images::{self, ImageError, Sample};
 
 /// ONNX file of the digit classifier.
 pub const MNIST_MODEL: &[u8] = include_bytes!("../assets/mnist/mnist.onnx");
 /// ONNX file of a network of the same architecture and clearly lower accuracy: what the demo's low-quality server serves instead.
 pub const MNIST_LOW_MODEL: &[u8] = include_bytes!("../assets/mnist/mnist-low.onnx");
-/// Share of the 620 held-out digits that [`MNIST_MODEL`] gets right in floating point, as the training script measured it.
+/// Fraction of the 620 held-out digits that [`MNIST_MODEL`] gets right in floating point, as the training script measured it.
 pub const MNIST_ACCURACY: f64 = 0.9887;
 
 const POOL_SHEET: &[u8] = include_bytes!("../assets/mnist/pool.png");
@@ -23,5 +22,5 @@ const DIGIT_SIDE: u32 = 28;
 /// # Errors
 /// None, unless the files were replaced by unsuitable ones before the build.
 pub fn mnist_pool() -> Result<Vec<Sample>, ImageError> {
-    samples::sheet(POOL_SHEET, POOL_LABELS, DIGIT_SIDE, "pool")
+    images::sheet(POOL_SHEET, POOL_LABELS, DIGIT_SIDE, "pool")
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cheat::Cheat;
+use fusion::server::Cheat;
 
 /// Private inference that the client can check.
 #[derive(Debug, Parser)]
@@ -69,7 +69,7 @@ pub enum DemoServer {
     Honest,
     /// Advertises the good model's accuracy and serves a clearly worse one.
     LowQuality,
-    /// Corrupts a share of the samples.
+    /// Corrupts a fraction of the samples.
     Tampering,
 }
 
@@ -273,7 +273,7 @@ pub struct QueryArgs {
     /// Digest of the model's hint; anything else is refused. Without it the first digest seen at an address is remembered.
     #[arg(long, value_name = "DIGEST")]
     pub pin: Option<String>,
-    /// Lanes side by side [default: two per core, three if the server is 10 ms away].
+    /// Lanes side by side [default: two per core, four if the server is 10 ms away].
     #[arg(long, value_name = "N")]
     pub lanes: Option<usize>,
     /// Samples in one lane [default: what fits a moderate memory].

@@ -1,16 +1,17 @@
 //! `fusion eval`: the fixed-point twin beside the float model, in plaintext, so that a plan can be chosen by what it costs and what it loses.
 
 use anyhow::{Context, Result, bail};
-use fusion_model::eval::{EvalReport, evaluate};
-use fusion_nn::cost::predict;
+use fusion::model::eval::{EvalReport, evaluate};
+use fusion::nn::cost::predict;
+use fusion::{images, quantise_file};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::RngExt;
 use serde::Serialize;
 
 use crate::cli::EvalArgs;
-use crate::lanes::fresh_rng;
-use crate::outcome::{human_bytes, plain_table, write_json};
-use crate::samples;
+use crate::outcome::write_json;
+use crate::settings::fresh_rng;
+use crate::tables::{human_bytes, plain_table};
 use crate::terminal::show;
 
 /// Samples of a lane for which the cost is predicted.
@@ -22,15 +23,16 @@ const LANE_SAMPLES: usize = 8;
 /// A model that cannot be imported or planned, images that cannot be read.
 pub(crate) fn run(args: &EvalArgs) -> Result<u8> {
     let labels = args.images.join("labels.csv");
-    let mut images = if labels.is_file() { samples::labelled_folder(&args.images, &labels)? } else { samples::folder(&args.images)? };
-    eprintln!("Calibrating on {} images ...", images.len().min(args.quantise.calibration_images));
-    let quantised = args.quantise.quantise_file(&args.model, &images)?;
-    images.truncate(args.limit.unwrap_or(usize::MAX));
-    if images.is_empty() {
+    let mut photos = if labels.is_file() { images::labelled_folder(&args.images, &labels)? } else { images::folder(&args.images)? };
+    let settings = args.quantise.settings()?;
+    eprintln!("Calibrating on {} images ...", photos.len().min(settings.calibration_images));
+    let quantised = quantise_file(&args.model, &settings, &photos)?;
+    photos.truncate(args.limit.unwrap_or(usize::MAX));
+    if photos.is_empty() {
         bail!("--limit 0 leaves nothing to evaluate");
     }
-    let tensors = images.iter().map(|s| s.tensor(&quantised.preprocess)).collect::<Result<Vec<_>, _>>()?;
-    let labels: Option<Vec<usize>> = images.iter().map(|s| s.label.map(|l| l as usize)).collect();
+    let tensors = photos.iter().map(|s| s.tensor(&quantised.preprocess)).collect::<Result<Vec<_>, _>>()?;
+    let labels: Option<Vec<usize>> = photos.iter().map(|s| s.label.map(|l| l as usize)).collect();
     let bar = ProgressBar::new(tensors.len() as u64);
     bar.set_style(ProgressStyle::with_template("images {bar:30} {pos} of {len} (ETA {eta})").context("progress template")?);
     let seed = fresh_rng()?.random();

@@ -1,49 +1,48 @@
-//! What the `fusion` command is made of: input images, the demo's assets, and one module per command.
+//! The `fusion` command: flags to settings, events to lines and bars, reports to text. The work is
+//! done by the library `fusion`.
 //!
-//! `main.rs` is a page; everything else is here, so that tests and `xtask` call the same code that a user runs.
-//!
-//! ```
-//! use fusion_cli::{images, samples};
-//! use fusion_model::preprocess::Preprocess;
-//!
-//! let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mnist/queries");
-//! let queries = samples::folder(&folder)?;
-//! let tensor = queries[0].tensor(&Preprocess::mnist())?;
-//! assert_eq!(tensor.len(), 28 * 28);
-//! # Ok::<(), images::ImageError>(())
+//! ```text
+//!   cli (flags) -> settings -> fusion::{Client, Server, prepare} -> progress, tables, outcome
+//!                     one module per command: demo prepare serve query eval, report_commands
 //! ```
 //!
-//! Read [`images`] for what an image file goes through before a network sees it, [`samples`] for folders, labels and pools.
+//! `main.rs` is a page; everything else is here, so that tests and `xtask` call the same code that a
+//! user runs.
+//!
+//! ```
+//! use clap::Parser;
+//! use fusion_cli::cli::{Cli, Command};
+//!
+//! let cli = Cli::try_parse_from(["fusion", "plan", "--queries", "16", "--claimed-accuracy", "0.98"])?;
+//! let Command::Plan(args) = &cli.command else { unreachable!() };
+//! assert_eq!((args.queries, args.mix.settings().claimed_accuracy), (16, Some(0.98)));
+//! # Ok::<(), clap::Error>(())
+//! ```
+//!
+//! # Where to read next
+//! [`cli`] for what can be typed, then the module of the command. What a query does is in
+//! `fusion::client`.
 #![forbid(unsafe_code)]
 
+pub mod advice;
 pub mod assets;
-pub mod cheat;
 pub mod cli;
-pub mod connection;
-pub mod demo;
+mod demo;
 mod eval;
-pub mod images;
-pub mod inputs;
-pub mod lanes;
-pub mod mixing;
 pub mod outcome;
 mod predict;
-pub mod prepare;
+mod prepare;
 mod progress;
-pub mod quantise;
-pub mod query;
+mod query;
 mod report_commands;
-mod resize;
-pub mod rundir;
-pub mod samples;
 pub mod serve;
-pub mod served;
+pub mod server_process;
+mod settings;
+mod sources;
+pub mod tables;
 pub mod terminal;
-pub mod trust;
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::cli::Command;
 use crate::terminal::show;
@@ -56,36 +55,23 @@ pub fn run(command: &Command) -> Result<u8> {
     match command {
         Command::Demo(args) => {
             let outcome = demo::run(args)?;
-            outcome.write(args.json.as_deref(), None)?;
-            Ok(outcome.exit_code())
+            outcome::write(&outcome, args.json.as_deref(), None)?;
+            Ok(outcome::exit_code(&outcome.report))
         }
-        Command::Prepare(args) => prepare::run(args).map(|_| 0),
+        Command::Prepare(args) => prepare::run(args).map(|()| 0),
         Command::Serve(args) => serve::run(args).map(|()| 0),
         Command::Query(args) => {
             let outcome = query::run(args)?;
             show(outcome.report.to_text())?;
             if args.profile {
-                show(format_args!("{}\n{}", outcome.costs.phase_table(), outcome.costs.step_table()))?;
+                show(format_args!("{}\n{}", tables::phase_table(&outcome.costs), tables::step_table(&outcome.costs)))?;
             }
-            outcome.write(args.json.as_deref(), args.html.as_deref())?;
-            Ok(outcome.exit_code())
+            outcome::write(&outcome, args.json.as_deref(), args.html.as_deref())?;
+            Ok(outcome::exit_code(&outcome.report))
         }
         Command::Plan(args) => report_commands::plan(args),
         Command::Verify(args) => report_commands::verify(args),
         Command::Audit(args) => report_commands::audit(args),
         Command::Eval(args) => eval::run(args),
     }
-}
-
-/// The user's directory for hints, known models, audits and runs: `FUSION_HOME`, else `fusion` in the data directory of the platform.
-///
-/// # Errors
-/// If neither is known.
-pub fn home() -> Result<PathBuf> {
-    if let Some(home) = std::env::var_os("FUSION_HOME") {
-        return Ok(home.into());
-    }
-    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
-    let home = data.or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".local/share")));
-    Ok(home.context("set FUSION_HOME: there is no home directory")?.join("fusion"))
 }

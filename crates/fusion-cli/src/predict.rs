@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use fusion_mix::overview::SampleCost;
-use fusion_model::program::Program;
-use fusion_nn::cost::predict;
+use fusion::mix::overview::SampleCost;
+use fusion::model::program::Program;
+use fusion::nn::cost::predict;
 use serde::Deserialize;
 
 /// Samples per lane for which costs are predicted: the keys of a lane are shared by its samples.
@@ -68,7 +68,7 @@ pub(crate) fn sample_cost(program: &Program, link_mbit: f64, measured: Option<&P
     let per_sample = |count: u64| count as f64 / LANE_SAMPLES as f64;
     let ots = predicted.steps.iter().map(|step| step.m_ary_ots + step.binary_ots).sum();
     let compute = per_sample(ots) * SECONDS_PER_OT + per_sample(phases.linear_up + phases.linear_down) * SECONDS_PER_LINEAR_BYTE;
-    let sum = |of: fn(&fusion_nn::cost::StepCost) -> u64| predicted.steps.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&fusion::nn::cost::StepCost) -> u64| predicted.steps.iter().map(of).sum::<u64>();
     let busier = (sum(|s| s.client_to_server) + predicted.key_bytes).max(sum(|s| s.server_to_client)) + phases.random_ot / 2;
     let network = per_sample(busier) * 8.0 / (link_mbit * 1e6);
     let basis = format!(
@@ -89,7 +89,8 @@ mod tests {
     #[test]
     fn bytes_come_from_the_card_and_seconds_from_a_stated_basis() {
         let args = QuantiseArgs { preprocess: "mnist".to_owned(), window: 13, weight_bits: 10, margin: 1.5, calibration_images: 4 };
-        let program = args.quantise(assets::MNIST_MODEL, "mnist", &assets::mnist_pool().unwrap()[..4]).unwrap().program;
+        let pool = assets::mnist_pool().unwrap();
+        let program = fusion::quantise(assets::MNIST_MODEL, "mnist", &args.settings().unwrap(), &pool[..4]).unwrap().program;
         let cost = sample_cost(&program, 400.0, None).unwrap();
         assert_eq!(cost.bytes, predict(&program, 8).unwrap().bytes_per_sample() as f64);
         assert!(cost.setup_bytes > 0.0 && cost.seconds > 0.0 && cost.basis.contains("400 Mbit/s") && cost.basis.contains("--measured"));

@@ -1,15 +1,18 @@
-//! Progress on a terminal.
+//! What the library's events look like on a terminal: lines that stay, and bars that go.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use fusion::client::Trust;
+use fusion::mix::plan::Plan;
+use fusion::model::card::ModelCard;
+use fusion::{Event, LaneProgress};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::lanes::Live;
-use crate::outcome::human_bytes;
+use crate::tables::human_bytes;
 
-/// A progress bar, or a silent one.
-pub(crate) fn bar(shown: bool, length: u64, template: &str) -> ProgressBar {
+/// A progress bar.
+fn bar(shown: bool, length: u64, template: &str) -> ProgressBar {
     let bar = if shown { ProgressBar::new(length) } else { ProgressBar::hidden() };
     // The templates are literals of this file; a wrong one falls back to the default look.
     bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -17,35 +20,136 @@ pub(crate) fn bar(shown: bool, length: u64, template: &str) -> ProgressBar {
     bar
 }
 
-/// The thread that redraws the progress line.
-#[derive(Default)]
-pub(crate) struct Running {
-    over: AtomicBool,
+/// Shows events on standard error.
+pub(crate) struct Watcher {
+    /// Whether bars are shown; lines always are.
+    bars: bool,
+    bar: Option<(What, ProgressBar)>,
+    /// Where the run is kept.
+    journal: Option<PathBuf>,
+    /// Bytes sent and received at a time: for rates.
+    before: (u64, u64, Instant),
 }
 
-impl Running {
-    /// Redraws `bar` until the end.
-    pub(crate) fn show(&self, bar: &ProgressBar, live: &Live, steps: u64, samples: usize) {
-        let mut before = ((0, 0), Instant::now());
-        while !self.over.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(250));
-            let (bytes, done) = (live.bytes(), live.sample_steps.load(Ordering::Relaxed));
-            let seconds = before.1.elapsed().as_secs_f64();
-            let rate = |now: u64, before: u64| human_bytes((now.saturating_sub(before) as f64 / seconds) as u64);
-            let (up, down) = (rate(bytes.0, before.0.0), rate(bytes.1, before.0.1));
-            before = (bytes, Instant::now());
-            bar.set_position(done.min(bar.length().unwrap_or(u64::MAX)));
-            bar.set_message(format!(
-                "{} of {samples} samples, {} lanes, {} (up {up}/s, down {down}/s)",
-                done / steps,
-                live.running.load(Ordering::Relaxed),
-                human_bytes(bytes.0 + bytes.1)
-            ));
+/// What a bar stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Hint,
+    Images,
+    Lanes,
+    Package,
+}
+
+impl Watcher {
+    /// Shows lines, and `bars` if they are wanted.
+    #[must_use]
+    pub(crate) fn new(bars: bool) -> Self {
+        Self { bars, bar: None, journal: None, before: (0, 0, Instant::now()) }
+    }
+
+    /// Says where the run is kept when it begins.
+    pub(crate) fn keeping(&mut self, journal: &Path) {
+        self.journal = Some(journal.to_owned());
+    }
+
+    /// Shows an event.
+    pub(crate) fn show(&mut self, event: Event<'_>) {
+        match event {
+            Event::Connected { card, trust } => connected(card, trust),
+            Event::Hint { done, total } => {
+                self.advance(What::Hint, done, total, "hint      {bar:30} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}");
+            }
+            Event::Images { done, total } => {
+                self.advance(What::Images, done as u64, total as u64, "images    {bar:30} {pos} of {len}");
+            }
+            Event::Mixed { plan, .. } => {
+                self.clear();
+                print_plan(plan);
+                if let Some(path) = &self.journal {
+                    eprintln!("Run:      {} (if interrupted: fusion query --resume {0})", path.display());
+                }
+            }
+            Event::Lanes(progress) => self.lanes(progress),
+            Event::Package { done, total } => {
+                self.advance(What::Package, done, total, "hint {bar:30} {binary_bytes} of {binary_total_bytes} (ETA {eta})");
+            }
+            _ => {}
         }
     }
 
-    /// Ends [`show`](Self::show).
-    pub(crate) fn end(&self) {
-        self.over.store(true, Ordering::Relaxed);
+    fn advance(&mut self, what: What, done: u64, total: u64, template: &str) -> &ProgressBar {
+        if self.bar.as_ref().is_none_or(|(now, _)| *now != what) {
+            self.clear();
+        }
+        let shown = self.bars;
+        let (_, bar) = self.bar.get_or_insert_with(|| (what, bar(shown, total, template)));
+        bar.set_position(done.min(total));
+        bar
+    }
+
+    fn lanes(&mut self, p: LaneProgress) {
+        let seconds = self.before.2.elapsed().as_secs_f64().max(1e-3);
+        let rate = |now: u64, before: u64| human_bytes((now.saturating_sub(before) as f64 / seconds) as u64);
+        let (up, down) = (rate(p.sent, self.before.0), rate(p.received, self.before.1));
+        self.before = (p.sent, p.received, Instant::now());
+        let message = format!(
+            "{} of {} samples, {} lanes, {} (up {up}/s, down {down}/s)",
+            p.done / p.steps.max(1),
+            p.samples,
+            p.running,
+            human_bytes(p.sent + p.received)
+        );
+        let template = "lanes     {bar:30} {percent}% {elapsed_precise} (ETA {eta}) {msg}";
+        self.advance(What::Lanes, p.done, p.samples * p.steps, template).set_message(message);
+    }
+
+    /// Removes the bar.
+    fn clear(&mut self) {
+        if let Some((_, bar)) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn connected(card: &ModelCard, trust: Trust) {
+    let claim = card.claim.as_ref();
+    let claim = claim.map_or_else(|| "no claimed accuracy".to_owned(), |c| format!("claims {:.1}% on {}", 100.0 * c.top1, c.dataset));
+    eprintln!("Model:    {} ({} classes), {claim}", card.name, card.classes());
+    let trusted = match trust {
+        Trust::Pinned => "pinned",
+        Trust::FirstUse => "first use, remembered from now on",
+        Trust::Known => "as before",
+    };
+    if let Some(hint) = &card.hint {
+        eprintln!("Digest:   {} ({trusted})", hint.digest);
+    }
+}
+
+/// Prints what will be mixed, before anything runs.
+fn print_plan(plan: &Plan) {
+    let mix = &plan.mix;
+    eprintln!(
+        "Plan:     R = {} queries x B = {} copies + T = {} public samples = {} samples in secret order (x{:.2} per query)",
+        mix.queries(),
+        mix.copies(),
+        mix.publics(),
+        mix.samples(),
+        mix.overhead()
+    );
+    eprintln!(
+        "          accepts up to tau = {} wrong public answers and kappa = {} inconclusive queries; soundness 2^{:.2} (asked: 2^-{})",
+        mix.tau(),
+        mix.kappa(),
+        plan.soundness.log2,
+        plan.lambda
+    );
+    if !plan.is_sound() {
+        eprintln!("          WARNING: this plan does not reach the soundness that was asked for");
     }
 }

@@ -1,17 +1,16 @@
 //! `fusion plan`, `fusion verify` and `fusion audit`: thin layers over `fusion-mix`.
 
 use anyhow::{Context, Result};
-use fusion_mix::audit::{AuditLog, LabelSource};
-use fusion_mix::overview::{audit_overview, plan_overview};
-use fusion_mix::soundness::MAX_SAMPLES;
-use fusion_mix::verify::RevealRejected;
-use fusion_model::package::Package;
+use fusion::mix::audit::{AuditLog, LabelSource};
+use fusion::mix::overview::{audit_overview, plan_overview};
+use fusion::mix::soundness::MAX_SAMPLES;
+use fusion::mix::verify::RevealRejected;
+use fusion::model::package::Package;
 
 use crate::cli::{AuditArgs, PlanArgs, VerifyArgs};
-use crate::home;
-use crate::outcome::{Costs, Outcome, write_json};
+use crate::outcome::{exit_code, write_html, write_json};
 use crate::predict::sample_cost;
-use crate::query::verify_again;
+use crate::settings::home;
 use crate::terminal::show;
 
 /// Confidence of the intervals that are shown.
@@ -24,14 +23,15 @@ const CONFIDENCE: f64 = 0.95;
 pub(crate) fn plan(args: &PlanArgs) -> Result<u8> {
     let card = args.model.as_deref().map(Package::read_card).transpose()?;
     let pool = args.pool.unwrap_or(MAX_SAMPLES as u32);
-    let mut request = args.mix.request(args.queries, pool, card.as_ref())?;
+    let mix = args.mix.settings();
+    let mut request = mix.request(args.queries, pool, card.as_ref())?;
     if let Some(digest) = &args.audited {
         let audit = AuditLog::load(&home()?.join("audit.json"))?;
         let known = audit.accuracy(digest, LabelSource::from(&request.labels), 1.0 - request.beta)?;
         request.audited = Some(known.with_context(|| format!("nothing is audited under the digest {digest}"))?);
     }
     let cost = card.as_ref().map(|card| sample_cost(&card.program, args.link, args.measured.as_deref())).transpose()?;
-    let overview = plan_overview(&request, args.mix.given(args.queries)?, cost.as_ref())?;
+    let overview = plan_overview(&request, mix.mix(args.queries)?, cost.as_ref())?;
     show(overview.to_text())?;
     if let Some(path) = &args.json {
         write_json(path, &overview)?;
@@ -44,14 +44,15 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8> {
 /// # Errors
 /// A directory that is no run, or is damaged.
 pub(crate) fn verify(args: &VerifyArgs) -> Result<u8> {
-    let report = verify_again(&args.run, args.show_rejected_answers.then_some(RevealRejected))?;
+    let report = fusion::verify(&args.run, args.show_rejected_answers.then_some(RevealRejected))?;
     show(report.to_text())?;
-    let outcome = Outcome { report, costs: Costs::default() };
     if let Some(path) = &args.json {
-        write_json(path, &outcome.report.to_json())?;
+        write_json(path, &report.to_json())?;
     }
-    outcome.write(None, args.html.as_deref())?;
-    Ok(outcome.exit_code())
+    if let Some(path) = &args.html {
+        write_html(path, &report)?;
+    }
+    Ok(exit_code(&report))
 }
 
 /// `fusion audit`.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::float::{self, ImageError};
 use crate::graph::Graph;
 use crate::program::{Program, Weights};
-use crate::twin::{Carries, Twin, TwinError, TwinRun};
+use crate::twin::{TruncationCarry, Twin, TwinError, TwinRun};
 
 /// Why a plan cannot be evaluated.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -118,7 +118,7 @@ pub fn evaluate(
         let logits = float::evaluate(graph, image).map_err(|error| EvalError::Image { index, error })?;
         let mut rng = ChaCha20Rng::from_seed(seed);
         rng.set_stream(index as u64);
-        let run = twin.run(program.encode(image)?, &mut Carries::Random(&mut rng))?;
+        let run = twin.run(program.encode(image)?, &mut TruncationCarry::Random(&mut rng))?;
         let fixed = program.decode_logits(&run.logits);
         let error = logits.iter().zip(&fixed).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
         let float_label = float::argmax(&logits);

@@ -28,7 +28,7 @@
 //! let image = Preprocess::mnist().tensor(&[0; 28 * 28])?;
 //! let ranges = calibrate(&graph, std::slice::from_ref(&image))?;
 //! let (program, weights) = plan::plan(&graph, &ranges, &plan::PlanOptions::default())?;
-//! let run = twin::Twin::new(&program, &weights)?.run(program.encode(&image)?, &mut twin::Carries::Nearest)?;
+//! let run = twin::Twin::new(&program, &weights)?.run(program.encode(&image)?, &mut twin::TruncationCarry::Nearest)?;
 //! assert_eq!((run.logits.len(), run.total_overflows()), (10, 0));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -2,7 +2,7 @@
 //!
 //! The only thing that the protocol does not determine is the carry of the bits that a requantisation drops: the parties shift their
 //! shares separately, so that the result is `floor(y / 2^d)` or one more, depending on how the client's share happens to fall. The twin
-//! draws that share's low bits ([`Carries::Random`], for accuracy figures) or fixes them.
+//! draws that share's low bits ([`TruncationCarry::Random`], for accuracy figures) or fixes them.
 //!
 //! Values are exact integers between requantisations; a value that leaves its window is counted as an overflow of the step that
 //! requantises it and then wraps as it does in the protocol. So the twin is both the oracle for protocol tests and the judge of a plan.
@@ -17,7 +17,7 @@ use self::step::TermWeights;
 use crate::program::{Op, Program, ProgramError, Step, TensorId, Weights, WeightsError};
 
 /// The low bits of the client's shares, which a requantisation drops.
-pub enum Carries<'a> {
+pub enum TruncationCarry<'a> {
     /// Uniform, as in the protocol: stochastic rounding without bias.
     Random(&'a mut dyn Rng),
     /// All zero: every result with dropped bits is `floor(y / 2^d) + 1`. What the protocol computes when the client's share is zero.
@@ -26,13 +26,13 @@ pub enum Carries<'a> {
     Nearest,
 }
 
-impl Carries<'_> {
-    /// The low `drop` bits of one share.
-    fn draw(&mut self, drop: u32) -> i64 {
+impl TruncationCarry<'_> {
+    /// The low `shift` bits of one share.
+    fn draw(&mut self, shift: u32) -> i64 {
         match self {
-            Self::Random(rng) => i64::from(rng.next_u32() & ((1u32 << drop) - 1)),
+            Self::Random(rng) => i64::from(rng.next_u32() & ((1u32 << shift) - 1)),
             Self::Zero => 0,
-            Self::Nearest => (1i64 << drop) >> 1,
+            Self::Nearest => (1i64 << shift) >> 1,
         }
     }
 }
@@ -117,7 +117,7 @@ impl<'a> Twin<'a> {
     ///
     /// # Errors
     /// The image has the wrong length.
-    pub fn run(&self, image: Vec<i64>, carries: &mut Carries<'_>) -> Result<TwinRun, TwinError> {
+    pub fn run(&self, image: Vec<i64>, carries: &mut TruncationCarry<'_>) -> Result<TwinRun, TwinError> {
         self.visit(image, carries, |_, _, _| ())
     }
 
@@ -128,7 +128,7 @@ impl<'a> Twin<'a> {
     pub fn visit(
         &self,
         image: Vec<i64>,
-        carries: &mut Carries<'_>,
+        carries: &mut TruncationCarry<'_>,
         mut see: impl FnMut(usize, &Step, &[i64]),
     ) -> Result<TwinRun, TwinError> {
         let program = self.program;
@@ -168,7 +168,7 @@ impl<'a> Twin<'a> {
     ///
     /// # Errors
     /// A tensor has the wrong length.
-    pub fn step(&self, index: usize, inputs: &[&[i64]], carries: &mut Carries<'_>) -> Result<(Vec<i64>, u64), TwinError> {
+    pub fn step(&self, index: usize, inputs: &[&[i64]], carries: &mut TruncationCarry<'_>) -> Result<(Vec<i64>, u64), TwinError> {
         let step = &self.program.steps[index];
         let ids = step.op.inputs();
         for (position, id) in ids.iter().enumerate() {
@@ -197,7 +197,7 @@ impl<'a> Twin<'a> {
 
     /// The argmax inside the logits' window, the lower index on ties, and the number of overflows.
     #[must_use]
-    pub fn label(&self, logits: &[i64], carries: &mut Carries<'_>) -> (usize, u64) {
+    pub fn label(&self, logits: &[i64], carries: &mut TruncationCarry<'_>) -> (usize, u64) {
         let (windowed, overflows) = step::window(logits, self.program.logits_window, carries);
         let mut best = 0;
         for (index, &value) in windowed.iter().enumerate() {

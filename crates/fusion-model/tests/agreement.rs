@@ -9,7 +9,7 @@ use rand_core::SeedableRng;
 use fusion_model::plan::{PlanOptions, plan};
 use fusion_model::preprocess::Preprocess;
 use fusion_model::testing::random_network;
-use fusion_model::twin::{Carries, Twin};
+use fusion_model::twin::{TruncationCarry, Twin};
 use fusion_model::{calibrate, eval, float, onnx, passes};
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
@@ -119,7 +119,7 @@ fn the_twin_is_near_the_float_network() {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         for image in &images {
             let expected = float::evaluate(&graph, image).unwrap();
-            let run = twin.run(program.encode(image).unwrap(), &mut Carries::Random(&mut rng)).unwrap();
+            let run = twin.run(program.encode(image).unwrap(), &mut TruncationCarry::Random(&mut rng)).unwrap();
             let actual = program.decode_logits(&run.logits);
             let bound = 0.02 * size(&expected);
             assert_eq!(run.total_overflows(), 0, "seed {seed}");

@@ -25,10 +25,11 @@
 //! receiver's (r_0, r_1) is uniform whatever b is. Encodings that are no group elements are
 //! refused; nothing else of a message can be wrong.
 //!
-//! Neither party can have H or K asked twice at the same place: each adds a nonce of its own, so a
-//! replayed message meets other hashes, and parties that disagree about the terms, or take each
-//! other's direction for their own, end up with unrelated keys. Points, scalars and Diffie-Hellman
-//! values are wiped: which of the receiver's points has a known logarithm *is* its choice.
+//! Neither party can have H or K evaluated twice in the same domain: each adds a nonce of its own,
+//! so a replayed message meets other hashes, and parties that disagree about the terms, or take
+//! each other's direction for their own, end up with unrelated keys. Points, scalars and
+//! Diffie-Hellman values are wiped: which of the receiver's points has a known logarithm *is* its
+//! choice.
 
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
@@ -45,13 +46,13 @@ use crate::session::{Direction, NONCE, RunId};
 /// Bytes of an encoded point.
 const POINT: usize = 32;
 
-/// What binds a hash to its place: the run and the index of the OT.
-struct Place<'a> {
+/// The domain of a hash: the run and the index of the OT.
+struct Domain<'a> {
     run: &'a RunId,
     index: u32,
 }
 
-impl Place<'_> {
+impl Domain<'_> {
     /// H(j, point) as a group element with unknown logarithm.
     fn to_group(&self, j: u8, point: &[u8]) -> RistrettoPoint {
         let digest = Sha3_512::new()
@@ -117,11 +118,11 @@ pub fn send(direction: &Direction, channel: &mut dyn Channel, n: usize, rng: &mu
     let (points, answers) = (&first[NONCE..], &second[NONCE..]);
     let mut keys = Zeroizing::new(Vec::with_capacity(n));
     for (index, ((a, a_point), r)) in (0u32..).zip(secrets.iter().zip(points.chunks(POINT)).zip(answers.chunks(2 * POINT))) {
-        let place = Place { run: &run, index };
+        let domain = Domain { run: &run, index };
         let (r0, r1) = r.split_at(POINT);
         let shared = |j: u8, own: &[u8], other: &[u8]| -> Result<Block, OtError> {
-            let sum = decode(own)? + place.to_group(j, other);
-            Ok(place.key(j, a_point, r, &Zeroizing::new(sum * **a)))
+            let sum = decode(own)? + domain.to_group(j, other);
+            Ok(domain.key(j, a_point, r, &Zeroizing::new(sum * **a)))
         };
         keys.push([shared(0, r0, r1)?, shared(1, r1, r0)?]);
     }
@@ -141,20 +142,20 @@ pub fn receive(direction: &Direction, channel: &mut dyn Channel, choices: &[u8],
     let mut keys = Zeroizing::new(Vec::with_capacity(choices.len()));
     for (index, (&b, a_point)) in (0u32..).zip(choices.iter().zip(first[NONCE..].chunks(POINT))) {
         let b = Choice::from(b);
-        let place = Place { run: &run, index };
+        let domain = Domain { run: &run, index };
         let a = decode(a_point)?;
         let mut uniform = Zeroizing::new([0; 64]);
         rng.fill_bytes(&mut *uniform);
         let other = Zeroizing::new(RistrettoPoint::from_uniform_bytes(&uniform));
         let other_bytes = Zeroizing::new(other.compress().to_bytes());
         let c = random_scalar(rng);
-        let own = Zeroizing::new(RistrettoPoint::mul_base(&c) - place.to_group(b.unwrap_u8(), &*other_bytes));
+        let own = Zeroizing::new(RistrettoPoint::mul_base(&c) - domain.to_group(b.unwrap_u8(), &*other_bytes));
         let r0 = RistrettoPoint::conditional_select(&own, &other, b).compress();
         let r1 = RistrettoPoint::conditional_select(&other, &own, b).compress();
         let at = second.len();
         second.extend_from_slice(r0.as_bytes());
         second.extend_from_slice(r1.as_bytes());
-        keys.push(place.key(b.unwrap_u8(), a_point, &second[at..], &Zeroizing::new(a * *c)));
+        keys.push(domain.key(b.unwrap_u8(), a_point, &second[at..], &Zeroizing::new(a * *c)));
     }
     channel.send(&second)?;
     channel.flush()?;

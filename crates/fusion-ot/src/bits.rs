@@ -1,4 +1,7 @@
-//! Fields of up to 64 bits, one word per OT, packed without gaps; the reading side refuses what no honest peer sends.
+//! Fields of up to 64 bits, one word per OT, packed without gaps; the reading side refuses what no
+//! honest peer sends.
+
+use fusion_ring::bits::pack::packed_len;
 
 use crate::OtError;
 
@@ -33,11 +36,6 @@ impl BitWriter {
         self.out.extend_from_slice(&(self.acc as u64).to_le_bytes()[..rest]);
         self.out
     }
-}
-
-/// Bytes of `n` fields of `bits` bits.
-pub(crate) const fn packed_len(n: usize, bits: u32) -> usize {
-    (n * bits as usize).div_ceil(8)
 }
 
 /// Low `bits` bits set.

@@ -5,9 +5,9 @@
 //! u_j X^j. The pad of choice x is H(w + x Delta, i), i the running number of the OT: the receiver
 //! knows it at x = u, and elsewhere it is H(v + (x - u) Delta, i) with a known non-zero multiple of
 //! Delta, which a tweakable correlation-robust hash hides even from a receiver that chose v itself.
-//! H is TMMO ([`fusion_ring::symmetric::hash::tmmo`], two AES calls) under a key of the run; it needs the
-//! tweak to be new for every OT under the same Delta, which [`PadStream`] sees to. The silent
-//! extension has a hash of its own with one call ([`crate::silent`]).
+//! H is TMMO ([`fusion_ring::symmetric::hash::tmmo`], two AES calls) under a key of the run; it
+//! needs the tweak to be new for every OT under the same Delta, which [`PadStream`] sees to. The
+//! silent extension has a hash of its own with one call ([`crate::silent`]).
 
 use fusion_ring::symmetric::aes::{Aes128, Block};
 use fusion_ring::symmetric::gf128::mul_x;
@@ -122,19 +122,15 @@ impl PadStream {
 }
 
 /// Collects the sender's pads of `n` OTs from hashed blocks that `produce` hands out.
-pub(crate) fn sender_pads<E>(
-    m: ChoiceBits,
-    n: usize,
-    produce: impl FnOnce(&mut dyn FnMut(&[Block])) -> Result<(), E>,
-) -> Result<SenderPads, E> {
+pub(crate) fn sender_pads(m: ChoiceBits, n: usize, produce: impl FnOnce(&mut dyn FnMut(&[Block]))) -> SenderPads {
     if m == ChoiceBits::ONE {
         let mut pads = Vec::with_capacity(2 * n);
-        produce(&mut |blocks| pads.extend(blocks.iter().map(|&block| block as u32)))?;
-        return Ok(SenderPads::pairs(pads));
+        produce(&mut |blocks| pads.extend(blocks.iter().map(|&block| block as u32)));
+        return SenderPads::pairs(pads);
     }
     let mut pads = Vec::with_capacity(n * m.messages());
-    produce(&mut |blocks| pads.extend(blocks.iter().map(|&block| block as u8)))?;
-    Ok(SenderPads::wide(m, pads))
+    produce(&mut |blocks| pads.extend(blocks.iter().map(|&block| block as u8)));
+    SenderPads::wide(m, pads)
 }
 
 /// What of a hashed block is the receiver's pad: see [`SenderPads`].

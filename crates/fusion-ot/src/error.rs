@@ -9,7 +9,8 @@ pub enum OtError {
     /// The transport failed.
     #[error(transparent)]
     Channel(#[from] ChannelError),
-    /// The peer sent something that no honest party sends. The text names the check, never a secret.
+    /// The peer sent something that no honest party sends. The text names the check, never a
+    /// secret.
     #[error("the peer misbehaved: {0}")]
     PeerMisbehaved(&'static str),
     /// The caller broke the contract of a function.

@@ -76,6 +76,24 @@ impl SenderPads {
         Self { m, pairs: Vec::new(), bytes }
     }
 
+    /// Nothing yet, with room for `n` OTs; `None` if so many have no room.
+    pub(crate) fn with_capacity(m: ChoiceBits, n: usize) -> Option<Self> {
+        let total = n.checked_mul(m.messages())?;
+        let one = m == ChoiceBits::ONE;
+        let (pairs, bytes) = if one { (total, 0) } else { (0, total) };
+        Some(Self { m, pairs: Vec::with_capacity(pairs), bytes: Vec::with_capacity(bytes) })
+    }
+
+    /// Appends pads, of 1-of-2 OTs a word each, of wider ones four to a word. There must be room for
+    /// them: a vector that grows leaves copies behind.
+    pub(crate) fn extend_from_words(&mut self, words: &[u32]) {
+        if self.m == ChoiceBits::ONE {
+            self.pairs.extend_from_slice(words)
+        } else {
+            self.bytes.extend_from_slice(bytemuck::cast_slice(words))
+        }
+    }
+
     /// Number of OTs.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -146,6 +164,18 @@ impl ReceiverPads {
         Self { m, choices, pads }
     }
 
+    /// Nothing yet, with room for `n` OTs.
+    pub(crate) fn with_capacity(m: ChoiceBits, n: usize) -> Self {
+        Self { m, choices: Vec::with_capacity(n), pads: Vec::with_capacity(n) }
+    }
+
+    /// Appends as many choices as pads, for which there must be room.
+    pub(crate) fn extend_from_slices(&mut self, choices: &[u8], pads: &[u32]) {
+        debug_assert_eq!(choices.len(), pads.len());
+        self.choices.extend_from_slice(choices);
+        self.pads.extend_from_slice(pads);
+    }
+
     /// Number of OTs.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -203,6 +233,11 @@ impl SenderBits {
         Self { m, tables }
     }
 
+    /// Appends tables, for which there must be room.
+    pub(crate) fn extend_from_slice(&mut self, tables: &[u16]) {
+        self.tables.extend_from_slice(tables);
+    }
+
     /// The lowest bits of `pads`.
     #[must_use]
     pub fn of(pads: &SenderPads) -> Self {
@@ -244,6 +279,11 @@ impl ReceiverBits {
     #[must_use]
     pub fn new(m: ChoiceBits, bytes: Vec<u8>) -> Self {
         Self { m, bytes }
+    }
+
+    /// Appends bytes, for which there must be room.
+    pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// The lowest bits of `pads`.

@@ -1,6 +1,8 @@
-//! The ideal functionality of random OT: a trusted dealer in the form of a shared stream of randomness.
+//! The ideal functionality of random OT: a trusted dealer that is a stream of randomness known to
+//! both ends.
 //!
-//! For tests of protocols that use OT. It sends nothing. It is *not* secure: the receiver's end could compute every pad of the sender.
+//! For tests of protocols that use OT. It sends nothing. It is *not* secure: the receiver's end
+//! could compute every pad of the sender.
 
 use fusion_ring::channel::Channel;
 use rand_chacha::ChaCha20Rng;

@@ -76,7 +76,7 @@ pub mod base;
 mod bits;
 mod coins;
 mod delta;
-pub mod error;
+mod error;
 pub mod functionality;
 #[cfg(any(test, feature = "test-utils"))]
 pub mod ideal;
@@ -87,13 +87,4 @@ pub mod softspoken;
 mod testing;
 
 pub use error::OtError;
-
-/// Which of the two parties of a lane this is: they do the steps of a set-up in opposite order. Any
-/// fixed assignment will do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Begins as sender.
-    First,
-    /// Begins as receiver.
-    Second,
-}
+pub use session::Role;

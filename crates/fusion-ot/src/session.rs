@@ -3,13 +3,23 @@
 use fusion_ring::symmetric::aes::Block;
 use sha3::{Digest, Sha3_256};
 
-use crate::Role;
+use crate::error::OtError;
 
 /// Version of this crate's protocols; messages of two versions never fit together.
 const VERSION: &str = "fusion-ot 2";
 
 /// Bytes of either party's nonce.
 pub(crate) const NONCE: usize = 32;
+
+/// Which of the two parties of a lane this is: they do the steps of a set-up in opposite order. Any
+/// fixed assignment will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Begins as sender.
+    First,
+    /// Begins as receiver.
+    Second,
+}
 
 /// The public terms of a lane, on which both parties must agree: the base OTs of parties with
 /// different terms give unrelated keys, so that the first consistency check fails.
@@ -33,6 +43,29 @@ impl Session {
             Role::Second => b"second sends",
         };
         Direction(Sha3_256::new().chain_update(VERSION).chain_update(self.0).chain_update(role).finalize().into())
+    }
+
+    /// Sets up both directions in the order on which the parties agree: what the first party sends,
+    /// then what the second one does. `send` and `receive` make this party's ends; both work with
+    /// `tools`, the channel and the random generator.
+    pub(crate) fn both_directions<T, S, R>(
+        &self,
+        role: Role,
+        tools: &mut T,
+        send: impl FnOnce(&Direction, &mut T) -> Result<S, OtError>,
+        receive: impl FnOnce(&Direction, &mut T) -> Result<R, OtError>,
+    ) -> Result<(S, R), OtError> {
+        let [first, second] = [Role::First, Role::Second].map(|sender| self.direction(sender));
+        match role {
+            Role::First => {
+                let sender = send(&first, tools)?;
+                Ok((sender, receive(&second, tools)?))
+            }
+            Role::Second => {
+                let receiver = receive(&first, tools)?;
+                Ok((send(&second, tools)?, receiver))
+            }
+        }
     }
 }
 
@@ -70,6 +103,12 @@ impl RunId {
     pub(crate) fn constant(&self, purpose: &str) -> Block {
         let digest = self.hash(purpose).finalize();
         Block::from_le_bytes(std::array::from_fn(|i| digest[i]))
+    }
+
+    /// The first of the 2^64 blocks that tree number `tree` encrypts for `purpose`: other trees, and
+    /// those of other runs, encrypt other blocks.
+    pub(crate) fn tree_salt(&self, purpose: &str, tree: usize) -> Block {
+        self.constant(purpose) ^ (tree as Block) << 64
     }
 }
 

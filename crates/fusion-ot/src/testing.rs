@@ -1,4 +1,5 @@
-//! Helpers of this crate's tests: two parties on two threads, recorded transcripts, a peer that lies.
+//! Helpers of this crate's tests: two parties on two threads, recorded transcripts, a peer that
+//! lies.
 
 use fusion_ring::channel::{Channel, ChannelError, MemoryChannel, Traffic, memory_pair};
 use sha3::{Digest, Sha3_256};
@@ -44,8 +45,9 @@ pub(crate) fn run_recorded<A: Send, B: Send>(
     })
 }
 
-/// The functionality's predicate: the receiver's pad is the sender's at the choice and at no other, and choices take every value. (Pads of b bits at another choice are equal with
-/// probability 2^-b, so some are let pass.)
+/// The functionality's predicate: the receiver's pad is the sender's at the choice and at no other,
+/// and choices take every value. (Pads of b bits at another choice are equal with probability 2^-b,
+/// so some are let pass.)
 pub(crate) fn assert_random_ots(sender: &SenderPads, receiver: &ReceiverPads) {
     assert_eq!((sender.len(), sender.choice_bits()), (receiver.len(), receiver.choice_bits()));
     let k = sender.choice_bits().messages();

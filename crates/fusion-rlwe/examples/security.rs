@@ -21,7 +21,7 @@ use fusion_rlwe::RlweParams;
 /// log2 of a sieve's work per dimension of the block.
 const SIEVE: f64 = 0.292;
 
-/// Block sizes that are tried. The formula for [`log_delta`] is for blocks above 50.
+/// Block sizes that are tried. The formula for [`log_root_hermite`] is for blocks above 50.
 const BLOCKS: std::ops::Range<u32> = 60..4000;
 
 /// An LWE instance; the secret and error deviations are those of [`RlweParams::noise`].
@@ -47,7 +47,7 @@ impl Lwe {
     fn found(self, beta: u32, d: usize) -> bool {
         let used = (d - DEGREE - 1) as f64 * f64::from(self.modulus_bits);
         let volume = used + DEGREE as f64 * (self.error / self.secret).log2() + self.error.log2();
-        let shortest = (2.0 * f64::from(beta) - d as f64 - 1.0) * log_delta(beta) + volume / d as f64;
+        let shortest = (2.0 * f64::from(beta) - d as f64 - 1.0) * log_root_hermite(beta) + volume / d as f64;
         f64::from(beta).log2() / 2.0 + self.error.log2() <= shortest
     }
 
@@ -62,11 +62,11 @@ impl Lwe {
 /// 2^`modulus_bits`, in the best dimension.
 fn short_vector(modulus_bits: u32, bound_bits: u32) -> u32 {
     let volume = DEGREE as f64 * f64::from(modulus_bits);
-    smallest(|beta| (DEGREE..8 * DEGREE).any(|d| (d - 1) as f64 * log_delta(beta) + volume / d as f64 <= f64::from(bound_bits)))
+    smallest(|beta| (DEGREE..8 * DEGREE).any(|d| (d - 1) as f64 * log_root_hermite(beta) + volume / d as f64 <= f64::from(bound_bits)))
 }
 
 /// log2 of the root Hermite factor of blocks of `beta` (Chen's thesis, 2013).
-fn log_delta(beta: u32) -> f64 {
+fn log_root_hermite(beta: u32) -> f64 {
     let beta = f64::from(beta);
     ((PI * beta).log2() / beta + (beta / (2.0 * PI * E)).log2()) / (2.0 * (beta - 1.0))
 }

@@ -15,15 +15,16 @@ use crate::layer::Layer;
 use crate::public::{PublicPolynomial, PublicSeed};
 use crate::{RlweError, RlweParams, sample};
 
-/// The client's state of one lane: one ternary secret per block index, used for all layers and never for the same polynomial twice.
+/// The client's state of one lane: one ternary secret per block index, used in all layers but never
+/// twice with the same public polynomial.
 ///
-/// The same block of the same layer must not be encrypted twice under one secret; [`ClientLane::encrypt`] therefore takes every layer at most
-/// once per lane.
+/// The same block of the same layer must not be encrypted twice under one secret;
+/// [`ClientLane::encrypt`] therefore takes every layer at most once per lane.
 pub struct ClientLane {
     mask: Wide<4>,
     mask_params: RlweParams,
     secrets: Vec<Small>,
-    /// Memory for transforms of public polynomials, from layer to layer.
+    /// Memory for transforms of public polynomials, reused from layer to layer.
     transforms: Vec<Wide<3>>,
     used: std::collections::BTreeSet<u32>,
     prg: AesPrg,
@@ -47,17 +48,20 @@ impl ClientLane {
         }
     }
 
-    /// Largest |error| / Delta that a decryption of this lane has met. Decryption is exact below 0.5; the plan's bound is
-    /// [`crate::params::Noise::used`]. For measurements: a server cannot be convicted by it.
+    /// Largest |error| / scale that a decryption of this lane has met. Decryption is exact below
+    /// 0.5; the plan's bound is [`crate::params::Noise::used`]. For measurements only: it proves
+    /// nothing about the server.
     #[must_use]
     pub fn largest_noise(&self) -> f64 {
         self.largest_noise
     }
 
-    /// Encrypts this party's shares of a layer's inputs (one tensor per term, `[channel][sample][row][column]`, values modulo 2^l) and sends them.
+    /// Encrypts this party's shares of a layer's inputs (one tensor per term,
+    /// `[channel][sample][row][column]`, values modulo 2^l) and sends them.
     ///
     /// # Errors
-    /// [`RlweError::Misuse`] for tensors of the wrong size or a layer that this lane has already encrypted; [`RlweError::Channel`].
+    /// [`RlweError::Misuse`] for tensors of the wrong size or a layer that this lane has already
+    /// encrypted; [`RlweError::Channel`].
     pub fn encrypt(&mut self, layer: &Layer, inputs: &[&[u32]], samples: usize, channel: &mut dyn Channel) -> Result<(), RlweError> {
         layer.check_inputs(inputs, samples)?;
         if !self.used.insert(layer.index()) {
@@ -73,7 +77,8 @@ impl ClientLane {
         }
     }
 
-    /// [`ClientLane::encrypt`] with public polynomials of P pieces, whose transforms are kept in `transforms` where several blocks use them.
+    /// [`ClientLane::encrypt`] with public polynomials of P pieces, whose transforms are kept in
+    /// `transforms` where several blocks use them.
     fn encrypt_by<const P: usize>(
         &mut self,
         layer: &Layer,
@@ -100,16 +105,16 @@ impl ClientLane {
                 let errors = &mut errors[..cells.len()];
                 bytes.resize(cells.len() * width, 0);
                 for number in 0..layer.channels(phase) {
-                    // One place is enough where no block comes back to it.
-                    let place = if blocks.len() > 1 { row } else { 0 };
-                    if place == transforms.len() {
+                    // A single block uses every transform once: one buffer is enough.
+                    let slot = if blocks.len() > 1 { row } else { 0 };
+                    if slot == transforms.len() {
                         transforms.push(Wide::default());
                     }
                     if index == 0 {
                         layer.row_polynomial(phase, number, &mut public);
-                        transforms[place].set(&public);
+                        transforms[slot].set(&public);
                     }
-                    product.set(&transforms[place], &self.secrets[index]);
+                    product.set(&transforms[slot], &self.secrets[index]);
                     row += 1;
                     values.resize(cells.span().len());
                     product.copy_to(cells.span(), &mut values.as_mut());
@@ -120,7 +125,7 @@ impl ClientLane {
                     sample::errors(&mut self.prg, errors);
                     values.as_mut().add_small(errors);
                     cells.gather(&inputs[term][number * size..(number + 1) * size], mask, &mut own);
-                    values.as_mut().add_shifted(&own, params.delta_bits());
+                    values.as_mut().add_shifted(&own, params.scale_bits());
                     write_wide(&values.low, &values.high, width, &mut bytes);
                     channel.send(&bytes)?;
                 }
@@ -155,12 +160,13 @@ impl ClientLane {
         Ok(())
     }
 
-    /// Receives the server's answer to [`ClientLane::encrypt`] and returns this party's share of the product,
-    /// `[out channel][sample][row][column]` modulo 2^l. Any bytes of the right number decrypt to something.
+    /// Receives the server's answer to [`ClientLane::encrypt`] and returns this party's share of
+    /// the product, `[out channel][sample][row][column]` modulo 2^l. Any bytes of the right length
+    /// decrypt to something.
     ///
     /// # Errors
-    /// [`RlweError::HintSize`] for the hint of another layer, [`RlweError::HintRead`] if it cannot be read, [`RlweError::Misuse`] before
-    /// [`ClientLane::encrypt`], [`RlweError::Channel`].
+    /// [`RlweError::HintSize`] for the hint of another layer, [`RlweError::HintRead`] if it cannot
+    /// be read, [`RlweError::Misuse`] before [`ClientLane::encrypt`], [`RlweError::Channel`].
     pub fn decrypt(
         &mut self,
         layer: &Layer,
@@ -183,7 +189,8 @@ impl ClientLane {
         let answers = blocks.iter().map(receive).collect::<Result<Vec<_>, _>>()?;
         let area = samples * layer.layout().output().area();
         let mut out = Wiped::new(layer.outputs() * area);
-        // The hint keeps the top hint_bits of a coefficient, and so everything is counted in units of their lowest, modulo 2^hint_bits. One piece holds a hint of any width.
+        // The hint keeps the top hint_bits of a coefficient. So the unit of everything here is the
+        // lowest of those bits, modulo 2^hint_bits. One piece holds a hint of any width.
         let raise = params.hint_bits() - params.answer_bits();
         let down = params.hint_bits() - params.plain_bits();
         let rounding = Rounding { bits: params.hint_bits(), down };

@@ -23,7 +23,7 @@ pub enum RlweError {
         modulus_bits: u32,
         /// log2 of the bound on the norm of a weight row.
         row_norm_bits: u32,
-        /// Planned worst |error| / Delta.
+        /// Planned worst |error| / scale.
         used: f64,
     },
     /// A convolution that this layout cannot hold.

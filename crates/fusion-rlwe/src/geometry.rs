@@ -56,7 +56,8 @@ pub struct Padding {
     pub right: usize,
 }
 
-/// Geometry of a two-dimensional convolution (cross-correlation, as in ONNX `Conv`). A dense layer is a 1x1 convolution on a 1x1 image.
+/// Geometry of a two-dimensional convolution (cross-correlation, as in ONNX `Conv`). A dense layer
+/// is a 1x1 convolution on a 1x1 image.
 ///
 /// Weights are ordered `[out_channel][in_channel / groups][kernel_row][kernel_column]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,8 +93,9 @@ impl ConvGeometry {
         }
     }
 
-    /// Output shape of one sample, or `None` if the geometry is impossible (a zero where none may be, a kernel larger than
-    /// the padded input, groups that do not divide the channels, sizes that overflow).
+    /// Output shape of one sample, or `None` if the geometry is impossible (a zero where none may
+    /// be, a kernel larger than the padded input, groups that do not divide the channels, sizes
+    /// that overflow).
     #[must_use]
     pub fn output(&self) -> Option<Shape> {
         let positive = [self.kernel.0, self.kernel.1, self.stride.0, self.stride.1, self.dilation.0, self.dilation.1, self.groups];

@@ -8,9 +8,11 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::sample;
 
-/// The server's long-term secret of one prepared model: the masks u_j of every hint row come from it.
+/// The server's long-term secret of one prepared model, from which the masks u_j of all hint rows
+/// come.
 ///
-/// One key serves exactly one set of hints. Publishing hints of two weight sets under one key would give their difference away.
+/// One key belongs to one set of weights. Hints of two sets under one key would publish the
+/// difference of the weights.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct ServerKey([u8; 32]);
 

@@ -18,8 +18,8 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Layer number `index` of the model with the public `seed`: the sum of `terms`. Numbers must differ between layers of one model, because they choose the
-    /// public polynomials.
+    /// Layer number `index` of the model with the public `seed`: the sum of `terms`. Numbers must
+    /// differ between layers of one model, because they choose the public polynomials.
     ///
     /// # Errors
     /// [`RlweError::Layout`] if the convolutions do not fit together.

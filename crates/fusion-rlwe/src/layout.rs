@@ -1,12 +1,14 @@
-//! Convolutions as shifted rows of ring polynomials (design page 01-linear, "Convolution as shifted rows").
+//! Convolutions as shifted rows of ring polynomials.
 //!
-//! All samples of one channel lie one after another in a *stream* of cells, line by line. A kernel tap is then a shift of the whole stream, which is a
-//! power of X on polynomials. Strides are removed by space-to-depth: each *phase* (row and column residue modulo the stride) of a
-//! channel is a row of its own. Neighbouring lines and samples share their padding cells.
+//! All samples of one channel lie one after another in a *stream* of cells, line by line. A kernel
+//! tap is then a shift of the whole stream, which is a power of X on polynomials. Strides are
+//! removed by space-to-depth: each *phase* (row and column residue modulo the stride) of a channel
+//! is a row of its own. Neighbouring lines and samples share their padding cells.
 //!
-//! The stream is cut into blocks of N cells; consecutive blocks overlap by the reach of the kernel, so that every output is
-//! computed inside one block. With cell index c of a block start B, output cell p and tap offset o the product reads
-//! coefficient p + o - B and writes coefficient p + reach - B: the tap is X^(reach - o).
+//! The stream is cut into blocks of N cells. Consecutive blocks overlap by the reach of the kernel,
+//! so that every output is computed inside one block. In the block that starts at cell B, the tap
+//! at offset o of output cell p reads coefficient p + o - B and writes coefficient p + reach - B:
+//! the tap is X^(reach - o).
 
 use std::ops::Range;
 
@@ -52,9 +54,10 @@ pub struct Layout {
 pub(crate) struct Cells {
     /// Runs of consecutive coefficients that are encrypted.
     pub(crate) runs: Vec<Range<usize>>,
-    /// For each encrypted coefficient the index of its input in the tensor of the channel (`[sample][row][column]`), or PADDING.
+    /// For each encrypted coefficient the index of its input in the tensor of the channel
+    /// (`[sample][row][column]`), or PADDING.
     sources: Vec<u32>,
-    /// The same in as few pieces as there are.
+    /// The same as runs: consecutive sources in one copy.
     copies: Vec<Copy>,
 }
 
@@ -63,13 +66,15 @@ pub(crate) struct Cells {
 pub(crate) struct Block {
     /// Cells by phase.
     pub(crate) cells: Vec<Cells>,
-    /// Coefficients that carry outputs, ascending; their outputs are consecutive from `first_output` on.
+    /// Coefficients that carry outputs, ascending; their outputs are consecutive from
+    /// `first_output` on.
     pub(crate) outputs: Vec<u16>,
     /// Index of the first output in the tensor of a channel (`[sample][row][column]`).
     pub(crate) first_output: usize,
 }
 
-/// Zero-based first and last index along one axis that is a real input in some phase, clipped to what is read, and the largest tap shift.
+/// First and last index (from zero) along one axis that is a real input in some phase, clipped to
+/// what is read, and the largest tap shift.
 struct AxisExtent {
     first: usize,
     last: usize,
@@ -94,7 +99,8 @@ impl AxisExtent {
     }
 }
 
-/// Distance between line starts such that an index at or beyond it falls on padding of the next line, and the reverse.
+/// Distance between the starts of two lines at which neither line's taps reach a real input of
+/// the other.
 fn pitch(outputs: usize, extents: &[AxisExtent]) -> usize {
     let shift = extents.iter().map(|e| e.shift).max().unwrap_or(0);
     let first = extents.iter().map(|e| e.first).min().unwrap_or(0);
@@ -106,7 +112,8 @@ impl Layout {
     /// Lays out a sum of convolutions that share an output shape.
     ///
     /// # Errors
-    /// [`RlweError::Layout`] for impossible or oversized geometry, terms with different outputs, or a kernel that reaches over a whole block.
+    /// [`RlweError::Layout`] for impossible or oversized geometry, terms with different outputs, or
+    /// a kernel that reaches over a whole block.
     pub fn new(terms: &[ConvGeometry]) -> Result<Self, RlweError> {
         let refuse = |why: &str| RlweError::Layout(why.to_owned());
         let first = terms.first().ok_or_else(|| refuse("a linear layer needs at least one term"))?;
@@ -223,19 +230,19 @@ impl Layout {
         let total = samples * self.output.area();
         let mut blocks = Vec::with_capacity(self.blocks(samples));
         let mut next = 0;
-        let mut place = Place { sample: 0, y: 0, x: 0 };
+        let mut position = Position { sample: 0, y: 0, x: 0 };
         for index in 0..self.blocks(samples) {
             let start = index * self.step();
             let first_output = next;
             let mut outputs = Vec::new();
             while next < total {
-                let cell = (place.sample * self.lines + place.y) * self.line + place.x;
+                let cell = (position.sample * self.lines + position.y) * self.line + position.x;
                 if cell >= start + self.step() {
                     break;
                 }
                 outputs.push((cell - start + self.reach) as u16);
                 next += 1;
-                place.advance(self.output.width, self.output.height);
+                position.advance(self.output.width, self.output.height);
             }
             blocks.push(Block { cells: Vec::new(), outputs, first_output });
         }
@@ -251,10 +258,10 @@ impl Layout {
         }
         let mut cells = Cells { runs: Vec::new(), sources: Vec::new(), copies: Vec::new() };
         let (line, x) = (start / self.line, start % self.line);
-        let mut place = Place { sample: line / self.lines, y: line % self.lines, x };
+        let mut position = Position { sample: line / self.lines, y: line % self.lines, x };
         for (coefficient, needed) in needed.into_iter().enumerate() {
-            let here = place;
-            place.advance(self.line, self.lines);
+            let here = position;
+            position.advance(self.line, self.lines);
             if !needed {
                 continue;
             }
@@ -268,8 +275,8 @@ impl Layout {
         cells
     }
 
-    /// Which input lies at a place of a phase.
-    fn source(&self, phase: &Phase, Place { sample, y, x }: Place, samples: usize) -> u32 {
+    /// Which input lies at a position of a phase.
+    fn source(&self, phase: &Phase, Position { sample, y, x }: Position, samples: usize) -> u32 {
         let term = &self.terms[phase.term];
         let row = (y * term.stride.0 + phase.residue.0).checked_sub(term.padding.top);
         let column = (x * term.stride.1 + phase.residue.1).checked_sub(term.padding.left);
@@ -282,16 +289,17 @@ impl Layout {
     }
 }
 
-/// A place in a stack of images.
+/// A position in a stack of images.
 #[derive(Clone, Copy)]
-struct Place {
+struct Position {
     sample: usize,
     y: usize,
     x: usize,
 }
 
-impl Place {
-    /// The next one, in images of `width` by `height`: without divisions, which would cost more than all else.
+impl Position {
+    /// The next one, in images of `width` by `height`. By counting: divisions would cost more than
+    /// everything else here.
     fn advance(&mut self, width: usize, height: usize) {
         self.x += 1;
         if self.x == width {
@@ -304,7 +312,8 @@ impl Place {
 }
 
 impl Block {
-    /// First coefficient that carries an output, and how many coefficients from there to the last one.
+    /// First coefficient that carries an output, and how many coefficients from there to the last
+    /// one.
     pub(crate) fn span(&self) -> (usize, usize) {
         match (self.outputs.first(), self.outputs.last()) {
             (Some(&first), Some(&last)) => (usize::from(first), usize::from(last - first) + 1),
@@ -327,7 +336,8 @@ impl Cells {
         self.sources.len()
     }
 
-    /// Fills `out` with the inputs under the encrypted coefficients, modulo 2^l by `mask`; zero under padding.
+    /// Fills `out` with the inputs under the encrypted coefficients, modulo 2^l by `mask`; zero
+    /// under padding.
     pub(crate) fn gather(&self, channel: &[u32], mask: u32, out: &mut Wiped<u32>) {
         out.resize(self.sources.len());
         if self.copies.len() * SHORT_COPY > self.sources.len() {
@@ -349,7 +359,8 @@ impl Cells {
         }
     }
 
-    /// Moves the values of the encrypted coefficients to the front, from one for each coefficient of the span.
+    /// Moves the values of the encrypted coefficients to the front, from one for each coefficient
+    /// of the span.
     pub(crate) fn compact(&self, values: &mut Wiped<u64>) {
         let first = self.span().start;
         let mut at = 0;

@@ -1,15 +1,20 @@
-//! Parameters of the RLWE scheme and its noise budget (design page 01-linear, "Parameters" and "Circuit privacy").
+//! Parameters of the RLWE scheme and its noise budget.
+//!
+//! What a decryption finds is scale * message + noise, and rounding removes noise below scale / 2.
+//! [`Noise`] lists what adds to it. [`RlweParams::new`] refuses parameters whose worst case does
+//! not fit; the crate's first page has the argument for circuit privacy that fixes the flooding.
 
 use fusion_ring::poly::fft::DEGREE;
 
 use crate::RlweError;
 
-/// Largest log2 q that the table of HomomorphicEncryption.org (2018) allows at N = 4096 with ternary secrets for 128 bits.
+/// Largest log2 q that the table of HomomorphicEncryption.org (2018) allows at N = 4096 with
+/// ternary secrets for 128 bits.
 ///
-/// A limit that is written down elsewhere, not the estimate: today's, for the moduli that are
-/// supported, are in the README. They do not depend on the arithmetic of q, and neither
-/// do reductions from lattice problems, which need wider errors than ours (Langlois, Stehlé, 2015).
-pub const MAX_SECURE_MODULUS_BITS: u32 = 109;
+/// This is a published limit, not an estimate of ours: today's estimates for the supported moduli
+/// are in the README. They do not depend on the arithmetic of q, and neither do reductions from
+/// lattice problems, which need wider errors than ours (Langlois, Stehlé, 2015).
+const STANDARD_MODULUS_BITS: u32 = 109;
 
 /// Widest supported ciphertext modulus, in bits.
 const MAX_MODULUS_BITS: u32 = 104;
@@ -20,16 +25,19 @@ pub(crate) const ERROR_BITS: u32 = 21;
 /// Flooding is this many bits wider than the noise that depends on the weights.
 pub const FLOOD_BITS: u32 = 40;
 
-/// The server multiplies its masks with keys modulo 2^88 that are rounded to a multiple of two to this power.
+/// The server rounds keys modulo 2^88 to a multiple of two to this power before it multiplies them
+/// by its masks.
 pub(crate) const KEY_ROUNDING_BITS: u32 = 7;
 
 /// Widest uniform whose sum of four fits 64 bits.
 const MAX_FLOOD_UNIFORM_BITS: u32 = 62;
 
-/// Standard deviations of sub-Gaussian noise that must fit: a miss has probability below 2^-60 per coefficient.
+/// Standard deviations of sub-Gaussian noise that must fit: a coefficient exceeds them with
+/// probability below 2^-60.
 const TAIL: f64 = 9.3;
 
-/// Modulus and plaintext widths of one layer. Constructing insecure or inexact parameters is an error.
+/// Modulus and plaintext widths of one layer. Constructing insecure or inexact parameters is an
+/// error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RlweParams {
     modulus_bits: u32,
@@ -41,15 +49,16 @@ impl RlweParams {
     /// The narrowest supported ciphertext modulus is 2 to this power.
     pub const NARROWEST_MODULUS_BITS: u32 = 88;
 
-    /// Ciphertext modulus 2^`modulus_bits` (88, 96 or 104), plaintext modulus 2^`plain_bits`, weight rows of Euclidean norm at most
-    /// 2^`row_norm_bits`.
+    /// Ciphertext modulus 2^`modulus_bits` (88, 96 or 104), plaintext modulus 2^`plain_bits`,
+    /// weight rows of Euclidean norm at most 2^`row_norm_bits`.
     ///
     /// # Errors
-    /// [`RlweError::Parameters`] if they are not supported, [`RlweError::NoiseBudget`] if decryption could fail.
+    /// [`RlweError::Parameters`] if they are not supported, [`RlweError::NoiseBudget`] if
+    /// decryption could fail.
     pub fn new(modulus_bits: u32, plain_bits: u32, row_norm_bits: u32) -> Result<Self, RlweError> {
-        if modulus_bits > MAX_SECURE_MODULUS_BITS {
+        if modulus_bits > STANDARD_MODULUS_BITS {
             return Err(RlweError::Parameters(format!(
-                "modulus 2^{modulus_bits} at ring degree {DEGREE} is above 2^{MAX_SECURE_MODULUS_BITS}, the most that the standard's table allows"
+                "modulus 2^{modulus_bits} at ring degree {DEGREE} is above 2^{STANDARD_MODULUS_BITS}, the most that the standard's table allows"
             )));
         }
         if ![Self::NARROWEST_MODULUS_BITS, 96, MAX_MODULUS_BITS].contains(&modulus_bits) {
@@ -115,9 +124,9 @@ impl RlweParams {
         self.modulus_bits as usize / 8
     }
 
-    /// log2 of Delta, the factor between plaintext and ciphertext.
+    /// log2 of the scale, the factor from plaintext to ciphertext: w - l.
     #[must_use]
-    pub const fn delta_bits(self) -> u32 {
+    pub const fn scale_bits(self) -> u32 {
         self.modulus_bits - self.plain_bits
     }
 
@@ -142,7 +151,7 @@ impl RlweParams {
         let key = f64::from(KEY_ROUNDING_BITS).exp2() / 12f64.sqrt() * ternary_norm;
         let hint_step = f64::from(self.modulus_bits - self.hint_bits()).exp2();
         Noise {
-            delta: f64::from(self.delta_bits()).exp2(),
+            scale: f64::from(self.scale_bits()).exp2(),
             weights,
             masks,
             key,
@@ -153,11 +162,12 @@ impl RlweParams {
     }
 }
 
-/// Noise terms of one decrypted coefficient in units of the ciphertext modulus. Standard deviations, except `answer`.
+/// Noise terms of one decrypted coefficient in units of the ciphertext modulus. Standard
+/// deviations, except `answer`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Noise {
-    /// Delta: one unit of plaintext.
-    pub delta: f64,
+    /// The scale: one unit of plaintext.
+    pub scale: f64,
     /// Sum of weights times the client's errors.
     pub weights: f64,
     /// The mask terms e' u_j and e_j s.
@@ -173,13 +183,15 @@ pub struct Noise {
 }
 
 impl Noise {
-    /// Planned worst |error| / Delta: 9.3 standard deviations of the sub-Gaussian terms plus the largest flooding and answer rounding.
+    /// Planned worst |error| / scale: 9.3 standard deviations of the sub-Gaussian terms plus the
+    /// largest flooding and the largest rounding of the answer.
     #[must_use]
     pub fn used(&self) -> f64 {
         let spread = (self.weights.powi(2) + self.masks.powi(2) + self.key.powi(2) + self.hint.powi(2)).sqrt();
-        // Rounding the width of the uniforms up to a whole bit at most doubles them; the sum of four reaches 2 * sqrt(3) deviations.
+        // Rounding the width of the uniforms up to a whole bit at most doubles them; the sum of
+        // four reaches 2 * sqrt(3) deviations.
         let flood = 2.0 * 12f64.sqrt() * self.flood;
-        (TAIL * spread + flood + self.answer) / self.delta
+        (TAIL * spread + flood + self.answer) / self.scale
     }
 }
 
@@ -190,7 +202,7 @@ mod tests {
     #[test]
     fn resnet50_fits_88_bits() {
         let params = RlweParams::new(88, 25, 12).unwrap();
-        assert_eq!((params.hint_bits(), params.answer_bits(), params.delta_bits()), (34, 27, 63));
+        assert_eq!((params.hint_bits(), params.answer_bits(), params.scale_bits()), (34, 27, 63));
         assert!(params.noise().used() < 0.45, "{}", params.noise().used());
         assert_eq!(RlweParams::narrowest(25, 12).unwrap(), params);
     }

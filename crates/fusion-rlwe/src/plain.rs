@@ -1,12 +1,14 @@
-//! The plaintext functionality: a sum of convolutions over the integers. The oracle of every test, and the definition of what the encrypted layer computes.
+//! The plaintext functionality: a sum of convolutions over the integers. It defines what the
+//! encrypted layer computes, and the tests compare with it.
 
 use crate::ConvGeometry;
 
-/// Sum over terms of the convolution of `inputs[term]` (`[channel][sample][row][column]`) with `weights[term]` (ordered as [`ConvGeometry`] says), as
-/// `[out channel][sample][row][column]`.
+/// Sum over terms of the convolution of `inputs[term]` (`[channel][sample][row][column]`) with
+/// `weights[term]` (ordered as [`ConvGeometry`] says), as `[out channel][sample][row][column]`.
 ///
 /// # Panics
-/// If a geometry is impossible, terms disagree on their output or an array has another size than its geometry says.
+/// If a geometry is impossible, terms disagree on their output or an array has another size than
+/// its geometry says.
 #[must_use]
 pub fn convolve(terms: &[ConvGeometry], inputs: &[Vec<i64>], weights: &[Vec<i64>], samples: usize) -> Vec<i64> {
     let output = terms[0].output().expect("possible geometry");

@@ -1,6 +1,7 @@
 //! Public uniform polynomials, expanded from a seed that both parties know.
 //!
-//! The seed is part of the model card; nobody can choose the polynomials but by choosing the seed through SHA3-256.
+//! The seed comes from the model card, and SHA3-256 expands it: nobody can choose a polynomial
+//! other than by trying seeds.
 
 use fusion_ring::poly::fft::DEGREE;
 use fusion_ring::poly::residues::Residues;
@@ -21,15 +22,16 @@ pub(crate) enum PublicPolynomial {
 }
 
 impl PublicSeed {
-    /// The polynomial, uniform modulo 2^128: p must be the same polynomial whatever the modulus of a layer.
+    /// The polynomial, uniform modulo 2^128: p must be the same polynomial whatever the modulus of
+    /// a layer is.
     pub(crate) fn polynomial(&self, which: PublicPolynomial) -> Residues {
         let mut out = Residues::default();
         self.polynomial_to(which, &mut out);
         out
     }
 
-    /// As [`PublicSeed::polynomial`], in memory that was used before: new memory is wiped on drop,
-    /// which public polynomials do not need.
+    /// As [`PublicSeed::polynomial`], into a reused buffer: a new one each time would be wiped each
+    /// time, which public polynomials do not need.
     pub(crate) fn polynomial_to(&self, which: PublicPolynomial, out: &mut Residues) {
         let (tag, layer, row) = match which {
             PublicPolynomial::Row { layer, row } => (b"fusion-rlwe row a", layer, row),

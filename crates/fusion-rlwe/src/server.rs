@@ -1,4 +1,4 @@
-//! The server's side: packed weights and hint generation here, homomorphic products in [`lane`].
+//! The server's side: packed weights and the hint; [`ServerLane`] has the homomorphic products.
 
 mod lane;
 
@@ -90,7 +90,8 @@ impl ServerLayer {
         spans.map(|count| self.parts.iter().map(|p| p.limb_macs(count, bits)).sum::<u64>()).sum()
     }
 
-    /// Makes the layer's hint, `[output][coefficient]` at `hint_bits` bits: h_j = sum W X^tau a_i + p u_j + e_j, rounded.
+    /// Makes the layer's hint h_j = sum W X^tau a_i + p u_j + e_j, rounded:
+    /// `[output][coefficient]` at `hint_bits` bits.
     ///
     /// Uses the rayon pool. `rng` supplies the errors e_j.
     pub fn hint(&self, rng: &mut impl CryptoRng) -> Vec<u8> {

@@ -46,7 +46,8 @@ fn the_hint_commits_to_the_weights() {
     let rekeyed = served(|i| i as i16 - 12, &ServerKey::from_bytes([2; 32]));
     let (expected, noise) = answers(&honest, &honest);
     assert!(noise < layer().params().noise().used());
-    // One weight of output 1 is another: its answers are noise, not the other weight's product. The other outputs stand.
+    // One weight of output 1 differs: its answers are noise, not the product with the other weight.
+    // The other outputs are right.
     let (cheated, noise) = answers(&honest, &other);
     let intended = answers(&other, &other).0;
     assert!(noise > 0.45, "noise {noise}");
@@ -111,7 +112,8 @@ fn heavy_rows_break_the_plan() {
     assert!(matches!(refused, Some(RlweError::Weights(_))), "{refused:?}");
 }
 
-/// Changing a byte on the wire must be deliberate: then this digest changes with the version of the protocol.
+/// A change of bytes on the wire must be deliberate: this digest changes only together with the
+/// version of the protocol.
 #[test]
 fn the_transcript_is_pinned() {
     let mut rng = ChaCha20Rng::seed_from_u64(11);

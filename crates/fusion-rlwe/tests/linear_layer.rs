@@ -127,7 +127,8 @@ fn noise_stays_in_budget_at_the_largest_planned_norm() {
     check(RlweParams::narrowest(27, 16).unwrap(), &[term], 12, 8, 6);
 }
 
-/// The layers of a lane share its memory: what a large one leaves there must not show in the padding of the next, of fewer channels and smaller images.
+/// The layers of a lane share its buffers: what a large one leaves there must not show in the
+/// padding of the next, which has fewer channels and smaller images.
 #[test]
 fn layers_of_a_lane_leave_each_other_alone() {
     let (params, samples, mut rng) = (resnet_params(), 3, ChaCha20Rng::seed_from_u64(7));
@@ -163,7 +164,8 @@ fn layers_of_a_lane_leave_each_other_alone() {
     }
 }
 
-/// The tests above once more in processes that are kept to one tier each: a process chooses its kernels once.
+/// The tests above once more in processes that are kept to one tier each: a process chooses its
+/// kernels once.
 #[test]
 fn every_tier_computes_the_convolution() {
     let names = [

@@ -1,4 +1,4 @@
-//! The bytes of every linear layer of ResNet50 against the formula of the design page (01-linear, "Per block"): w/8 bytes per needed input
+//! The bytes of every linear layer of ResNet50 against the formula: w/8 bytes per needed input
 //! coefficient and l + 2 bits per output, written down here from the shapes alone.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -18,7 +18,8 @@ fn conv(channels: usize, size: usize, outputs: usize, kernel: usize, stride: usi
     }
 }
 
-/// The layers of ResNet50 v1 (stride in the first 1x1 convolution of a stage), a projection shortcut in one layer with the convolution that it is added to.
+/// The layers of ResNet50 v1 (stride in the first 1x1 convolution of a stage), a projection
+/// shortcut in one layer with the convolution that it is added to.
 fn layers() -> Vec<Vec<ConvGeometry>> {
     let mut layers = vec![vec![conv(3, 224, 64, 7, 2)]];
     let mut channels = 64;
@@ -40,12 +41,14 @@ fn layers() -> Vec<Vec<ConvGeometry>> {
     layers
 }
 
-/// Coefficients of one channel that valid outputs read: the positions of all stride phases with the padding that neighbouring lines and samples share, and what
-/// consecutive blocks of 4096 have in common.
+/// Coefficients of one channel that valid outputs read: the positions of all stride phases with the
+/// padding that neighbouring lines and samples share, and what consecutive blocks of 4096 have in
+/// common.
 fn needed(conv: &ConvGeometry) -> usize {
     let outputs = conv.output().unwrap();
     let (stride, kernel) = (conv.stride.0, conv.kernel.0);
-    // Taps of one stride phase reach over `shift` further positions, half of which (rounded up) is padding that lines share.
+    // Taps of one stride phase reach over `shift` further positions, half of which (rounded up) is
+    // padding that lines share.
     let shift = (kernel - 1) / stride;
     let (line, lines) = (outputs.width + shift.div_ceil(2), outputs.height + shift.div_ceil(2));
     let phases = stride.min(kernel);

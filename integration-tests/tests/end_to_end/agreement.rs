@@ -1,9 +1,10 @@
 //! The protocol gives the float model's labels, and the twin's up to ties, on 200 digits in one lane.
 
+use fusion::{QuantiseSettings, quantise};
 use fusion_cli::assets;
-use fusion_cli::cli::QuantiseArgs;
 use fusion_model::float;
-use fusion_model::twin::{Carries, Twin};
+use fusion_model::preprocess::Preprocess;
+use fusion_model::twin::{TruncationCarry, Twin};
 use fusion_nn::cost;
 use fusion_nn::exec::{Hint, Lane, Opened, PublicModel, Reveal, ServerModel, connect};
 use fusion_nn::layers::{Phase, Role};
@@ -16,10 +17,10 @@ const DIGITS: usize = 200;
 
 #[test]
 fn labels_equal_the_float_models_and_the_twins_up_to_ties() {
-    let args = QuantiseArgs { preprocess: "mnist".to_owned(), window: 13, weight_bits: 10, margin: 1.5, calibration_images: 64 };
+    let settings = QuantiseSettings { weight_bits: 10, margin: 1.5, calibration_images: 64, ..QuantiseSettings::new(Preprocess::mnist()) };
     let pool = assets::mnist_pool().unwrap();
     let (digits, rest) = pool.split_at(DIGITS);
-    let quantised = args.quantise(assets::MNIST_MODEL, "mnist.onnx", rest).unwrap();
+    let quantised = quantise(assets::MNIST_MODEL, "mnist.onnx", &settings, rest).unwrap();
     let program = &quantised.program;
     let images: Vec<Vec<f32>> = digits.iter().map(|d| d.tensor(&quantised.preprocess).unwrap()).collect();
     let encoded: Vec<Vec<i64>> = images.iter().map(|image| program.encode(image).unwrap()).collect();
@@ -58,8 +59,11 @@ fn labels_equal_the_float_models_and_the_twins_up_to_ties() {
     let twin = Twin::new(program, &quantised.weights).unwrap();
     let mut firm = 0;
     for (image, &label) in encoded.iter().zip(&labels) {
-        let mut draws = vec![twin.run(image.clone(), &mut Carries::Zero).unwrap(), twin.run(image.clone(), &mut Carries::Nearest).unwrap()];
-        draws.extend((0..4).map(|_| twin.run(image.clone(), &mut Carries::Random(&mut rng)).unwrap()));
+        let mut draws = vec![
+            twin.run(image.clone(), &mut TruncationCarry::Zero).unwrap(),
+            twin.run(image.clone(), &mut TruncationCarry::Nearest).unwrap(),
+        ];
+        draws.extend((0..4).map(|_| twin.run(image.clone(), &mut TruncationCarry::Random(&mut rng)).unwrap()));
         assert_eq!(draws[1].total_overflows(), 0);
         if draws.iter().all(|d| d.label == draws[0].label) {
             firm += 1;

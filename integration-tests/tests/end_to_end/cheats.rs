@@ -4,15 +4,15 @@
 //! A batch takes about two seconds of processor time, so the series of 200 batches are ignored by default;
 //! the test `mixed_batches` plays as many on a small network within a minute.
 
+use fusion::images::{self, Sample};
+use fusion::{ClientSettings, GivenMix, Inputs, Journal, MixSettings, silent};
 use fusion_cli::assets;
-use fusion_cli::cli::MixArgs;
-use fusion_cli::query::{Batch, Connected, QuerySettings, Run, connect};
-use fusion_cli::rundir::PublicSource;
-use fusion_cli::samples::{self, Sample};
 use fusion_mix::interval::clopper_pearson;
 use fusion_mix::verify::Verdict;
 use fusion_model::package::Package;
-use fusion_net::ClientSettings;
+use rand::SeedableRng;
+use rand::rngs::SysRng;
+use rand_chacha::ChaCha20Rng;
 
 use crate::harness::{Serving, User, asset, labels, true_labels};
 
@@ -95,8 +95,7 @@ impl Tally {
 struct Client {
     user: User,
     _server: Serving,
-    settings: QuerySettings,
-    connected: Connected,
+    client: fusion::Client,
     pool: Vec<Sample>,
     queries: Vec<Sample>,
     truth: Vec<u64>,
@@ -108,39 +107,24 @@ impl Client {
         let user = User::new();
         user.prepare_model(model, "p");
         let server = user.serve("p", flags);
-        let settings = QuerySettings {
-            client: ClientSettings::new(server.address.clone()),
-            home: user.path("home"),
-            pin: None,
-            lanes: Some(lanes),
-            lane_samples: None,
-            max_failures: 0,
-            reveal_rejected: None,
-            progress: false,
-        };
-        let connected = connect(&settings).unwrap();
-        let queries = ["queries/digit-00.png", "queries/digit-01.png"].map(|name| samples::folder(&asset(name)).unwrap()).concat();
-        Self {
-            user,
-            _server: server,
-            settings,
-            connected,
-            pool: assets::mnist_pool().unwrap(),
-            queries,
-            truth: true_labels()[..2].to_vec(),
-        }
+        let mut settings = ClientSettings::new(server.address.clone(), user.path("home"));
+        (settings.lanes, settings.max_failures) = (Some(lanes), 0);
+        let client = fusion::Client::connect(settings).unwrap();
+        let queries = ["queries/digit-00.png", "queries/digit-01.png"].map(|name| images::folder(&asset(name)).unwrap()).concat();
+        Self { user, _server: server, client, pool: assets::mnist_pool().unwrap(), queries, truth: true_labels()[..2].to_vec() }
     }
 
     /// `runs` batches of `copies` copies of two digits and `publics` public samples, none of which may be wrong.
     fn batches(&self, runs: u64, copies: u32, publics: u32) -> Tally {
-        let mix =
-            MixArgs { copies: Some(copies), public: Some(publics), tau: Some(0), kappa: Some(0), ..MixArgs::at_lambda(40.0, Some(0.7)) };
+        let given = Some(GivenMix { copies, publics, tau: 0, max_inconclusive: 0 });
+        let mix = MixSettings { given, ..MixSettings::at_lambda(40.0, Some(0.7)) };
         let mut tally = Tally::default();
+        let mut rng = ChaCha20Rng::try_from_rng(&mut SysRng).unwrap();
+        let inputs = Inputs::from(self.queries.clone());
         for run in 0..runs {
-            let batch = Batch { queries: self.queries.clone(), pool: self.pool.clone(), float_labels: None };
-            let out = self.user.path(&format!("run{run}"));
-            let run = Run::begin(&self.settings, &self.connected, batch, &mix, (Vec::new(), PublicSource::Mnist), &out).unwrap();
-            let report = run.finish(&self.settings, &self.connected).unwrap().report;
+            let plan = self.client.plan(&mix, inputs.samples.len(), self.pool.len()).unwrap();
+            let journal = Journal::at(self.user.path(&format!("run{run}")));
+            let report = self.client.query(&inputs, &self.pool, &plan, journal, &mut rng, &mut silent).unwrap().report;
             tally.runs += 1;
             tally.soundness = report.plan.soundness_log2.exp2();
             tally.false_reject = report.plan.false_reject;
@@ -191,7 +175,7 @@ fn uniform_labels_are_counted_right() {
     assert!((accepted - 1e-4).abs() < 1e-12 && (fooled - 1e-4 * 0.99).abs() < 1e-12);
 }
 
-/// The share of the pool that the model gets right, as its fixed-point twin does.
+/// The fraction of the pool that the model gets right, as its fixed-point twin does.
 const ACCURACY: f64 = 0.988;
 
 /// Holds a series to the exact chances of a server that corrupts each set of positions with the given chance.

@@ -5,19 +5,22 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use fusion_cli::demo::ServerProcess;
-use fusion_cli::lanes::{LaneSetting, Live, Next};
-use fusion_cli::outcome::{Costs, human_bytes};
-use fusion_cli::served::PARAMS_VERSION;
-use fusion_model::card::ModelCard;
+use fusion::client::{Costs, Next, Told};
+use fusion::model::card::ModelCard;
+use fusion::model::package::Package;
+use fusion::nn::exec::Opened;
+use fusion::{Client, ClientSettings, Event, LaneProgress};
+use fusion_cli::server_process::ServerProcess;
+use fusion_cli::tables::human_bytes;
 use fusion_net::relay::{Carried, Link, Relay, Script};
-use fusion_net::{Client, ClientSettings, HintCache, LaneRequest, Reveal};
-use fusion_nn::exec::{Hint, Opened, PublicModel};
 use fusion_ring::secret::Wiped;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rand::SeedableRng;
+use rand::rngs::SysRng;
+use rand_chacha::ChaCha20Rng;
 
 use super::machine;
 
@@ -148,31 +151,32 @@ pub(crate) fn run(setting: &Setting<'_>) -> Result<Measured> {
     eprintln!("Server:   process {server_id}; client: process {}", std::process::id());
 
     machine::forget_peak();
-    let client = Client::connect(ClientSettings::new(address))?;
-    let served = client.describe()?;
-    let card = ModelCard::decode(&served.description.card).context("the server's model card is refused")?;
-    let model = PublicModel::new(card.program.clone(), card.seed()?)?;
-    let cache = HintCache::new(setting.home.join("hints"));
-    let hint_cached = cache.path(served.description.hint_digest).is_file();
-    let bar = ProgressBar::new(served.description.hint_bytes)
+    let mut rng = ChaCha20Rng::try_from_rng(&mut SysRng).context("no randomness from the operating system")?;
+    let mut settings = ClientSettings::new(address, setting.home);
+    // Ports come again with other models: what the package says counts.
+    settings.pin = Package::read_card(setting.package)?.hint.map(|hint| hint.digest.to_string());
+    let bar = ProgressBar::hidden()
         .with_style(ProgressStyle::with_template("hint      {bar:30} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}")?);
-    let path = client.fetch_hint(&served, &cache, &mut |p| bar.set_position(p.done))?;
+    let client = Client::connect_telling(settings, &mut |event| {
+        if let Event::Hint { done, total } = event {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.set_length(total);
+            bar.set_position(done);
+        }
+    })?;
     bar.finish_and_clear();
-    let hint = Hint::open(&model, &path)?;
-
+    let card = client.card();
     let mask = fusion_ring::bits::pack::mask32(card.program.tensors[card.program.input.0].ring.0);
     let image = |position: u32| -> Result<Wiped<u32>, String> {
         let tensor = (setting.tensor)(position as usize).map_err(|e| format!("{e:#}"))?;
         let encoded = card.program.encode(&tensor).map_err(|e| e.to_string())?;
         Ok(Wiped::filled(encoded.len(), encoded.iter().map(|&v| v as u32 & mask)))
     };
-    let request =
-        LaneRequest { card_digest: served.card_digest, params_version: PARAMS_VERSION, n_samples: 0, reveal: Reveal::Label, lane: 0 };
-    let lanes = LaneSetting { client: &client, model: &model, hint: &hint, request, image: &image };
+    let lanes = client.unverified_lanes(&image, &mut rng);
     let samples: usize = setting.slices.iter().map(Range::len).sum();
     let mut measured = Measured {
-        hint_bytes: served.description.hint_bytes,
-        hint_cached,
+        hint_bytes: card.hint.map_or(0, |hint| hint.bytes),
+        hint_cached: client.hint_was_cached(),
         labels: vec![None; samples],
         costs: Costs::default(),
         lanes: Vec::new(),
@@ -184,39 +188,39 @@ pub(crate) fn run(setting: &Setting<'_>) -> Result<Measured> {
         card: card.clone(),
     };
     measured.costs.setup_seconds = began.elapsed().as_secs_f64();
-    let live = Live::default();
-    let steps = model.program().steps.len() as u64 + 1;
     let before = relay.as_ref().map(Relay::carried);
     let cpu = || (machine::cpu_seconds(std::process::id()), machine::cpu_seconds(server_id));
     let cpu_before = cpu();
-    let (start, over) = (Instant::now(), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        scope.spawn(|| show(&live, relay.as_ref(), samples as u64, steps, &over));
-        lanes.run_all(setting.slices.clone(), setting.lanes, &live, &mut |outcome| match outcome {
-            Ok(lane) => {
-                if let Opened::Labels(labels) = &lane.opened {
-                    for (position, &label) in lane.slice.clone().zip(labels.iter()) {
-                        measured.labels[position as usize] = Some(label);
-                    }
+    let start = Instant::now();
+    let mut line = Line::new(relay.as_ref());
+    lanes.run_all(setting.slices.clone(), setting.lanes, &mut |told| match told {
+        Told::Progress(progress) => {
+            line.show(progress);
+            Next::Go
+        }
+        Told::Done(lane) => {
+            if let Opened::Labels(labels) = &lane.opened {
+                for (position, &label) in lane.slice.clone().zip(labels.iter()) {
+                    measured.labels[position as usize] = Some(label);
                 }
-                let before = measured.costs.bytes();
-                measured.costs.add(&lane);
-                let after = measured.costs.bytes();
-                let bytes = after.0 + after.1 - before.0 - before.1;
-                measured.lanes.push(LaneFigures { samples: lane.slice.len(), seconds: lane.seconds, bytes });
-                Next::Go
             }
-            Err(failed) => {
-                if !stopper.pressed.load(Ordering::Relaxed) {
-                    measured.failures.push(format!("samples {:?}: {}", failed.slice, failed.error));
-                }
-                // A measurement with a failed lane in it is none: no second try.
-                Next::Stop
+            let before = measured.costs.bytes();
+            measured.costs.add(&lane);
+            let after = measured.costs.bytes();
+            let bytes = after.0 + after.1 - before.0 - before.1;
+            measured.lanes.push(LaneFigures { samples: lane.slice.len(), seconds: lane.seconds, bytes });
+            Next::Go
+        }
+        Told::Failed(failed) => {
+            if !stopper.pressed.load(Ordering::Relaxed) {
+                measured.failures.push(format!("samples {:?}: {}", failed.slice, failed.error));
             }
-        });
-        measured.costs.wall_seconds = start.elapsed().as_secs_f64();
-        over.store(true, Ordering::Relaxed);
+            // A measurement with a failed lane in it is none: no second try.
+            Next::Stop
+        }
     });
+    drop(line);
+    measured.costs.wall_seconds = start.elapsed().as_secs_f64();
     measured.carried = relay.as_ref().zip(before).map(|(relay, before)| {
         let now = relay.carried();
         Carried {
@@ -235,31 +239,47 @@ pub(crate) fn run(setting: &Setting<'_>) -> Result<Measured> {
     Ok(measured)
 }
 
-/// Redraws the progress line until `over`.
-fn show(live: &Live, relay: Option<&Relay>, samples: u64, steps: u64, over: &AtomicBool) {
-    let bar = ProgressBar::new(samples * steps);
-    // The template is a literal; a wrong one falls back to the default look.
-    let style = ProgressStyle::with_template("lanes     {bar:30} {percent}% {elapsed_precise} (ETA {eta}) {msg}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let reading = || match relay.map(Relay::carried) {
-        Some(carried) => (carried.client_to_server, carried.server_to_client),
-        None => live.bytes(),
-    };
-    let mut last = (reading(), Instant::now());
-    while !over.load(Ordering::Relaxed) {
-        std::thread::sleep(Duration::from_millis(500));
-        let (now, seconds) = (reading(), last.1.elapsed().as_secs_f64());
+/// The progress line.
+struct Line<'a> {
+    bar: ProgressBar,
+    relay: Option<&'a Relay>,
+    /// Bytes up and down at the last look.
+    last: ((u64, u64), Instant),
+}
+
+impl<'a> Line<'a> {
+    fn new(relay: Option<&'a Relay>) -> Self {
+        let bar = ProgressBar::new(0);
+        // The template is a literal; a wrong one falls back to the default look.
+        let style = ProgressStyle::with_template("lanes     {bar:30} {percent}% {elapsed_precise} (ETA {eta}) {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar, relay, last: ((0, 0), Instant::now()) }
+    }
+
+    fn show(&mut self, p: LaneProgress) {
+        let now = match self.relay.map(Relay::carried) {
+            Some(carried) => (carried.client_to_server, carried.server_to_client),
+            None => (p.sent, p.received),
+        };
+        let seconds = self.last.1.elapsed().as_secs_f64().max(1e-3);
         let rate = |now: u64, before: u64| human_bytes((now.saturating_sub(before) as f64 / seconds) as u64);
-        let rates = format!("up {}/s, down {}/s", rate(now.0, last.0.0), rate(now.1, last.0.1));
-        last = (now, Instant::now());
-        let done = live.sample_steps.load(Ordering::Relaxed);
-        bar.set_position(done);
-        let bytes = human_bytes(live.bytes().0 + live.bytes().1);
-        bar.set_message(format!(
-            "{:.1} of {samples} samples, {done} of {} steps, {bytes}, {rates}",
-            done as f64 / steps as f64,
-            samples * steps
+        let rates = format!("up {}/s, down {}/s", rate(now.0, self.last.0.0), rate(now.1, self.last.0.1));
+        self.last = (now, Instant::now());
+        self.bar.set_length(p.samples * p.steps);
+        self.bar.set_position(p.done);
+        self.bar.set_message(format!(
+            "{:.1} of {} samples, {} of {} steps, {}, {rates}",
+            p.done as f64 / p.steps.max(1) as f64,
+            p.samples,
+            p.done,
+            p.samples * p.steps,
+            human_bytes(p.sent + p.received)
         ));
     }
-    bar.finish_and_clear();
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
 }

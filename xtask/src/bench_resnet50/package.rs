@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use fusion_cli::cli::QuantiseArgs;
-use fusion_cli::prepare::write_package;
-use fusion_model::card::Claim;
+use fusion::model::card::Claim;
+use fusion::{PackageSettings, QuantiseSettings, SystemClock, prepare, quantise, silent};
+use rand::SeedableRng;
+use rand::rngs::SysRng;
+use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
 
 use super::machine;
@@ -27,7 +29,7 @@ pub(crate) struct Prepared {
 ///
 /// # Errors
 /// A model that cannot be quantised, a disk that refuses.
-pub(crate) fn obtain(model: &Model, synthetic: bool, options: &QuantiseArgs, photos: &Photos, cache: &Path) -> Result<Prepared> {
+pub(crate) fn obtain(model: &Model, synthetic: bool, options: &QuantiseSettings, photos: &Photos, cache: &Path) -> Result<Prepared> {
     let path = cache.join(format!("{}.fusion", key(model, options, photos)));
     if path.is_dir() {
         return Ok(Prepared { path, seconds: None });
@@ -35,16 +37,18 @@ pub(crate) fn obtain(model: &Model, synthetic: bool, options: &QuantiseArgs, pho
     eprintln!("Calibrating on {} photos and preparing the package (once) ...", photos.calibration.len());
     let start = Instant::now();
     std::fs::create_dir_all(cache).with_context(|| format!("cannot create {}", cache.display()))?;
-    let quantised = options.quantise(&model.bytes, "ResNet50", &photos.calibration)?;
+    let quantised = quantise(&model.bytes, "ResNet50", options, &photos.calibration)?;
     let claim = (!synthetic).then(|| Claim { top1: CLAIMED_ACCURACY, dataset: "ImageNet validation".to_owned() });
     let name = if synthetic { "ResNet50 (SYNTHETIC weights)" } else { "ResNet50" };
-    write_package(&path, name, quantised, claim, Vec::new(), true)?;
+    let mut rng = ChaCha20Rng::try_from_rng(&mut SysRng).context("no randomness from the operating system")?;
+    let settings = PackageSettings { name: name.to_owned(), claim, labels: Vec::new() };
+    prepare(&path, quantised, settings, &SystemClock::new(), &mut rng, &mut silent)?;
     Ok(Prepared { path, seconds: Some(start.elapsed().as_secs_f64()) })
 }
 
 /// What the package's content depends on. The state of the crates is that of their committed trees: whoever changes them without committing
 /// removes the cache.
-fn key(model: &Model, options: &QuantiseArgs, photos: &Photos) -> String {
+fn key(model: &Model, options: &QuantiseSettings, photos: &Photos) -> String {
     let mut hash = Sha256::new();
     hash.update(&model.digest);
     hash.update(format!("{options:?}"));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use fusion_cli::outcome::human_bytes;
+use fusion_cli::tables::human_bytes;
 
 use super::report::{Report, StepFigures};
 
@@ -115,7 +115,7 @@ fn facts(report: &Report) -> String {
         ("set-up, once", format!("{:.1} s, hint of {}", report.seconds.setup, human_bytes(report.hint_bytes))),
         ("peak memory", format!("{} client, {} server", number(report.peak_rss_mb.client, "MB"), number(report.peak_rss_mb.server, "MB"))),
         ("labels", format!("{} of {} equal the float model's", report.labels.matching, report.labels.total)),
-        ("largest noise", format!("{:.4} of Delta (fails at 0.5)", report.largest_noise)),
+        ("largest noise", format!("{:.4} of the scale (fails at 0.5)", report.largest_noise)),
         ("photos", report.photos.clone()),
         ("host", format!("{} x {}, {}, {} build", report.host.cores, report.host.cpu, report.isa, report.profile)),
         ("commit", report.commit.clone()),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use fusion_cli::samples::{self, Sample};
+use fusion::images::{self, Sample};
 use fusion_model::graph::Graph;
 use fusion_model::preprocess::Preprocess;
 use fusion_model::{float, onnx};
@@ -37,7 +37,7 @@ pub(crate) fn find(folder: Option<&Path>, samples: usize, calibration: usize, ca
         Some(folder) => (folder.to_owned(), false),
         None => (made_up(cache)?, true),
     };
-    let mut all = samples::folder(&path)?;
+    let mut all = images::folder(&path)?;
     if synthetic && all.len() < samples {
         // Pictures that mean nothing may come twice.
         all = all.iter().cycle().take(samples).cloned().collect();

@@ -54,7 +54,7 @@ pub(crate) struct Report {
     pub(crate) peak_rss_mb: Sides,
     /// Processor seconds.
     pub(crate) cpu_seconds_per_sample: Sides,
-    /// Largest decryption noise met, as a share of Delta; decryption fails at 0.5.
+    /// Largest decryption noise met, as a fraction of the scale; decryption fails at 0.5.
     pub(crate) largest_noise: f64,
     pub(crate) labels: Labels,
     pub(crate) verified: Vec<Verified>,

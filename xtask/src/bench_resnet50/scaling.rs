@@ -1,7 +1,7 @@
 //! How seconds and memory go with the number of lanes.
 
 use anyhow::Result;
-use fusion_cli::outcome::plain_table;
+use fusion_cli::tables::plain_table;
 use serde::Serialize;
 
 use super::measure::{self, Measured, Setting};

@@ -1,6 +1,6 @@
 //! A run's report for a terminal.
 
-use fusion_cli::outcome::{human_bytes, plain_table};
+use fusion_cli::tables::{human_bytes, plain_table};
 
 use super::report::Report;
 use super::scaling;
@@ -69,7 +69,7 @@ impl Report {
             number(self.peak_rss_mb.client),
             number(self.peak_rss_mb.server)
         ));
-        line(format!("{mark}noise     {:.4} of Delta at most (fails at 0.5)", self.largest_noise));
+        line(format!("{mark}noise     {:.4} of the scale at most (fails at 0.5)", self.largest_noise));
         line(format!("{mark}labels    {} of {} equal the float model's", self.labels.matching, self.labels.total));
         for miss in &self.labels.mismatches {
             line(format!("{mark}          {}: float {}, opened {}", miss.photo, miss.float, miss.opened));

@@ -139,7 +139,7 @@ pub fn connect<'a>(role: Role, terms: &[u8], mut channel: Box<dyn Channel + 'a>,
     };
     let (before, start) = (channel.traffic(), Instant::now());
     let session = Session::new(terms);
-    let (sender, receiver) = silent::setup_with(layers::ROUND_SIZE, &session, ot_role, &mut channel, rng).map_err(LaneError::SetUp)?;
+    let (sender, receiver) = silent::setup_with(layers::EXTENSION_SIZE, &session, ot_role, &mut channel, rng).map_err(LaneError::SetUp)?;
     Ok(Party::new(role, channel, Box::new(sender), Box::new(receiver)).set_up_since(before, start))
 }
 
@@ -179,7 +179,7 @@ impl<'a> Lane<'a> {
         &self.costs
     }
 
-    /// Largest decryption noise that the client met, as a share of Delta (0 on the server).
+    /// Largest decryption noise that the client met, as a fraction of the scale (0 on the server).
     #[must_use]
     pub fn largest_noise(&self) -> f64 {
         self.largest_noise

@@ -82,7 +82,8 @@ fn random_bytes_never_panic() {
 #[test]
 fn a_changed_point_yields_unrelated_keys() {
     let b = choices(4);
-    // Replace the receiver's message by one for other choices' worth of valid points: the keys differ, nothing fails.
+    // Replace the receiver's message by one for other choices' worth of valid points: the keys
+    // differ, nothing fails.
     let (s, r) = run(|ch| send(&direction(), ch, 4, &mut rng(1)), |ch| receive(&direction(), ch, &b, &mut rng(2)));
     let (s2, _) = run(|ch| send(&direction(), ch, 4, &mut rng(1)), |ch| receive(&direction(), ch, &b, &mut rng(5)));
     let (s, s2, r) = (s.unwrap().1, s2.unwrap().1, r.unwrap().1);
@@ -125,13 +126,13 @@ fn keys_belong_to_one_run() {
     assert_eq!(meet(here(b"card 1"), here(b"card 1"), [None, Some(3)]), 0);
 }
 
-/// Both hashes, at equal places and of equal points, belong to the run.
+/// Both hashes, at equal indices and of equal points, belong to the run.
 #[test]
 fn hashes_belong_to_one_run() {
     let runs = [0, 1].map(|nonce| direction().with_nonces(&[7; NONCE], &[nonce; NONCE]));
-    let places = [0, 1].map(|i| Place { run: &runs[i], index: 3 });
-    let [a, b] = places.each_ref().map(|place| place.to_group(1, &[5; POINT]));
+    let domains = [0, 1].map(|i| Domain { run: &runs[i], index: 3 });
+    let [a, b] = domains.each_ref().map(|domain| domain.to_group(1, &[5; POINT]));
     assert_ne!(a, b);
-    let [c, d] = places.each_ref().map(|place| place.key(1, &[5; POINT], &[6; 2 * POINT], &a));
+    let [c, d] = domains.each_ref().map(|domain| domain.key(1, &[5; POINT], &[6; 2 * POINT], &a));
     assert_ne!(c, d);
 }

@@ -1,5 +1,5 @@
-//! The consistency check of a round's trees: a random linear combination of all leaves, masked,
-//! compared through hashes.
+//! The consistency check of an extension's trees: a random linear combination of all leaves,
+//! masked, compared through hashes.
 //!
 //! The coefficients of a tree come from a hash chain over the messages of all trees up to its own
 //! (Fiat and Shamir), so the sender can add a tree up while it grows it. The coefficient of leaf j
@@ -9,7 +9,7 @@
 //! before are fixed: every attempt costs a hash and succeeds with that probability. (Without the
 //! chain the trees' sums could be searched for independently and matched by a birthday attack.) The
 //! chain begins with the run, the choice width, the receiver's corrections and the seed of the
-//! round's keys: whatever leaves depend on is fixed before a coefficient is drawn.
+//! extension's keys: whatever leaves depend on is fixed before a coefficient is drawn.
 
 use fusion_ring::symmetric::aes::Block;
 use fusion_ring::symmetric::gf128::{dot, mul};
@@ -19,19 +19,15 @@ use subtle::ConstantTimeEq;
 use turboshake::TurboShake128;
 use turboshake::digest::{ExtendableOutput, Update};
 
-use super::Security;
-use super::parameters::Parameters;
+use super::parameters::{CLAIM_LEN, PROOF_LEN, Parameters};
+use super::security::Security;
 use crate::OtError;
 use crate::session::RunId;
 
-/// Bytes of the receiver's claim: the masked noise combination.
-pub(super) const CLAIM_LEN: usize = 16;
-/// Bytes of a proof.
-pub(super) const PROOF_LEN: usize = 32;
 /// Leaves that share a factor a_r.
 const COLUMNS: usize = 64;
 
-/// Hash of everything that either party said about an instance's trees, over all its rounds.
+/// Hash of everything that either party said about an instance's trees, over all its extensions.
 ///
 /// TurboSHAKE128 (RFC 9861), Keccak with half of SHA-3's rounds, because there is a hash per tree:
 /// collisions of its 256 bits cost 2^128 by the best attacks known.
@@ -43,9 +39,10 @@ impl Chain {
         Self(run.hash("silent OT check").chain_update([parameters.choice_bits().bits() as u8]).finalize().into())
     }
 
-    /// Begins a round: the receiver's corrections, if it has any to make, and the seed of the keys.
+    /// Begins an extension: the receiver's corrections, if it has any to make, and the seed of the
+    /// keys.
     pub(super) fn begin(&mut self, corrections: &[u8], seed: &[u8; 16]) {
-        // Their lengths are the same in every round.
+        // Their lengths are the same in every extension.
         self.append(corrections);
         self.append(seed);
     }
@@ -119,7 +116,7 @@ pub(super) enum Prover {
 
 impl Chain {
     /// A hash of the combination: the other party's can neither be copied nor guessed, and one of
-    /// another round or run does not fit.
+    /// another extension or run does not fit.
     pub(super) fn proof(&self, prover: Prover, claim: &[u8; CLAIM_LEN], combination: Block) -> [u8; PROOF_LEN] {
         let tag: &[u8] = match prover {
             Prover::Sender => b"fusion silent OT sender",
@@ -130,8 +127,8 @@ impl Chain {
     }
 }
 
-/// Proof that a round's check was passed, or that the instance does without: only this releases a
-/// round's outputs.
+/// Proof that an extension's check was passed, or that the instance does without: only this
+/// releases an extension's outputs.
 pub(super) struct Passed(());
 
 impl Passed {
@@ -141,8 +138,8 @@ impl Passed {
     }
 }
 
-/// Compares in constant time.
-pub(super) fn demand(own: &[u8; PROOF_LEN], theirs: &[u8; PROOF_LEN], what: &'static str) -> Result<Passed, OtError> {
+/// Compares proofs in constant time.
+pub(super) fn verify(own: &[u8; PROOF_LEN], theirs: &[u8; PROOF_LEN], what: &'static str) -> Result<Passed, OtError> {
     if bool::from(own[..].ct_eq(&theirs[..])) { Ok(Passed(())) } else { Err(OtError::PeerMisbehaved(what)) }
 }
 
@@ -152,11 +149,11 @@ mod tests {
     use crate::Role;
     use crate::functionality::ChoiceBits;
     use crate::session::{NONCE, Session};
-    use crate::silent::RoundSize;
+    use crate::silent::parameters::ExtensionSize;
 
     #[test]
     fn combinations_are_linear_and_every_leaf_counts() {
-        let set = Parameters::new(ChoiceBits::THREE, RoundSize::Small);
+        let set = Parameters::new(ChoiceBits::THREE, ExtensionSize::Small);
         let coefficients = Coefficients::new([3; 16], set);
         let mut leaves = vec![0; 1 << set.depth()];
         let mut expect = 0;
@@ -173,7 +170,7 @@ mod tests {
     #[test]
     fn a_claim_is_a_one_time_pad() {
         for m in 1..=4 {
-            let set = Parameters::new(ChoiceBits::new(m).unwrap(), RoundSize::Small);
+            let set = Parameters::new(ChoiceBits::new(m).unwrap(), ExtensionSize::Small);
             let noise = 0x1234_5678_9abc_def0 << 40;
             let zero = claim(set, noise, &vec![0xff << 64; set.masks()]);
             assert_eq!(zero, noise.to_le_bytes());
@@ -194,10 +191,10 @@ mod tests {
         }
     }
 
-    /// A proof can neither be echoed nor used with another claim, combination or round.
+    /// A proof can neither be echoed nor used with another claim, combination or extension.
     #[test]
-    fn a_proof_belongs_to_its_prover_claim_combination_and_round() {
-        let set = Parameters::new(ChoiceBits::ONE, RoundSize::Small);
+    fn a_proof_belongs_to_its_prover_claim_combination_and_extension() {
+        let set = Parameters::new(ChoiceBits::ONE, ExtensionSize::Small);
         let run = Session::new(b"run").direction(Role::First).with_nonces(&[1; NONCE], &[2; NONCE]);
         let mut chain = Chain::new(&run, set);
         let mut all = vec![
@@ -216,7 +213,7 @@ mod tests {
     /// Everything that a leaf depends on, and the run itself.
     #[test]
     fn coefficients_depend_on_all_that_was_said_before() {
-        let set = Parameters::new(ChoiceBits::THREE, RoundSize::Small);
+        let set = Parameters::new(ChoiceBits::THREE, ExtensionSize::Small);
         let run = |terms: &[u8]| Session::new(terms).direction(Role::First).with_nonces(&[1; NONCE], &[2; NONCE]);
         let seeds = |terms: &[u8], corrections: &[u8], seed, first: &[u8]| {
             let mut chain = Chain::new(&run(terms), set);

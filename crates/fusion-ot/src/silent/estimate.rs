@@ -32,8 +32,8 @@
 //!   as random. The hybrid is what bound the sets that emp-ot publishes, at 128 bits.
 //! - *Ours*: Gauss and ISD with elimination charged for k columns, dense or by block Wiedemann on
 //!   machine words; equations of degree two and three kept sparse.
-//! - **The sub-system** ([`Core`]): the ten places per row make the code sparse, so that rows
-//!   enough lie within 0.64 of the secrets. It is the cheapest attack that we know and decides the
+//! - **The sub-system** ([`Core`]): the ten secrets per row make the code sparse, so that enough
+//!   rows lie within 0.64 of the secrets. It is the cheapest attack that we know and decides the
 //!   sets: in our model those that emp-ot publishes cost 2^74 to 2^97 by it. `toy`, in the source,
 //!   plays it from end to end at a size where it can be played, and counts its trials.
 //!
@@ -52,12 +52,14 @@
 //! would leave them at 2^126.
 
 mod core;
+mod instance;
 mod ours;
 mod published;
 #[cfg(test)]
 mod toy;
 
 pub use self::core::{Core, Peeling, least_core};
+use self::instance::Instance;
 use self::ours::{Solver, System};
 use super::parameters::Parameters;
 
@@ -97,44 +99,6 @@ pub struct Attack {
     pub bits: f64,
 }
 
-/// The binary instance that an attacker sees.
-#[derive(Clone, Copy)]
-struct Instance {
-    /// Blocks.
-    t: f64,
-    /// Samples.
-    n: f64,
-    /// Secrets.
-    k: f64,
-    /// Probability that a block has noise at all.
-    p: f64,
-    /// From how many projections an attacker may choose.
-    projections: f64,
-}
-
-impl Instance {
-    fn new(parameters: Parameters) -> Self {
-        let values = f64::from(1u32 << parameters.choice_bits().bits());
-        Self {
-            t: parameters.trees() as f64,
-            n: parameters.outputs() as f64,
-            k: f64::from(1u32 << parameters.log_table()),
-            p: if parameters.wide() { values / 2.0 / (values - 1.0) } else { 1.0 },
-            projections: values - 1.0,
-        }
-    }
-
-    /// Bits that the choice of a projection may save at most.
-    fn luck(&self) -> f64 {
-        self.projections.log2()
-    }
-
-    /// Whether every block is noisy, so that its sum is known.
-    fn always(&self) -> bool {
-        self.p == 1.0
-    }
-}
-
 /// All attacks on `parameters`.
 #[must_use]
 pub fn attacks(parameters: Parameters) -> Vec<Attack> {
@@ -168,33 +132,23 @@ fn attacks_on(i: &Instance, core: &Core) -> Vec<Attack> {
     ]
 }
 
-/// log2 of the binomial coefficient; `n` may be fractional.
-fn log2_binomial(n: f64, k: u32) -> f64 {
-    (0..k).map(|i| ((n - f64::from(i)) / f64::from(i + 1)).log2()).sum()
-}
-
-/// log2(2^a + 2^b).
-fn log2_sum(a: f64, b: f64) -> f64 {
-    let (high, low) = (a.max(b), a.min(b));
-    if high == f64::NEG_INFINITY { high } else { high + (1.0 + (low - high).exp2()).log2() }
-}
-
 #[cfg(test)]
 mod tests {
     use fusion_ring::ot::lpn::LocalCode;
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
 
+    use super::instance::{log2_binomial, log2_sum};
     use super::*;
     use crate::functionality::ChoiceBits;
-    use crate::silent::RoundSize;
+    use crate::silent::parameters::ExtensionSize;
 
-    fn sets() -> impl Iterator<Item = (RoundSize, ChoiceBits)> {
-        RoundSize::ALL.into_iter().flat_map(|size| (1..=4).map(move |m| (size, ChoiceBits::new(m).unwrap())))
+    fn sets() -> impl Iterator<Item = (ExtensionSize, ChoiceBits)> {
+        ExtensionSize::ALL.into_iter().flat_map(|size| (1..=4).map(move |m| (size, ChoiceBits::new(m).unwrap())))
     }
 
     fn rows() -> Vec<String> {
-        let row = |(size, m): (RoundSize, ChoiceBits)| {
+        let row = |(size, m): (ExtensionSize, ChoiceBits)| {
             let all = attacks(Parameters::new(m, size));
             let least = |of: &dyn Fn(&Attack) -> bool| all.iter().filter(|a| of(a)).map(|a| a.bits).fold(f64::INFINITY, f64::min);
             let ours = |a: &Attack| a.model == Model::Ours;
@@ -215,7 +169,7 @@ mod tests {
     fn the_documented_table_is_current() {
         let documented: Vec<&str> = include_str!("estimate.rs")
             .lines()
-            .filter(|line| RoundSize::ALL.iter().any(|size| line.starts_with(&format!("//! | {size:?} |"))))
+            .filter(|line| ExtensionSize::ALL.iter().any(|size| line.starts_with(&format!("//! | {size:?} |"))))
             .collect();
         println!("{}", rows().join("\n"));
         assert_eq!(documented, rows());
@@ -273,9 +227,9 @@ mod tests {
     /// The core of the smallest set, measured again.
     #[test]
     fn the_core_is_as_measured() {
-        let set = Parameters::new(ChoiceBits::ONE, RoundSize::Small);
-        let (k, n) = (1 << set.log_table(), set.outputs());
-        let mut peeling = Peeling::new(&LocalCode::new([7; 16], set.log_table()), k, n);
+        let set = Parameters::new(ChoiceBits::ONE, ExtensionSize::Small);
+        let (k, n) = (1 << set.log_secrets(), set.outputs());
+        let mut peeling = Peeling::new(&LocalCode::new([7; 16], set.log_secrets()), k, n);
         let measured = Core::shipped();
         let mut path = measured.path().iter();
         let mut next = path.next();

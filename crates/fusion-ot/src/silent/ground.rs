@@ -17,9 +17,12 @@ use fusion_ring::symmetric::aes::Block;
 use fusion_ring::symmetric::prg::Seed;
 use rand_core::CryptoRng;
 
-use super::keys::RoundKeys;
-use super::*;
+use super::keys::ExtensionKeys;
+use super::{ExtensionSize, Parameters, Receiver, Sender};
 use crate::delta::{FIXED_BITS, multiples_of, pad_mask};
+use crate::functionality::{ChoiceBits, RandomOtReceiver, ReceiverBits, ReceiverPads};
+use crate::session::{Direction, Session};
+use crate::{OtError, Role, softspoken};
 
 /// What an honest receiver of the attacked width is told first: SoftSpoken's challenge, and the
 /// seed of its pads.
@@ -30,15 +33,15 @@ const SEED: usize = 16;
 /// follows the protocol. It remembers what it is told.
 pub struct GroundReceiver {
     m: ChoiceBits,
-    size: RoundSize,
+    size: ExtensionSize,
     /// Plays.
     playing: Receiver,
-    /// In the state that the playing one began in, for going over the round again.
+    /// In the state that the playing one began in, for going over the extension again.
     again: Receiver,
     /// Blocks v of the first OTs, choices in their low bits.
     blocks: Vec<Block>,
     source: softspoken::Receiver,
-    /// What came in while the width was asked for.
+    /// What came in while OTs of the width were made.
     told: Vec<u8>,
 }
 
@@ -48,23 +51,18 @@ pub struct GroundReceiver {
 /// As [`super::setup_with`].
 pub fn setup(
     m: ChoiceBits,
-    size: RoundSize,
+    size: ExtensionSize,
     session: &Session,
     role: Role,
     channel: &mut dyn Channel,
     rng: &mut impl CryptoRng,
 ) -> Result<(Sender, GroundReceiver), OtError> {
-    let [first, second] = [Role::First, Role::Second].map(|sender| session.direction(sender));
-    match role {
-        Role::First => {
-            let sender = Sender::setup(size, &first, channel, rng)?;
-            Ok((sender, GroundReceiver::setup(m, size, &second, channel, rng)?))
-        }
-        Role::Second => {
-            let receiver = GroundReceiver::setup(m, size, &first, channel, rng)?;
-            Ok((Sender::setup(size, &second, channel, rng)?, receiver))
-        }
-    }
+    session.both_directions(
+        role,
+        &mut (channel, rng),
+        |direction, (channel, rng)| Sender::setup(size, direction, *channel, *rng),
+        |direction, (channel, rng)| GroundReceiver::setup(m, size, direction, *channel, *rng),
+    )
 }
 
 /// Delta of an honest sender, to compare guesses with.
@@ -75,13 +73,14 @@ pub fn delta_of(sender: &Sender) -> u128 {
 
 impl GroundReceiver {
     /// Sets up this end; the peer calls [`Sender::setup`]. The attack is on OTs of width `m`, which
-    /// must be the first asked for, more at once than SoftSpoken gives ([`Parameters::reserve`]).
+    /// must be the first that are made, more at once than SoftSpoken gives
+    /// ([`Parameters::reserve`]).
     ///
     /// # Errors
     /// As [`Receiver::setup`].
     pub fn setup(
         m: ChoiceBits,
-        size: RoundSize,
+        size: ExtensionSize,
         direction: &Direction,
         channel: &mut dyn Channel,
         rng: &mut impl CryptoRng,
@@ -91,37 +90,29 @@ impl GroundReceiver {
         let rows = set.reserve() * width;
         // Rows are taken from the end of the batch.
         let root = |tree: usize| {
-            let at = softspoken::batch_rows(rows) - rows + width * ((1 << set.log_table()) + tree * set.depth());
+            let at = softspoken::batch_rows(rows) - rows + width * ((1 << set.log_secrets()) + tree * set.depth());
             at..at + width
         };
         let [source, a, b] = softspoken::Receiver::setup_ground(direction, channel, rng, [root(0), root(1)])?;
-        let playing = Receiver::on(a, size, channel, rng)?;
-        let again = Receiver {
-            source: b,
-            size,
-            toss: playing.toss,
-            coins: playing.coins.clone(),
-            engines: [const { None }; 4],
-            met: [0; 4],
-            dead: false,
-            security: PhantomData,
-        };
+        let playing = Receiver::over(a, size, channel, rng)?;
+        let again = Receiver::new(b, size, playing.toss.clone(), playing.coins.clone());
         Ok(Self { m, size, playing, again, blocks: Vec::new(), source, told: Vec::new() })
     }
 
     /// What the attack takes for Delta, one guess per level at which the choices of the two trees
-    /// differ. To be asked for once.
+    /// differ. To be called once.
     ///
     /// # Panics
-    /// If no round of the attacked width has begun.
+    /// If no extension of the attacked width has begun.
     pub fn guesses(&mut self) -> Vec<u128> {
         let set = Parameters::new(self.m, self.size);
-        let (width, depth, low) = (self.m.bits() as usize, set.depth(), set.choice_mask());
+        let (depth, low) = (set.depth(), set.choice_mask());
         let mut challenge = Replay(&self.told[..CHALLENGE]);
-        let (choices, rows) = self.source.rows(&mut challenge, set.reserve() * width).expect("the challenge is the one that was answered");
+        let correlations = self.source.correlations(&mut challenge, self.m, set.reserve());
+        let (choices, blocks) = correlations.expect("the challenge is the one that was answered");
         let own = |tree: usize, level: usize| {
-            let at = width * ((1 << set.log_table()) + tree * depth + level);
-            (combine(&rows[at..][..width]) & !low, choices[at])
+            let at = (1 << set.log_secrets()) + tree * depth + level;
+            (blocks[at] & !low, choices[at] & 1)
         };
         assert_eq!(own(0, 0), own(1, 0), "the two roots are equal by choice");
         let (messages, _) = self.told[CHALLENGE + SEED..].as_chunks::<16>();
@@ -139,11 +130,11 @@ impl GroundReceiver {
     /// they would be if `guess` were Delta. At its own choices the receiver knows them in any case.
     ///
     /// # Panics
-    /// If they are more than a round's, or more than the first time.
+    /// If they are more than an extension's, or more than the first time.
     pub fn pads_if(&mut self, guess: u128, n: usize) -> Vec<u32> {
         let set = Parameters::new(self.m, self.size);
         let multiples = multiples_of(guess, self.m);
-        assert!(n <= set.outputs() - set.reserve(), "within the first round");
+        assert!(n <= set.outputs() - set.reserve(), "within the first extension");
         if self.blocks.is_empty() {
             let blocks = &mut self.blocks;
             let sink = &mut |part: &[Block]| blocks.extend_from_slice(part);
@@ -152,12 +143,12 @@ impl GroundReceiver {
         let low = set.choice_mask();
         let w: Vec<Block> = self.blocks.iter().map(|v| (v ^ multiples[(v & low) as usize]) & !low).collect();
         let seed = std::array::from_fn(|i| self.told[CHALLENGE + i]);
-        let mut keys = RoundKeys::new(&Seed::from(seed));
+        let mut keys = ExtensionKeys::new(&Seed::from(seed));
         let nothing = LocalCode::new([0; 16], 0);
         let mut pads = Vec::new();
         let (mut at, mut tree) = (0, 0usize);
         while at < n {
-            // The first outputs went to the next round.
+            // The first outputs went to the next extension.
             let end = ((tree + 1) << set.depth()).saturating_sub(set.reserve()).min(n);
             let mut hash = keys.next_tree().pads;
             if end > at {
@@ -247,10 +238,12 @@ mod tests {
     use rand_core::SeedableRng;
 
     use super::super::keys::mutation::{SHARED, Shared};
+    use super::super::setup_with;
     use super::*;
+    use crate::functionality::{RandomOtSender, SenderPads};
     use crate::testing::{run, session};
 
-    const SIZE: RoundSize = RoundSize::Small;
+    const SIZE: ExtensionSize = ExtensionSize::Small;
     const NOTHING: Shared = Shared { key: false, offset: false };
 
     /// A receiver that has heard enough.
@@ -280,7 +273,7 @@ mod tests {
         delta: u128,
         guesses: Vec<u128>,
         /// All pads of the sender, and what the receiver makes of them by its first guess, if the
-        /// round was played to its end.
+        /// extension was played to its end.
         pads: Option<(Vec<u32>, Vec<u32>)>,
     }
 

@@ -1,10 +1,10 @@
-//! The public keys and salts of a round's trees, one set per tree.
+//! The public keys and salts of an extension's trees, one set per tree.
 //!
-//! A round's seed is the sender's. It draws the seed when the receiver can influence nothing that
-//! the keys will meet: the correlations set aside, the receiver's corrections, Delta. From then on
-//! seed and keys are public. So every key is uniform and independent of every input of the ciphers
-//! keyed with it, however the receiver made its roots; and since no two trees share a key or an
-//! offset, two trees with equal roots are unrelated.
+//! An extension's seed is the sender's. It draws the seed when the receiver can influence nothing
+//! that the keys will meet: the correlations set aside, the receiver's corrections, Delta. From
+//! then on seed and keys are public. So every key is uniform and independent of every input of the
+//! ciphers keyed with it, however the receiver made its roots; and since no two trees share a key
+//! or an offset, two trees with equal roots are unrelated.
 
 use fusion_ring::symmetric::aes::{Aes128, Block};
 use fusion_ring::symmetric::prg::{AesPrg, Seed};
@@ -27,10 +27,10 @@ pub(super) struct LevelKeys {
     pub(super) last: Aes128,
 }
 
-/// The keys of a round, tree by tree.
-pub(super) struct RoundKeys(AesPrg);
+/// The keys of an extension, tree by tree.
+pub(super) struct ExtensionKeys(AesPrg);
 
-impl RoundKeys {
+impl ExtensionKeys {
     /// The keys that the public `seed` stands for.
     pub(super) fn new(seed: &Seed) -> Self {
         Self(AesPrg::from_seed_ref(seed))
@@ -82,14 +82,14 @@ pub(super) mod mutation {
 mod tests {
     use super::*;
 
-    /// How many of the values that 8 rounds of 500 trees use are there more than once: keys,
-    /// offsets.
+    /// How many values occur more than once among those of 8 extensions of 500 trees: node keys,
+    /// offsets, last-level keys.
     fn repeated() -> [usize; 3] {
         let mut seen = [Vec::new(), Vec::new(), Vec::new()];
         for seed in 0..8 {
-            let mut round = RoundKeys::new(&Seed::from([seed; 16]));
+            let mut all = ExtensionKeys::new(&Seed::from([seed; 16]));
             for _ in 0..500 {
-                let keys = round.next_tree().levels;
+                let keys = all.next_tree().levels;
                 let values = [keys.nodes.encrypt_one(0), keys.offset, keys.last.encrypt_one(0)];
                 seen.iter_mut().zip(values).for_each(|(seen, value)| seen.push(value));
             }

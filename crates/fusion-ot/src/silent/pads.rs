@@ -15,9 +15,9 @@
 //! honest sender's w are a function of what it holds when it draws the seed (the correlations set
 //! aside, the receiver's corrections, of which there are none for m = 1, and Delta) and of the keys
 //! of nodes that the seed stands for. K and A are other blocks of the seed's stream than those, and
-//! enter nothing else. So they are uniform and independent of all of a round's inputs, hence of v,
-//! which is one of them. That the receiver knows K and A while the trees come in does not help:
-//! what it says after the seed, its claim and its proof, changes no input, and no pad is used
+//! enter nothing else. So they are uniform and independent of all of an extension's inputs, hence
+//! of v, which is one of them. That the receiver knows K and A while the trees come in does not
+//! help: what it says after the seed, its claim and its proof, changes no input, and no pad is used
 //! unless both are right. With E an ideal cipher
 //! - two inputs of a tree meet (v + d Delta + i A = v' + d' Delta + j A) with probability 2^-128,
 //!   over A, as i and j differ; a tree has at most 2^16 pads, so with 2^20 trees under one Delta
@@ -45,8 +45,8 @@ const BATCH: usize = 64;
 /// Bits of the number of a batch: trees of all parameter sets have at most 2^13 outputs.
 const UPPER: usize = 7;
 
-/// Pads per OT from which making them takes longer than the encoding waits for memory, so that the two
-/// go together. Where there are fewer the encoding goes faster by itself.
+/// Pads per OT from which making them takes longer than the encoding waits for memory, so that the
+/// two go together. Where there are fewer the encoding goes faster by itself.
 const MANY: usize = 4;
 
 /// Hashes the outputs of one tree, in order.
@@ -54,7 +54,7 @@ pub(super) struct PadHash {
     aes: Aes128,
     /// i A for i below [`BATCH`].
     salts: [Block; BATCH],
-    /// X^j A for the bits j above those of a place in a batch.
+    /// X^j A for the bits j above those of an index in a batch.
     upper: [Block; UPPER],
     /// Hashes so far.
     done: usize,
@@ -79,17 +79,17 @@ impl PadHash {
         Self { aes, salts, upper, done: 0, salted: Zeroizing::new([0; BATCH]) }
     }
 
-    /// i A for the first place i of batch number `batch`.
+    /// i A for the first index i of batch number `batch`.
     fn batch_salt(&self, batch: usize) -> Block {
         self.upper.iter().enumerate().fold(0, |sum, (j, power)| sum ^ (power & Block::from(batch as u64 >> j & 1).wrapping_neg()))
     }
 
-    /// Fills `out` with the 2^m pads of each output of `encoding` in `range`, where they are sender's
-    /// blocks, as `cut` leaves them; `multiples` are the 2^m multiples of Delta. Folds them, too,
-    /// beside if that is faster.
+    /// Fills `out` with the 2^m pads of each output of `encoding` in `range`, where they are
+    /// sender's blocks, as `cut` leaves them; `multiples` are the 2^m multiples of Delta. Encodes
+    /// them first, or step by step between its cipher calls where that is faster.
     ///
     /// # Panics
-    /// If `out` has not as many places.
+    /// If `out` has another length.
     pub(super) fn sender<T>(
         &mut self,
         multiples: &[Block],
@@ -107,11 +107,11 @@ impl PadHash {
     }
 
     /// Fills `out` with the pad of each output of `encoding` in `range`, where they are receiver's
-    /// blocks, as `cut` leaves it, and `choices` with what is within `low` of each. Folds them,
-    /// too, beside if that is faster.
+    /// blocks, as `cut` leaves it, and `choices` with what is within `low` of each. Encodes them
+    /// first, or step by step between its cipher calls where that is faster.
     ///
     /// # Panics
-    /// If `out` or `choices` has not as many places.
+    /// If `out` or `choices` has another length.
     pub(super) fn receiver<T>(
         &mut self,
         encoding: &mut Encoding<'_>,
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::delta::Delta;
     use crate::functionality::ChoiceBits;
-    use crate::silent::keys::RoundKeys;
+    use crate::silent::keys::ExtensionKeys;
     use fusion_ring::ot::lpn::LocalCode;
     use fusion_ring::symmetric::gf128::mul;
     use fusion_ring::symmetric::prg::Seed;
@@ -193,7 +193,7 @@ mod tests {
             let mut v: Vec<Block> = (0..n.next_multiple_of(16)).map(|i| (i as Block / 2) << 90 | 0x70).collect();
             let mut w: Vec<Block> = v.iter().enumerate().map(|(i, v)| v ^ multiples[i * 5 % k]).collect();
             let (mut sent, mut got, mut choices) = (vec![0; n * k], vec![0; n], vec![0; n]);
-            // A table of one zero: the encoding changes nothing.
+            // One secret, which is zero: the encoding changes nothing.
             let code = LocalCode::new([0; 16], 0);
             hash().sender(&multiples, &mut code.begin(0, &[0], &mut w), 0..n, |pad| pad, &mut sent);
             let (mut pieces, mut encoding) = (hash(), code.begin(0, &[0], &mut v));
@@ -212,17 +212,17 @@ mod tests {
         }
     }
 
-    /// Equal inputs, which a malicious receiver can arrange, give unrelated pads in different
-    /// places and in different trees.
+    /// Equal inputs, which a malicious receiver can arrange, give unrelated pads at different
+    /// indices and in different trees.
     #[test]
     fn equal_inputs_have_different_pads() {
-        let mut round = RoundKeys::new(&Seed::from([6; 16]));
+        let mut keys = ExtensionKeys::new(&Seed::from([6; 16]));
         let code = LocalCode::new([0; 16], 0);
         let mut all = vec![0; 3 * 2048];
         for tree in all.chunks_mut(2048) {
             let mut inputs = [7; 2048];
             let mut encoding = code.begin(0, &[0], &mut inputs);
-            round.next_tree().pads.receiver(&mut encoding, 0..2048, |pad| pad, tree, 0, &mut [0; 2048]);
+            keys.next_tree().pads.receiver(&mut encoding, 0..2048, |pad| pad, tree, 0, &mut [0; 2048]);
         }
         all.sort_unstable();
         all.dedup();

@@ -1,31 +1,25 @@
-//! The receiver's rounds: noise, trees around it, pads, check.
-
-use std::ops::Range;
+//! The receiver's extensions: noise, trees around it, pads, check.
 
 use fusion_ring::channel::Channel;
-use fusion_ring::ot::lpn::Encoding;
-use fusion_ring::secret::Wiped;
 use fusion_ring::symmetric::aes::Block;
 use fusion_ring::symmetric::prg::{AesPrg, Seed};
-use rand_core::Rng;
+use rand_core::{CryptoRng, Rng};
 use zeroize::Zeroizing;
 
-use super::Security;
-use super::bits::GotBits;
-use super::check::{self, Chain, Coefficients, PROOF_LEN, Passed, Prover};
-use super::engine::End;
-use super::pads::PadHash;
-use super::parameters::Parameters;
-use super::store::{Outputs, Stock, Stocks};
+use super::check::{self, Chain, Coefficients, Passed, Prover};
+use super::coin_toss::Toss;
+use super::end::{End, slot};
+use super::parameters::{PROOF_LEN, Parameters};
+use super::security::Security;
 use super::trees::{Punctured, Shape, Tree, hash_last, restore};
 use crate::OtError;
 use crate::bits::BitWriter;
-use crate::delta::pad_mask;
 use crate::functionality::ChoiceBits;
 use crate::session::RunId;
+use crate::softspoken::{self, SoftSpoken};
 
-/// What a round adds up.
-pub(super) struct Round {
+/// What an extension adds up.
+pub(super) struct State {
     /// The noise values, tree by tree.
     values: Zeroizing<Vec<Block>>,
     /// The combination of the noise, for the check.
@@ -34,37 +28,8 @@ pub(super) struct Round {
     combination: Zeroizing<Block>,
 }
 
-/// Choices of random OTs, and the pads at them.
-pub(super) struct GotPads {
-    choices: Wiped<u8>,
-    pads: Wiped<u32>,
-}
-
-impl GotPads {
-    /// The choices and pads of OTs in `range`.
-    pub(super) fn part(&self, range: Range<usize>) -> (&[u8], &[u32]) {
-        (&self.choices[range.clone()], &self.pads[range])
-    }
-}
-
-impl Outputs<ReceivingEnd> for GotPads {
-    fn new(_: Parameters, n: usize) -> Self {
-        Self { choices: Wiped::new(n), pads: Wiped::new(n) }
-    }
-
-    fn keep(&mut self, end: &ReceivingEnd, hash: &mut PadHash, encoding: &mut Encoding<'_>, range: Range<usize>, at: usize) {
-        let kept = pad_mask(end.m);
-        let (choices, pads) = (&mut self.choices[at..][..range.len()], &mut self.pads[at..][..range.len()]);
-        hash.receiver(encoding, range, |pad| pad as u32 & kept, pads, end.low(), choices);
-    }
-
-    fn place(stocks: &mut Stocks<ReceivingEnd>) -> &mut Option<Stock<Self>> {
-        &mut stocks.pads
-    }
-}
-
-/// The end that learns the choices.
-pub(super) struct ReceivingEnd {
+/// What is the receiver's own.
+pub struct ReceivingEnd {
     m: ChoiceBits,
     /// For noise values.
     coins: AesPrg,
@@ -76,21 +41,6 @@ pub(super) struct ReceivingEnd {
 }
 
 impl ReceivingEnd {
-    pub(super) fn new(parameters: Parameters, run: &RunId, coins: AesPrg) -> Self {
-        Self {
-            m: parameters.choice_bits(),
-            coins,
-            chain: Chain::new(run, parameters),
-            message: vec![0; 16 * parameters.tree_message()],
-            scratch: Zeroizing::new(vec![0; 1 << parameters.depth()]),
-        }
-    }
-
-    /// The low bits of a block that carry its choice.
-    pub(super) fn low(&self) -> u8 {
-        (1 << self.m.bits()) - 1
-    }
-
     /// A uniform non-zero value within `mask` (2^m - 1).
     fn nonzero(&mut self, mask: Block) -> Block {
         loop {
@@ -102,15 +52,52 @@ impl ReceivingEnd {
     }
 }
 
+/// The private coins of the end of width `m`.
+fn private_coins(seed: &Seed, m: ChoiceBits) -> AesPrg {
+    let mut all = Zeroizing::new([0; 64]);
+    AesPrg::from_seed_ref(seed).fill(&mut *all);
+    AesPrg::from_seed_ref(&Seed::from(std::array::from_fn::<u8, 16, _>(|i| all[16 * slot(m) + i])))
+}
+
 impl End for ReceivingEnd {
-    type Round = Round;
-    type Pads = GotPads;
-    type Bits = GotBits;
+    type Source = softspoken::ReceivingEnd;
+    type Coins = Seed;
+    type State = State;
+    type Hashing = ChoiceBits;
+
+    fn toss(run: &RunId, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Toss, OtError> {
+        Toss::reply(run, channel, rng)
+    }
+
+    fn coins(rng: &mut impl CryptoRng) -> Seed {
+        Seed::random(rng)
+    }
+
+    fn new(source: &SoftSpoken<Self::Source>, coins: &mut Seed, parameters: Parameters) -> Self {
+        let m = parameters.choice_bits();
+        Self {
+            m,
+            coins: private_coins(coins, m),
+            chain: Chain::new(source.run(), parameters),
+            message: vec![0; 16 * parameters.tree_message()],
+            scratch: Zeroizing::new(vec![0; 1 << parameters.depth()]),
+        }
+    }
+
+    fn embed(choices: &Zeroizing<Vec<u8>>, mask: Block, correlations: &mut [Block]) {
+        for (v, u) in correlations.iter_mut().zip(choices.iter()) {
+            *v = (*v & !mask) | Block::from(*u);
+        }
+    }
+
+    fn hashing(&self) -> &ChoiceBits {
+        &self.m
+    }
 
     /// Chooses noise.
-    fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Round, Seed), OtError> {
+    fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(State, Seed), OtError> {
         let set = shape.parameters;
-        let (at, low) = (1 << set.log_table(), set.choice_mask());
+        let (at, low) = (1 << set.log_secrets(), set.choice_mask());
         let mut values = Zeroizing::new(vec![1; set.trees()]);
         let mut corrections = Vec::new();
         if set.wide() {
@@ -132,7 +119,7 @@ impl End for ReceivingEnd {
         let mut seed = [0; 16];
         channel.recv(&mut seed)?;
         self.chain.begin(&corrections, &seed);
-        Ok((Round { values, noise: Zeroizing::new(0), combination: Zeroizing::new(0) }, Seed::from(seed)))
+        Ok((State { values, noise: Zeroizing::new(0), combination: Zeroizing::new(0) }, Seed::from(seed)))
     }
 
     /// Receives the tree around the noise.
@@ -141,12 +128,12 @@ impl End for ReceivingEnd {
         shape: &Shape,
         Tree { number: tree, keys }: Tree<'_>,
         channel: &mut dyn Channel,
-        round: &mut Round,
+        state: &mut State,
         reserve: &[Block],
         leaves: &mut [Block],
     ) -> Result<(), OtError> {
         let set = shape.parameters;
-        let (depth, levels_at, low) = (set.depth(), 1 << set.log_table(), set.choice_mask());
+        let (depth, levels_at, low) = (set.depth(), 1 << set.log_secrets(), set.choice_mask());
         channel.recv(&mut self.message)?;
         let (blocks, _) = self.message.as_chunks::<16>();
         let block = |i: usize| Block::from_le_bytes(blocks[i]);
@@ -167,7 +154,7 @@ impl End for ReceivingEnd {
                 own ^ block(level - 1)
             });
         }
-        let value = round.values[tree];
+        let value = state.values[tree];
         if set.wide() {
             // The value's block after fixing: w + value Delta, the value in its low bits.
             let own = (reserve[levels_at + set.trees() * depth + tree] & !low) | value;
@@ -177,24 +164,24 @@ impl End for ReceivingEnd {
         restore(punctured.alpha, &self.scratch, leaves);
         if S::CHECKED {
             let coefficients = Coefficients::new(self.chain.append(&self.message), set);
-            *round.noise ^= coefficients.noise(punctured.alpha, value);
-            *round.combination ^= coefficients.combine(leaves);
+            *state.noise ^= coefficients.noise(punctured.alpha, value);
+            *state.combination ^= coefficients.combine(leaves);
         }
         Ok(())
     }
 
     /// Claims its noise, compares the sender's combination with its own, and proves that it saw the
     /// same.
-    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, round: Round, reserve: &[Block]) -> Result<Passed, OtError> {
+    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, state: State, reserve: &[Block]) -> Result<Passed, OtError> {
         let set = shape.parameters;
         let masks = &reserve[reserve.len() - set.masks()..];
-        let claim = check::claim(set, *round.noise, masks);
-        let combination = check::masked(set, *round.combination, masks);
+        let claim = check::claim(set, *state.noise, masks);
+        let combination = check::masked(set, *state.combination, masks);
         channel.send(&claim)?;
         channel.flush()?;
         let mut theirs = [0; PROOF_LEN];
         channel.recv(&mut theirs)?;
-        let passed = check::demand(&self.chain.proof(Prover::Sender, &claim, combination), &theirs, "silent OT: the sender's trees")?;
+        let passed = check::verify(&self.chain.proof(Prover::Sender, &claim, combination), &theirs, "silent OT: the sender's trees")?;
         channel.send(&self.chain.proof(Prover::Receiver, &claim, combination))?;
         channel.flush()?;
         Ok(passed)

@@ -1,109 +1,78 @@
-//! The sender's rounds: trees, pads, check.
+//! The sender's extensions: trees, pads, check.
 
-use std::ops::Range;
-
+use fusion_ring::bits::pack::packed_len;
 use fusion_ring::channel::Channel;
-use fusion_ring::ot::lpn::Encoding;
-use fusion_ring::secret::Wiped;
 use fusion_ring::symmetric::aes::Block;
 use fusion_ring::symmetric::gf128::mul;
 use fusion_ring::symmetric::prg::Seed;
+use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::Security;
-use super::bits::SentBits;
-use super::check::{self, CLAIM_LEN, Chain, Coefficients, PROOF_LEN, Passed, Prover};
-use super::engine::End;
-use super::pads::PadHash;
-use super::parameters::Parameters;
-use super::store::{Outputs, Stock, Stocks};
+use super::check::{self, Chain, Coefficients, Passed, Prover};
+use super::coin_toss::Toss;
+use super::end::End;
+use super::parameters::{CLAIM_LEN, PROOF_LEN, Parameters};
+use super::security::Security;
 use super::trees::{Shape, Tree, hash_last};
 use crate::OtError;
-use crate::bits::{BitReader, packed_len};
+use crate::bits::BitReader;
 use crate::coins::PublicCoins;
-use crate::delta::Delta;
-use crate::functionality::ChoiceBits;
 use crate::session::RunId;
+use crate::softspoken::{self, SoftSpoken};
 
 /// Sends when it has as many bytes.
 const CHUNK: usize = 1 << 15;
 
-/// What a round adds up.
-pub(super) struct Round {
+/// What an extension adds up.
+pub(super) struct State {
     /// Of all leaves, for the check.
     combination: Zeroizing<Block>,
     /// What is to be sent.
     message: Vec<u8>,
 }
 
-/// Pads of random OTs: two words each at m = 1, 2^m bytes else.
-pub(super) struct SentPads(Wiped<u32>);
-
-impl SentPads {
-    /// Words per OT.
-    fn words(m: ChoiceBits) -> usize {
-        if m == ChoiceBits::ONE { 2 } else { m.messages() / 4 }
-    }
-
-    /// The words of OTs in `range`.
-    pub(super) fn part(&self, m: ChoiceBits, range: Range<usize>) -> &[u32] {
-        &self.0[range.start * Self::words(m)..range.end * Self::words(m)]
-    }
-}
-
-impl Outputs<SendingEnd> for SentPads {
-    fn new(set: Parameters, n: usize) -> Self {
-        Self(Wiped::new(n * Self::words(set.choice_bits())))
-    }
-
-    fn keep(&mut self, end: &SendingEnd, hash: &mut PadHash, encoding: &mut Encoding<'_>, range: Range<usize>, at: usize) {
-        let words = Self::words(end.m);
-        let out = &mut self.0[at * words..][..range.len() * words];
-        if end.m == ChoiceBits::ONE {
-            hash.sender(&end.multiples, encoding, range, |pad| pad as u32, out);
-        } else {
-            hash.sender(&end.multiples, encoding, range, |pad| pad as u8, bytemuck::cast_slice_mut(out));
-        }
-    }
-
-    fn place(stocks: &mut Stocks<SendingEnd>) -> &mut Option<Stock<Self>> {
-        &mut stocks.pads
-    }
-}
-
-/// The end that holds Delta.
-pub(super) struct SendingEnd {
-    m: ChoiceBits,
+/// What is the sender's own.
+pub struct SendingEnd {
     /// x Delta for every choice x.
     multiples: Zeroizing<Vec<Block>>,
-    /// For the seeds of the rounds' keys.
+    /// For the seeds of the extensions' keys.
     coins: PublicCoins,
     chain: Chain,
 }
 
-impl SendingEnd {
-    pub(super) fn new(delta: &Delta, parameters: Parameters, run: &RunId, coins: PublicCoins) -> Self {
-        let m = parameters.choice_bits();
-        Self { m, multiples: delta.multiples(m), coins, chain: Chain::new(run, parameters) }
+impl End for SendingEnd {
+    type Source = softspoken::SendingEnd;
+    type Coins = PublicCoins;
+    type State = State;
+    type Hashing = [Block];
+
+    fn toss(run: &RunId, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Toss, OtError> {
+        Toss::commit_and_open(run, channel, rng)
     }
 
-    /// x Delta for every choice x.
-    pub(super) fn multiples(&self) -> &[Block] {
+    fn coins(rng: &mut impl CryptoRng) -> PublicCoins {
+        PublicCoins::new(rng)
+    }
+
+    fn new(source: &SoftSpoken<Self::Source>, coins: &mut PublicCoins, parameters: Parameters) -> Self {
+        let multiples = source.delta().multiples(parameters.choice_bits());
+        Self { multiples, coins: coins.fork(), chain: Chain::new(source.run(), parameters) }
+    }
+
+    fn embed((): &(), mask: Block, correlations: &mut [Block]) {
+        correlations.iter_mut().for_each(|w| *w &= !mask);
+    }
+
+    fn hashing(&self) -> &[Block] {
         &self.multiples
     }
-}
-
-impl End for SendingEnd {
-    type Round = Round;
-    type Pads = SentPads;
-    type Bits = SentBits;
 
     /// Takes the receiver's corrections and only then draws the seed.
-    fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Round, Seed), OtError> {
+    fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(State, Seed), OtError> {
         let set = shape.parameters;
         let fixing = if set.wide() { channel.recv_vec(set.fixing_len())? } else { Vec::new() };
         if set.wide() {
-            let (m, levels_at) = (set.choice_bits().bits(), 1 << set.log_table());
+            let (m, levels_at) = (set.choice_bits().bits(), 1 << set.log_secrets());
             let (levels, values) = fixing.split_at(packed_len(set.trees() * set.depth(), m - 1));
             // Correlations of the levels become binary: the receiver gave the upper bits of its
             // choices away.
@@ -117,7 +86,7 @@ impl End for SendingEnd {
         self.chain.begin(&fixing, &seed);
         let mut message = Vec::with_capacity(CHUNK + 16 * set.tree_message());
         message.extend_from_slice(&seed);
-        Ok((Round { combination: Zeroizing::new(0), message }, Seed::from(seed)))
+        Ok((State { combination: Zeroizing::new(0), message }, Seed::from(seed)))
     }
 
     /// Sends the tree's level sums under the correlations set aside.
@@ -126,15 +95,15 @@ impl End for SendingEnd {
         shape: &Shape,
         Tree { number: tree, keys }: Tree<'_>,
         channel: &mut dyn Channel,
-        round: &mut Round,
+        state: &mut State,
         reserve: &[Block],
         leaves: &mut [Block],
     ) -> Result<(), OtError> {
         let set = shape.parameters;
-        let (depth, levels_at) = (set.depth(), 1 << set.log_table());
+        let (depth, levels_at) = (set.depth(), 1 << set.log_secrets());
         let correlations = &reserve[levels_at + tree * depth..][..depth];
-        let start = round.message.len();
-        let mut send = |block: Block| round.message.extend_from_slice(&block.to_le_bytes());
+        let start = state.message.len();
+        let mut send = |block: Block| state.message.extend_from_slice(&block.to_le_bytes());
         let mut closing = 0;
         shape.grow(keys, correlations[0], self.multiples[1], leaves, |level, [left, right]| {
             if set.wide() && level + 1 == depth {
@@ -151,15 +120,15 @@ impl End for SendingEnd {
         }
         #[cfg(test)]
         if let Some((_, block)) = cheat::CHEAT.get().filter(|&(lie, _)| lie == tree) {
-            round.message[start + 16 * block] ^= 0x40;
+            state.message[start + 16 * block] ^= 0x40;
         }
         if S::CHECKED {
-            *round.combination ^= Coefficients::new(self.chain.append(&round.message[start..]), set).combine(leaves);
+            *state.combination ^= Coefficients::new(self.chain.append(&state.message[start..]), set).combine(leaves);
         }
         let last = tree + 1 == set.trees();
-        if last || round.message.len() >= CHUNK {
-            channel.send(&round.message)?;
-            round.message.clear();
+        if last || state.message.len() >= CHUNK {
+            channel.send(&state.message)?;
+            state.message.clear();
         }
         if last {
             channel.flush()?;
@@ -168,17 +137,17 @@ impl End for SendingEnd {
     }
 
     /// Proves the trees consistent and has the receiver prove that it saw the same.
-    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, round: Round, reserve: &[Block]) -> Result<Passed, OtError> {
+    fn check(&mut self, shape: &Shape, channel: &mut dyn Channel, state: State, reserve: &[Block]) -> Result<Passed, OtError> {
         let set = shape.parameters;
         let mut claim = [0; CLAIM_LEN];
         channel.recv(&mut claim)?;
         let masks = &reserve[reserve.len() - set.masks()..];
-        let combination = check::masked(set, *round.combination, masks) ^ mul(Block::from_le_bytes(claim), self.multiples[1]);
+        let combination = check::masked(set, *state.combination, masks) ^ mul(Block::from_le_bytes(claim), self.multiples[1]);
         channel.send(&self.chain.proof(Prover::Sender, &claim, combination))?;
         channel.flush()?;
         let mut theirs = [0; PROOF_LEN];
         channel.recv(&mut theirs)?;
-        check::demand(&self.chain.proof(Prover::Receiver, &claim, combination), &theirs, "silent OT: the receiver's proof")
+        check::verify(&self.chain.proof(Prover::Receiver, &claim, combination), &theirs, "silent OT: the receiver's proof")
     }
 }
 

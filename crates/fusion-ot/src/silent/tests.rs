@@ -1,10 +1,12 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
+use fusion_ring::symmetric::aes::Block;
 use fusion_ring::symmetric::prg::AesPrg;
 
+use super::end::slot;
 use super::*;
-use crate::functionality::PAD_BIT;
+use crate::functionality::{ChoiceBits, PAD_BIT, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 use crate::testing::{Recorder, assert_random_ots, direction, run, run_recorded};
 
 fn rng(seed: u64) -> ChaCha20Rng {
@@ -12,19 +14,19 @@ fn rng(seed: u64) -> ChaCha20Rng {
 }
 
 fn sender(ch: &mut Recorder) -> Sender {
-    Sender::setup(RoundSize::Small, &direction(), ch, &mut rng(1)).unwrap()
+    Sender::setup(ExtensionSize::Small, &direction(), ch, &mut rng(1)).unwrap()
 }
 
 fn receiver(ch: &mut Recorder) -> Receiver {
-    Receiver::setup(RoundSize::Small, &direction(), ch, &mut rng(2)).unwrap()
+    Receiver::setup(ExtensionSize::Small, &direction(), ch, &mut rng(2)).unwrap()
 }
 
 /// Sizes around every edge: of a tree (512 and 1024 leaves), of batches of the encoding (16) and of
-/// pads (64), and past the end of a round for the widths that the layers use.
+/// pads (64), and past the end of an extension for the widths that the layers use.
 fn sizes(m: ChoiceBits) -> Vec<usize> {
     let mut sizes = vec![0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 511, 512, 513, 1023, 1024, 1025];
     if m == ChoiceBits::ONE || m == ChoiceBits::THREE {
-        let set = Parameters::new(m, RoundSize::Small);
+        let set = Parameters::new(m, ExtensionSize::Small);
         sizes.push(set.outputs() - set.reserve() - 1000);
     }
     sizes
@@ -60,11 +62,11 @@ fn run_and_compare(
 }
 
 /// Pads of one bit are the lowest bits of the pads that the same coins give, across the ends of
-/// trees and rounds.
+/// trees and extensions.
 #[test]
 fn bits_are_the_lowest_bits_of_pads() {
     for m in [ChoiceBits::ONE, ChoiceBits::TWO, ChoiceBits::THREE, ChoiceBits::FOUR] {
-        let set = Parameters::new(m, RoundSize::Small);
+        let set = Parameters::new(m, ExtensionSize::Small);
         let sizes = [0, 1, 63, 700, 1024, if m == ChoiceBits::FOUR { set.outputs() - set.reserve() - 1000 } else { 5 }];
         let (sent, got) = run(
             |ch| {
@@ -97,7 +99,7 @@ fn bits_are_the_lowest_bits_of_pads() {
 
 /// The lowest bits of pads, from any source: a table's bit at the choice is the receiver's.
 #[test]
-fn small_demands_of_bits_are_met_without_a_round() {
+fn small_calls_for_bits_need_no_extension() {
     let (m, sizes) = (ChoiceBits::THREE, [0, 1, 1000]);
     let (s, r) = run(
         |ch| {
@@ -120,11 +122,11 @@ fn small_demands_of_bits_are_met_without_a_round() {
 }
 
 /// Through the traits: first from SoftSpoken, then, when the demand has become as large as the
-/// first round's own, from LPN; both parties change over at the same call.
+/// first extension's own, from LPN; both parties change over at the same call.
 #[test]
-fn small_demands_are_met_without_a_round() {
+fn small_calls_need_no_extension() {
     let m = ChoiceBits::TWO;
-    let limit = Parameters::new(m, RoundSize::Small).reserve();
+    let limit = Parameters::new(m, ExtensionSize::Small).reserve();
     let sizes = [0, 1, 1000, limit - 1001, 1, 1, 5000];
     let (s, r) = run(
         |ch| {
@@ -171,7 +173,7 @@ fn correlation_holds_in_every_block() {
 /// One engine keeps one form: a call for the other drops what is left on both ends alike, and what
 /// either form gives is right.
 #[test]
-fn a_change_of_form_starts_a_round() {
+fn a_change_of_form_starts_an_extension() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
         let n = 3000;
         let ((delta, w, before, after, turns), (v, got_before, got_after)) = run(
@@ -207,15 +209,22 @@ fn a_change_of_form_starts_a_round() {
 fn semi_honest_instances_skip_the_check_only() {
     let n = 5000;
     let (s, r) = run(
-        |ch| Sender::<SemiHonest>::setup(RoundSize::Small, &direction(), ch, &mut rng(1)).unwrap().pads(ch, ChoiceBits::TWO, n).unwrap(),
-        |ch| Receiver::<SemiHonest>::setup(RoundSize::Small, &direction(), ch, &mut rng(2)).unwrap().pads(ch, ChoiceBits::TWO, n).unwrap(),
+        |ch| {
+            Sender::<SemiHonest>::setup(ExtensionSize::Small, &direction(), ch, &mut rng(1)).unwrap().pads(ch, ChoiceBits::TWO, n).unwrap()
+        },
+        |ch| {
+            Receiver::<SemiHonest>::setup(ExtensionSize::Small, &direction(), ch, &mut rng(2))
+                .unwrap()
+                .pads(ch, ChoiceBits::TWO, n)
+                .unwrap()
+        },
     );
     assert_random_ots(&s, &r);
 }
 
-/// Bytes of each side: set-up, first use of width m with one output, a second round.
+/// Bytes of each side: set-up, first use of width m with one output, a second extension.
 fn measure(m: ChoiceBits) -> [[(usize, u64); 3]; 2] {
-    let set = Parameters::new(m, RoundSize::Small);
+    let set = Parameters::new(m, ExtensionSize::Small);
     let second = set.outputs() - set.reserve();
     let reading = |ch: &Recorder| (ch.traffic().sent as usize, ch.traffic().turns);
     let (s, r) = run(
@@ -244,7 +253,7 @@ fn measure(m: ChoiceBits) -> [[(usize, u64); 3]; 2] {
 #[test]
 fn bytes_and_rounds_are_the_formula() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
-        let set = Parameters::new(m, RoundSize::Small);
+        let set = Parameters::new(m, ExtensionSize::Small);
         let (t, depth, bits) = (set.trees(), set.depth(), m.bits() as usize);
         let [s, r] = measure(m);
         assert_eq!(s[0].0, 32 + 64 * 128 + 64);
@@ -265,18 +274,18 @@ fn bytes_and_rounds_are_the_formula() {
     }
 }
 
-/// Rounds go on in the code where the one before stopped: a part of it that two rounds shared would
-/// let an attacker prepare for both at once. And each draws a seed of its own.
+/// Extensions go on in the code where the one before stopped: a part of it that two extensions
+/// shared would let an attacker prepare for both at once. And each draws a seed of its own.
 #[test]
-fn no_round_repeats_the_code_or_the_seed() {
+fn no_extension_repeats_the_code_or_the_seed() {
     let m = ChoiceBits::ONE;
-    let set = Parameters::new(m, RoundSize::Small);
+    let set = Parameters::new(m, ExtensionSize::Small);
     let n = set.outputs() - set.reserve();
     let seeds = |seed: u64| {
         let mut at = Vec::new();
         let (base, _, [sent, _]) = run_recorded(
             |ch| {
-                let mut s = Sender::<Malicious>::setup(RoundSize::Small, &direction(), ch, &mut rng(seed)).unwrap();
+                let mut s = Sender::<Malicious>::setup(ExtensionSize::Small, &direction(), ch, &mut rng(seed)).unwrap();
                 for _ in 0..2 {
                     at.push(ch.traffic().sent as usize);
                     s.correlated(ch, m, n, &mut |_| ()).unwrap();
@@ -290,8 +299,8 @@ fn no_round_repeats_the_code_or_the_seed() {
             },
         );
         assert_eq!(base, 2 * set.outputs() as u64);
-        // Challenge and pads' seed of the batch, then the round's seed; the second round has no
-        // batch.
+        // Challenge and pads' seed of the batch, then the extension's seed; the second extension
+        // has no batch.
         let seed = |at: usize| sent.sent[at..at + 16].to_vec();
         [seed(at[0]), seed(at[0] + 16), seed(at[0] + 32), seed(at[1])]
     };
@@ -304,7 +313,7 @@ fn no_round_repeats_the_code_or_the_seed() {
 /// The figures of the issue: at most 0.9 bits per binary and 1.7 bits per wide output.
 #[test]
 fn traffic_per_output_is_within_its_target() {
-    for size in [RoundSize::Medium, RoundSize::Large] {
+    for size in [ExtensionSize::Medium, ExtensionSize::Large] {
         for (m, limit) in [(1, 0.9), (2, 1.7), (3, 1.7), (4, 1.7)] {
             let set = Parameters::new(ChoiceBits::new(m).unwrap(), size);
             assert!(set.bits_per_output() <= limit, "{set:?}: {}", set.bits_per_output());
@@ -322,29 +331,29 @@ fn transcript_is_pinned() {
     assert_eq!(digests, [["7042d47301ed2273", "9875acd84222e303"], ["6952e2cc364a665a", "05b911bcaaa853f8"]]);
 }
 
-/// Bytes that each side sends before its first round of width m begins.
-fn before_round(m: ChoiceBits) -> (usize, usize) {
-    let set = Parameters::new(m, RoundSize::Small);
+/// Bytes that each side sends before its first extension of width m begins.
+fn before_extension(m: ChoiceBits) -> (usize, usize) {
+    let set = Parameters::new(m, ExtensionSize::Small);
     (32, 16 * 15 * ((set.reserve() * m.bits() as usize).div_ceil(128) + 1) + 2064)
 }
 
 type Outcome = Result<(), OtError>;
 
-/// Runs one round in which the sender or the receiver flips a bit of what it sends after its
+/// Runs one extension in which the sender or the receiver flips a bit of what it sends after its
 /// set-up.
 fn corrupted(m: ChoiceBits, by_sender: bool, offset: usize) -> (Outcome, Outcome) {
     run(
         |ch| {
             let mut s = sender(ch);
             if by_sender {
-                ch.corrupt_from_now(before_round(m).0 + offset, 0x40);
+                ch.corrupt_from_now(before_extension(m).0 + offset, 0x40);
             }
             s.pads(ch, m, 10).map(drop)
         },
         |ch| {
             let mut r = receiver(ch);
             if !by_sender {
-                ch.corrupt_from_now(before_round(m).1 + offset, 0x40);
+                ch.corrupt_from_now(before_extension(m).1 + offset, 0x40);
             }
             let first = r.pads(ch, m, 10).map(drop);
             if first.is_err() {
@@ -361,7 +370,7 @@ const PROOF: Outcome = Err(OtError::PeerMisbehaved("silent OT: the receiver's pr
 #[test]
 fn a_cheating_sender_is_caught() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
-        let set = Parameters::new(m, RoundSize::Small);
+        let set = Parameters::new(m, ExtensionSize::Small);
         let trees = 16 * set.trees() * set.tree_message();
         // After the seed of the pads, which may be what the sender likes: the first tree's second
         // level, the last block of the last tree, the proof. A level sum enters whatever the noise
@@ -372,7 +381,7 @@ fn a_cheating_sender_is_caught() {
     }
 }
 
-/// Runs one round in which the sender lies in block number `block` of tree number `tree`, and
+/// Runs one extension in which the sender lies in block number `block` of tree number `tree`, and
 /// otherwise keeps to the protocol: what the receiver and the sender make of it.
 fn lied(m: ChoiceBits, tree: usize, block: usize) -> (Outcome, Outcome) {
     let (s, r) = run(
@@ -390,7 +399,7 @@ fn lied(m: ChoiceBits, tree: usize, block: usize) -> (Outcome, Outcome) {
 #[test]
 fn a_sender_that_lies_consistently_is_caught() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
-        let set = Parameters::new(m, RoundSize::Small);
+        let set = Parameters::new(m, ExtensionSize::Small);
         // The second level's sum is used wherever the noise is; of wide trees the closing block
         // too.
         assert_eq!(lied(m, 0, 0).0, TREES);
@@ -401,12 +410,12 @@ fn a_sender_that_lies_consistently_is_caught() {
 }
 
 /// Until the check has passed nothing comes out, and after it has failed nothing ever does: what
-/// the round made is gone.
+/// the extension made is gone.
 #[test]
-fn nothing_comes_out_of_a_failed_round() {
+fn nothing_comes_out_of_a_failed_extension() {
     let m = ChoiceBits::THREE;
     let failed = Some(OtError::Misuse("the instance failed before"));
-    let nothing = |blocks: &[Block]| panic!("{} blocks of a failed round", blocks.len());
+    let nothing = |blocks: &[Block]| panic!("{} blocks of a failed extension", blocks.len());
     let (s, r) = run(
         |ch| {
             let mut s = sender(ch);
@@ -439,7 +448,7 @@ fn nothing_comes_out_of_a_failed_round() {
 #[test]
 fn a_selective_failure_shows_as_the_abort_only() {
     let m = ChoiceBits::THREE;
-    let set = Parameters::new(m, RoundSize::Small);
+    let set = Parameters::new(m, ExtensionSize::Small);
     for tree in 0..3 {
         let outcomes = [0, 1].map(|side| lied(m, tree, set.depth() - 2 + side));
         assert!(outcomes.iter().any(|o| o.0 == TREES) && outcomes.contains(&(Ok(()), Ok(()))), "{outcomes:?}");
@@ -449,7 +458,7 @@ fn a_selective_failure_shows_as_the_abort_only() {
 #[test]
 fn a_cheating_receiver_is_caught() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
-        let fixing = Parameters::new(m, RoundSize::Small).fixing_len();
+        let fixing = Parameters::new(m, ExtensionSize::Small).fixing_len();
         // Its proof.
         assert_eq!(corrupted(m, false, fixing + 16).0, PROOF);
         // Its claim: the two sides' combinations differ, so neither proof fits; our honest code
@@ -460,7 +469,7 @@ fn a_cheating_receiver_is_caught() {
     }
     // Corrections of tree correlations and of noise values.
     let m = ChoiceBits::THREE;
-    let set = Parameters::new(m, RoundSize::Small);
+    let set = Parameters::new(m, ExtensionSize::Small);
     for offset in [0, set.fixing_len() - 2] {
         assert_eq!(corrupted(m, false, offset).1, TREES);
     }
@@ -472,9 +481,9 @@ fn a_changed_coin_is_caught() {
         |ch| {
             // The opening comes after the 8,224 bytes of the base OT and the commitment.
             ch.corrupt_from_now(32 + 64 * 128 + 32, 1);
-            Sender::<Malicious>::setup(RoundSize::Small, &direction(), ch, &mut rng(1)).map(drop)
+            Sender::<Malicious>::setup(ExtensionSize::Small, &direction(), ch, &mut rng(1)).map(drop)
         },
-        |ch| Receiver::<Malicious>::setup(RoundSize::Small, &direction(), ch, &mut rng(2)).map(drop),
+        |ch| Receiver::<Malicious>::setup(ExtensionSize::Small, &direction(), ch, &mut rng(2)).map(drop),
     );
     assert_eq!(r, Err(OtError::PeerMisbehaved("silent OT: coin-toss opening")));
 }
@@ -496,7 +505,7 @@ fn noise_from_the_peer_is_an_error() {
             |ch| sender(ch).pads(ch, m, 10).map(drop),
             |ch| {
                 let mut r = receiver(ch);
-                let _ = r.source.rows(ch, Parameters::new(m, RoundSize::Small).reserve() * m.bits() as usize);
+                let _ = r.source.correlations(ch, m, Parameters::new(m, ExtensionSize::Small).reserve());
                 noise(ch, 1 << 18);
             },
         );
@@ -504,7 +513,7 @@ fn noise_from_the_peer_is_an_error() {
         let ((), r) = run(
             |ch| {
                 let mut s = sender(ch);
-                let _ = s.source.rows(ch, Parameters::new(m, RoundSize::Small).reserve() * m.bits() as usize);
+                let _ = s.source.correlations(ch, m, Parameters::new(m, ExtensionSize::Small).reserve());
                 noise(ch, 1 << 20);
             },
             |ch| receiver(ch).pads(ch, m, 10).map(drop),

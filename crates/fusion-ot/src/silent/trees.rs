@@ -7,7 +7,7 @@
 //!
 //! The receiver works in the order y = x ^ alpha, alpha its noise position, so that the missing
 //! node is number 0 of every level and selection is by masks; only [`restore`], which brings leaf y
-//! to place y ^ alpha, has an order of access (never its length) that depends on alpha.
+//! to index y ^ alpha, has an order of access (never its length) that depends on alpha.
 
 use fusion_ring::ot::half_tree::{HalfTreeLevel, expand, expand_last};
 use fusion_ring::symmetric::aes::Block;
@@ -16,13 +16,13 @@ use zeroize::Zeroizing;
 use super::keys::LevelKeys;
 use super::parameters::Parameters;
 
-/// What both parties know of a round's trees.
+/// What both parties know of an extension's trees.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
     pub(super) parameters: Parameters,
 }
 
-/// One tree of a round.
+/// One tree of an extension.
 #[derive(Clone, Copy)]
 pub(super) struct Tree<'k> {
     /// Its number, from zero.
@@ -114,13 +114,13 @@ pub(super) struct Punctured {
 /// Leaves that stay together in [`restore`].
 const LINE: usize = 16;
 
-/// Brings leaf y of a receiver's tree to its place y ^ `alpha`; there are at least sixteen.
+/// Brings leaf y of a receiver's tree to its index y ^ `alpha`; there are at least sixteen leaves.
 pub(super) fn restore(alpha: usize, leaves: &[Block], out: &mut [Block]) {
     let ((lines, _), (out, _)) = (leaves.as_chunks::<LINE>(), out.as_chunks_mut::<LINE>());
     for (line, out) in out.iter_mut().enumerate() {
         let leaves = &lines[line ^ (alpha / LINE)];
-        for (place, out) in out.iter_mut().enumerate() {
-            *out = leaves[place ^ (alpha % LINE)];
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = leaves[i ^ (alpha % LINE)];
         }
     }
 }
@@ -129,15 +129,15 @@ pub(super) fn restore(alpha: usize, leaves: &[Block], out: &mut [Block]) {
 mod tests {
     use super::*;
     use crate::functionality::ChoiceBits;
-    use crate::silent::keys::RoundKeys;
-    use crate::silent::parameters::RoundSize;
+    use crate::silent::keys::ExtensionKeys;
+    use crate::silent::parameters::ExtensionSize;
     use fusion_ring::symmetric::prg::Seed;
 
     #[test]
     fn the_receiver_has_all_leaves_but_one_and_delta_there() {
         for (m, value) in [(ChoiceBits::ONE, 1u128), (ChoiceBits::THREE, 5)] {
-            let shape = Shape { parameters: Parameters::new(m, RoundSize::Small) };
-            let keys = RoundKeys::new(&Seed::from([9; 16])).next_tree().levels;
+            let shape = Shape { parameters: Parameters::new(m, ExtensionSize::Small) };
+            let keys = ExtensionKeys::new(&Seed::from([9; 16])).next_tree().levels;
             let depth = shape.parameters.depth();
             let delta = 0xfeed_beef_0000_0000_0000_0000_0000_0001u128;
             let mut sent = vec![0; shape.leaves()];

@@ -5,7 +5,17 @@
 
 use std::ops::Range;
 
-use super::*;
+use fusion_ring::channel::Channel;
+use fusion_ring::symmetric::aes::{Aes128, Block};
+use fusion_ring::symmetric::prg::Seed;
+use rand_core::CryptoRng;
+
+use super::instance::SoftSpoken;
+use super::receiver::ReceivingEnd;
+use super::tree::{self, TreeDepth};
+use super::vole::COLUMNS;
+use crate::session::Direction;
+use crate::{OtError, base};
 
 /// Leaves of a tree whose root is under trial, and what its rows are.
 struct Trial<'a> {
@@ -30,7 +40,7 @@ impl Trial<'_> {
         for (leaf, &node) in nodes.iter().enumerate() {
             let [seed] = tree::stretch::<1>(salt, node);
             (first as Block..).zip(&mut blocks).for_each(|(at, block)| *block = streams.wrapping_add(at));
-            fusion_ring::symmetric::aes::Aes128::new(&seed.to_le_bytes()).encrypt(&mut blocks);
+            Aes128::new(&seed.to_le_bytes()).encrypt(&mut blocks);
             for (rows, seen) in self.rows.iter().zip(&mut self.seen) {
                 for (&row, (u, v)) in rows.iter().zip(seen) {
                     let bit = (blocks[row / 128 - first] >> (row % 128)) as u8 & 1;
@@ -42,8 +52,8 @@ impl Trial<'_> {
     }
 }
 
-impl Receiver {
-    /// As [`Receiver::setup`], but the correlations of width m = `a.len()` that rows `a` and `b` of
+impl SoftSpoken<ReceivingEnd> {
+    /// As [`SoftSpoken::setup`], but the correlations of width m = `a.len()` that rows `a` and `b` of
     /// the first batch make have the same v (its lowest m bits apart) and the same lowest bit of u.
     /// Gives `N` instances in the same state.
     pub(crate) fn setup_ground<const N: usize>(
@@ -61,8 +71,8 @@ impl Receiver {
         let mut difference = 0u128;
         let mut overflow = 0;
         for (number, keys) in keys.chunks(k).enumerate() {
-            let salt = place(&run, "trees", number);
-            let streams = place(&run, "streams", number);
+            let salt = run.tree_salt("trees", number);
+            let streams = run.tree_salt("streams", number);
             let mut trial = Trial { rows: [&a, &b], seen: [Vec::new(), Vec::new()] };
             loop {
                 let root = Seed::random(rng);
@@ -86,6 +96,6 @@ impl Receiver {
         }
         channel.send(&message)?;
         channel.flush()?;
-        Ok(std::array::from_fn(|_| Self::new(k, &seeds, run.clone())))
+        Ok(std::array::from_fn(|_| Self::new(ReceivingEnd::new(), k, &seeds, run.clone())))
     }
 }

@@ -1,7 +1,9 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
+use super::instance::MIN_BATCH_ROWS;
 use super::*;
+use crate::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender};
 use crate::testing::{Recorder, direction, run, run_recorded, session};
 
 fn rng(seed: u64) -> ChaCha20Rng {
@@ -146,8 +148,8 @@ fn a_bad_tree_is_caught_in_the_setup() {
     assert_eq!(r, Ok(()));
 }
 
-/// Equal roots make unrelated trees in different runs: the published hash of a tree's tags depends on
-/// nothing but its root and its salt.
+/// Equal roots make unrelated trees in different runs: the published hash of a tree's tags depends
+/// on nothing but its root and its salt.
 #[test]
 fn trees_belong_to_one_run() {
     let hash = |terms: &[u8]| {

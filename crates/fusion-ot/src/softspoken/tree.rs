@@ -5,8 +5,8 @@
 //! sum and a hash of all tags. A sender whose tree is not a tree is caught unless it guessed bits
 //! of the receiver's index, and then learns only that it guessed right (the abort).
 //!
-//! Nodes are AES keys, and every tree asks them at places of its own (a salt of the run and the
-//! number of the tree): a guess of a hidden node can be compared with one tree, not with all trees
+//! Nodes are AES keys, and every tree has them encrypt blocks of its own (from a salt of the run and
+//! the number of the tree on): a guess of a hidden node can be compared with one tree, not with all trees
 //! of all lanes at once.
 //!
 //! The receiver keeps its nodes in the order y = x ^ hidden index, so that the missing one is
@@ -18,6 +18,30 @@ use sha3::{Digest, Sha3_256};
 use zeroize::Zeroizing;
 
 use crate::OtError;
+
+/// Depth k of the trees: less traffic for more computation. Both parties must use the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TreeDepth {
+    /// 63 bits and 2 AES calls per row.
+    Two,
+    /// 31 bits and 4 AES calls per row.
+    #[default]
+    Four,
+    /// 15 bits and 32 AES calls per row.
+    Eight,
+}
+
+impl TreeDepth {
+    /// The depth.
+    pub(super) const fn k(self) -> usize {
+        match self {
+            Self::Two => 2,
+            Self::Four => 4,
+            Self::Eight => 8,
+        }
+    }
+}
 
 /// Two children of a tree node, or the tag of a leaf.
 type Pair = [Block; 2];

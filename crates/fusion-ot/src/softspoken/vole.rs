@@ -13,7 +13,6 @@ use fusion_ring::symmetric::gf128::dot;
 use fusion_ring::symmetric::prg::AesPrg;
 use zeroize::Zeroizing;
 
-use super::place;
 use crate::delta::Delta;
 use crate::session::RunId;
 
@@ -24,12 +23,12 @@ pub(super) const COLUMNS: usize = 128;
 pub(super) const CHUNK: usize = 56;
 
 /// The leaf streams of all trees.
-pub(super) struct Leaves {
+pub(crate) struct Leaves {
     k: usize,
     /// Tree by tree, 2^k each; a hidden leaf has no stream.
     streams: Vec<Option<Aes128>>,
-    /// Where the streams of each tree start: places at which no other tree of any run asks its
-    /// keys, so that what a sender learns of a hidden stream is of use against that one alone.
+    /// Counters at which the streams of each tree start, other ones for every tree of every run: what
+    /// a sender learns of a hidden stream is of use against that one alone.
     salts: Vec<Block>,
     /// Blocks of each stream that have been used.
     position: Block,
@@ -38,7 +37,7 @@ pub(super) struct Leaves {
 impl Leaves {
     /// Streams of `seeds`, tree by tree; leaf 0 of each tree is skipped if it is `hidden`.
     pub(super) fn new(run: &RunId, k: usize, seeds: &[Block], hidden: bool) -> Self {
-        let salts = (0..COLUMNS / k).map(|tree| place(run, "streams", tree)).collect();
+        let salts = (0..COLUMNS / k).map(|tree| run.tree_salt("streams", tree)).collect();
         let stream = |(i, seed): (usize, &Block)| (!hidden || i % (1 << k) != 0).then(|| Aes128::new(&seed.to_le_bytes()));
         Self { k, streams: seeds.iter().enumerate().map(stream).collect(), salts, position: 0 }
     }
@@ -94,7 +93,7 @@ pub(super) struct Unchecked {
 }
 
 /// Columns whose correlation has been checked.
-pub(super) struct Checked(Unchecked);
+pub(crate) struct Checked(Unchecked);
 
 /// The receiver's answer to a challenge: its hashed choices and columns.
 pub(super) struct Response {

@@ -9,6 +9,8 @@ mod x86;
 
 use crate::bits::pack::packed_len;
 use crate::secret::Wiped;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Level;
 use crate::simd::{self, Tier};
 
 /// Elements to a word of a bitslice.
@@ -24,7 +26,7 @@ pub(crate) fn masks(word: u64) -> [u32; BLOCK] {
 
 /// Words of a bitslice of `n` elements.
 #[must_use]
-pub const fn bitslice_words(n: usize) -> usize {
+pub(crate) const fn bitslice_words(n: usize) -> usize {
     n.div_ceil(64)
 }
 
@@ -40,16 +42,16 @@ pub fn bitslice_of_words(values: &[u32], bit: u32) -> Wiped<u64> {
 fn bitslice_of_words_with(tier: Tier, values: &[u32], bit: u32) -> Wiped<u64> {
     assert!(bit < 32, "bit of a 32-bit word");
     let mut bitslice = Wiped::new(bitslice_words(values.len()));
-    let done = match tier {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: `tier()` and the tests give these tiers only where AVX-512 F was detected.
-        Tier::Avx512 | Tier::Avx512Vnni => unsafe { x86::words_avx512(values, bit, &mut bitslice) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above, for AVX2.
-        Tier::Avx2 => unsafe { x86::words_avx2(values, bit, &mut bitslice) },
-        #[allow(unreachable_patterns, reason = "other architectures have no kernel of their own")]
-        Tier::Portable | Tier::Avx2 | Tier::Avx512 | Tier::Avx512Vnni => 0,
+    #[cfg(target_arch = "x86_64")]
+    let done = match tier.level() {
+        // SAFETY: the token proves that the CPU has AVX-512 F.
+        Level::Avx512 | Level::Avx512Vnni => unsafe { x86::words_avx512(values, bit, &mut bitslice) },
+        // SAFETY: the token proves that the CPU has AVX2.
+        Level::Avx2 => unsafe { x86::words_avx2(values, bit, &mut bitslice) },
+        Level::Portable => 0,
     };
+    #[cfg(not(target_arch = "x86_64"))]
+    let (done, _) = (0, tier);
     for (chunk, word) in values.chunks(64).zip(bitslice.iter_mut()).skip(done) {
         *word = gather(chunk.iter().map(|&v| v >> bit));
     }
@@ -74,16 +76,16 @@ pub fn bitslice_of_byte_bits(values: &[u8], bit: u32) -> Wiped<u64> {
 fn bitslice_of_bytes_with(tier: Tier, values: &[u8], bit: u32) -> Wiped<u64> {
     assert!(bit < 8, "bit of a byte");
     let mut bitslice = Wiped::new(bitslice_words(values.len()));
-    let done = match tier {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: `tier()` and the tests give these tiers only where AVX-512 F and BW were detected.
-        Tier::Avx512 | Tier::Avx512Vnni => unsafe { x86::bytes_avx512(values, bit, &mut bitslice) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above, for AVX2.
-        Tier::Avx2 => unsafe { x86::bytes_avx2(values, bit, &mut bitslice) },
-        #[allow(unreachable_patterns, reason = "other architectures have no kernel of their own")]
-        Tier::Portable | Tier::Avx2 | Tier::Avx512 | Tier::Avx512Vnni => 0,
+    #[cfg(target_arch = "x86_64")]
+    let done = match tier.level() {
+        // SAFETY: the token proves that the CPU has AVX-512 F and BW.
+        Level::Avx512 | Level::Avx512Vnni => unsafe { x86::bytes_avx512(values, bit, &mut bitslice) },
+        // SAFETY: the token proves that the CPU has AVX2.
+        Level::Avx2 => unsafe { x86::bytes_avx2(values, bit, &mut bitslice) },
+        Level::Portable => 0,
     };
+    #[cfg(not(target_arch = "x86_64"))]
+    let (done, _) = (0, tier);
     for (chunk, word) in values.chunks(64).zip(bitslice.iter_mut()).skip(done) {
         *word = gather(chunk.iter().map(|&v| u32::from(v >> bit)));
     }

@@ -15,7 +15,7 @@ use crate::secret::Wiped;
 /// If the size overflows `usize` (a caller's mistake: both numbers come from the plan, never from a peer).
 #[must_use]
 pub const fn packed_len(n: usize, bits: u32) -> usize {
-    (n * bits as usize).div_ceil(8)
+    n.checked_mul(bits as usize).expect("packed length").div_ceil(8)
 }
 
 /// Low `bits` bits set.

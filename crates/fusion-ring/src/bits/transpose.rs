@@ -2,7 +2,7 @@
 //!
 //! On x86-64 bytes are collected by SSE2 shuffles and bits by the sign-bit mask, which every such CPU has; elsewhere quarters are swapped recursively.
 
-use crate::symmetric::aes::Block;
+use crate::symmetric::block::Block;
 
 /// Transposes in place: bit c of row r becomes bit r of row c (bit 0 lowest).
 pub fn transpose128(rows: &mut [Block; 128]) {

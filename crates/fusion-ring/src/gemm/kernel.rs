@@ -2,8 +2,10 @@
 //!
 //! The three tiers differ only in the width of a vector and in whether multiply and add are one instruction.
 
-use super::{Reduction, TILE_OUT, TILE_POS};
+use super::reduction::{Reduction, TILE_OUT, TILE_POS};
 use crate::secret::wipe;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Level;
 use crate::simd::{Tier, per_tier};
 
 /// Sums of one tile.
@@ -115,15 +117,15 @@ pub(super) fn tile(
     assert!(end <= rows.len(), "rows have slack for a tile");
     #[cfg(target_arch = "x86_64")]
     {
-        if tier >= Tier::Avx512Vnni {
-            // SAFETY: the CPU has the features (tier), and the assertion above proved every load in bounds.
+        if tier.has(Level::Avx512Vnni) {
+            // SAFETY: the token proves that the CPU has the features, and the assertion above proved every load in bounds.
             return unsafe { x86::tile_vnni(weights, steps, rows, stride, position, ahead, sums) };
         }
-        if tier >= Tier::Avx512 {
+        if tier.has(Level::Avx512) {
             // SAFETY: as above.
             return unsafe { x86::tile_avx512(weights, steps, rows, stride, position, ahead, sums) };
         }
-        if tier >= Tier::Avx2 {
+        if tier.has(Level::Avx2) {
             // SAFETY: as above.
             return unsafe { x86::tile_avx2(weights, steps, rows, stride, position, sums) };
         }

@@ -2,8 +2,10 @@ use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-use super::*;
-use crate::simd::available;
+use super::product::OUTPUT_GROUP;
+use super::{LimbRows, PackedWeights, Reduction};
+use crate::poly::residues::Residues;
+use crate::simd::{Tier, available, tier};
 
 fn whole(out: &Residues) -> Vec<u128> {
     (0..out.low.len()).map(|i| out.get(i)).collect()
@@ -15,7 +17,7 @@ fn check(seed: u64, rows: usize, outputs: usize, count: usize, bits: u32, weight
         (0..rows.div_ceil(2)).map(|_| (0..1 + rng.next_u32() % 3).map(|_| (rng.next_u32() % 70) as usize).collect()).collect();
     let taps: Vec<&[usize]> = (0..rows).map(|r| &taps[r / 2][..]).collect();
     let reduction = Reduction::new(&taps);
-    let length = count + reduction.max_offset() + 3;
+    let length = count + reduction.max_offset + 3;
     let mask = (1u128 << bits) - 1;
     let data: Vec<Vec<u128>> =
         (0..rows).map(|_| (0..length).map(|_| (u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64())) & mask).collect()).collect();

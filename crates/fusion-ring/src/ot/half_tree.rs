@@ -10,8 +10,9 @@
 //! trees may share them: equal roots would make equal trees, and what one party sends about them
 //! would then reveal the correlation. The caller draws both freshly for every tree.
 
-pub use crate::symmetric::aes::HalfTreeLevel;
-use crate::symmetric::aes::{Aes128, Block};
+use crate::symmetric::aes::Aes128;
+use crate::symmetric::block::Block;
+pub use crate::symmetric::block::HalfTreeLevel;
 
 /// Expands a correlated level under the tree's public `key`: the lower half gets the left children where `swap` is zero and the right ones where it is all ones, the upper half the others. Children lose what is outside of `keep`; the
 /// sums of the lower and of the upper half, which are returned, do not. `total` is the sum of the parents.

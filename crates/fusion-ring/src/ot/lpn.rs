@@ -3,7 +3,8 @@
 //! The indices of output j are ten fields of 192 bits of the AES-CTR stream of the code's seed (words 3j, 3j + 1, 3j + 2), so any part of the code can be computed on its own. They are
 //! uniform and independent; an index may repeat.
 
-use crate::symmetric::aes::{Aes128, Block};
+use crate::symmetric::aes::Aes128;
+use crate::symmetric::block::Block;
 
 /// Table entries per output.
 pub const WEIGHT: usize = 10;

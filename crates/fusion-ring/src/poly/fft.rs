@@ -29,22 +29,17 @@
 
 mod f64x8;
 mod kernel;
+mod points;
 mod twiddles;
 
 use std::ops::Range;
 
-use zeroize::{DefaultIsZeroes, Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::poly::residues::{Residues, ResiduesMut};
 use crate::simd::{Tier, tier};
-use f64x8::WIDTH;
-use kernel::{PLACES, Points};
-
-/// Ring degree N.
-pub const DEGREE: usize = 4096;
-
-/// Complex points of a transform.
-const POINTS: usize = DEGREE / 2;
+pub use points::DEGREE;
+use points::{PLACES, Point, Points};
 
 /// Widest pieces whose products with any ternary polynomial are proven exact.
 pub const PROVEN_BITS: u32 = 30;
@@ -54,16 +49,6 @@ const CHUNK: usize = 512;
 
 /// Widest pieces: a coefficient of a product must stay below 2^51 in all likelihood.
 const MAX_PIECE_BITS: u32 = 42;
-
-/// Eight complex points, on a cache line each for real and imaginary parts.
-#[derive(Clone, Copy, Default)]
-#[repr(C, align(64))]
-struct Point {
-    re: [f64; WIDTH],
-    im: [f64; WIDTH],
-}
-
-impl DefaultIsZeroes for Point {}
 
 /// One transform, or the points that it was made from.
 #[derive(Clone, Zeroize)]

@@ -1,7 +1,8 @@
 //! AES-128 in bulk: the engine under the generators, hashes and trees of this workspace.
 //!
-//! Blocks are `u128`, byte 0 lowest. Only the forward direction exists. Three kernels compute the same function: the `aes` crate (portable, constant
-//! time), AES-NI with four blocks in flight, and 512-bit VAES with sixteen; [`AesTier::best`] picks one per process.
+//! Blocks are `u128`, byte 0 lowest. Only the forward direction exists. Three kernels compute the
+//! same function: the `aes` crate (portable, constant time), AES-NI with four blocks in flight, and
+//! 512-bit VAES with sixteen; [`AesTier::best`] picks one per process.
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -9,76 +10,46 @@ mod x86;
 use ::aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use zeroize::Zeroize;
 
-use crate::simd;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::AesLevel;
+use crate::simd::AesTier;
+pub use crate::symmetric::block::Block;
+use crate::symmetric::block::HalfTreeLevel;
 use crate::symmetric::orthomorphism::sigma;
 
-/// How a level of a half-tree is expanded, see [`crate::ot::half_tree`].
-#[derive(Clone, Copy, Debug)]
-pub struct HalfTreeLevel {
-    /// All ones if the lower half gets the right children, else zero.
-    pub swap: Block,
-    /// Public offset of the hash.
-    pub offset: Block,
-    /// Bits of the children that are kept.
-    pub keep: Block,
-}
-
-/// Blocks that the composed forms of the hashes hold at once.
+/// Blocks that the portable forms of the hashes hold at once.
 const FUSED: usize = 64;
-
-/// A block of 128 bits; byte 0 of the wire form is the least significant byte.
-pub type Block = u128;
-
-const _: () = assert!(cfg!(target_endian = "little"), "blocks are cast to bytes in place");
-
-/// Which AES kernel runs. All give the same bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum AesTier {
-    /// The `aes` crate.
-    Portable,
-    /// AES-NI, four blocks at a time.
-    Ni,
-    /// VAES on 512-bit registers, sixteen blocks at a time.
-    Vaes512,
-}
-
-impl AesTier {
-    /// All kernels, slowest first.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Ni, Self::Vaes512];
-
-    /// The fastest kernel that [`simd`] allows on this CPU.
-    #[must_use]
-    pub fn best() -> Self {
-        if simd::has_aes() && simd::has_vaes() {
-            Self::Vaes512
-        } else if simd::has_aes() {
-            Self::Ni
-        } else {
-            Self::Portable
-        }
-    }
-
-    /// Whether this kernel can run here.
-    #[must_use]
-    pub fn runs_here(self) -> bool {
-        self <= Self::best()
-    }
-}
 
 /// Expanded key, in the form that its kernel wants.
 #[derive(Clone)]
 enum Schedule {
     Portable(Box<::aes::Aes128>),
+    /// Made only where a token proves that the CPU has AES-NI and AVX2.
     #[cfg(target_arch = "x86_64")]
-    Rounds(x86::RoundKeys),
+    Ni(x86::RoundKeys),
+    /// Made only where a token proves that the CPU also has VAES and AVX-512 F.
+    #[cfg(target_arch = "x86_64")]
+    Vaes512(x86::RoundKeys),
+}
+
+/// Returns what the kernel for the schedule computes, if it is not the portable one.
+macro_rules! by_schedule {
+    ($aes:ident, $kernel:ident $(::<$cut:literal>)? ($($arg:expr),*)) => {
+        #[cfg(target_arch = "x86_64")]
+        match &$aes.schedule {
+            // SAFETY: there is such a schedule only where the CPU has the features.
+            Schedule::Ni(keys) => return unsafe { x86::by_four::$kernel$(::<$cut>)?(keys, $($arg),*) },
+            // SAFETY: as above.
+            Schedule::Vaes512(keys) => return unsafe { x86::vaes512::$kernel$(::<$cut>)?(keys, $($arg),*) },
+            Schedule::Portable(_) => {}
+        }
+    };
 }
 
 /// AES-128 under one key. The expanded key is wiped on drop.
 #[derive(Clone)]
 pub struct Aes128 {
     schedule: Schedule,
-    tier: AesTier,
 }
 
 impl Aes128 {
@@ -88,42 +59,40 @@ impl Aes128 {
         Self::with_tier(key, AesTier::best())
     }
 
-    /// Expands `key` for one kernel, or for the best that runs here if `tier` does not.
+    /// Expands `key` for one kernel.
     #[must_use]
     pub fn with_tier(key: &[u8; 16], tier: AesTier) -> Self {
-        let tier = tier.min(AesTier::best());
-        let schedule = match tier {
-            AesTier::Portable => Schedule::Portable(Box::new(::aes::Aes128::new(Array::cast_from_core(key)))),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the tier is at most `best()`, which is above portable only where AES-NI was detected.
-            AesTier::Ni | AesTier::Vaes512 => Schedule::Rounds(unsafe { x86::expand(key) }),
-            #[cfg(not(target_arch = "x86_64"))]
-            AesTier::Ni | AesTier::Vaes512 => unreachable!("best() is portable here"),
-        };
-        Self { schedule, tier }
+        #[cfg(target_arch = "x86_64")]
+        match tier.level() {
+            // SAFETY: the token proves that the CPU has AES-NI and AVX2.
+            AesLevel::Ni => return Self { schedule: Schedule::Ni(unsafe { x86::expand(key) }) },
+            // SAFETY: as above.
+            AesLevel::Vaes512 => return Self { schedule: Schedule::Vaes512(unsafe { x86::expand(key) }) },
+            AesLevel::Portable => {}
+        }
+        let _ = tier;
+        Self { schedule: Schedule::Portable(Box::new(::aes::Aes128::new(Array::cast_from_core(key)))) }
     }
 
     /// Encrypts every block in place, each on its own.
     pub fn encrypt(&self, blocks: &mut [Block]) {
+        by_schedule!(self, encrypt(blocks));
         match &self.schedule {
             Schedule::Portable(cipher) => {
                 let blocks: &mut [[u8; 16]] = bytemuck::cast_slice_mut(blocks);
                 cipher.encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
             }
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: `Vaes512` is chosen only where `best()` detected VAES and AVX-512 F.
-            Schedule::Rounds(keys) if self.tier == AesTier::Vaes512 => unsafe { x86::vaes512::encrypt(keys, blocks) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2.
-            Schedule::Rounds(keys) => unsafe { x86::by_four::encrypt(keys, blocks) },
+            Schedule::Ni(_) | Schedule::Vaes512(_) => {}
         }
     }
 
     /// Encrypts `counter`, `counter + 1`, ... into `out`, and calls `beside` with 0, 1, ..., 15 on the way: where the rounds leave the memory idle, `beside` should keep it busy.
-    pub(crate) fn counters_beside(&self, counter: Block, out: &mut [Block; 24], mut beside: impl FnMut(usize)) {
+    pub(crate) fn counters_beside(&self, counter: Block, out: &mut [Block; 24], beside: impl FnMut(usize)) {
         #[cfg(target_arch = "x86_64")]
-        if let (Schedule::Rounds(keys), AesTier::Ni) = (&self.schedule, self.tier) {
-            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2.
+        if let Schedule::Ni(keys) = &self.schedule {
+            let mut beside = beside;
+            // SAFETY: there is such a schedule only where the CPU has the features.
             return unsafe { x86::counters_beside(keys, counter, out, &mut beside) };
         }
         // Wider kernels are done before interleaving would pay.
@@ -136,16 +105,7 @@ impl Aes128 {
 
     /// Replaces each block x by E(x) ^ x (Matyas-Meyer-Oseas).
     pub fn mmo(&self, blocks: &mut [Block]) {
-        #[cfg(target_arch = "x86_64")]
-        if let Schedule::Rounds(keys) = &self.schedule {
-            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2, the tier is above that only with VAES and AVX-512 F.
-            return unsafe {
-                match self.tier {
-                    AesTier::Vaes512 => x86::vaes512::mmo(keys, blocks),
-                    AesTier::Ni | AesTier::Portable => x86::by_four::mmo(keys, blocks),
-                }
-            };
-        }
+        by_schedule!(self, mmo(blocks));
         let mut plain = [0; FUSED];
         for part in blocks.chunks_mut(FUSED) {
             let plain = &mut plain[..part.len()];
@@ -173,16 +133,7 @@ impl Aes128 {
     ) {
         assert!(K.is_power_of_two() && K <= 16, "number of multiples");
         assert_eq!(out.len(), K * w.len(), "K places per block");
-        #[cfg(target_arch = "x86_64")]
-        if let Schedule::Rounds(keys) = &self.schedule {
-            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2, the tier is above that only with VAES and AVX-512 F.
-            return unsafe {
-                match self.tier {
-                    AesTier::Vaes512 => x86::vaes512::mmo_multiples(keys, w, multiples, cut, out, beside),
-                    AesTier::Ni | AesTier::Portable => x86::by_four::mmo_multiples(keys, w, multiples, cut, out, beside),
-                }
-            };
-        }
+        by_schedule!(self, mmo_multiples(w, multiples, cut, out, beside));
         (0..out.len() / K.max(4)).for_each(|_| beside());
         let mut batch = [0; FUSED];
         for (w, out) in w.chunks(FUSED / K).zip(out.chunks_mut(FUSED / K * K)) {
@@ -203,16 +154,7 @@ impl Aes128 {
     /// Replaces each block x with tweak i by E(E(x) ^ i) ^ E(x).
     pub(crate) fn tmmo(&self, blocks: &mut [Block], tweaks: &[Block]) {
         debug_assert_eq!(blocks.len(), tweaks.len());
-        #[cfg(target_arch = "x86_64")]
-        if let Schedule::Rounds(keys) = &self.schedule {
-            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2, the tier is above that only with VAES and AVX-512 F.
-            return unsafe {
-                match self.tier {
-                    AesTier::Vaes512 => x86::vaes512::tmmo(keys, blocks, tweaks),
-                    AesTier::Ni | AesTier::Portable => x86::by_four::tmmo(keys, blocks, tweaks),
-                }
-            };
-        }
+        by_schedule!(self, tmmo(blocks, tweaks));
         self.encrypt(blocks);
         let mut outer = [0; FUSED];
         for (part, tweaks) in blocks.chunks_mut(FUSED).zip(tweaks.chunks(FUSED)) {
@@ -231,17 +173,10 @@ impl Aes128 {
     /// With h(p) = E(s(p ^ offset)) ^ s(p ^ offset), replaces each p in `lower` and its fellow in `upper` by h(p) ^ (p & swap) and h(p) ^ (p & !swap), both within `keep`. Returns the sum
     /// of the lower children, outside of `keep` too; that of the upper ones differs from it by the sum of the parents.
     pub(crate) fn half_tree_level(&self, lower: &mut [Block], upper: &mut [Block], level: &HalfTreeLevel) -> Block {
-        #[cfg(target_arch = "x86_64")]
-        if let Schedule::Rounds(keys) = &self.schedule {
-            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2, the tier is above that only with VAES and AVX-512 F.
-            return unsafe {
-                match (self.tier, level.keep == Block::MAX) {
-                    (AesTier::Vaes512, true) => x86::vaes512::half_tree::<false>(keys, lower, upper, level),
-                    (AesTier::Vaes512, false) => x86::vaes512::half_tree::<true>(keys, lower, upper, level),
-                    (AesTier::Ni | AesTier::Portable, true) => x86::by_four::half_tree::<false>(keys, lower, upper, level),
-                    (AesTier::Ni | AesTier::Portable, false) => x86::by_four::half_tree::<true>(keys, lower, upper, level),
-                }
-            };
+        if level.keep == Block::MAX {
+            by_schedule!(self, half_tree::<false>(lower, upper, level));
+        } else {
+            by_schedule!(self, half_tree::<true>(lower, upper, level));
         }
         let mut hashed = [0; FUSED];
         let mut sum = 0;
@@ -264,16 +199,7 @@ impl Aes128 {
     /// With h(p, S) = E(s(p ^ S)) ^ s(p ^ S), replaces each p in `lower` and its fellow in `upper` by h(p, offset) and h(p, offset ^ 1), or the other way round where `swap` is all
     /// ones, both within `keep`. Returns the sums of the lower and the upper children, outside of `keep` too.
     pub(crate) fn half_tree_last(&self, lower: &mut [Block], upper: &mut [Block], level: &HalfTreeLevel) -> [Block; 2] {
-        #[cfg(target_arch = "x86_64")]
-        if let Schedule::Rounds(keys) = &self.schedule {
-            // SAFETY: round keys exist only where `best()` detected AES-NI and AVX2, the tier is above that only with VAES and AVX-512 F.
-            return unsafe {
-                match self.tier {
-                    AesTier::Vaes512 => x86::vaes512::half_tree_last(keys, lower, upper, level),
-                    AesTier::Ni | AesTier::Portable => x86::by_four::half_tree_last(keys, lower, upper, level),
-                }
-            };
-        }
+        by_schedule!(self, half_tree_last(lower, upper, level));
         for (low, high) in lower.iter_mut().zip(upper.iter_mut()) {
             *high = sigma(*low ^ level.offset ^ (!level.swap & 1));
             *low = sigma(*low ^ level.offset ^ (level.swap & 1));
@@ -303,100 +229,10 @@ impl Drop for Aes128 {
             // Wiped by the `aes` crate itself (its `zeroize` feature).
             Schedule::Portable(_) => {}
             #[cfg(target_arch = "x86_64")]
-            Schedule::Rounds(keys) => keys.zeroize(),
+            Schedule::Ni(keys) | Schedule::Vaes512(keys) => keys.zeroize(),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn tiers() -> Vec<AesTier> {
-        let tiers: Vec<_> = AesTier::ALL.into_iter().filter(|t| t.runs_here()).collect();
-        println!("AES kernels under test: {tiers:?}");
-        tiers
-    }
-
-    #[test]
-    fn fips_197_example() {
-        let key: [u8; 16] = std::array::from_fn(|i| i as u8);
-        let plain = u128::from_be_bytes(std::array::from_fn(|i| (i * 0x11) as u8)).swap_bytes();
-        let expect = 0x69c4_e0d8_6a7b_0430_d8cd_b780_70b4_c55au128.swap_bytes();
-        for tier in tiers() {
-            assert_eq!(Aes128::with_tier(&key, tier).encrypt_one(plain), expect, "{tier:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn fused_kernels_agree(key: [u8; 16], pairs in prop::collection::vec(any::<(u128, u128)>(), 0..150), swap: bool, offset: u128, keep: u128, whole: bool) {
-            let (blocks, tweaks): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-            let level = HalfTreeLevel { swap: if swap { u128::MAX } else { 0 }, offset, keep: if whole { u128::MAX } else { keep } };
-            let run = |tier| {
-                let aes = Aes128::with_tier(&key, tier);
-                let mut hashed = blocks.clone();
-                aes.tmmo(&mut hashed, &tweaks);
-                let mut fed = blocks.clone();
-                aes.mmo(&mut fed);
-                let (mut lower, mut upper) = (blocks.clone(), tweaks.clone());
-                let sums = aes.half_tree_level(&mut lower, &mut upper, &level);
-                let (mut left, mut right) = (blocks.clone(), tweaks.clone());
-                let last_sums = aes.half_tree_last(&mut left, &mut right, &level);
-                (hashed, fed, lower, upper, left, right, sums, last_sums)
-            };
-            let expect = run(AesTier::Portable);
-            for tier in tiers() {
-                prop_assert_eq!(&run(tier), &expect, "{:?}", tier);
-            }
-            let aes = Aes128::new(&key);
-            prop_assert!(expect.1.iter().zip(&blocks).all(|(fed, &x)| *fed == aes.encrypt_one(x) ^ x));
-        }
-
-        #[test]
-        fn multiples_agree(key: [u8; 16], w in prop::collection::vec(any::<u128>(), 0..40), multiples: [u128; 16]) {
-            fn check<const K: usize>(key: &[u8; 16], w: &[u128], multiples: &[u128; 16]) {
-                let multiples: [u128; K] = std::array::from_fn(|i| multiples[i]);
-                let mut expect: Vec<u128> = w.iter().flat_map(|w| multiples.map(|d| w ^ d)).collect();
-                Aes128::with_tier(key, AesTier::Portable).mmo(&mut expect);
-                for tier in tiers() {
-                    let (mut whole, mut bytes, mut calls) = (vec![0; K * w.len()], vec![0u8; K * w.len()], 0);
-                    let aes = Aes128::with_tier(key, tier);
-                    aes.mmo_multiples(w, &multiples, |pad| pad, &mut whole, &mut || calls += 1);
-                    aes.mmo_multiples(w, &multiples, |pad| pad as u8, &mut bytes, &mut || ());
-                    assert_eq!(calls, K * w.len() / K.max(4), "{tier:?} K = {K}");
-                    assert_eq!(whole, expect, "{tier:?} K = {K}");
-                    assert!(bytes.iter().zip(&expect).all(|(&byte, &pad)| byte == pad as u8), "{tier:?} K = {K}");
-                }
-            }
-            check::<1>(&key, &w, &multiples);
-            check::<2>(&key, &w, &multiples);
-            check::<4>(&key, &w, &multiples);
-            check::<8>(&key, &w, &multiples);
-            check::<16>(&key, &w, &multiples);
-        }
-
-        #[test]
-        fn counters_beside_are_counter_mode(key: [u8; 16], counter: u128) {
-            for tier in tiers() {
-                let aes = Aes128::with_tier(&key, tier);
-                let (mut out, mut calls) = ([0; 24], vec![]);
-                aes.counters_beside(counter, &mut out, |i| calls.push(i));
-                prop_assert!((0..24).all(|i| out[i] == aes.encrypt_one(counter.wrapping_add(i as u128))), "{:?}", tier);
-                prop_assert_eq!(calls, (0..16).collect::<Vec<_>>());
-            }
-        }
-
-        #[test]
-        fn kernels_agree(key: [u8; 16], blocks in prop::collection::vec(any::<u128>(), 0..70)) {
-            let mut expect = blocks.clone();
-            Aes128::with_tier(&key, AesTier::Portable).encrypt(&mut expect);
-            for tier in tiers() {
-                let mut got = blocks.clone();
-                Aes128::with_tier(&key, tier).encrypt(&mut got);
-                prop_assert_eq!(&got, &expect, "{:?}", tier);
-            }
-        }
-    }
-}
+mod tests;

@@ -2,8 +2,8 @@
 //!
 //! Addition is XOR. Products take the same time for all operands.
 
-use crate::simd::{self, Tier};
-use crate::symmetric::aes::Block;
+use crate::simd::Clmul;
+use crate::symmetric::block::Block;
 
 /// a b.
 ///
@@ -29,20 +29,13 @@ pub const fn mul_x(a: Block) -> Block {
 #[must_use]
 pub fn dot(a: &[Block], b: &[Block]) -> Block {
     assert_eq!(a.len(), b.len(), "inner product of unequal lengths");
-    dot_with(has_clmul(), a, b)
+    dot_with(Clmul::get(), a, b)
 }
 
-fn has_clmul() -> bool {
+fn dot_with(clmul: Option<Clmul>, a: &[Block], b: &[Block]) -> Block {
     #[cfg(target_arch = "x86_64")]
-    return simd::tier() > Tier::Portable && is_x86_feature_detected!("pclmulqdq");
-    #[cfg(not(target_arch = "x86_64"))]
-    return false;
-}
-
-fn dot_with(clmul: bool, a: &[Block], b: &[Block]) -> Block {
-    #[cfg(target_arch = "x86_64")]
-    if clmul {
-        // SAFETY: set only where `has_clmul` detected PCLMULQDQ and AVX2.
+    if clmul.is_some() {
+        // SAFETY: the token proves that the CPU has PCLMULQDQ and AVX2.
         let (high, low) = unsafe { dot_clmul(a, b) };
         return reduce(high, low);
     }
@@ -131,19 +124,16 @@ mod tests {
         fn kernels_are_the_textbook_product(a in prop::collection::vec(any::<(u128, u128)>(), 0..20)) {
             let (a, b): (Vec<_>, Vec<_>) = a.into_iter().unzip();
             let expect = a.iter().zip(&b).fold(0, |acc, (&a, &b)| acc ^ textbook(a, b));
-            prop_assert_eq!(dot_with(false, &a, &b), expect);
-            if has_clmul() {
-                prop_assert_eq!(dot_with(true, &a, &b), expect);
-            }
+            prop_assert_eq!(dot_with(None, &a, &b), expect);
+            prop_assert_eq!(dot_with(Clmul::available(), &a, &b), expect);
         }
     }
 
     #[test]
     fn extreme_operands() {
-        println!("carry-less multiply under test: {}", has_clmul());
         for a in [0, 1, 2, u128::MAX, 1 << 127, 0x87] {
             for b in [0, 1, 2, u128::MAX, 1 << 127, 3 << 126] {
-                assert_eq!(dot_with(false, &[a], &[b]), textbook(a, b));
+                assert_eq!(dot_with(None, &[a], &[b]), textbook(a, b));
                 assert_eq!(mul(a, b), textbook(a, b));
             }
         }

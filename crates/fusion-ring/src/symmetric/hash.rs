@@ -12,7 +12,8 @@
 //! The key is the caller's, one per session or tree: under one key for the whole world every call
 //! of an attacker's cipher would count against everybody at once.
 
-use crate::symmetric::aes::{Aes128, Block};
+use crate::symmetric::aes::Aes128;
+use crate::symmetric::block::Block;
 
 /// Blocks hashed at once; the copies stay in the first-level cache.
 const BATCH: usize = 64;

@@ -1,7 +1,7 @@
 //! The linear map under the hashes and trees: a permutation that stays one when the identity is
 //! added to it.
 
-use crate::symmetric::aes::Block;
+use crate::symmetric::block::Block;
 
 /// The linear orthomorphism s(L, R) = (L ^ R, L) on halves of 64 bits, L the upper one.
 pub(crate) fn sigma(x: Block) -> Block {

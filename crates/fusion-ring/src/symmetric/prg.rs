@@ -9,7 +9,8 @@ use std::fmt;
 use rand_core::{Rng, SeedableRng, TryCryptoRng, TryRng};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::symmetric::aes::{Aes128, Block};
+use crate::symmetric::aes::Aes128;
+use crate::symmetric::block::Block;
 
 /// Blocks computed at once.
 const BATCH: usize = 32;

@@ -24,7 +24,7 @@ pub struct ServerLane {
     memory: Memory,
 }
 
-/// What the layers of a lane use one after another.
+/// Buffers that the layers of a lane use one after another.
 #[derive(Default)]
 struct Memory {
     /// Ciphertexts with this party's shares added: whoever has both knows the shares.
@@ -41,12 +41,14 @@ impl ServerLane {
         Self { modulus_bits, keys: Vec::new(), prg: AesPrg::new(*fresh_seed(rng)), memory: Memory::default() }
     }
 
-    /// Receives the client's encrypted shares, adds this party's `shares` (one tensor per term, `[channel][sample][row][column]`, values modulo
-    /// 2^l), multiplies by the weights and sends the client's share of the product. Returns this party's share (without any bias),
+    /// Receives the client's encrypted shares, adds this party's `shares` (one tensor per term,
+    /// `[channel][sample][row][column]`, values modulo 2^l), multiplies by the weights and sends
+    /// the client's share of the product. Returns this party's share (without any bias),
     /// `[out channel][sample][row][column]` modulo 2^l.
     ///
     /// # Errors
-    /// [`RlweError::Misuse`] for tensors of the wrong size, [`RlweError::Channel`] if the client goes away.
+    /// [`RlweError::Misuse`] for tensors of the wrong size, [`RlweError::Channel`] if the client
+    /// goes away.
     pub fn multiply(
         &mut self,
         layer: &ServerLayer,
@@ -75,7 +77,8 @@ impl ServerLane {
         let area = samples * layer.layer.layout().output().area();
         let mut product = Product::new(layer, &blocks, std::mem::take(&mut self.memory));
         let mut out = Wiped::new(layer.layer.outputs() * area);
-        // Answers wait until every request is in: the client may still be sending, and nobody may block on both directions.
+        // Answers wait until every request is in: the client may still be sending, and two parties
+        // that both block on a send would wait forever.
         product.answers.resize(0);
         product.answers.reserve(blocks.iter().map(|block| layer.layer.answer_bytes(block)).sum::<usize>() + SLACK);
         let mut ends = vec![0];
@@ -104,8 +107,9 @@ impl ServerLane {
 /// The key k of one block, ready for products with the masks u_j. Wiped on drop.
 #[derive(Zeroize, ZeroizeOnDrop)]
 struct BlockKey {
-    /// k modulo 2^88 without its lowest [`KEY_ROUNDING_BITS`] bits. Two pieces of 41 bits hold the product exactly because k is
-    /// uniform ([`fusion_ring::poly::fft`] has the deviation of their rounding errors); a miss would be an error of 2^7 or 2^48, which flooding covers.
+    /// k modulo 2^88 without its lowest [`KEY_ROUNDING_BITS`] bits. Two pieces of 41 bits hold the
+    /// product exactly because k is uniform ([`fusion_ring::poly::fft`] has the deviation of their
+    /// rounding errors); a miss would be an error of 2^7 or 2^48, which flooding covers.
     narrow: Wide<2, 41>,
     /// k in full, for layers of a wider modulus.
     wide: Wide<4>,
@@ -134,7 +138,7 @@ struct Product<'a, const P: usize, const B: u32> {
     /// Transforms of the masks u_j, kept only where several blocks use them.
     masks: Vec<Small>,
     keep_masks: bool,
-    /// Masks that are of this layer.
+    /// How many of `masks` belong to this layer.
     masks_made: usize,
     masked: fft::Product<P, B>,
     /// Packed answers to the blocks so far.
@@ -144,7 +148,8 @@ struct Product<'a, const P: usize, const B: u32> {
 impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
     fn new(layer: &'a ServerLayer, blocks: &[Block], memory: Memory) -> Self {
         let bits = layer.layer.params().modulus_bits();
-        // No output reads beyond its own coefficient, and few samples of a small image fill little of a block.
+        // No output reads beyond its own coefficient, so the rows may end at the last output: few
+        // samples of a small image fill little of a block.
         let length = blocks.iter().map(|b| b.span().0 + b.span().1).max().unwrap_or(0);
         let mut spare = memory.rows.into_iter();
         let rows = layer.parts.iter().map(|weights| LimbRows::unset_in(spare.next().unwrap_or_default(), weights, bits, length)).collect();
@@ -184,7 +189,7 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
                 channel.recv(&mut bytes)?;
                 read_wide(&bytes, width, &mut sums.low, &mut sums.high);
                 cells.gather(&shares[term][index * size..(index + 1) * size], mask, &mut own);
-                sums.as_mut().add_shifted(&own, params.delta_bits());
+                sums.as_mut().add_shifted(&own, params.scale_bits());
                 let rows = &mut self.rows[index / per_group];
                 let row = self.layer.phase_rows[phase] + index % per_group;
                 let mut from = 0;
@@ -212,7 +217,7 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
             let len = values.low.len();
             let shares = &mut out[j * area + block.first_output + at..][..len];
             prg.fill_words(mask, shares);
-            values.subtract_shifted(shares, params.delta_bits());
+            values.subtract_shifted(shares, params.scale_bits());
             let row = j % ROWS;
             values.rounded_bits(down, params.answer_bits(), &mut top[row * each + at..][..len]);
             if at + len == each && (row + 1 == ROWS || j + 1 == outputs) {
@@ -222,8 +227,8 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
         self.answers = packed;
     }
 
-    /// The re-randomised and flooded product of one block: `each` gets every output channel's number and its coefficients at the output positions, some at a time, with the
-    /// place of the first.
+    /// The re-randomised and flooded product of one block. `each` gets the number of an output
+    /// channel, the index of its first output in this call, and the coefficients from there on.
     fn masked(
         &mut self,
         key: &Wide<P, B>,
@@ -237,7 +242,7 @@ impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
         let start = first.saturating_sub(layer.layout().reach());
         let per_part = layer.outputs() / self.rows.len();
         let contiguous = block.outputs.len() == count;
-        // Rows a power of two apart would meet in the same sets of every cache.
+        // Rows a power of two apart would compete for the same sets of every cache.
         let pitch = count.next_multiple_of(16) + 8;
         let mut values = Residues::default();
         values.resize(block.outputs.len());

@@ -2,19 +2,22 @@
 //!
 //! Every row adds ten secrets. Delete a secret and the rows that use it are lost; delete those of
 //! least degree, one after the other (peeling), and the rows lost are few: the rest is left with
-//! more rows than secrets down to about 0.6 of the secrets. An attacker who wants rows without noise
-//! then needs no more than that core has secrets. The published form is Chen, Shu and Zhou,
-//! "Algorithms for sparse LPN and LSPN against low-noise", COLT 2025 (deletion at random); peeling by
-//! degree finds smaller cores. A few secrets deleted at random first make every trial's core another.
+//! more rows than secrets down to about 0.6 of the secrets. An attacker who wants rows without
+//! noise then needs no more than that core has secrets. The published form is Chen, Shu and Zhou,
+//! "Algorithms for sparse LPN and LSPN against low-noise", COLT 2025 (deletion at random); peeling
+//! by degree finds smaller cores. A few secrets deleted at random first make every trial's core
+//! another.
 //!
-//! [`Peeling`] runs on the real code ([`LocalCode::indices`]); [`Core`] is what it measured, written
-//! down, and a test measures it again. [`least_core`] says how much better than by peeling one could
-//! ever do: at 13.28 rows per secret, peeling reaches 0.640 and no core below 0.602 exists.
+//! [`Peeling`] runs on the real code ([`LocalCode::indices`]); [`Core`] is what it measured,
+//! written down, and a test measures it again. [`least_core`] says how much better than by peeling
+//! one could ever do: at 13.28 rows per secret, peeling reaches 0.640 and no core below 0.602
+//! exists.
 
 use fusion_ring::ot::lpn::{LocalCode, WEIGHT};
 use rand_core::Rng;
 
-/// How a code shrinks under peeling: for sizes as fractions of all secrets, the fraction of rows left.
+/// How a code shrinks under peeling: for sizes as fractions of all secrets, the fraction of rows
+/// left.
 #[derive(Clone, Copy, Debug)]
 pub struct Core {
     path: &'static [(f64, f64)],
@@ -53,10 +56,10 @@ const FRACTION: f64 = 0.64;
 const MEASURED: [(f64, f64); 7] =
     [(0.95, 0.6664), (0.9, 0.4359), (0.85, 0.2834), (0.8, 0.184), (0.75, 0.1198), (0.7, 0.0787), (0.65, 0.0522)];
 
-/// The least k'/k for which a code of `rows` rows per secret can be expected to have any core at all,
-/// however it is found: below it the expected number of sets of k' secrets with k' rows inside,
-/// C(k, k') P[Bin(n, (k'/k)^10) >= k'], is exponentially small in k (first moment, with Chernoff's
-/// bound for the tail).
+/// The least k'/k for which a code of `rows` rows per secret can be expected to have any core at
+/// all, however it is found: below it the expected number of sets of k' secrets with k' rows
+/// inside, C(k, k') P[Bin(n, (k'/k)^10) >= k'], is exponentially small in k (first moment, with
+/// Chernoff's bound for the tail).
 #[must_use]
 pub fn least_core(rows: f64) -> f64 {
     let exponent = |f: f64| {
@@ -75,7 +78,7 @@ pub fn least_core(rows: f64) -> f64 {
 
 /// A code being taken apart.
 pub struct Peeling {
-    /// The secrets of every row, each once; places that meet twice cancel.
+    /// The secrets of every row, each once; equal ones cancel in pairs.
     rows: Vec<[u32; WEIGHT]>,
     /// Rows by secret: those of secret v from `start[v]` on.
     by_secret: Vec<u32>,
@@ -87,7 +90,7 @@ pub struct Peeling {
     rows_left: usize,
 }
 
-/// No secret: the place was cancelled by an equal one.
+/// No secret: cancelled by an equal one.
 const NONE: u32 = u32::MAX;
 
 impl Peeling {

@@ -1,15 +1,16 @@
 //! What attacks cost in a model of our own, which charges less than published ones do.
 //!
 //! Elimination is charged for the k secrets, not for the n rows; memory is free, however much of it
-//! there is; and the code is taken as what it is, sparse. So block Wiedemann on words of 64 bits solves
-//! k secrets in 30/64 k^2 operations (3 k / 64 products with a matrix of ten ones per row, a word each)
-//! and finds up to 64 checks of a solution with them; equations of degree two or three stay sparse; and
-//! an attacker may restrict itself to the sub-system of [`super::core`]. Of the 2^m - 1 projections
-//! of wide choices it takes the luckiest, which is charged as if all were tried for nothing.
+//! there is; and the code is taken as what it is, sparse. So block Wiedemann on words of 64 bits
+//! solves k secrets in 30/64 k^2 operations (3 k / 64 products with a matrix of ten ones per row, a
+//! word each) and finds up to 64 checks of a solution with them; equations of degree two or three
+//! stay sparse; and an attacker may restrict itself to the sub-system of [`super::core`]. Of the
+//! 2^m - 1 projections of wide choices it takes the luckiest, which is charged as if all were tried
+//! for nothing.
 
 use super::core::Core;
+use super::instance::{Instance, log2_binomial, log2_sum};
 use super::published::fewest;
-use super::{Instance, log2_binomial, log2_sum};
 
 /// log2 of solving k equations in k unknowns.
 #[derive(Clone, Copy)]
@@ -29,7 +30,7 @@ impl Solver {
     }
 }
 
-/// An attack on `k` unknowns for which the share `rate` of all rows is used, the same of each block.
+/// An attack on `k` unknowns that uses the fraction `rate` of all rows, the same of each block.
 #[derive(Clone, Copy)]
 pub(super) struct System {
     k: f64,
@@ -43,8 +44,8 @@ impl System {
         Self { k, rate: k / i.n }
     }
 
-    /// The sub-system of as many rows as secrets. Which rows it has is taken as even over the blocks,
-    /// which is the best that an attacker can hope for.
+    /// The sub-system of as many rows as secrets. Which rows it has is taken as even over the
+    /// blocks, which is the best that an attacker can hope for.
     pub(super) fn sub(i: &Instance, core: &Core) -> Self {
         let k = core.fraction() * i.k;
         Self { k, rate: k / i.n }
@@ -61,9 +62,9 @@ impl System {
     }
 
     /// The same with up to 2 p noisy rows, p in each half of the blocks, found by meeting in the
-    /// middle (Stern 1989; for regular noise Esser and Santini, CRYPTO 2024); p is optimised, and so is
-    /// whether the blocks are split once per solved system or in as many ways as it takes to meet every
-    /// set of 2 p. Two lists, as many collisions as entries, each looked at once.
+    /// middle (Stern 1989; for regular noise Esser and Santini, CRYPTO 2024); p is optimised, and
+    /// so is whether the blocks are split once per solved system or in as many ways as it takes to
+    /// meet every set of 2 p. Two lists, as many collisions as entries, each looked at once.
     pub(super) fn isd(self, i: &Instance, solver: Solver) -> f64 {
         let rate = i.p * self.rate;
         let noisy = (rate / (1.0 - rate)).log2();
@@ -83,9 +84,9 @@ impl System {
 
 /// Products of two noise positions of one block vanish (Briaud and Oygarden, EUROCRYPT 2023): as
 /// equations of degree two (or three: times an unknown) in the secrets they have at most 121 (1331)
-/// terms, so that Wiedemann solves M monomials in 3 * 121 / 64 M^2 word operations. Guesses of clean rows make
-/// the equations outnumber the monomials. That the sparse equations are independent is assumed in
-/// the attacker's favour.
+/// terms, so that Wiedemann solves M monomials in 3 * 121 / 64 M^2 word operations. Guesses of
+/// clean rows make the equations outnumber the monomials. That the sparse equations are independent
+/// is assumed in the attacker's favour.
 pub(super) fn sparse_algebraic(i: &Instance, degree: usize) -> f64 {
     let terms: f64 = if degree == 2 { 121.0 } else { 1331.0 };
     let beta = (i.n / i.t).floor();

@@ -2,22 +2,23 @@
 //!
 //! Written from the formulas of the papers and of their authors' scripts; binary logarithms of the
 //! operations that each model counts. None of them charges for memory. Those for decoding pay for
-//! the elimination of a matrix of n columns, which an attacker who has a generator of k columns does
-//! not need: [`super::ours`] charges k columns instead, and comes out lower.
+//! the elimination of a matrix of n columns, which an attacker who has a generator of k columns
+//! does not need: [`super::ours`] charges k columns instead, and comes out lower.
 //!
 //! Where not every block is noisy (p below one) only the first paper has formulas of its own; the
 //! others are continued here in the obvious way.
 
-use super::{Instance, log2_binomial, log2_sum};
+use super::instance::{Instance, log2_binomial, log2_sum};
 
-/// log2 of the chance that `rows` of `n` rows miss all of `noise` errors at random places.
+/// log2 of the chance that `rows` of `n` rows miss all of `noise` errors at random positions.
 fn miss(n: f64, rows: f64, noise: f64) -> f64 {
     (0..noise as usize).map(|i| ((n - rows - i as f64) / (n - i as f64)).log2()).sum()
 }
 
-/// The instance that Liu, Wang, Yang and Yu give to estimators for unstructured noise ("The hardness
-/// of LPN over any integer ring and field for PCG applications", EUROCRYPT 2024): a known sum per
-/// block saves a row and a secret each; of noise that may be absent the expected weight counts.
+/// The instance that Liu, Wang, Yang and Yu give to estimators for unstructured noise ("The
+/// hardness of LPN over any integer ring and field for PCG applications", EUROCRYPT 2024): a known
+/// sum per block saves a row and a secret each; of noise that may be absent the expected weight
+/// counts.
 struct Exact {
     n: f64,
     k: f64,
@@ -76,8 +77,8 @@ pub(super) fn sd_isd(i: &Instance) -> f64 {
     best
 }
 
-/// Information-set decoding by representations (Becker, Joux, May, Meurer, EUROCRYPT 2012), as costed
-/// there after Hamdaoui and Sendrier (ePrint 2013/162).
+/// Information-set decoding by representations (Becker, Joux, May, Meurer, EUROCRYPT 2012), as
+/// costed there after Hamdaoui and Sendrier (ePrint 2013/162).
 pub(super) fn bjmm(i: &Instance) -> f64 {
     let e = Exact::new(i);
     let mut best = f64::INFINITY;
@@ -127,10 +128,10 @@ pub(super) fn regular_enumeration(i: &Instance) -> f64 {
         let per_block = (free + l) / i.t;
         let noisy = i.p * per_block / (n / i.t);
         for half in 0..15 {
-            let places = log2_binomial((i.t / 2.0).floor(), half);
+            let positions = log2_binomial((i.t / 2.0).floor(), half);
             let w = f64::from(2 * half);
-            let success = 2.0 * places + w * noisy.log2() + (i.t - w) * (1.0 - noisy).log2();
-            let list = places + f64::from(half) * per_block.log2();
+            let success = 2.0 * positions + w * noisy.log2() + (i.t - w) * (1.0 - noisy).log2();
+            let list = positions + f64::from(half) * per_block.log2();
             let work = (2.0 * (n - free).log2()).max(1.0 + list).max(2.0 * list - l);
             best = best.min(n.log2() + work - success);
         }
@@ -179,8 +180,8 @@ pub(super) fn fewest(most: f64, enough: impl Fn(f64) -> bool) -> Option<f64> {
     Some(low as f64)
 }
 
-/// Guesses, then quadratic equations in what is left, then whole blocks by enumeration (Wang et al.,
-/// "A hybrid algorithm for the regular syndrome decoding problem", ASIACRYPT 2025), over F_2.
+/// Guesses, then quadratic equations in what is left, then whole blocks by enumeration (Wang et
+/// al., "A hybrid algorithm for the regular syndrome decoding problem", ASIACRYPT 2025), over F_2.
 pub(super) fn hybrid(i: &Instance) -> f64 {
     let beta = (i.n / i.t).floor();
     let known = if i.always() { 1.0 } else { 0.0 };
@@ -233,8 +234,8 @@ pub(super) fn hybrid(i: &Instance) -> f64 {
 mod tests {
     use super::*;
 
-    /// What the authors' own scripts give: for emp-ot's set b11 all of them, and the enumeration for
-    /// the sets of the first Ferret paper.
+    /// What the authors' own scripts give: for emp-ot's set b11 all of them, and the enumeration
+    /// for the sets of the first Ferret paper.
     #[test]
     fn formulas_meet_their_authors_figures() {
         let close = |got: f64, want: f64| assert!((got - want).abs() < 0.35, "{got} instead of {want}");

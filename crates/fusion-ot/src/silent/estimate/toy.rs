@@ -4,7 +4,7 @@ use fusion_ring::ot::lpn::LocalCode;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-use super::Peeling;
+use super::core::Peeling;
 
 const LOG_K: u32 = 8;
 const K: usize = 1 << LOG_K;
@@ -64,8 +64,8 @@ fn trials(seed: u64, cores: &mut Vec<usize>) -> u32 {
             equation
         });
         if let Some(found) = solve(equations.collect()) {
-            // Not merely consistent: right. Rows have an even number of places, so that all secrets
-            // may as well be turned over, and what no row determines is anybody's guess.
+            // Not merely consistent: right. Rows add an even number of secrets, so that all secrets
+            // may as well be flipped, and what no row determines is anybody's guess.
             let right = found.iter().filter(|&&(v, bit)| secret[v] == u128::from(bit)).count();
             let (right, all) = (right.max(found.len() - right), found.len());
             assert!(right * 100 > all * 95, "a false solution: {right} of {all}");
@@ -75,8 +75,8 @@ fn trials(seed: u64, cores: &mut Vec<usize>) -> u32 {
     unreachable!("the trials do not end")
 }
 
-/// The attack finds the secrets of the core, in as many trials as the formula says, and in fewer than
-/// any k rows would take.
+/// The attack finds the secrets of the core, in as many trials as the formula says, and in fewer
+/// than any k rows would take.
 #[test]
 fn the_attack_works_as_often_as_the_formula_says() {
     const INSTANCES: u32 = 120;

@@ -7,6 +7,8 @@
 
 use crate::bits::bitslice::{bitslice_of_words, bitslice_words};
 use crate::secret::{Wiped, wipe};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Level;
 use crate::simd::{self, Tier};
 use zeroize::Zeroize;
 
@@ -100,17 +102,24 @@ fn fill<const M: u32, const W: u32>(tier: Tier, inputs: TableInputs<'_>, entries
         block.words.iter_mut().zip(pads).for_each(|(word, &pads)| *word = u32::from(pads));
         block.digits[..digits.len()].copy_from_slice(digits);
         block.permutations[..digits.len()].copy_from_slice(permutations);
-        match tier {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: `tier()` and the tests give these tiers only where AVX-512 was detected.
-            Tier::Avx512 | Tier::Avx512Vnni => unsafe { mask_avx512::<M, W>(&mut block, inputs.shift) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above, for AVX2.
-            Tier::Avx2 => unsafe { mask_avx2::<M, W>(&mut block, inputs.shift) },
-            #[allow(unreachable_patterns, reason = "other architectures have no kernel of their own")]
-            Tier::Portable | Tier::Avx2 | Tier::Avx512 | Tier::Avx512Vnni => mask_block::<M, W>(&mut block, inputs.shift),
-        }
+        mask::<M, W>(tier, &mut block, inputs.shift);
         entries.copy_from_slice(&block.words[..digits.len()]);
+    }
+}
+
+fn mask<const M: u32, const W: u32>(tier: Tier, block: &mut Block, shift: u32) {
+    #[cfg(target_arch = "x86_64")]
+    match tier.level() {
+        // SAFETY: the token proves that the CPU has AVX-512 F, BW, DQ and VL.
+        Level::Avx512 | Level::Avx512Vnni => unsafe { mask_avx512::<M, W>(block, shift) },
+        // SAFETY: the token proves that the CPU has AVX2.
+        Level::Avx2 => unsafe { mask_avx2::<M, W>(block, shift) },
+        Level::Portable => mask_block::<M, W>(block, shift),
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = tier;
+        mask_block::<M, W>(block, shift);
     }
 }
 

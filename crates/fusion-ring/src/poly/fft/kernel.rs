@@ -1,8 +1,10 @@
 //! The transforms, written once over [`F64x8`] and compiled for each tier, and the ways into and out of doubles.
 
 use super::f64x8::{F64x8, Portable, WIDTH};
+use super::points::{BLOCK, BLOCKS, DEGREE, POINTS, Point, Points, VECTORS, WIDE_STEP, place};
 use super::twiddles::{LaneRoot, Root, table};
-use super::{DEGREE, POINTS, Point};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Level;
 use crate::simd::{Tier, per_tier};
 
 /// Compiles a body for AVX-512, AVX2 with FMA and the baseline, and picks one by tier.
@@ -20,12 +22,12 @@ macro_rules! per_lanes {
                 fn avx2($($arg: $ty),*) {
                     $body::<super::f64x8::Avx2>($($arg),*);
                 }
-                if tier >= Tier::Avx512 {
-                    // SAFETY: the tier is only above this bound where the CPU was seen to have these features.
+                if tier.has(Level::Avx512) {
+                    // SAFETY: the token proves that the CPU has these features.
                     return unsafe { avx512($($arg),*) };
                 }
-                if tier >= Tier::Avx2 && is_x86_feature_detected!("fma") {
-                    // SAFETY: as above, and FMA was just seen.
+                if tier.has(Level::Avx2) {
+                    // SAFETY: as above.
                     return unsafe { avx2($($arg),*) };
                 }
             }
@@ -64,30 +66,10 @@ per_tier! {
     add_signed = add_signed_body(low: &mut [u64], high: &mut [u64], values: &[u64], shift: u32)
 }
 
-/// Vectors of points in one transform.
-const VECTORS: usize = POINTS / WIDTH;
-
-/// Places of vectors: one is left out after every [`BLOCK`], or the vectors of the first three levels would all meet in one set of the first-level cache.
-pub(super) const PLACES: usize = BLOCKS * WIDE_STEP;
-
-/// The points of one transform.
-pub(super) type Points = [Point; PLACES];
-
-/// Blocks after the first three levels.
-const BLOCKS: usize = 8;
-/// Vectors of a block.
-const BLOCK: usize = VECTORS / BLOCKS;
-/// Places that one step of the first three levels jumps over.
-const WIDE_STEP: usize = BLOCK + 1;
 /// Places that one step of the next two levels jumps over.
 const NEAR_STEP: usize = BLOCK / 4;
 /// Groups, whose last six levels are done in registers, in a block, whose last eight levels are done in the first-level cache.
 const GROUPS: usize = BLOCK / 8;
-
-/// The place of a vector.
-const fn place(vector: usize) -> usize {
-    vector + vector / BLOCK
-}
 
 /// Eight complex numbers in registers.
 #[derive(Clone, Copy)]

@@ -1,6 +1,7 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
+use super::points::POINTS;
 use super::*;
 use crate::poly::residues::Residues;
 use crate::simd;
@@ -151,7 +152,7 @@ fn tiers_agree_bit_for_bit_inside_the_transform() {
         let values = product.pieces.iter().flat_map(|piece| piece.0.iter().flat_map(|p| p.re.iter().chain(&p.im)));
         values.map(|v| v.to_bits()).collect::<Vec<_>>()
     };
-    let portable = inside(Tier::Portable);
+    let portable = inside(Tier::PORTABLE);
     for tier in simd::available() {
         assert!(inside(tier) == portable, "tier {}", tier.name());
     }

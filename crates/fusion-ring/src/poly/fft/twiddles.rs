@@ -3,8 +3,8 @@
 use std::f64::consts::PI;
 use std::sync::OnceLock;
 
-use super::POINTS;
 use super::f64x8::WIDTH;
+use super::points::POINTS;
 
 /// Complex points of one group, whose last six levels are done in registers.
 pub(super) const GROUP: usize = WIDTH * WIDTH;

@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Block, HalfTreeLevel};
+use crate::symmetric::block::{Block, HalfTreeLevel};
 
 /// The eleven round keys.
 pub(super) type RoundKeys = [Block; 11];

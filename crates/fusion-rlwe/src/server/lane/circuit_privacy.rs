@@ -7,8 +7,8 @@ use rand_core::{Rng, SeedableRng};
 use super::*;
 use crate::{ClientLane, ConvGeometry, Layer, PublicSeed, ServerKey};
 
-/// Correlation between the noise that a client sees, told everything but the server's secrets and before any rounding, and the part of it that depends on
-/// the weights.
+/// Correlation between the noise that a client sees and the part of it that depends on the weights.
+/// The client knows everything but the server's secrets, and sees the noise before any rounding.
 fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
     let (inputs, outputs, samples) = (8, 32, 512);
     let mut rng = ChaCha20Rng::seed_from_u64(5);
@@ -34,7 +34,7 @@ fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
     let rows: Vec<Vec<u8>> = (0..inputs).map(|_| server_end.recv_vec(samples * params.coefficient_bytes()).unwrap()).collect();
     // The client knows its errors: with zero inputs a row is a_i s + e_i.
     let centred = |v: u128| ((v << (128 - 88)) as i128 >> (128 - 88)) as f64;
-    let halves = |values: &[u128]| {
+    let residues = |values: &[u128]| {
         let (low, high): (Vec<u64>, Vec<u64>) = values.iter().map(|&v| (v as u64, (v >> 64) as u64)).unzip();
         Residues { low: low.into(), high: high.into() }
     };
@@ -63,14 +63,20 @@ fn leak(flood_bits: impl Fn(RlweParams) -> u32) -> (f64, usize) {
     let mut product = Product::<2, 41>::new(&server, &blocks, Memory::default());
     product.receive(&[&vec![0; inputs * samples]], samples, &blocks[0], &mut replayed).unwrap();
     let (mut xy, mut xx, mut yy, mut n) = (0.0, 0.0, 0.0, 0);
-    product.masked(&BlockKey::new(&halves(&key)).narrow, &blocks[0], flood_bits(params), &mut AesPrg::new([8; 16]), |j, at, values, _| {
-        for (p, mask) in times_secret(&halves(&hint[j])).into_iter().skip(at).take(values.low.len()).enumerate() {
-            let value = u128::from(values.low[p]) | u128::from(values.high[p]) << 64;
-            let seen = centred(value.wrapping_sub(mask));
-            let known: f64 = (0..inputs).map(|i| f64::from(weights[j * inputs + i]) * errors[i][at + p]).sum();
-            (xy, xx, yy, n) = (xy + seen * known, xx + known * known, yy + seen * seen, n + 1);
-        }
-    });
+    product.masked(
+        &BlockKey::new(&residues(&key)).narrow,
+        &blocks[0],
+        flood_bits(params),
+        &mut AesPrg::new([8; 16]),
+        |j, at, values, _| {
+            for (p, mask) in times_secret(&residues(&hint[j])).into_iter().skip(at).take(values.low.len()).enumerate() {
+                let value = u128::from(values.low[p]) | u128::from(values.high[p]) << 64;
+                let seen = centred(value.wrapping_sub(mask));
+                let known: f64 = (0..inputs).map(|i| f64::from(weights[j * inputs + i]) * errors[i][at + p]).sum();
+                (xy, xx, yy, n) = (xy + seen * known, xx + known * known, yy + seen * seen, n + 1);
+            }
+        },
+    );
     (xy / (xx * yy).sqrt(), n)
 }
 

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fusion_cli::images::{self, ImageError};
-use fusion_cli::{assets, samples};
+use fusion::images::{self, ImageError, Sample};
 use fusion_model::preprocess::{Channels, Preprocess};
 
 fn data(name: &str) -> PathBuf {
@@ -112,12 +111,12 @@ fn a_folder_is_listed_by_name_without_other_files() {
         digit.save_with_format(folder.path().join(name), image::ImageFormat::Png).unwrap();
     }
     std::fs::create_dir(folder.path().join("sub.png")).unwrap();
-    let names = |v: Vec<samples::Sample>| v.into_iter().map(|s| s.name).collect::<Vec<_>>();
-    assert_eq!(names(samples::folder(folder.path()).unwrap()), ["a.JPG", "b.png", "c.jpeg"]);
-    assert_eq!(names(samples::folder(&folder.path().join("b.png")).unwrap()), ["b.png"]);
+    let names = |v: Vec<Sample>| v.into_iter().map(|s| s.name).collect::<Vec<_>>();
+    assert_eq!(names(images::folder(folder.path()).unwrap()), ["a.JPG", "b.png", "c.jpeg"]);
+    assert_eq!(names(images::folder(&folder.path().join("b.png")).unwrap()), ["b.png"]);
 
     let empty = tempfile::tempdir().unwrap();
-    let error = samples::folder(empty.path()).unwrap_err();
+    let error = images::folder(empty.path()).unwrap_err();
     assert!(matches!(&error, ImageError::NoImages { path } if path == empty.path()), "{error:?}");
 }
 
@@ -130,7 +129,7 @@ fn labels_select_files_and_every_fault_names_its_line() {
     let list = folder.path().join("labels.csv");
     let read = |text: &str| {
         std::fs::write(&list, text).unwrap();
-        samples::labelled_folder(folder.path(), &list)
+        images::labelled_folder(folder.path(), &list)
     };
     let labelled: Vec<_> = read("file,label\nc.png,7\n\na.png,1\n").unwrap().into_iter().map(|s| (s.name, s.label)).collect();
     assert_eq!(labelled, [("a.png".to_owned(), Some(1)), ("c.png".to_owned(), Some(7))]);
@@ -145,25 +144,31 @@ fn a_sheet_must_be_a_grid_with_matching_labels() {
     let mut png = Vec::new();
     let grid = image::GrayImage::from_fn(6, 4, |x, y| image::Luma([(x / 2 + 3 * (y / 2)) as u8]));
     grid.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
-    let cells = samples::sheet(&png, "index,label\n0,5\n1,6\n2,7\n3,8\n", 2, "sheet").unwrap();
+    let cells = images::sheet(&png, "index,label\n0,5\n1,6\n2,7\n3,8\n", 2, "sheet").unwrap();
     assert_eq!(cells.iter().map(|c| c.label).collect::<Vec<_>>(), [Some(5), Some(6), Some(7), Some(8)]);
     assert_eq!(cells[3].tensor(&raw(None, 2, Channels::Gray)).unwrap(), [3.0; 4], "second row, first column");
-    assert!(matches!(samples::sheet(&png, "h\n", 5, "sheet"), Err(ImageError::Sheet { .. })));
-    assert!(matches!(samples::sheet(&png, "h\n1,5\n", 2, "sheet"), Err(ImageError::Labels { line: 2, .. })));
+    assert!(matches!(images::sheet(&png, "h\n", 5, "sheet"), Err(ImageError::Sheet { .. })));
+    assert!(matches!(images::sheet(&png, "h\n1,5\n", 2, "sheet"), Err(ImageError::Labels { line: 2, .. })));
     let too_many: String = std::iter::once("h\n".to_owned()).chain((0..7).map(|i| format!("{i},0\n"))).collect();
-    assert!(matches!(samples::sheet(&png, &too_many, 2, "sheet"), Err(ImageError::Sheet { .. })));
+    assert!(matches!(images::sheet(&png, &too_many, 2, "sheet"), Err(ImageError::Sheet { .. })));
+}
+
+/// The digits that come with the command-line program.
+fn mnist_pool() -> Vec<Sample> {
+    let read = |name: &str| std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mnist").join(name)).unwrap();
+    images::sheet(&read("pool.png"), &String::from_utf8(read("pool.csv")).unwrap(), 28, "pool").unwrap()
 }
 
 #[test]
 fn the_committed_pool_and_queries_are_usable_digits() {
-    let pool = assets::mnist_pool().unwrap();
+    let pool = mnist_pool();
     assert!(pool.len() >= 440, "{} digits", pool.len());
     let spec = Preprocess::mnist();
     for class in 0..10 {
         assert!(pool.iter().filter(|s| s.label == Some(class)).count() >= 20, "class {class} is rare");
     }
     let queries = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mnist/queries");
-    let queries = samples::labelled_folder(&queries, &queries.with_extension("csv")).unwrap();
+    let queries = images::labelled_folder(&queries, &queries.with_extension("csv")).unwrap();
     assert!(queries.len() >= 16);
     let pool: Vec<_> = pool.iter().map(|s| s.tensor(&spec).unwrap()).collect();
     for query in &queries {

@@ -2,25 +2,18 @@
 //!
 //! The order of a folder is the order of its file names, on every machine, so that an answer's index means the same image in a report read elsewhere.
 //! A [`Sample`] is read only when its tensor is asked for: a pool of thousands of photos costs memory for the names alone.
-//!
-//! ```
-//! use fusion_cli::{assets, samples};
-//! use fusion_model::preprocess::Preprocess;
-//!
-//! let pool = assets::mnist_pool()?;
-//! let first = &pool[0];
-//! assert!(first.label.is_some());
-//! assert_eq!(first.tensor(&Preprocess::mnist())?.len(), 28 * 28);
-//! # Ok::<(), fusion_cli::images::ImageError>(())
-//! ```
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use fusion_model::preprocess::Preprocess;
 use image::DynamicImage;
+use sha3::{Digest as _, Sha3_256};
 
-use crate::images::{self, ImageError};
+use super::decode;
+use super::error::{ImageError, MAX_FILE_BYTES};
 
 /// One image, with its true label if that is known.
 #[derive(Debug, Clone)]
@@ -31,6 +24,9 @@ pub struct Sample {
     pub label: Option<u32>,
     source: Source,
 }
+
+/// Bytes of a file that are hashed at a time.
+const CHUNK: usize = 64 << 10;
 
 #[derive(Debug, Clone)]
 enum Source {
@@ -45,9 +41,42 @@ impl Sample {
     /// The file is gone or no image, or does not fit the recipe.
     pub fn tensor(&self, spec: &Preprocess) -> Result<Vec<f32>, ImageError> {
         match &self.source {
-            Source::File(path) => images::load(path, spec),
-            Source::Pixels(image) => images::preprocess(image.clone(), &self.name, spec),
+            Source::File(path) => decode::load(path, spec),
+            Source::Pixels(image) => decode::preprocess(image.clone(), &self.name, spec),
         }
+    }
+
+    /// SHA3-256 of the file, or of the decoded pixels, without decoding anything: tells whether the
+    /// image is still the same.
+    ///
+    /// # Errors
+    /// The file is gone, or larger than an image file may be.
+    pub fn digest(&self) -> Result<[u8; 32], ImageError> {
+        let mut hash = Sha3_256::new();
+        match &self.source {
+            Source::File(path) => {
+                let read = |source| ImageError::Read { path: path.clone(), source };
+                let mut file = File::open(path).map_err(read)?.take(MAX_FILE_BYTES + 1);
+                let mut chunk = vec![0; CHUNK];
+                let mut total = 0;
+                loop {
+                    let n = file.read(&mut chunk).map_err(read)?;
+                    if n == 0 {
+                        break;
+                    }
+                    total += n as u64;
+                    hash.update(&chunk[..n]);
+                }
+                if total > MAX_FILE_BYTES {
+                    return Err(ImageError::FileTooLarge { path: path.clone() });
+                }
+            }
+            Source::Pixels(image) => {
+                hash.update(image.width().to_le_bytes());
+                hash.update(image.as_bytes());
+            }
+        }
+        Ok(hash.finalize().into())
     }
 }
 
@@ -106,7 +135,7 @@ pub fn labelled_folder(path: &Path, labels: &Path) -> Result<Vec<Sample>, ImageE
 /// # Errors
 /// The sheet is no image, is not made of whole cells or has fewer cells than labels, or the list is malformed.
 pub fn sheet(content: &[u8], labels: &str, side: u32, name: &str) -> Result<Vec<Sample>, ImageError> {
-    let image = images::decode(content, name)?;
+    let image = decode::decode(content, name)?;
     let refuse = |reason: String| ImageError::Sheet { name: name.to_owned(), reason };
     if side == 0 || !image.width().is_multiple_of(side) || !image.height().is_multiple_of(side) {
         return Err(refuse(format!("{} x {} pixels is not a grid of {side}-pixel cells", image.width(), image.height())));

@@ -1,40 +1,51 @@
 //! A prepared model as the network serves it.
 
+use std::sync::{Mutex, PoisonError};
+
 use bytes::Bytes;
+use fusion_model::card::CardError;
+use fusion_model::package::Package;
 use fusion_net::{Description, Digest, HintSource, LaneFailure, LaneHandler, LaneRequest, Reveal};
-use fusion_nn::exec::{self, Lane, LaneError, ServerModel, connect};
+use fusion_nn::exec::{self, Lane, LaneError, PublicModel, ServerModel, connect};
 use fusion_nn::layers::Role;
 use fusion_ring::channel::Channel;
-use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{CryptoRng, SeedableRng};
 
-use crate::cheat::Cheat;
-use crate::lanes::fresh_rng;
+use crate::error::Error;
+use crate::server::cheat::Cheat;
 
 /// Version of the cryptographic parameters and layer protocols of this build. Any change of bytes inside a lane changes it.
 pub const PARAMS_VERSION: u32 = 1;
 
 /// Serves one model. Lanes share the packed weights and have everything else of their own.
-pub struct ModelHandler {
+pub(super) struct ModelHandler {
     model: ServerModel,
     card: Bytes,
     hint_digest: Digest,
     hint_bytes: u64,
     hint: HintSource,
     cheat: Option<Cheat>,
+    /// Every lane has a generator of its own, seeded from this one.
+    seeds: Mutex<ChaCha20Rng>,
 }
 
 impl ModelHandler {
-    /// Serves `model` under its encoded `card`; `hint` has `hint_bytes` bytes and the digest `hint_digest`.
-    #[must_use]
-    pub fn new(model: ServerModel, card: Bytes, hint: HintSource, hint_digest: Digest, hint_bytes: u64) -> Self {
-        Self { model, card, hint_digest, hint_bytes, hint, cheat: None }
-    }
-
-    /// Deviates in every lane.
-    #[must_use]
-    pub fn cheating(mut self, cheat: Option<Cheat>) -> Self {
-        self.cheat = cheat;
-        self
+    /// Serves the model of `package`; deviates in every lane if it is to cheat.
+    pub(super) fn new(package: &Package, cheat: Option<Cheat>, rng: &mut impl CryptoRng) -> Result<Self, Error> {
+        let card = package.card();
+        let facts = card.hint.ok_or(CardError::Missing("hint"))?;
+        let public = PublicModel::new(card.program.clone(), card.seed()?)?;
+        let model = ServerModel::new(public, &package.private().weights, &package.private().key)?;
+        Ok(Self {
+            model,
+            card: Bytes::from(card.encode()?),
+            hint_digest: Digest::from(facts.digest.0),
+            hint_bytes: facts.bytes,
+            hint: HintSource::File(package.hint_path()),
+            cheat,
+            seeds: Mutex::new(ChaCha20Rng::from_rng(rng)),
+        })
     }
 }
 
@@ -49,7 +60,7 @@ impl LaneHandler for ModelHandler {
 
     fn run_lane(&self, request: LaneRequest, channel: &mut dyn Channel) -> Result<(), LaneFailure> {
         let start = std::time::Instant::now();
-        let mut rng = fresh_rng().map_err(|e| LaneFailure::Internal(e.to_string()))?;
+        let mut rng = ChaCha20Rng::from_rng(&mut *self.seeds.lock().unwrap_or_else(PoisonError::into_inner));
         let samples = request.n_samples as usize;
         let reveal = match request.reveal {
             Reveal::Label => exec::Reveal::Label,
@@ -58,7 +69,7 @@ impl LaneHandler for ModelHandler {
         let party = connect(Role::Server, &request.terms(), Box::new(channel), &mut rng).map_err(failure)?;
         let mut lane = Lane::new(party, samples, reveal);
         if let Some(cheat) = &self.cheat {
-            let own = rand_chacha::ChaCha20Rng::from_rng(&mut rng);
+            let own = ChaCha20Rng::from_rng(&mut rng);
             lane = lane.deviating(cheat.deviation(self.model.public().program(), samples, own));
         }
         lane.run_server(&self.model, &mut rng, &mut |_| ()).map_err(failure)?;

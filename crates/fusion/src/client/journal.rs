@@ -16,33 +16,97 @@ use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-/// Where the inputs of a run come from: enough to read them again on resume.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Inputs {
-    /// Image files or folders of the queries.
-    pub queries: Vec<PathBuf>,
-    /// Where the public samples come from.
-    pub publics: PublicSource,
-    /// SHA3-256 of all input tensors in order, so that changed files are noticed.
-    pub digest: String,
+/// Why a journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// There is a run in the directory already.
+    #[error("{} already holds a run: resume it, or choose another directory", path.display())]
+    Taken {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The directory holds no run.
+    #[error("{} is no run directory", path.display())]
+    NoRun {
+        /// The directory.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A file of the run is not what this program wrote.
+    #[error("{} is damaged{}", path.display(), at.map_or_else(String::new, |byte| format!(" at byte {byte}")))]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the damage begins, if that is known.
+        at: Option<u64>,
+    },
+    /// The run is of a program that wrote another format.
+    #[error("{} is of version {found}, this program reads {FORMAT} and below", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// Another process has the run open.
+    #[error("another process is working on {}", path.display())]
+    Busy {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The disk refuses.
+    #[error("cannot use {}", path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        cause: std::io::Error,
+    },
 }
 
-/// Source of public samples.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PublicSource {
-    /// The digits that come with the program.
-    Mnist,
-    /// A folder and its labels.
-    Folder {
-        /// The images.
-        images: PathBuf,
-        /// CSV file of labels.
-        labels: PathBuf,
-    },
+fn disk(path: &Path) -> impl FnOnce(std::io::Error) -> JournalError + '_ {
+    move |cause| JournalError::Disk { path: path.to_owned(), cause }
+}
+
+/// Where a new run is to be kept, and what its user wants to find there again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Journal {
+    pub(super) path: PathBuf,
+    pub(super) source: Map<String, Value>,
+}
+
+impl Journal {
+    /// A journal in the directory `path`, which must not hold a run yet.
+    #[must_use]
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), source: Map::new() }
+    }
+
+    /// Keeps `source` in the journal, from which the caller can find the inputs again when it
+    /// resumes: names of folders, for example.
+    #[must_use]
+    pub fn keeping(mut self, source: Map<String, Value>) -> Self {
+        self.source = source;
+        self
+    }
+}
+
+/// What is known of the inputs of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunInputs {
+    /// What the caller kept, see [`Journal::keeping`].
+    #[serde(flatten)]
+    pub source: Map<String, Value>,
+    /// SHA3-256 of the images, so that changed ones are noticed: of all files in order; of all input
+    /// tensors in runs of the first format.
+    pub digest: String,
 }
 
 /// What a run agreed on before its first lane.
@@ -59,7 +123,7 @@ pub struct RunFacts {
     /// The plan.
     pub plan: fusion_mix::plan::PlanJson,
     /// Inputs.
-    pub inputs: Inputs,
+    pub inputs: RunInputs,
     /// Slices of positions, one lane each.
     pub slices: Vec<Range<u32>>,
     /// Lane runs that may fail, however often the run is resumed. Runs of older programs have no
@@ -69,7 +133,7 @@ pub struct RunFacts {
 }
 
 /// Version of [`RunFacts`].
-pub const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// One line of the journal.
 #[derive(Serialize, Deserialize)]
@@ -80,11 +144,26 @@ struct Entry {
 }
 
 /// A slice of positions and its labels.
-pub type Answered = (Range<u32>, Vec<u32>);
+pub(super) type Answered = (Range<u32>, Vec<u32>);
+
+/// What a run agreed on, read from its directory.
+///
+/// # Errors
+/// If `path` is no run directory, or of a later version.
+pub fn read_facts(path: &Path) -> Result<RunFacts, JournalError> {
+    let file = path.join("run.json");
+    let text = std::fs::read(&file).map_err(|cause| JournalError::NoRun { path: path.to_owned(), cause })?;
+    let damaged = |_| JournalError::Damaged { path: file.clone(), at: None };
+    let facts: RunFacts = serde_json::from_slice(&text).map_err(damaged)?;
+    if !(1..=FORMAT).contains(&facts.version) {
+        return Err(JournalError::Version { path: file, found: facts.version });
+    }
+    Ok(facts)
+}
 
 /// An open run directory. Only one process may have it open.
 #[derive(Debug)]
-pub struct RunDir {
+pub(super) struct RunDir {
     path: PathBuf,
     journal: File,
     failures: File,
@@ -94,43 +173,39 @@ pub struct RunDir {
 
 impl RunDir {
     /// Makes a new directory.
-    ///
-    /// # Errors
-    /// If it exists and is not empty, or cannot be written.
-    pub fn create(path: &Path, facts: &RunFacts) -> Result<Self> {
-        if path.join("run.json").exists() {
-            bail!("{} already holds a run: go on with --resume {0}, or choose another --out", path.display());
-        }
-        std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
-        let run = Self::lock(path, true)?;
+    pub(super) fn create(path: &Path, facts: &RunFacts) -> Result<Self, JournalError> {
         let file = path.join("run.json");
-        std::fs::write(&file, serde_json::to_vec_pretty(facts)?).with_context(|| format!("cannot write {}", file.display()))?;
+        if file.exists() {
+            return Err(JournalError::Taken { path: path.to_owned() });
+        }
+        std::fs::create_dir_all(path).map_err(disk(path))?;
+        let run = Self::lock(path, true)?;
+        let text = serde_json::to_vec_pretty(facts).map_err(|e| disk(&file)(e.into()))?;
+        std::fs::write(&file, text).map_err(disk(&file))?;
         // The entries of the files, too: a journal whose name is lost is lost.
-        File::open(path).and_then(|directory| directory.sync_all()).with_context(|| format!("cannot sync {}", path.display()))?;
+        File::open(path).and_then(|directory| directory.sync_all()).map_err(disk(path))?;
         Ok(run)
     }
 
-    /// Opens an existing run: its facts and the answers that are in.
-    ///
-    /// # Errors
-    /// If it is no run directory, of another version, in use, or damaged (a cut last line of the journal is dropped: that lane runs again).
-    pub fn open(path: &Path) -> Result<(Self, RunFacts, Vec<Answered>)> {
+    /// Opens an existing run: its facts and the answers that are in. A cut last line of the journal
+    /// is dropped: that lane runs again.
+    pub(super) fn open(path: &Path) -> Result<(Self, RunFacts, Vec<Answered>), JournalError> {
         let facts = read_facts(path)?;
         // A run that counts its failures has had the file from its beginning: one that lost it must
         // not begin again at zero.
         let run = Self::lock(path, facts.max_failures.is_none())?;
         let mut answers = Vec::new();
-        let journal = path.join("answers.jsonl");
+        let file = path.join("answers.jsonl");
         let mut good = 0;
-        let mut reader = BufReader::new(File::open(&journal)?);
+        let mut reader = BufReader::new(File::open(&file).map_err(disk(&file))?);
         let mut line = String::new();
-        while reader.read_line(&mut line)? > 0 {
+        while reader.read_line(&mut line).map_err(disk(&file))? > 0 {
             let entry = serde_json::from_str::<Entry>(&line).ok().filter(|_| line.ends_with('\n'));
             let Some(entry) = entry else {
                 // Only the last line can be cut: each is synced before the next is begun.
                 let mut rest = String::new();
-                if reader.read_line(&mut rest)? > 0 {
-                    bail!("{} is damaged at byte {good}", journal.display());
+                if reader.read_line(&mut rest).map_err(disk(&file))? > 0 {
+                    return Err(JournalError::Damaged { path: file, at: Some(good) });
                 }
                 break;
             };
@@ -138,90 +213,63 @@ impl RunDir {
             answers.push((entry.start..entry.end, entry.labels));
             line.clear();
         }
-        run.journal.set_len(good)?;
+        run.journal.set_len(good).map_err(disk(&file))?;
         Ok((run, facts, answers))
     }
 
-    fn lock(path: &Path, may_create_failures: bool) -> Result<Self> {
-        let lock = File::create(path.join("lock"))?;
+    fn lock(path: &Path, may_create_failures: bool) -> Result<Self, JournalError> {
+        let lock = path.join("lock");
+        let lock = File::create(&lock).map_err(disk(&lock))?;
         if lock.try_lock().is_err() {
-            bail!("another process is working on {}", path.display());
+            return Err(JournalError::Busy { path: path.to_owned() });
         }
         let file = path.join("answers.jsonl");
-        let journal = OpenOptions::new().create(true).append(true).open(&file);
-        let journal = journal.with_context(|| format!("cannot write {}", file.display()))?;
+        let journal = OpenOptions::new().create(true).append(true).open(&file).map_err(disk(&file))?;
         let file = path.join("failures");
-        let failures = OpenOptions::new().create(may_create_failures).append(true).open(&file);
-        let failures = failures.with_context(|| format!("cannot write {}", file.display()))?;
+        let failures = OpenOptions::new().create(may_create_failures).append(true).open(&file).map_err(disk(&file))?;
         Ok(Self { path: path.to_owned(), journal, failures, _lock: lock })
     }
 
     /// How many lane runs have failed so far, by [`RunDir::lane_failed`] of this process and those
     /// before it.
-    ///
-    /// # Errors
-    /// If the disk does not say.
-    pub fn failures(&self) -> Result<u32> {
-        Ok(u32::try_from(self.failures.metadata()?.len()).unwrap_or(u32::MAX))
+    pub(super) fn failures(&self) -> Result<u32, JournalError> {
+        let length = self.failures.metadata().map_err(disk(&self.path))?.len();
+        Ok(u32::try_from(length).unwrap_or(u32::MAX))
     }
 
     /// Counts a failed lane run and waits until that is on disk. Only then another lane may begin.
-    ///
-    /// # Errors
-    /// If the disk refuses.
-    pub fn lane_failed(&mut self) -> Result<()> {
-        self.failures.write_all(b"x")?;
-        // The length is metadata.
-        self.failures.sync_all()?;
-        Ok(())
+    pub(super) fn lane_failed(&mut self) -> Result<(), JournalError> {
+        // The length is metadata: `sync_data` would not do.
+        self.failures.write_all(b"x").and_then(|()| self.failures.sync_all()).map_err(disk(&self.path))
     }
 
     /// The directory.
-    #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The secret batch file.
-    #[must_use]
-    pub fn batch_path(&self) -> PathBuf {
+    pub(super) fn batch_path(&self) -> PathBuf {
         self.path.join("batch.secret")
     }
 
     /// Appends the answers of a finished lane and waits until they are on disk.
-    ///
-    /// # Errors
-    /// If the disk refuses.
-    pub fn append(&mut self, slice: &Range<u32>, labels: &[u32]) -> Result<()> {
-        let mut line = serde_json::to_vec(&Entry { start: slice.start, end: slice.end, labels: labels.to_vec() })?;
+    pub(super) fn append(&mut self, slice: &Range<u32>, labels: &[u32]) -> Result<(), JournalError> {
+        let entry = Entry { start: slice.start, end: slice.end, labels: labels.to_vec() };
+        let mut line = serde_json::to_vec(&entry).map_err(|e| disk(&self.path)(e.into()))?;
         line.push(b'\n');
-        self.journal.write_all(&line)?;
-        self.journal.sync_data()?;
-        Ok(())
+        self.journal.write_all(&line).and_then(|()| self.journal.sync_data()).map_err(disk(&self.path))
     }
-}
-
-fn read_facts(path: &Path) -> Result<RunFacts> {
-    let file = path.join("run.json");
-    let text = std::fs::read(&file).with_context(|| format!("{} is no run directory", path.display()))?;
-    let facts: RunFacts = serde_json::from_slice(&text).with_context(|| format!("{} is damaged", file.display()))?;
-    if facts.version != FORMAT {
-        bail!("{} is of version {}, this program reads {FORMAT}", file.display(), facts.version);
-    }
-    Ok(facts)
-}
-
-/// The server of a run.
-///
-/// # Errors
-/// If `path` is no run directory.
-pub fn server_of(path: &Path) -> Result<String> {
-    Ok(read_facts(path)?.server)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn source() -> Map<String, Value> {
+        let queries = ("queries".to_owned(), Value::from(vec!["q"]));
+        [queries, ("publics".to_owned(), Value::from("mnist"))].into_iter().collect()
+    }
 
     fn facts() -> RunFacts {
         let mix = fusion_mix::soundness::Mix::new(4, 3, 5, 0, 0).unwrap();
@@ -233,7 +281,7 @@ mod tests {
             card_digest: "aa".to_owned(),
             hint_digest: "bb".to_owned(),
             plan,
-            inputs: Inputs { queries: vec!["q".into()], publics: PublicSource::Mnist, digest: "cc".to_owned() },
+            inputs: RunInputs { source: source(), digest: "cc".to_owned() },
             slices: vec![0..9, 9..17],
             max_failures: Some(3),
         }

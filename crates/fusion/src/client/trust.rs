@@ -59,14 +59,14 @@ pub enum Trust {
 
 /// The models seen so far, a JSON file of the user.
 #[derive(Debug)]
-pub struct TrustStore {
+pub(super) struct TrustStore {
     path: PathBuf,
 }
 
 impl TrustStore {
     /// The store in the directory `home`.
     #[must_use]
-    pub fn new(home: &Path) -> Self {
+    pub(super) fn new(home: &Path) -> Self {
         Self { path: home.join("known-models.json") }
     }
 
@@ -74,7 +74,7 @@ impl TrustStore {
     ///
     /// # Errors
     /// [`TrustError::NotPinned`] and [`TrustError::Changed`] with both digests.
-    pub fn check(&self, address: &str, served: Digest, pin: Option<&str>) -> Result<Trust, TrustError> {
+    pub(super) fn check(&self, address: &str, served: Digest, pin: Option<&str>) -> Result<Trust, TrustError> {
         let served = served.to_string();
         let mut known = self.load()?;
         let trust = match (pin, known.get(address)) {

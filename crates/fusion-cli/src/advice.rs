@@ -1,0 +1,24 @@
+//! What a user can do about an error.
+
+use fusion::Error;
+use fusion::client::JournalError;
+
+/// What to do next, if an error of the library is at the bottom of `error` and something can be done.
+#[must_use]
+pub fn of(error: &anyhow::Error) -> Option<String> {
+    let known = error.chain().find_map(|cause| cause.downcast_ref::<Error>())?;
+    #[expect(clippy::wildcard_enum_match_arm, reason = "errors without advice need none")]
+    match known {
+        Error::NoServer(_) => Some("start one with `fusion serve PACKAGE`, or name another with --server".to_owned()),
+        Error::NoClaim => Some(
+            "give --claimed-accuracy, or --certified if the public labels are the model's own outputs, \
+             or a whole mix with --copies, --public, --tau and --kappa"
+                .to_owned(),
+        ),
+        Error::Journal(JournalError::Taken { path }) => {
+            Some(format!("go on with `fusion query --resume {}`, or choose another --out", path.display()))
+        }
+        Error::Incomplete { resumable: true, journal, .. } => Some(format!("go on with `fusion query --resume {}`", journal.display())),
+        _ => None,
+    }
+}

@@ -1,0 +1,137 @@
+//! From flags to settings: what was typed, checked and put in the library's types.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use fusion::model::preprocess::Preprocess;
+use fusion::net::{ClientSecurity, KeyPair, Limits, ServerSecurity, Token};
+use fusion::{GivenMix, MixSettings, QuantiseSettings, ServerSettings};
+use rand::SeedableRng;
+use rand::rngs::SysRng;
+use rand_chacha::ChaCha20Rng;
+
+use crate::cli::{ConnectArgs, MixArgs, QuantiseArgs, ServeArgs};
+
+/// Variable that holds the bearer token if no file is given.
+pub(crate) const TOKEN_VARIABLE: &str = "FUSION_TOKEN";
+
+/// A generator seeded by the operating system.
+///
+/// # Errors
+/// If the system has no randomness.
+pub(crate) fn fresh_rng() -> Result<ChaCha20Rng> {
+    ChaCha20Rng::try_from_rng(&mut SysRng).map_err(|e| anyhow!("no randomness from the operating system: {e}"))
+}
+
+/// The user's directory for hints, known models, audits and runs: `FUSION_HOME`, else `fusion` in the
+/// data directory of the platform.
+///
+/// # Errors
+/// If neither is known.
+pub(crate) fn home() -> Result<PathBuf> {
+    if let Some(home) = std::env::var_os("FUSION_HOME") {
+        return Ok(home.into());
+    }
+    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+    let home = data.or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".local/share")));
+    Ok(home.context("set FUSION_HOME: there is no home directory")?.join("fusion"))
+}
+
+fn token(file: Option<&PathBuf>) -> Result<Option<Token>> {
+    match file {
+        Some(path) => Ok(Some(Token::from_file(path)?)),
+        None => Ok(Token::from_env(TOKEN_VARIABLE)?),
+    }
+}
+
+impl ConnectArgs {
+    /// How to reach the server; `fallback` is the server if none is named.
+    ///
+    /// # Errors
+    /// A token that cannot be read.
+    pub fn settings(&self, fallback: &str) -> Result<fusion::net::ClientSettings> {
+        let identity = self.client_cert.clone().zip(self.client_key.clone()).map(|(certificate, key)| KeyPair { certificate, key });
+        let mut settings = fusion::net::ClientSettings::new(self.server.as_deref().unwrap_or(fallback));
+        settings.security = ClientSecurity {
+            server_ca: self.tls_ca.clone(),
+            server_name: self.tls_name.clone(),
+            identity,
+            token: token(self.token_file.as_ref())?,
+            insecure: self.insecure,
+        };
+        Ok(settings)
+    }
+}
+
+impl MixArgs {
+    /// What to mix and tolerate.
+    #[must_use]
+    pub fn settings(&self) -> MixSettings {
+        // The flags require each other.
+        let given = match (self.copies, self.public, self.tau, self.kappa) {
+            (Some(copies), Some(publics), Some(tau), Some(max_inconclusive)) => Some(GivenMix { copies, publics, tau, max_inconclusive }),
+            _ => None,
+        };
+        MixSettings {
+            lambda: self.lambda,
+            claimed_accuracy: self.claimed_accuracy,
+            detect_below: self.detect_below,
+            certified: self.certified,
+            alpha: self.alpha,
+            beta: self.beta,
+            flip_rate: self.flip_rate,
+            given,
+        }
+    }
+}
+
+impl QuantiseArgs {
+    /// How to quantise.
+    ///
+    /// # Errors
+    /// An unknown preset.
+    pub fn settings(&self) -> Result<QuantiseSettings> {
+        let preprocess = Preprocess::preset(&self.preprocess)
+            .ok_or_else(|| anyhow!("there is no preprocessing {}: choose one of {}", self.preprocess, Preprocess::PRESETS.join(", ")))?;
+        Ok(QuantiseSettings {
+            preprocess,
+            window: self.window,
+            weight_bits: self.weight_bits,
+            margin: self.margin,
+            calibration_images: self.calibration_images,
+        })
+    }
+}
+
+impl ServeArgs {
+    /// Where and how to serve.
+    ///
+    /// # Errors
+    /// A token that cannot be read.
+    pub fn settings(&self) -> Result<ServerSettings> {
+        let identity = self.tls_cert.clone().zip(self.tls_key.clone()).map(|(certificate, key)| KeyPair { certificate, key });
+        let mut settings = ServerSettings::new(self.listen);
+        settings.limits = self.limits();
+        settings.security = ServerSecurity {
+            identity,
+            client_ca: self.client_ca.clone(),
+            token: token(self.token_file.as_ref())?,
+            insecure: self.insecure,
+        };
+        settings.cheat = self.cheat.clone();
+        Ok(settings)
+    }
+
+    fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        let seconds = |value: Option<u64>, default| value.map_or(default, Duration::from_secs);
+        limits.lanes_total = self.max_lanes.unwrap_or(limits.lanes_total);
+        limits.lanes_per_client = self.max_lanes_per_client.unwrap_or(limits.lanes_per_client);
+        limits.samples_per_lane = self.max_lane_samples.unwrap_or(limits.samples_per_lane);
+        limits.bytes_per_lane = self.max_lane_bytes.unwrap_or(limits.bytes_per_lane);
+        limits.idle = seconds(self.idle_seconds, limits.idle);
+        limits.lane = seconds(self.lane_seconds, limits.lane);
+        limits
+    }
+}

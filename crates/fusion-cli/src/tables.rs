@@ -1,0 +1,71 @@
+//! Tables and figures for people.
+
+use comfy_table::{CellAlignment, Table, presets};
+use fusion::client::Costs;
+use fusion::nn::layers::{Phase, PhaseCost};
+
+/// A table of the phases of a run.
+#[must_use]
+pub fn phase_table(costs: &Costs) -> Table {
+    let mut table = plain_table(&["phase", "seconds (sum over lanes)", "to server", "to client", "rounds"]);
+    for phase in Phase::ALL {
+        let cost = costs.phases().get(phase);
+        table.add_row(cost_row(phase.name(), &cost));
+    }
+    table.add_row(cost_row("total", &costs.phases().total()));
+    table
+}
+
+/// A table of the steps of a run.
+#[must_use]
+pub fn step_table(costs: &Costs) -> Table {
+    let mut table = plain_table(&["step", "seconds (sum over lanes)", "to server", "to client", "rounds"]);
+    for (name, ledger) in costs.steps() {
+        table.add_row(cost_row(name, &ledger.total()));
+    }
+    table
+}
+
+fn cost_row(name: &str, cost: &PhaseCost) -> Vec<String> {
+    vec![
+        name.to_owned(),
+        format!("{:.2}", cost.time.as_secs_f64()),
+        human_bytes(cost.traffic.sent),
+        human_bytes(cost.traffic.received),
+        cost.traffic.turns.to_string(),
+    ]
+}
+
+/// A table without frills, for terminals and logs alike.
+#[must_use]
+pub fn plain_table(headings: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(headings);
+    for column in 1..headings.len() {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// Bytes with a unit, for people.
+#[must_use]
+pub fn human_bytes(bytes: u64) -> String {
+    let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
+    let value = bytes as f64;
+    units.iter().find(|u| value >= u.1).map_or_else(|| format!("{bytes} B"), |(unit, size)| format!("{:.2} {unit}", value / size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::human_bytes;
+
+    #[test]
+    fn bytes_are_readable() {
+        assert_eq!(
+            ["999 B", "1.00 kB", "280.00 MB", "1.41 GB"].map(str::to_owned),
+            [999, 1000, 280_000_000, 1_410_000_000].map(human_bytes)
+        );
+    }
+}

@@ -1,0 +1,41 @@
+//! How the points of a transform lie in memory.
+
+use zeroize::DefaultIsZeroes;
+
+use super::f64x8::WIDTH;
+
+/// Ring degree N.
+pub const DEGREE: usize = 4096;
+
+/// Complex points of a transform.
+pub(super) const POINTS: usize = DEGREE / 2;
+
+/// Eight complex points, on a cache line each for real and imaginary parts.
+#[derive(Clone, Copy, Default)]
+#[repr(C, align(64))]
+pub(super) struct Point {
+    pub(super) re: [f64; WIDTH],
+    pub(super) im: [f64; WIDTH],
+}
+
+impl DefaultIsZeroes for Point {}
+
+/// Vectors of points in one transform.
+pub(super) const VECTORS: usize = POINTS / WIDTH;
+
+/// Places of vectors: one is left out after every [`BLOCK`], or the vectors of the first three levels would all meet in one set of the first-level cache.
+pub(super) const PLACES: usize = BLOCKS * WIDE_STEP;
+
+/// The points of one transform.
+pub(super) type Points = [Point; PLACES];
+
+/// Blocks after the first three levels.
+pub(super) const BLOCKS: usize = 8;
+/// Vectors of a block.
+pub(super) const BLOCK: usize = VECTORS / BLOCKS;
+/// Places that one step of the first three levels jumps over.
+pub(super) const WIDE_STEP: usize = BLOCK + 1;
+/// The place of a vector.
+pub(super) const fn place(vector: usize) -> usize {
+    vector + vector / BLOCK
+}

@@ -1,0 +1,108 @@
+//! The instructions of ciphers and of the checks, which come beside the tiers.
+
+use std::fmt;
+
+#[cfg(target_arch = "x86_64")]
+use super::tier::Level;
+use super::tier::{Tier, tier};
+
+/// Which instructions an AES kernel has, slowest first. Each level includes those below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum AesLevel {
+    /// None: the `aes` crate, bit-sliced.
+    Portable,
+    /// AES-NI beside AVX2, four blocks at a time.
+    Ni,
+    /// VAES on 512-bit registers, sixteen blocks at a time.
+    Vaes512,
+}
+
+/// Proof that the CPU can run an AES kernel. All kernels give the same bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AesTier(AesLevel);
+
+impl AesTier {
+    /// The kernel of the `aes` crate, which runs everywhere.
+    pub const PORTABLE: Self = Self(AesLevel::Portable);
+
+    /// The kernels that this CPU can run, slowest first, whatever `FUSION_SIMD` says. Tests walk
+    /// them.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        let best = detected(Tier::detected());
+        [AesLevel::Portable, AesLevel::Ni, AesLevel::Vaes512].into_iter().filter(|&level| level <= best).map(Self).collect()
+    }
+
+    /// The kernel in use: the fastest that needs no more than the [`tier`] in use.
+    ///
+    /// # Panics
+    /// As [`tier`].
+    #[must_use]
+    pub fn best() -> Self {
+        Self(detected(tier()))
+    }
+
+    /// What benchmarks call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self.0 {
+            AesLevel::Portable => "portable",
+            AesLevel::Ni => "aes-ni",
+            AesLevel::Vaes512 => "vaes512",
+        }
+    }
+
+    /// What it proves the CPU to have.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(crate) const fn level(self) -> AesLevel {
+        self.0
+    }
+}
+
+impl fmt::Debug for AesTier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The best level of this CPU that needs no more than `tier`.
+fn detected(tier: Tier) -> AesLevel {
+    #[cfg(target_arch = "x86_64")]
+    if tier.has(Level::Avx2) && is_x86_feature_detected!("aes") {
+        let vaes = tier.has(Level::Avx512) && is_x86_feature_detected!("vaes");
+        return if vaes { AesLevel::Vaes512 } else { AesLevel::Ni };
+    }
+    let _ = tier;
+    AesLevel::Portable
+}
+
+/// Proof that the CPU multiplies without carries (PCLMULQDQ), and has AVX2 beside it.
+#[derive(Clone, Copy)]
+pub(crate) struct Clmul(());
+
+impl Clmul {
+    /// The token, if the CPU has the instruction and the [`tier`] in use is above portable.
+    ///
+    /// # Panics
+    /// As [`tier`].
+    pub(crate) fn get() -> Option<Self> {
+        Self::within(tier())
+    }
+
+    /// The token, if the CPU has the instruction, whatever `FUSION_SIMD` says.
+    #[cfg(test)]
+    pub(crate) fn available() -> Option<Self> {
+        Self::within(Tier::detected())
+    }
+
+    fn within(tier: Tier) -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        return (tier.has(Level::Avx2) && is_x86_feature_detected!("pclmulqdq")).then_some(Self(()));
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            let _ = tier;
+            None
+        }
+    }
+}

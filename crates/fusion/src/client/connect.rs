@@ -1,0 +1,136 @@
+//! The way to a server whose model is known and trusted: describe, check the card, trust the digest,
+//! fetch the hint.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusion_mix::plan::Plan;
+use fusion_model::card::ModelCard;
+use fusion_net::{HintCache, NetError, Served};
+use fusion_nn::exec::{Hint, PublicModel};
+
+use crate::client::mixing::MixSettings;
+use crate::client::settings::{ClientSettings, lanes_for};
+use crate::client::trust::{Trust, TrustStore};
+use crate::error::Error;
+use crate::event::{Event, Events, silent};
+use crate::server::PARAMS_VERSION;
+
+/// A server whose model is known, trusted and ready to be used. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// What clones of a client share.
+pub(super) struct Inner {
+    pub(super) settings: ClientSettings,
+    pub(super) net: fusion_net::Client,
+    pub(super) served: Served,
+    pub(super) card: ModelCard,
+    pub(super) model: PublicModel,
+    pub(super) hint: Hint,
+    trust: Trust,
+    /// How long the server took to answer a small question: about a round trip.
+    round_trip: Duration,
+    hint_cached: bool,
+}
+
+impl Client {
+    /// Connects, checks the card and the trust in it, and fetches the hint.
+    ///
+    /// # Errors
+    /// A server that is not there ([`Error::NoServer`]), another version, a malformed card, a model
+    /// that is not trusted, a hint that is not the card's.
+    pub fn connect(settings: ClientSettings) -> Result<Self, Error> {
+        Self::connect_telling(settings, &mut silent)
+    }
+
+    /// As [`connect`](Self::connect), and tells of the model and the progress of its hint.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_telling(settings: ClientSettings, events: &mut Events<'_>) -> Result<Self, Error> {
+        let net = fusion_net::Client::connect(settings.connection.clone()).map_err(|error| match error {
+            NetError::Unreachable { .. } => Error::NoServer(error),
+            other => Error::Net(other),
+        })?;
+        let asked = settings.clock.now();
+        let served = net.describe()?;
+        let round_trip = settings.clock.now().saturating_sub(asked);
+        let card = checked_card(&served)?;
+        let model = PublicModel::new(card.program.clone(), card.seed()?)?;
+        let refuse = |reason: String| Error::Served { reason };
+        let total = served.description.hint_bytes;
+        if model.hint_bytes() as u64 != total {
+            return Err(refuse(format!(
+                "the announced hint has {total} bytes where this program needs {}: it belongs to another model",
+                model.hint_bytes()
+            )));
+        }
+        let digest = served.description.hint_digest;
+        let trust = TrustStore::new(&settings.home).check(&settings.connection.address, digest, settings.pin.as_deref())?;
+        events(Event::Connected { card: &card, trust });
+        let cache = HintCache::new(settings.home.join("hints"));
+        let hint_cached = cache.path(digest).is_file();
+        let path = net.fetch_hint(&served, &cache, &mut |p| events(Event::Hint { done: p.done, total }))?;
+        let hint = Hint::open(&model, &path)?;
+        Ok(Self { inner: Arc::new(Inner { settings, net, served, card, model, hint, trust, round_trip, hint_cached }) })
+    }
+
+    /// The model's card.
+    #[must_use]
+    pub fn card(&self) -> &ModelCard {
+        &self.inner.card
+    }
+
+    /// Why the model is trusted.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        self.inner.trust
+    }
+
+    /// Whether the hint was in the cache, so that nothing was downloaded.
+    #[must_use]
+    pub fn hint_was_cached(&self) -> bool {
+        self.inner.hint_cached
+    }
+
+    /// How many lanes run side by side.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        let Inner { settings, served, round_trip, .. } = &*self.inner;
+        let allowed = match served.limits.lanes_per_client {
+            0 => usize::MAX,
+            limit => limit as usize,
+        };
+        settings.lanes.unwrap_or_else(|| lanes_for(settings.cores, *round_trip).min(allowed)).max(1)
+    }
+
+    /// The plan for `queries` queries among a pool of `pool` public samples.
+    ///
+    /// # Errors
+    /// [`Error::NoClaim`], [`Error::Mix`] if there is no plan.
+    pub fn plan(&self, mix: &MixSettings, queries: usize, pool: usize) -> Result<Plan, Error> {
+        if queries == 0 {
+            return Err(Error::NoInputs);
+        }
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Ok(mix.plan(&mix.request(count(queries), count(pool), Some(self.card()))?)?)
+    }
+}
+
+/// The card, if it is what the server announces and this program understands.
+fn checked_card(served: &Served) -> Result<ModelCard, Error> {
+    let refuse = |reason: String| Error::Served { reason };
+    let version = served.description.params_version;
+    if version != PARAMS_VERSION {
+        return Err(refuse(format!("the server runs parameters version {version}, this program {PARAMS_VERSION}")));
+    }
+    let card = ModelCard::decode(&served.description.card)?;
+    let facts = card.hint.ok_or_else(|| refuse("its card names no hint".to_owned()))?;
+    if facts.digest.0 != *served.description.hint_digest.as_bytes() || facts.bytes != served.description.hint_bytes {
+        return Err(refuse("the server announces another hint than its card".to_owned()));
+    }
+    Ok(card)
+}

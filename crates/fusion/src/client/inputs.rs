@@ -1,0 +1,130 @@
+//! The images of a batch: queries, and the public samples that were drawn from their pool.
+
+use std::collections::BTreeMap;
+
+use fusion_mix::batch::{Item, Label, MixedBatch, PublicSample};
+use fusion_mix::pool::Pool;
+use fusion_model::card::ModelCard;
+use fusion_net::Digest;
+use fusion_ring::bits::pack::mask32;
+use fusion_ring::secret::Wiped;
+use sha3::{Digest as _, Sha3_256};
+
+use crate::error::Error;
+use crate::event::{Event, Events};
+use crate::images::Sample;
+
+/// What is to be classified.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// The images.
+    pub samples: Vec<Sample>,
+    /// Labels that the float model gives to them, where somebody knows them: shown beside the
+    /// answers.
+    pub float_labels: Option<Vec<Label>>,
+}
+
+impl From<Vec<Sample>> for Inputs {
+    fn from(samples: Vec<Sample>) -> Self {
+        Self { samples, float_labels: None }
+    }
+}
+
+/// The pool of those samples that have a label; their place in `samples` is their id.
+pub(super) fn public_pool(samples: &[Sample]) -> Result<Pool, Error> {
+    let labelled = (0u32..).zip(samples).filter_map(|(id, s)| s.label.map(|label| PublicSample { id, label }));
+    Ok(Pool::new(labelled.collect())?)
+}
+
+/// Digests of the images of a run as they are stored, nothing decoded.
+pub(super) struct Sources {
+    /// Of the pool: by it the audit tally knows which public samples were used before.
+    pub(super) pool: String,
+    /// Of queries and pool: a resumed run is given the same images.
+    pub(super) all: String,
+}
+
+impl Sources {
+    /// Reads every file once.
+    pub(super) fn of(inputs: &[Sample], pool: &[Sample]) -> Result<Self, Error> {
+        let digest = |samples: &[Sample]| -> Result<[u8; 32], Error> {
+            let mut hash = Sha3_256::new();
+            for sample in samples {
+                hash.update(sample.digest()?);
+            }
+            Ok(hash.finalize().into())
+        };
+        let (inputs, pool) = (digest(inputs)?, digest(pool)?);
+        let all = Sha3_256::new().chain_update(inputs).chain_update(pool).finalize();
+        Ok(Self { pool: hex(&pool), all: hex(&all) })
+    }
+}
+
+/// Digest of all input tensors in order, by which runs of the first format know their images. Holds
+/// one image at a time.
+pub(super) fn tensors_digest(card: &ModelCard, inputs: &[Sample], pool: &[Sample]) -> Result<String, Error> {
+    let mut hash = Sha3_256::new();
+    for sample in inputs.iter().chain(pool) {
+        encode(card, sample)?.iter().for_each(|v| hash.update(v.to_le_bytes()));
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Digest::from_slice(bytes).map_or_else(String::new, |digest| digest.to_string())
+}
+
+/// Images as tensors modulo the ring of the network's input, `[channel][row][column]`.
+///
+/// All that a batch needs are read before its first lane, and nothing else of the pool: a lane that
+/// reads its images itself would begin sooner or later depending on which they are, and the server
+/// would see that.
+pub(super) struct Encoded {
+    queries: Vec<Wiped<u32>>,
+    /// By id in the pool.
+    publics: BTreeMap<u32, Wiped<u32>>,
+}
+
+impl Encoded {
+    /// Reads the queries and the drawn public samples.
+    pub(super) fn read(
+        card: &ModelCard,
+        batch: &MixedBatch,
+        inputs: &[Sample],
+        pool: &[Sample],
+        events: &mut Events<'_>,
+    ) -> Result<Self, Error> {
+        let total = inputs.len() + batch.publics().len();
+        let mut done = 0;
+        let mut read = |sample: &Sample| {
+            let encoded = encode(card, sample)?;
+            done += 1;
+            events(Event::Images { done, total });
+            Ok::<_, Error>(encoded)
+        };
+        let queries = inputs.iter().map(&mut read).collect::<Result<_, _>>()?;
+        let mut publics = BTreeMap::new();
+        for drawn in batch.publics() {
+            let sample = pool.get(drawn.id as usize).ok_or(Error::OtherInputs)?;
+            publics.insert(drawn.id, read(sample)?);
+        }
+        Ok(Self { queries, publics })
+    }
+
+    /// The image of an item of the batch.
+    pub(super) fn image(&self, item: Item) -> Option<Wiped<u32>> {
+        let found = match item {
+            Item::Query { query } => self.queries.get(query as usize),
+            Item::Public { id } => self.publics.get(&id),
+        };
+        found.map(|image| Wiped::filled(image.len(), image.iter().copied()))
+    }
+}
+
+fn encode(card: &ModelCard, sample: &Sample) -> Result<Wiped<u32>, Error> {
+    let mask = mask32(card.program.tensors[card.program.input.0].ring.0);
+    let image = Wiped::from(sample.tensor(&card.preprocess)?);
+    let values = card.program.encode(&image);
+    let values = Wiped::from(values.map_err(|e| Error::Encode { name: sample.name.clone(), reason: e.to_string() })?);
+    Ok(Wiped::filled(values.len(), values.iter().map(|&v| v as u32 & mask)))
+}

@@ -1,0 +1,366 @@
+//! One batch: mix, run lanes, verify.
+
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use fusion_mix::audit::{AuditLog, LabelSource};
+use fusion_mix::batch::{AnswerSheet, Label, MixedBatch};
+use fusion_mix::plan::{Plan, PlanRequest};
+use fusion_mix::report::{Report, ReportContext};
+use fusion_mix::verify::{RevealRejected, verify as judge_answers};
+use fusion_net::{LaneRequest, Reveal};
+use fusion_nn::exec::Opened;
+use rand_core::CryptoRng;
+
+use crate::client::connect::{Client, Inner};
+use crate::client::costs::Costs;
+use crate::client::inputs::{Encoded, Inputs, Sources, public_pool, tensors_digest};
+use crate::client::journal::{FORMAT, Journal, RunDir, RunFacts, RunInputs, read_facts};
+use crate::client::lanes::{Failed, ImageOf, LaneResult, Lanes, Next, Told};
+use crate::client::outcome::Outcome;
+use crate::error::Error;
+use crate::event::{Event, Events};
+use crate::images::Sample;
+use crate::server::PARAMS_VERSION;
+
+/// Elements of the largest tensor of a lane, by which the default number of samples per lane is
+/// bounded.
+const LANE_ELEMENTS: usize = 1 << 23;
+/// Wait before the first failed lane is run again; doubled with every further failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Longest wait before a failed lane is run again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// Confidence of the accumulated accuracy's interval.
+const CONFIDENCE: f64 = 0.95;
+
+/// A run on its way: everything fixed, some lanes perhaps done.
+struct Run<'a> {
+    client: &'a Inner,
+    dir: RunDir,
+    facts: RunFacts,
+    plan: Plan,
+    batch: MixedBatch,
+    encoded: Encoded,
+    /// Digest of the pool.
+    pool: String,
+    done: Vec<(Range<u32>, Vec<Label>)>,
+    /// Lane runs that may fail, and those that have.
+    failures: (u32, u32),
+    float_labels: Option<Vec<Label>>,
+    warnings: Vec<String>,
+    began: Duration,
+}
+
+impl Client {
+    /// Classifies `inputs`, hidden among public samples of the pool `publics` as `plan` says, and
+    /// verifies the answers. What it does is kept in `journal`, from which an interrupted run goes
+    /// on ([`resume`](Self::resume)). `rng` makes the secret order and everything that lanes draw.
+    ///
+    /// # Errors
+    /// A pool that is too small, images that cannot be read, a journal that cannot be written;
+    /// [`Error::Incomplete`] if lanes fail too often: what was finished stays in the journal. A
+    /// rejected batch is a verdict, not an error.
+    pub fn query(
+        &self,
+        inputs: &Inputs,
+        publics: &[Sample],
+        plan: &Plan,
+        journal: Journal,
+        rng: &mut impl CryptoRng,
+        events: &mut Events<'_>,
+    ) -> Result<Outcome, Error> {
+        let run = self.begin(inputs, publics, plan, journal, rng, events)?;
+        events(Event::Mixed { plan: &run.plan, lanes: self.lanes() });
+        run.finish(self.lanes(), rng, events)
+    }
+
+    /// Goes on with an interrupted run; `inputs` and `publics` are those that it began with.
+    ///
+    /// Lane runs that failed before the interruption count, and the bound on them is the one that
+    /// the run began with. A run of a program that kept neither number goes on as if the bound of
+    /// the settings were spent, so that no lane of it may fail any more.
+    ///
+    /// # Errors
+    /// A damaged journal, too many failed lane runs, changed inputs ([`Error::OtherInputs`]),
+    /// another model at the server ([`Error::OtherModel`]); else as [`query`](Self::query).
+    pub fn resume(
+        &self,
+        inputs: &Inputs,
+        publics: &[Sample],
+        journal: &Path,
+        rng: &mut impl CryptoRng,
+        events: &mut Events<'_>,
+    ) -> Result<Outcome, Error> {
+        let run = self.reopen(inputs, publics, journal, events)?;
+        events(Event::Mixed { plan: &run.plan, lanes: self.lanes() });
+        run.finish(self.lanes(), rng, events)
+    }
+
+    /// Mixes a new run, and writes its directory.
+    fn begin(
+        &self,
+        inputs: &Inputs,
+        publics: &[Sample],
+        plan: &Plan,
+        journal: Journal,
+        rng: &mut impl CryptoRng,
+        events: &mut Events<'_>,
+    ) -> Result<Run<'_>, Error> {
+        let client = &*self.inner;
+        let began = client.settings.clock.now();
+        if inputs.samples.is_empty() {
+            return Err(Error::NoInputs);
+        }
+        let sources = Sources::of(&inputs.samples, publics)?;
+        let audit = AuditLog::load(&client.settings.home.join("audit.json"))?;
+        let (drawn, warnings) = public_pool(publics)?.draw(plan.mix.publics(), &audit.used_samples(&sources.pool), rng)?;
+        let batch = MixedBatch::assemble(plan.mix, drawn, rng)?;
+        let encoded = Encoded::read(&client.card, &batch, &inputs.samples, publics, events)?;
+        let facts = RunFacts {
+            version: FORMAT,
+            server: client.settings.connection.address.clone(),
+            card_digest: client.served.card_digest.to_string(),
+            hint_digest: client.served.description.hint_digest.to_string(),
+            plan: plan.to_json(),
+            inputs: RunInputs { source: journal.source, digest: sources.all },
+            slices: batch.lane_slices(self.lanes_needed(plan.mix.samples())),
+            max_failures: Some(client.settings.max_failures),
+        };
+        let dir = RunDir::create(&journal.path, &facts)?;
+        batch.save(&dir.batch_path())?;
+        Ok(Run {
+            client,
+            dir,
+            facts,
+            plan: plan.clone(),
+            batch,
+            encoded,
+            pool: sources.pool,
+            done: Vec::new(),
+            failures: (client.settings.max_failures, 0),
+            float_labels: inputs.float_labels.clone(),
+            warnings: warnings.iter().map(ToString::to_string).collect(),
+            began,
+        })
+    }
+
+    /// Opens an interrupted run; the inputs are read again and must be the same.
+    fn reopen(&self, inputs: &Inputs, publics: &[Sample], path: &Path, events: &mut Events<'_>) -> Result<Run<'_>, Error> {
+        let client = &*self.inner;
+        let began = client.settings.clock.now();
+        let (dir, facts, done) = RunDir::open(path)?;
+        let mut warnings = Vec::new();
+        let failures = match facts.max_failures {
+            Some(allowed) => (allowed, dir.failures()?),
+            None => {
+                warnings.push("this run was begun by a program that did not count failed lanes: none may fail any more".to_owned());
+                let allowed = client.settings.max_failures;
+                (allowed, allowed.saturating_add(dir.failures()?))
+            }
+        };
+        let served = client.served.card_digest.to_string();
+        if facts.card_digest != served {
+            return Err(Error::OtherModel { run: facts.card_digest, served });
+        }
+        let sources = Sources::of(&inputs.samples, publics)?;
+        let digest = match facts.version {
+            1 => tensors_digest(&client.card, &inputs.samples, publics)?,
+            _ => sources.all,
+        };
+        if digest != facts.inputs.digest {
+            return Err(Error::OtherInputs);
+        }
+        let (batch, plan) = load_batch(&dir, &facts)?;
+        // Refuses a run that has spent more than it may.
+        AnswerSheet::resumed(&batch, failures.0, failures.1)?;
+        let encoded = Encoded::read(&client.card, &batch, &inputs.samples, publics, events)?;
+        let float_labels = inputs.float_labels.clone();
+        Ok(Run { client, dir, facts, plan, batch, encoded, pool: sources.pool, done, failures, float_labels, warnings, began })
+    }
+
+    /// How many slices the batch is cut into.
+    fn lanes_needed(&self, samples: u32) -> u32 {
+        let client = &*self.inner;
+        let lanes = self.lanes() as u32;
+        let largest = client.model.program().tensors.iter().map(|t| t.shape.len()).max().unwrap_or(1);
+        let fits = (LANE_ELEMENTS / largest.max(1)).max(1) as u32;
+        let allowed = match client.served.limits.samples_per_lane {
+            0 => u32::MAX,
+            limit => limit,
+        };
+        let per_lane = client.settings.lane_samples.unwrap_or_else(|| samples.div_ceil(lanes).min(fits)).clamp(1, allowed);
+        samples.div_ceil(per_lane)
+    }
+
+    /// Lanes on images of the caller's, for measurements: nothing is mixed, nothing is verified, and
+    /// whatever the server answers counts.
+    pub fn unverified_lanes<'a>(&'a self, image: &'a ImageOf<'a>, rng: &mut impl CryptoRng) -> Lanes<'a> {
+        self.inner.lanes(image, rng)
+    }
+}
+
+impl Inner {
+    fn lanes<'a>(&'a self, image: &'a ImageOf<'a>, rng: &mut impl CryptoRng) -> Lanes<'a> {
+        // Each lane has its own number and number of samples.
+        let request = LaneRequest {
+            card_digest: self.served.card_digest,
+            params_version: PARAMS_VERSION,
+            n_samples: 0,
+            reveal: Reveal::Label,
+            lane: 0,
+        };
+        Lanes::new(&self.net, (&self.model, &self.hint), request, image, &*self.settings.clock, rng)
+    }
+}
+
+impl Run<'_> {
+    /// Runs the lanes that are missing, and verifies.
+    fn finish(mut self, lanes: usize, rng: &mut impl CryptoRng, events: &mut Events<'_>) -> Result<Outcome, Error> {
+        let mut sheet = AnswerSheet::resumed(&self.batch, self.failures.0, self.failures.1)?;
+        for (slice, labels) in &self.done {
+            sheet.record(slice.clone(), labels)?;
+        }
+        let done: Vec<u32> = self.done.iter().map(|(slice, _)| slice.start).collect();
+        let slices: Vec<_> = self.facts.slices.iter().filter(|s| !s.is_empty() && !done.contains(&s.start)).cloned().collect();
+        let client = self.client;
+        let (batch, encoded) = (&self.batch, &self.encoded);
+        let image = |position: u32| encoded.image(batch.item(position)).ok_or_else(|| format!("no image stands at position {position}"));
+        let clock = &*client.settings.clock;
+        let setting = client.lanes(&image, rng);
+        let began = clock.now();
+        let mut keeper = Keeper { dir: &mut self.dir, sheet, costs: Costs::default(), failure: None, pause: FIRST_PAUSE };
+        keeper.costs.setup_seconds = began.saturating_sub(self.began).as_secs_f64();
+        setting.run_all(slices, lanes, &mut |told| match told {
+            Told::Progress(progress) => {
+                events(Event::Lanes(progress));
+                Next::Go
+            }
+            Told::Done(lane) => {
+                let next = keeper.keep(&lane);
+                events(Event::LaneDone { slice: &lane.slice, seconds: lane.seconds });
+                next
+            }
+            Told::Failed(failed) => {
+                events(Event::LaneFailed { slice: &failed.slice, error: &failed.error });
+                keeper.judge(failed, &|pause| clock.sleep(pause))
+            }
+        });
+        let Keeper { sheet, mut costs, failure, .. } = keeper;
+        costs.wall_seconds = clock.now().saturating_sub(began).as_secs_f64();
+        if let Some(cause) = failure {
+            let all = self.plan.mix.samples();
+            return Err(Error::Incomplete {
+                answered: all - sheet.missing(),
+                all,
+                resumable: sheet.failures() <= self.failures.0,
+                journal: self.dir.path().to_owned(),
+                cause: Box::new(cause),
+            });
+        }
+        let report = self.conclude(&sheet)?;
+        Ok(Outcome { report, costs })
+    }
+
+    /// Compares the answers and adds them to the audit tally.
+    fn conclude(self, sheet: &AnswerSheet) -> Result<Report, Error> {
+        let settings = &self.client.settings;
+        let verification = judge_answers(&self.batch, sheet)?;
+        let path = settings.home.join("audit.json");
+        let source = LabelSource::from(&self.plan.labels);
+        let mut audit = AuditLog::load(&path)?;
+        audit.record(&self.facts.hint_digest, &self.pool, source, &verification)?;
+        std::fs::create_dir_all(&settings.home).map_err(Error::file(&settings.home))?;
+        audit.save(&path)?;
+        let accumulated = audit.accuracy(&self.facts.hint_digest, source, CONFIDENCE)?;
+        let context = ReportContext {
+            float_labels: self.float_labels.as_deref(),
+            reveal_rejected: settings.reveal_rejected,
+            accumulated,
+            warnings: self.warnings,
+        };
+        Ok(Report::new(&self.plan, &verification, context))
+    }
+}
+
+/// Keeps the answers of lanes as they come, and decides about those that fail.
+struct Keeper<'a> {
+    dir: &'a mut RunDir,
+    sheet: AnswerSheet,
+    costs: Costs,
+    /// What ended the run.
+    failure: Option<Error>,
+    /// Wait before the next failed lane is run again.
+    pause: Duration,
+}
+
+impl Keeper<'_> {
+    /// Writes the answers of a finished lane down.
+    fn keep(&mut self, lane: &LaneResult) -> Next {
+        let kept = match &lane.opened {
+            Opened::Labels(labels) => {
+                let written = self.dir.append(&lane.slice, labels).map_err(Error::from);
+                written.and_then(|()| Ok(self.sheet.record(lane.slice.clone(), labels)?))
+            }
+            Opened::Logits(_) => Err(Error::Opened),
+        };
+        self.costs.add(lane);
+        match kept {
+            Ok(()) => Next::Go,
+            Err(error) => {
+                self.failure.get_or_insert(error);
+                Next::Stop
+            }
+        }
+    }
+
+    /// Counts a failed lane, and says whether it is to be run again.
+    fn judge(&mut self, failed: Failed, wait: &dyn Fn(Duration)) -> Next {
+        tracing::warn!(slice = ?failed.slice, error = %failed.error, "lane failed; its answers are discarded unread");
+        // On disk before any other lane begins: a client that is killed now has spent it all the
+        // same.
+        let counted = self.dir.lane_failed();
+        let allowed = self.sheet.lane_failed();
+        if self.failure.is_some() {
+            // One of the lanes that were still running when the run was given up.
+            return Next::Stop;
+        }
+        self.failure = Some(match (counted, allowed) {
+            (Err(error), _) => error.into(),
+            (Ok(()), Err(limit)) => Error::LaneRun { error: failed.error, limit: Some(limit) },
+            (Ok(()), Ok(())) if failed.error.is_transient() => {
+                // A server that restarts needs a moment; running lanes are not disturbed by the
+                // wait, and no lane is begun.
+                wait(self.pause);
+                self.pause = (2 * self.pause).min(LONGEST_PAUSE);
+                return Next::Again;
+            }
+            (Ok(()), Ok(())) => Error::LaneRun { error: failed.error, limit: None },
+        });
+        Next::Stop
+    }
+}
+
+/// The secret batch of a run and its plan.
+fn load_batch(dir: &RunDir, facts: &RunFacts) -> Result<(MixedBatch, Plan), Error> {
+    let batch = MixedBatch::load(&dir.batch_path())?;
+    let request = PlanRequest::new(facts.plan.queries, facts.plan.lambda, facts.plan.labels);
+    let plan = Plan::evaluate(&request, *batch.mix())?;
+    Ok((batch, plan))
+}
+
+/// Judges a run again, from its journal alone: no server is asked.
+///
+/// # Errors
+/// A damaged journal. A run that is not finished is a verdict: incomplete.
+pub fn verify(journal: &Path, reveal_rejected: Option<RevealRejected>) -> Result<Report, Error> {
+    read_facts(journal)?;
+    let (dir, facts, done) = RunDir::open(journal)?;
+    let (batch, plan) = load_batch(&dir, &facts)?;
+    let mut sheet = AnswerSheet::resumed(&batch, u32::MAX, dir.failures()?)?;
+    for (slice, labels) in done {
+        sheet.record(slice, &labels)?;
+    }
+    let verification = judge_answers(&batch, &sheet)?;
+    Ok(Report::new(&plan, &verification, ReportContext { reveal_rejected, ..ReportContext::default() }))
+}

@@ -1,0 +1,135 @@
+//! Errors, by what they keep from happening.
+
+use std::path::PathBuf;
+
+use crate::client::journal::JournalError;
+use crate::client::run_error::RunError;
+use crate::client::trust::TrustError;
+use crate::images::ImageError;
+
+/// Why a call of this crate did not do its work. A rejected batch is no error but a verdict.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The server, or the way to it.
+    #[error(transparent)]
+    Net(#[from] fusion_net::NetError),
+    /// Nobody answers at the address.
+    #[error("is the server running?")]
+    NoServer(#[source] fusion_net::NetError),
+    /// The server's model is not the one that was seen before, or that was asked for.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The server's model cannot be used.
+    #[error("the server's model is refused: {reason}")]
+    Served {
+        /// Why.
+        reason: String,
+    },
+    /// A model card that is malformed.
+    #[error(transparent)]
+    Card(#[from] fusion_model::card::CardError),
+    /// A package that cannot be read or written.
+    #[error(transparent)]
+    Package(#[from] fusion_model::package::PackageError),
+    /// A model that cannot be evaluated.
+    #[error(transparent)]
+    Lane(#[from] fusion_nn::exec::LaneError),
+    /// No plan, no batch, or a file of theirs that cannot be used.
+    #[error(transparent)]
+    Mix(#[from] fusion_mix::MixError),
+    /// Nobody claims an accuracy for the model, and no mix was given.
+    #[error("nobody claims an accuracy for this model: state one, certify the public labels, or give a whole mix")]
+    NoClaim,
+    /// An image that cannot be used.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// An image that does not fit the network.
+    #[error("{name}: {reason}")]
+    Encode {
+        /// The image.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// There is nothing to classify.
+    #[error("there is nothing to classify")]
+    NoInputs,
+    /// The journal of the run.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A resumed run meets another model.
+    #[error("the server serves another model now\n  run:    {run}\n  served: {served}")]
+    OtherModel {
+        /// Digest of the card that the run began with.
+        run: String,
+        /// Digest of the card that is served.
+        served: String,
+    },
+    /// A resumed run is given other images.
+    #[error("the input images changed since the run began")]
+    OtherInputs,
+    /// The run ended before every position was answered. What was answered is in the journal.
+    #[error(
+        "{answered} of {all} positions are answered; {}",
+        if *resumable { "the run can be resumed" } else { "it cannot be resumed" }
+    )]
+    Incomplete {
+        /// Positions answered.
+        answered: u32,
+        /// Positions in all.
+        all: u32,
+        /// Whether the run may go on from its journal.
+        resumable: bool,
+        /// Where the journal is.
+        journal: PathBuf,
+        /// Why it ended.
+        #[source]
+        cause: Box<Error>,
+    },
+    /// A lane failed in a way that another try cannot mend, or one time too often.
+    #[error("{error}")]
+    LaneRun {
+        /// How it failed.
+        error: RunError,
+        /// What ended the run, if lanes may fail no more.
+        #[source]
+        limit: Option<fusion_mix::MixError>,
+    },
+    /// A lane opened something else than it was asked for.
+    #[error("a lane opened logits where labels were asked for")]
+    Opened,
+    /// A float network that cannot be imported.
+    #[error("cannot import {name}")]
+    Import {
+        /// The file.
+        name: String,
+        /// Why.
+        #[source]
+        cause: fusion_model::onnx::ImportError,
+    },
+    /// A network that cannot be calibrated.
+    #[error(transparent)]
+    Calibrate(#[from] fusion_model::calibrate::CalibrateError),
+    /// A network that cannot be planned.
+    #[error(transparent)]
+    Plan(#[from] fusion_model::plan::PlanError),
+    /// A file that cannot be read or written.
+    #[error("{}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A call that ran on a thread of its own did not come to its end.
+    #[error("the call panicked: {0}")]
+    Panicked(String),
+}
+
+impl Error {
+    pub(crate) fn file(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |cause| Self::File { path: path.to_owned(), cause }
+    }
+}

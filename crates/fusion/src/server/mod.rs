@@ -1,0 +1,75 @@
+//! The server: one package, any number of lanes.
+
+mod cheat;
+mod handler;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use fusion_model::package::Package;
+use fusion_net::{Limits, ServerSecurity, Shutdown};
+use rand_core::CryptoRng;
+
+pub use cheat::Cheat;
+pub use handler::PARAMS_VERSION;
+
+use crate::error::Error;
+use handler::ModelHandler;
+
+/// Where and how a package is served.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Address to listen on; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Lanes, samples, bytes, seconds.
+    pub limits: Limits,
+    /// TLS and tokens. Plaintext is refused on an address that others can reach, unless it is
+    /// allowed here.
+    pub security: ServerSecurity,
+    /// Deviates from the protocol: for demonstrations and tests of what verification catches.
+    pub cheat: Option<Cheat>,
+}
+
+impl ServerSettings {
+    /// The defaults at an address.
+    #[must_use]
+    pub fn new(listen: SocketAddr) -> Self {
+        Self { listen, limits: Limits::default(), security: ServerSecurity::default(), cheat: None }
+    }
+}
+
+/// A running server. Dropping it ends all lanes at once; [`shutdown`](Self::shutdown) lets them end.
+pub struct Server {
+    net: fusion_net::Server,
+}
+
+impl Server {
+    /// Serves the package in the directory `package`. `rng` seeds what lanes draw.
+    ///
+    /// # Errors
+    /// A package that is truncated or whose parts do not match, an address or certificates that
+    /// cannot be used.
+    pub fn serve(package: &Path, settings: ServerSettings, rng: &mut impl CryptoRng) -> Result<Self, Error> {
+        let handler = ModelHandler::new(&Package::open(package)?, settings.cheat, rng)?;
+        let net = fusion_net::Server::builder(handler).limits(settings.limits).security(settings.security).start(settings.listen)?;
+        Ok(Self { net })
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.net.local_addr()
+    }
+
+    /// Lanes that run now.
+    #[must_use]
+    pub fn lanes_running(&self) -> usize {
+        self.net.lanes_running()
+    }
+
+    /// Takes no more lanes, gives those that run `grace` to end, and then ends them.
+    pub fn shutdown(self, grace: Duration) -> Shutdown {
+        self.net.shutdown(grace)
+    }
+}
