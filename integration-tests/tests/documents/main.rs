@@ -4,9 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod circles;
+mod layers;
 mod modules;
 mod paths;
 mod rules;
 mod source;
+mod tables;
 mod tree;
 mod words;

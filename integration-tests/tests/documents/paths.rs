@@ -170,7 +170,7 @@ fn unknown(path: &[&str]) -> Option<String> {
     let mut file = folder.join("lib.rs");
     for part in &path[1..] {
         let Ok(text) = fs::read_to_string(&file) else { return Some(format!("no {}", file.display())) };
-        if !source::identifiers(&text).any(|word| word == *part) {
+        if !source::identifiers(&source::code(&text)).any(|word| word == *part) {
             return Some(format!("no {part} in {}", file.strip_prefix(tree::root()).unwrap_or(&file).display()));
         }
         folder = folder.join(part);
