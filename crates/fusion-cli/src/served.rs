@@ -11,7 +11,7 @@ use crate::cheat::Cheat;
 use crate::lanes::fresh_rng;
 
 /// Version of the cryptographic parameters and layer protocols of this build. Any change of bytes inside a lane changes it.
-pub const PARAMS_VERSION: u32 = 1;
+pub const PARAMS_VERSION: u32 = fusion_nn::LANE_VERSION;
 
 /// Serves one model. Lanes share the packed weights and have everything else of their own.
 pub struct ModelHandler {
