@@ -12,7 +12,7 @@ mod memory;
 mod record;
 
 pub use memory::{MemoryChannel, memory_pair};
-pub use record::{Recording, RecordingChannel, ReplayChannel};
+pub use record::{Recording, RecordingChannel, RecordingHandle, ReplayChannel};
 
 /// Most bytes that a party may send while its peer may also be sending (see the module's deadlock rule).
 pub const MAX_CROSSING_BYTES: usize = 2 << 20;

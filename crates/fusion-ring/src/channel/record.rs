@@ -1,7 +1,16 @@
-//! Channels that record a party's side of a protocol, and that play a recorded peer.
+//! Channels that record a party's side of a protocol, that change bytes on their way, and that play a recorded peer.
 //!
-//! A recording makes a one-party run possible: a benchmark measures one side alone, a test replays a transcript and notices the first byte in which this
-//! party's messages changed.
+//! These are tools of tests and benchmarks. A recording makes a one-party run possible: a benchmark measures one side alone,
+//! a test replays a transcript and notices the first byte in which this party's messages changed. A recorder that changes
+//! bytes is a cheating peer, or a broken network.
+
+mod replay;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sha3::{Digest as _, Sha3_256};
+
+pub use replay::ReplayChannel;
 
 use crate::channel::{Channel, ChannelError, Traffic};
 
@@ -14,31 +23,141 @@ pub struct Recording {
     pub sent: Vec<u8>,
     /// Bytes that the party received.
     pub received: Vec<u8>,
+    /// How often the party turned from sending to receiving, as in [`Traffic::turns`].
+    pub turns: u64,
 }
 
 crate::opaque!(Recording);
 
-/// Passes everything through to another channel and keeps a copy.
+impl Recording {
+    /// The counters of a channel that carried this recording.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        Traffic { sent: self.sent.len() as u64, received: self.received.len() as u64, turns: self.turns }
+    }
+
+    /// First 16 hexadecimal digits of the SHA3-256 digest of the bytes sent: what tests pin.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        Sha3_256::digest(&self.sent)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Reads the recording of a [`RecordingChannel`] that something else owns, also after the channel is gone.
+#[derive(Clone, Default)]
+pub struct RecordingHandle(Arc<Mutex<Recording>>);
+
+impl RecordingHandle {
+    /// A copy of what has been recorded so far.
+    #[must_use]
+    pub fn recording(&self) -> Recording {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recording> {
+        // Bytes are appended whole, so the recording of a thread that panicked is still a recording.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+crate::opaque!(RecordingHandle);
+
+/// Gets the offset of some bytes among all of their direction, and may change them.
+type Hook = Box<dyn FnMut(u64, &mut [u8]) + Send>;
+
+/// Passes everything through to another channel and keeps a copy; changes bytes on their way if told to.
+///
+/// What is recorded is what the peer gets and what this party gets, after all changes.
+///
+/// ```
+/// use fusion_ring::channel::{Channel, ChannelError, RecordingChannel, memory_pair};
+/// let (near, mut far) = memory_pair();
+/// let mut channel = RecordingChannel::new(near);
+/// channel.corrupt_from_now(1, 0x20); // a cheating peer: XORs 0x20 into the second byte from here on
+/// let handle = channel.handle();
+/// channel.send(b"ping")?;
+/// channel.flush()?;
+/// assert_eq!(far.recv_vec(4)?, b"pIng");
+/// drop(channel);
+/// assert_eq!(handle.recording().sent, b"pIng");
+/// # Ok::<(), ChannelError>(())
+/// ```
 pub struct RecordingChannel<C> {
     inner: C,
-    recording: Recording,
+    recording: RecordingHandle,
+    sending: bool,
+    on_send: Option<Hook>,
+    on_receive: Option<Hook>,
+    close_after: Option<u64>,
 }
 
 impl<C: Channel> RecordingChannel<C> {
     /// Records what goes over `inner`.
     pub fn new(inner: C) -> Self {
-        Self { inner, recording: Recording::default() }
+        Self { inner, recording: RecordingHandle::default(), sending: false, on_send: None, on_receive: None, close_after: None }
+    }
+
+    /// Reads the recording while something else owns the channel.
+    #[must_use]
+    pub fn handle(&self) -> RecordingHandle {
+        self.recording.clone()
     }
 
     /// The recording so far.
+    #[must_use]
     pub fn into_recording(self) -> Recording {
-        self.recording
+        std::mem::take(&mut self.recording.lock())
+    }
+
+    /// Changes what is sent: `hook` gets the offset of each piece among all bytes sent, and the piece. Replaces the former
+    /// hook.
+    pub fn change_sent(&mut self, hook: impl FnMut(u64, &mut [u8]) + Send + 'static) {
+        self.on_send = Some(Box::new(hook));
+    }
+
+    /// Changes what is received: `hook` gets the offset of each piece among all bytes received, and the piece. Replaces the
+    /// former hook.
+    pub fn change_received(&mut self, hook: impl FnMut(u64, &mut [u8]) + Send + 'static) {
+        self.on_receive = Some(Box::new(hook));
+    }
+
+    /// XORs `flip` into the byte at `offset` of everything that this party sends from here on.
+    pub fn corrupt_from_now(&mut self, offset: usize, flip: u8) {
+        let at = (self.recording.lock().sent.len() + offset) as u64;
+        self.change_sent(xor_at(at, flip));
+    }
+
+    /// XORs `flip` into the byte at `offset` of everything that this party receives from here on.
+    pub fn corrupt_received_from_now(&mut self, offset: usize, flip: u8) {
+        let at = (self.recording.lock().received.len() + offset) as u64;
+        self.change_received(xor_at(at, flip));
+    }
+
+    /// From now on a call that would receive more than `bytes` in all, counted from the start, finds the channel closed.
+    pub fn close_after(&mut self, bytes: u64) {
+        self.close_after = Some(bytes);
+    }
+}
+
+/// A hook that XORs `flip` into the byte at offset `at`.
+fn xor_at(at: u64, flip: u8) -> impl FnMut(u64, &mut [u8]) + Send + 'static {
+    move |offset, bytes| {
+        if let Some(byte) = at.checked_sub(offset).and_then(|i| bytes.get_mut(usize::try_from(i).ok()?)) {
+            *byte ^= flip;
+        }
     }
 }
 
 impl<C: Channel> Channel for RecordingChannel<C> {
     fn send(&mut self, bytes: &[u8]) -> Result<(), ChannelError> {
-        self.recording.sent.extend_from_slice(bytes);
+        self.sending = true;
+        let mut recording = self.recording.lock();
+        let start = recording.sent.len();
+        recording.sent.extend_from_slice(bytes);
+        let bytes = &mut recording.sent[start..];
+        if let Some(hook) = &mut self.on_send {
+            hook(start as u64, bytes);
+        }
         self.inner.send(bytes)
     }
 
@@ -47,75 +166,22 @@ impl<C: Channel> Channel for RecordingChannel<C> {
     }
 
     fn recv(&mut self, buf: &mut [u8]) -> Result<(), ChannelError> {
+        let start = self.recording.lock().received.len() as u64;
+        if self.close_after.is_some_and(|most| start + buf.len() as u64 > most) {
+            return Err(ChannelError::Closed);
+        }
         self.inner.recv(buf)?;
-        self.recording.received.extend_from_slice(buf);
+        if let Some(hook) = &mut self.on_receive {
+            hook(start, buf);
+        }
+        let mut recording = self.recording.lock();
+        recording.received.extend_from_slice(buf);
+        recording.turns += u64::from(std::mem::take(&mut self.sending));
         Ok(())
     }
 
     fn traffic(&self) -> Traffic {
         self.inner.traffic()
-    }
-}
-
-/// The peer of a recorded run: gives what the party received then, and checks that it sends what it sent then.
-///
-/// ```
-/// use fusion_ring::channel::{Channel, ChannelError};
-/// use fusion_ring::channel::{Recording, ReplayChannel};
-/// let mut channel = ReplayChannel::new(Recording { sent: b"ping".to_vec(), received: b"pong".to_vec() });
-/// channel.send(b"ping")?;
-/// assert_eq!(channel.recv_vec(4)?, b"pong");
-/// assert_eq!(channel.send(b"?"), Err(ChannelError::Diverged { offset: 4 }));
-/// # Ok::<(), ChannelError>(())
-/// ```
-pub struct ReplayChannel {
-    recording: Recording,
-    traffic: Traffic,
-    sending: bool,
-}
-
-impl ReplayChannel {
-    /// Plays `recording`.
-    #[must_use]
-    pub fn new(recording: Recording) -> Self {
-        Self { recording, traffic: Traffic::default(), sending: false }
-    }
-
-    /// Whether everything was sent and received.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.traffic.sent == self.recording.sent.len() as u64 && self.traffic.received == self.recording.received.len() as u64
-    }
-}
-
-impl Channel for ReplayChannel {
-    fn send(&mut self, bytes: &[u8]) -> Result<(), ChannelError> {
-        let start = self.traffic.sent as usize;
-        let expected = self.recording.sent.get(start..).unwrap_or(&[]);
-        let same = bytes.iter().zip(expected).take_while(|(a, b)| a == b).count();
-        if same < bytes.len() {
-            return Err(ChannelError::Diverged { offset: (start + same) as u64 });
-        }
-        self.traffic.sent += bytes.len() as u64;
-        self.sending = true;
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), ChannelError> {
-        Ok(())
-    }
-
-    fn recv(&mut self, buf: &mut [u8]) -> Result<(), ChannelError> {
-        let start = self.traffic.received as usize;
-        let bytes = self.recording.received.get(start..start + buf.len()).ok_or(ChannelError::Closed)?;
-        buf.copy_from_slice(bytes);
-        self.traffic.received += buf.len() as u64;
-        self.traffic.turns += u64::from(std::mem::take(&mut self.sending));
-        Ok(())
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.traffic
     }
 }
 
@@ -131,24 +197,57 @@ mod tests {
         Ok(channel.recv_vec(1)?[0])
     }
 
-    #[test]
-    fn a_recorded_run_plays_again_without_its_peer() {
+    /// Lets `client` add 3 and 4 over a channel prepared by `prepare`.
+    fn recorded(prepare: impl FnOnce(&mut RecordingChannel<crate::channel::MemoryChannel>)) -> (Result<u8, ChannelError>, Recording) {
         let (near, mut far) = memory_pair();
         let peer = std::thread::spawn(move || {
             let numbers = far.recv_vec(2).unwrap();
             far.send(&[numbers[0] + numbers[1]]).unwrap();
-            far.flush().unwrap();
+            far.flush()
         });
         let mut recorder = RecordingChannel::new(near);
-        assert_eq!(client(&mut recorder, 3, 4), Ok(7));
-        peer.join().unwrap();
+        prepare(&mut recorder);
+        let sum = client(&mut recorder, 3, 4);
+        recorder.flush().unwrap();
+        peer.join().unwrap().unwrap();
         let traffic = recorder.traffic();
         let recording = recorder.into_recording();
+        if sum.is_ok() {
+            assert_eq!(recording.traffic(), traffic);
+        }
+        (sum, recording)
+    }
+
+    #[test]
+    fn a_recorded_run_plays_again_without_its_peer() {
+        let (sum, recording) = recorded(|_| {});
+        assert_eq!(sum, Ok(7));
         let mut replay = ReplayChannel::new(recording.clone());
         assert_eq!(client(&mut replay, 3, 4), Ok(7));
-        assert_eq!((replay.traffic(), replay.is_finished()), (traffic, true));
+        assert_eq!((replay.traffic(), replay.is_finished()), (recording.traffic(), true));
         assert_eq!(client(&mut ReplayChannel::new(recording.clone()), 3, 5), Err(ChannelError::Diverged { offset: 1 }));
+        assert_eq!(client(&mut ReplayChannel::unchecked(recording.received.clone()), 3, 5), Ok(7));
         let mut replay = ReplayChannel::new(recording);
         assert_eq!(replay.recv_vec(2), Err(ChannelError::Closed), "more than was recorded");
+    }
+
+    #[test]
+    fn bytes_are_changed_where_it_was_asked() {
+        let (sum, recording) = recorded(|channel| channel.corrupt_from_now(1, 1));
+        assert_eq!((sum, &recording.sent[..]), (Ok(8), &[3, 5][..]));
+        let (sum, recording) = recorded(|channel| channel.corrupt_from_now(2, 1));
+        assert_eq!((sum, &recording.sent[..]), (Ok(7), &[3, 4][..]));
+        let (sum, recording) = recorded(|channel| channel.corrupt_received_from_now(0, 0x10));
+        assert_eq!((sum, &recording.received[..]), (Ok(0x17), &[0x17][..]));
+        assert_eq!(recorded(|channel| channel.change_received(|_, bytes| bytes.fill(9))).0, Ok(9));
+        assert_eq!(recorded(|channel| channel.close_after(1)).0, Ok(7));
+        assert_eq!(recorded(|channel| channel.close_after(0)).0, Err(ChannelError::Closed));
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_what_was_sent() {
+        let recording = Recording { received: vec![1], ..Recording::default() };
+        // FIPS 202, SHA3-256 of the empty message.
+        assert_eq!(recording.fingerprint(), "a7ffc6f8bf1ed766");
     }
 }
