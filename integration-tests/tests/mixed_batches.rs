@@ -46,14 +46,14 @@ fn program() -> Program {
         weight_bits: 10,
         row_norm_bits: 9,
     };
-    let relu = Op::Requantise { input: TensorId(1), window: Window { drop: 9, bits: 13 }, pool: None, activation: Activation::Relu };
+    let relu = Op::Requantise { input: TensorId(1), window: Window { shift: 9, bits: 13 }, pool: None, activation: Activation::Relu };
     let step = |name: &str, op, output| Step { name: name.to_owned(), op, output: TensorId(output) };
     Program {
         tensors: vec![spec(PIXELS, INPUT_RING, 4), spec(CLASSES, 22, 13), spec(CLASSES, 20, 4), spec(CLASSES, 20, 14)],
         input: TensorId(0),
         steps: vec![step(FIRST, dense(0, PIXELS, CLASSES), 1), step("relu", relu, 2), step(LAST, dense(2, CLASSES, CLASSES), 3)],
         logits: TensorId(3),
-        logits_window: Window { drop: 4, bits: 16 },
+        logits_window: Window { shift: 4, bits: 16 },
     }
 }
 

@@ -36,15 +36,17 @@ pub struct TensorSpec {
     pub frac: i32,
 }
 
-/// The window that a requantisation keeps: drop the low `drop` bits, keep `bits` bits, sign included.
+/// The window that a requantisation keeps: shift out the low `shift` bits, keep the next `bits`
+/// bits, sign included.
 ///
-/// The plan guarantees |value| < 2^(drop + bits - 1); a value outside is an overflow (counted by the twin, garbage in the protocol). Where
+/// The plan guarantees |value| < 2^(shift + bits - 1); a value outside is an overflow (counted by the twin, garbage in the protocol). Where
 /// values are compared (maximum pooling, argmax) or keep their sign ([`Activation::Signed`]) the protocol works with one bit more, which is
 /// free if the ring of the input has it; the planner makes it so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// Low bits dropped, d. With d > 0 the server adds 2^d first (unbiased stochastic rounding); with d = 0 nothing is added.
-    pub drop: u32,
+    /// Low bits shifted out, d. With d > 0 the server adds 2^d first (unbiased stochastic rounding);
+    /// with d = 0 nothing is added.
+    pub shift: u32,
     /// Window width h in bits, 2..=31.
     pub bits: u32,
 }

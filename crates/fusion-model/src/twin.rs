@@ -27,12 +27,12 @@ pub enum Carries<'a> {
 }
 
 impl Carries<'_> {
-    /// The low `drop` bits of one share.
-    fn draw(&mut self, drop: u32) -> i64 {
+    /// The low `shift` bits of one share.
+    fn draw(&mut self, shift: u32) -> i64 {
         match self {
-            Self::Random(rng) => i64::from(rng.next_u32() & ((1u32 << drop) - 1)),
+            Self::Random(rng) => i64::from(rng.next_u32() & ((1u32 << shift) - 1)),
             Self::Zero => 0,
-            Self::Nearest => (1i64 << drop) >> 1,
+            Self::Nearest => (1i64 << shift) >> 1,
         }
     }
 }

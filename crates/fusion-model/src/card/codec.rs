@@ -111,12 +111,12 @@ fn read_pool(p: proto::Pool) -> Result<PoolGeometry, CardError> {
 }
 
 fn window(w: Window) -> proto::Window {
-    proto::Window { drop: w.drop, bits: w.bits }
+    proto::Window { shift: w.shift, bits: w.bits }
 }
 
 fn read_window(w: Option<proto::Window>) -> Result<Window, CardError> {
     let w = w.ok_or(CardError::Missing("window of a requantisation"))?;
-    Ok(Window { drop: w.drop, bits: w.bits })
+    Ok(Window { shift: w.shift, bits: w.bits })
 }
 
 fn convolution(term: &LinearTerm) -> proto::Convolution {

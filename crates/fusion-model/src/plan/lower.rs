@@ -250,7 +250,7 @@ impl Lowering<'_> {
         let frac = self.activation_frac(node, extent).min(from);
         let planned = extent * self.options.margin;
         let bits = window_bits(planned.max(self.input_rounding(input)), frac);
-        let window = Window { drop: (from - frac).unsigned_abs(), bits };
+        let window = Window { shift: (from - frac).unsigned_abs(), bits };
         let output = self.tensor(shape, frac, Width::Narrow);
         Ok(self.emit(name, Op::Requantise { input, window, pool, activation }, output))
     }
@@ -329,7 +329,7 @@ impl Lowering<'_> {
         let extent = range.magnitude() * self.options.margin;
         let from = self.tensors[logits.0].frac;
         let frac = largest_frac(extent, 2f64.powi(LOGITS_BITS.cast_signed() - 1) - ROUNDING_UNITS).min(from);
-        let logits_window = Window { drop: (from - frac).unsigned_abs(), bits: window_bits(extent, frac).min(LOGITS_BITS) };
+        let logits_window = Window { shift: (from - frac).unsigned_abs(), bits: window_bits(extent, frac).min(LOGITS_BITS) };
         self.set_rings(logits, logits_window)?;
         let program = Program { tensors: self.tensors, input: TensorId(0), steps: self.steps, logits, logits_window };
         Ok((program, self.weights))
@@ -338,7 +338,7 @@ impl Lowering<'_> {
     /// Makes every ring as wide as its readers need.
     fn set_rings(&mut self, logits: TensorId, logits_window: Window) -> Result<(), PlanError> {
         let mut need = vec![1u32; self.tensors.len()];
-        need[logits.0] = logits_window.drop + logits_window.bits + SPARE_BIT;
+        need[logits.0] = logits_window.shift + logits_window.bits + SPARE_BIT;
         for step in self.steps.iter().rev() {
             let mut output = need[step.output.0];
             let mut ask = |id: TensorId, bits: u32| need[id.0] = need[id.0].max(bits);
@@ -351,7 +351,7 @@ impl Lowering<'_> {
                 Op::Requantise { input, window, pool, activation } => {
                     let spare = if pool.is_some() || *activation == Activation::Signed { SPARE_BIT } else { 0 };
                     output = output.max(window.bits);
-                    ask(*input, window.drop + window.bits + spare);
+                    ask(*input, window.shift + window.bits + spare);
                 }
                 Op::Add { inputs } | Op::Concat { inputs } => {
                     inputs.iter().for_each(|&(id, shift)| ask(id, output.saturating_sub(shift)));

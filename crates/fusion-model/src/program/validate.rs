@@ -228,7 +228,7 @@ impl Program {
                     None => Some(spec.shape),
                 };
                 same_shape(output.shape, shape)?;
-                same_scale(output.frac, spec.frac - window.drop.cast_signed())?;
+                same_scale(output.frac, spec.frac - window.shift.cast_signed())?;
             }
             Op::Add { inputs } => {
                 for spec in self.shifted(inputs, &output, written)? {
@@ -315,8 +315,8 @@ fn check_tensor(spec: &TensorSpec) -> Result<(), StepFault> {
 
 fn check_window(window: Window, tensor: TensorId, spec: &TensorSpec) -> Result<(), StepFault> {
     range("window bits", window.bits, 2, 31)?;
-    range("dropped bits", window.drop, 0, 31)?;
-    needs(tensor, *spec, window.drop + window.bits)
+    range("window shift", window.shift, 0, 31)?;
+    needs(tensor, *spec, window.shift + window.bits)
 }
 
 fn check_padding(p: Padding) -> Result<(), StepFault> {
@@ -386,7 +386,7 @@ mod tests {
                     "pool",
                     Op::Requantise {
                         input: TensorId(1),
-                        window: Window { drop: 9, bits: 13 },
+                        window: Window { shift: 9, bits: 13 },
                         pool: Some(pool),
                         activation: Activation::Relu,
                     },
@@ -397,7 +397,7 @@ mod tests {
                 step("dense", linear(4, ConvGeometry::dense(12, 5)), 5),
             ],
             logits: TensorId(5),
-            logits_window: Window { drop: 4, bits: 16 },
+            logits_window: Window { shift: 4, bits: 16 },
         }
     }
 
@@ -417,7 +417,7 @@ mod tests {
             (|p| p.steps[0].name = "x".repeat(1000), ProgramError::Size { what: "bytes of a step's name", actual: 1000, limit: MAX_NAME }),
             (|p| p.input = TensorId(99), ProgramError::Tensor { tensor: 99, fault: StepFault::NoSuchTensor(99) }),
             (|p| p.logits = TensorId(99), ProgramError::Logits(StepFault::NoSuchTensor(99))),
-            (|p| p.logits_window.drop = 5, ProgramError::Logits(StepFault::Ring { tensor: 5, needed: 21, available: 20 })),
+            (|p| p.logits_window.shift = 5, ProgramError::Logits(StepFault::Ring { tensor: 5, needed: 21, available: 20 })),
             (
                 |p| p.tensors[1].shape.width = usize::MAX,
                 ProgramError::Tensor {
@@ -465,7 +465,7 @@ mod tests {
         let spec = |shape| TensorSpec { shape, ring: RingBits(20), frac: 13 };
         let flat = Shape::flat(output.len());
         // An activation of the convolution's shape beside it, for steps of several inputs.
-        let window = Window { drop: 0, bits: 13 };
+        let window = Window { shift: 0, bits: 13 };
         let pure = Op::Requantise { input: TensorId(1), window, pool: None, activation: Activation::Relu };
         p.tensors.truncate(2);
         p.tensors.extend([spec(p.tensors[1].shape), spec(output), spec(flat), spec(Shape::flat(5))]);

@@ -69,16 +69,16 @@ fn add_wrapping_convolution(g: &ConvGeometry, weights: &[i16], input: &[i64], ou
 
 /// Drops low bits and keeps the window; returns the windowed values and how many did not fit.
 pub(super) fn window(values: &[i64], window: Window, carries: &mut Carries<'_>) -> (Vec<i64>, u64) {
-    let Window { drop, bits } = window;
+    let Window { shift, bits } = window;
     let mut overflows = 0;
     let mut one = |&y: &i64| {
-        let shifted = if drop == 0 {
+        let shifted = if shift == 0 {
             y
         } else {
             // The server's share is y + 2^d - x_C and each party shifts its own: with r the low bits of x_C, the sum is
             // floor(y / 2^d) + 1 if r <= y mod 2^d, and floor(y / 2^d) if not.
-            let low = y & ((1i64 << drop) - 1);
-            (y >> drop) + i64::from(carries.draw(drop) <= low)
+            let low = y & ((1i64 << shift) - 1);
+            (y >> shift) + i64::from(carries.draw(shift) <= low)
         };
         let kept = wrap(shifted, bits);
         overflows += u64::from(kept != shifted);
@@ -134,14 +134,14 @@ mod tests {
 
     /// What the two parties do: shares modulo 2^(d + h), the server adds 2^d, both shift, the sum is reduced.
     fn shifted_shares(y: i64, client: i64, w: Window) -> i64 {
-        let modulus = 1i64 << (w.drop + w.bits);
-        let server = (y + (1 << w.drop) - client).rem_euclid(modulus);
-        wrap((client >> w.drop) + (server >> w.drop), w.bits)
+        let modulus = 1i64 << (w.shift + w.bits);
+        let server = (y + (1 << w.shift) - client).rem_euclid(modulus);
+        wrap((client >> w.shift) + (server >> w.shift), w.bits)
     }
 
     #[test]
     fn the_window_is_what_shifted_shares_give() {
-        let w = Window { drop: 3, bits: 6 };
+        let w = Window { shift: 3, bits: 6 };
         for y in -256..248 {
             let mut carried = [0; 2];
             for client in 0..512 {
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn overflows_are_exactly_the_values_outside() {
-        let w = Window { drop: 0, bits: 5 };
+        let w = Window { shift: 0, bits: 5 };
         let values: Vec<i64> = (-20..20).collect();
         let (kept, overflows) = window(&values, w, &mut Carries::Zero);
         assert_eq!(overflows, 40 - 32);
@@ -174,7 +174,7 @@ mod tests {
     fn pooling_takes_maxima_of_signed_values() {
         let pool = PoolGeometry { kernel: (2, 2), stride: (2, 2), padding: Padding { top: 1, left: 0, bottom: 0, right: 0 } };
         let values = [-3, -2, -8, -9, 5, 1];
-        let w = Window { drop: 0, bits: 6 };
+        let w = Window { shift: 0, bits: 6 };
         let shape = Shape::new(1, 3, 2);
         let (signed, _) = requantise(&values, shape, w, Some(&pool), Activation::Signed, &mut Carries::Zero);
         assert_eq!(signed, [-2, 5]);

@@ -98,14 +98,14 @@ fn check(seed: u64, real_ot: bool) {
             let inputs: Vec<&[i64]> = step.op.inputs().iter().map(|id| tensors[id.0].as_slice()).collect();
             let (upper, _) = twin.step(index, &inputs, &mut Carries::Zero).unwrap();
             let actual = sample_of(&program, step.output.0, &results[index], sample, samples);
-            let slack = i64::from(matches!(&step.op, Op::Requantise { window, .. } if window.drop > 0));
+            let slack = i64::from(matches!(&step.op, Op::Requantise { window, .. } if window.shift > 0));
             let close = actual.len() == upper.len() && actual.iter().zip(&upper).all(|(a, u)| (u - slack..=*u).contains(a));
             assert!(close, "seed {seed}, step {} ({:?}): {actual:?} against {upper:?}", step.name, step.op);
             tensors[step.output.0] = actual;
         }
         let window = program.logits_window;
         for (opened, exact) in logits[sample].iter().zip(&tensors[program.logits.0]) {
-            let floor = exact >> window.drop;
+            let floor = exact >> window.shift;
             assert!((floor..=floor + 1).contains(&i64::from(*opened)), "seed {seed}: logit {opened} of {exact}");
         }
     }
@@ -116,7 +116,7 @@ fn check(seed: u64, real_ot: bool) {
         let logits = sample_of(&program, program.logits.0, last, sample, samples);
         // Within a carry of the largest; two, because both values may have been rounded.
         let best = logits.iter().max().unwrap();
-        assert!(best - logits[label as usize] <= 1 << program.logits_window.drop, "seed {seed}: label {label} of {logits:?}");
+        assert!(best - logits[label as usize] <= 1 << program.logits_window.shift, "seed {seed}: label {label} of {logits:?}");
     }
 }
 

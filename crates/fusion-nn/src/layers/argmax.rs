@@ -102,7 +102,7 @@ pub fn classify(
 
 /// The window to read, and the width in which the argmax works.
 pub(super) fn logits_window(ring: RingBits, window: Window) -> Result<(Window, u32), ProtocolError> {
-    let top = window.drop.checked_add(window.bits).filter(|&top| top <= ring.0 && ring.0 <= 32);
+    let top = window.shift.checked_add(window.bits).filter(|&top| top <= ring.0 && ring.0 <= 32);
     match top {
         Some(top) if (2..=31).contains(&window.bits) => {
             let bits = window.bits + 1;

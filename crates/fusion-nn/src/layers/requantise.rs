@@ -56,7 +56,7 @@ impl Requantise {
         activation: Activation,
         output: RingBits,
     ) -> Result<Self, ProtocolError> {
-        let top = window.drop.checked_add(window.bits).ok_or(ProtocolError::Misuse("requantise: window too wide"))?;
+        let top = window.shift.checked_add(window.bits).ok_or(ProtocolError::Misuse("requantise: window too wide"))?;
         if !(2..=31).contains(&window.bits) || top > ring.0 || ring.0 > 32 || !(1..=32).contains(&output.0) {
             return Err(ProtocolError::Misuse("requantise: the window has 2..=31 bits and lies within a ring of at most 32"));
         }

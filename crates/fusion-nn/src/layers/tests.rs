@@ -230,7 +230,7 @@ fn classify_takes_the_spare_bit_or_makes_one() {
             *c -= low;
             *s = s.wrapping_add(low) & mask32(ring);
         }
-        let window = Window { drop: 3, bits: 10 };
+        let window = Window { shift: 3, bits: 10 };
         let pair = run(64, |party| classify(party, shared.of(party), classes, RingBits(ring), window).map(plain));
         let expect: Vec<u32> = x.chunks(classes).map(|s| (0..classes).rev().max_by_key(|&i| s[i]).unwrap() as u32).collect();
         assert_eq!(pair.client.result, Ok(Some(expect)), "ring of {ring} bits");
@@ -269,15 +269,15 @@ proptest! {
     #[test]
     fn a_requantisation_is_exact(
         (channels, height, width, samples) in (1usize..4, 1usize..7, 1usize..7, 1usize..3),
-        (drop, bits, above) in (0u32..9, 3u32..16, 0u32..3),
+        (shift, bits, above) in (0u32..9, 3u32..16, 0u32..3),
         out in 1u32..=32,
         signed in any::<bool>(),
         pool in prop::option::of((1usize..4, 1usize..4, 1usize..3, 1usize..3, 0usize..2, 0usize..2)),
         seed in 1u32..1000,
     ) {
         let shape = Shape::new(channels, height, width);
-        let window = Window { drop, bits };
-        let ring = RingBits(drop + bits + above);
+        let window = Window { shift, bits };
+        let ring = RingBits(shift + bits + above);
         let pool = pool.map(|(kh, kw, sh, sw, before, after)| {
             PoolGeometry { kernel: (kh, kw), stride: (sh, sw), padding: Padding { top: before, left: after, bottom: after, right: before } }
         });
@@ -287,8 +287,8 @@ proptest! {
             return Ok(());
         };
         // One unit below the limit, which leaves room for rounding up.
-        let limit = (1 << (drop + bits - 1)) - (1 << drop) - 1;
-        let x: Vec<i32> = values(samples * shape.len(), drop + bits, seed).iter().map(|v| (*v).clamp(-limit, limit)).collect();
+        let limit = (1 << (shift + bits - 1)) - (1 << shift) - 1;
+        let x: Vec<i32> = values(samples * shape.len(), shift + bits, seed).iter().map(|v| (*v).clamp(-limit, limit)).collect();
         let shared = Shared::new(&x, ring.0);
         // The spare bit, where there is one, does not change the numbers.
         let inside = in_window(&shared, window);
@@ -350,10 +350,10 @@ type Everything = Result<(Vec<u32>, Option<Vec<u32>>), ProtocolError>;
 fn everything(party: &mut Party<'_>, x: &Shared) -> Everything {
     let pool = PoolGeometry { kernel: (3, 3), stride: (2, 2), padding: Padding::default() };
     let step =
-        Requantise::new(Shape::new(1, 9, 9), RingBits(12), Window { drop: 2, bits: 10 }, Some(&pool), Activation::Relu, RingBits(16))?;
+        Requantise::new(Shape::new(1, 9, 9), RingBits(12), Window { shift: 2, bits: 10 }, Some(&pool), Activation::Relu, RingBits(16))?;
     let y = step.run(party, x.of(party))?;
     let z = widen_signed(party, &y, 16, Spare::None, 20)?;
-    let label = classify(party, &z, z.len() / 2, RingBits(20), Window { drop: 3, bits: 16 })?;
+    let label = classify(party, &z, z.len() / 2, RingBits(20), Window { shift: 3, bits: 16 })?;
     Ok((z.to_vec(), plain(label)))
 }
 
@@ -409,16 +409,17 @@ fn misuse_is_an_error() {
         ("maximum lengths", |p| maximum(p, &[1], &[], 5).is_err()),
         ("argmax samples", |p| argmax(p, &[1, 2, 3], 2, 5).is_err()),
         ("widen", |p| widen_signed(p, &[1], 32, Spare::None, 33).is_err()),
-        ("window", |p| classify(p, &[1], 1, RingBits(10), Window { drop: 8, bits: 4 }).is_err() && p.ledger().total().traffic.sent == 0),
+        ("window", |p| classify(p, &[1], 1, RingBits(10), Window { shift: 8, bits: 4 }).is_err() && p.ledger().total().traffic.sent == 0),
     ];
     for (name, case) in cases {
         let pair = run(64, case);
         assert!(pair.client.result && pair.server.result, "{name}");
     }
     let shape = Shape::new(1, 2, 2);
-    for (ring, drop, bits, out) in [(10, 3, 8, 20), (33, 3, 8, 20), (20, 3, 1, 20), (20, 3, 8, 0), (32, 0, 32, 20), (20, u32::MAX, 8, 20)] {
-        let step = Requantise::new(shape, RingBits(ring), Window { drop, bits }, None, Activation::Relu, RingBits(out));
-        assert!(matches!(step, Err(ProtocolError::Misuse(_))), "{ring} {drop} {bits} {out}");
+    for (ring, shift, bits, out) in [(10, 3, 8, 20), (33, 3, 8, 20), (20, 3, 1, 20), (20, 3, 8, 0), (32, 0, 32, 20), (20, u32::MAX, 8, 20)]
+    {
+        let step = Requantise::new(shape, RingBits(ring), Window { shift, bits }, None, Activation::Relu, RingBits(out));
+        assert!(matches!(step, Err(ProtocolError::Misuse(_))), "{ring} {shift} {bits} {out}");
     }
 }
 

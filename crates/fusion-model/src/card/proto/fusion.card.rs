@@ -23,7 +23,8 @@ pub struct ModelCard {
     /// Parameters of the linear layers' encryption.
     #[prost(message, optional, tag = "7")]
     pub rlwe: ::core::option::Option<Rlwe>,
-    /// SHA3-256 of the private weights file (which holds a secret of full entropy, so that this tells nothing about the weights).
+    /// SHA3-256 of the private weights file (which holds a secret of full entropy, so that this tells
+    /// nothing about the weights).
     #[prost(bytes = "bytes", tag = "8")]
     pub weights_digest: ::prost::bytes::Bytes,
     /// SHA3-256 of the hint.
@@ -205,9 +206,9 @@ pub struct Pool {
 /// Bits kept by a requantisation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Window {
-    /// Low bits dropped.
+    /// Low bits shifted out.
     #[prost(uint32, tag = "1")]
-    pub drop: u32,
+    pub shift: u32,
     /// Bits kept.
     #[prost(uint32, tag = "2")]
     pub bits: u32,
