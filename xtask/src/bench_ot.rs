@@ -22,7 +22,7 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender};
 use fusion_ot::session::{Direction, Session};
-use fusion_ot::silent::{Malicious, Parameters, Receiver, RoundSize, Security, SemiHonest, Sender};
+use fusion_ot::silent::{ExtensionSize, Malicious, Parameters, Receiver, Security, SemiHonest, Sender};
 use fusion_ot::{OtError, Role, softspoken};
 use fusion_ring::channel::{Channel, MemoryChannel, memory_pair};
 use fusion_ring::ot::lpn::LocalCode;
@@ -172,14 +172,14 @@ fn portions(n: usize) -> impl Iterator<Item = usize> {
 }
 
 fn silent<S: Security>(m: ChoiceBits, outputs: usize, limit: (f64, f64)) -> anyhow::Result<Row> {
-    let set = Parameters::new(m, RoundSize::default());
+    let set = Parameters::new(m, ExtensionSize::default());
     let per_round = set.outputs() - set.reserve();
     let n = outputs.div_ceil(per_round) * per_round;
     row(
         ("silent", m, S::CHECKED, n),
         Some(limit),
         |channel, start| {
-            let mut s = Sender::<S>::setup(RoundSize::default(), &direction(), channel, &mut ChaCha20Rng::seed_from_u64(1))?;
+            let mut s = Sender::<S>::setup(ExtensionSize::default(), &direction(), channel, &mut ChaCha20Rng::seed_from_u64(1))?;
             s.correlated(channel, m, per_round, &mut |_| ())?;
             timed(
                 &mut s,
@@ -194,7 +194,7 @@ fn silent<S: Security>(m: ChoiceBits, outputs: usize, limit: (f64, f64)) -> anyh
             )
         },
         |channel, start| {
-            let mut r = Receiver::<S>::setup(RoundSize::default(), &direction(), channel, &mut ChaCha20Rng::seed_from_u64(2))?;
+            let mut r = Receiver::<S>::setup(ExtensionSize::default(), &direction(), channel, &mut ChaCha20Rng::seed_from_u64(2))?;
             r.correlated(channel, m, per_round, &mut |_| ())?;
             timed(
                 &mut r,
@@ -236,9 +236,9 @@ fn softspoken_row(outputs: usize) -> anyhow::Result<Row> {
 
 /// Million outputs per second of the bare fold over the default table, by the wall and by CPU time.
 fn limit(outputs: usize) -> (f64, f64) {
-    let set = Parameters::new(ChoiceBits::ONE, RoundSize::default());
-    let table: Vec<u128> = (0..1u128 << set.log_table()).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
-    let code = LocalCode::new([1; 16], set.log_table());
+    let set = Parameters::new(ChoiceBits::ONE, ExtensionSize::default());
+    let table: Vec<u128> = (0..1u128 << set.log_secrets()).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+    let code = LocalCode::new([1; 16], set.log_secrets());
     let mut out = vec![0u128; 1 << set.depth()];
     let trees = outputs.div_ceil(out.len());
     let before = Clock::now();

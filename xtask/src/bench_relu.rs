@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use fusion_nn::layers::{Party, Phase, ProtocolError, ROUND_SIZE, Role, Spare, maximum, relu, widen_signed};
+use fusion_nn::layers::{EXTENSION_SIZE, Party, Phase, ProtocolError, Role, Spare, maximum, relu, widen_signed};
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 use fusion_ot::session::Session;
 use fusion_ot::{OtError, silent};
@@ -157,7 +157,7 @@ impl Measured {
 fn party(role: Role, mut channel: MemoryChannel, ot_cpu: &Arc<Mutex<Duration>>) -> anyhow::Result<Party<'static>> {
     let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
     let side = if role == Role::Client { fusion_ot::Role::First } else { fusion_ot::Role::Second };
-    let (sender, receiver) = silent::setup_with(ROUND_SIZE, &Session::new(b"bench-relu"), side, &mut channel, &mut rng)?;
+    let (sender, receiver) = silent::setup_with(EXTENSION_SIZE, &Session::new(b"bench-relu"), side, &mut channel, &mut rng)?;
     let (sender, receiver) = (Timed(sender, Arc::clone(ot_cpu)), Timed(receiver, Arc::clone(ot_cpu)));
     Ok(Party::new(role, Box::new(channel), Box::new(sender), Box::new(receiver)))
 }

@@ -10,13 +10,13 @@ use fusion_rlwe::{Layer, PublicSeed, RlweError, RlweParams, key_bytes};
 use serde::Serialize;
 
 use crate::layers::cost::{Total, classify};
-use crate::layers::{HALF_TILE, ProtocolError, ROUND_SIZE, Requantise};
+use crate::layers::{EXTENSION_SIZE, HALF_TILE, ProtocolError, Requantise};
 use fusion_model::program::{Op, Program, ProgramError};
 
 /// Traffic of the silent extension for so many OTs, both directions, in bytes.
 #[must_use]
 pub fn silent_bytes(binary_ots: u64, m_ary_ots: u64) -> f64 {
-    let bits = |m| Parameters::new(m, ROUND_SIZE).bits_per_output();
+    let bits = |m| Parameters::new(m, EXTENSION_SIZE).bits_per_output();
     // The widths above one bit differ by a hundredth of a bit.
     (binary_ots as f64 * bits(ChoiceBits::ONE) + m_ary_ots as f64 * bits(ChoiceBits::FOUR)) / 8.0
 }

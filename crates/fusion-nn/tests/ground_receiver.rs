@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use fusion_nn::layers::{Party, Role, relu};
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 use fusion_ot::session::Session;
-use fusion_ot::silent::{self, RoundSize, ground};
+use fusion_ot::silent::{self, ExtensionSize, ground};
 use fusion_ot::{OtError, Role as OtRole};
 use fusion_ring::bits::pack::mask32;
 use fusion_ring::channel::{Channel, memory_pair};
@@ -19,7 +19,7 @@ use rand_core::{Rng, SeedableRng};
 const ELEMENTS: usize = 1 << 17;
 const WINDOW: u32 = 13;
 const RING: u32 = 25;
-const SIZE: RoundSize = RoundSize::Small;
+const SIZE: ExtensionSize = ExtensionSize::Small;
 /// The width of the OTs that are attacked: those of the multiplexer.
 const M: ChoiceBits = ChoiceBits::ONE;
 

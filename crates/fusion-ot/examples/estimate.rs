@@ -16,7 +16,7 @@ use std::time::Instant;
 use fusion_ot::functionality::ChoiceBits;
 use fusion_ot::session::Session;
 use fusion_ot::silent::estimate::{Core, Model, Peeling, attacks};
-use fusion_ot::silent::{Malicious, Parameters, Receiver, RoundSize, Sender};
+use fusion_ot::silent::{ExtensionSize, Malicious, Parameters, Receiver, Sender};
 use fusion_ot::{OtError, Role};
 use fusion_ring::channel::memory_pair;
 use fusion_ring::ot::lpn::LocalCode;
@@ -32,7 +32,7 @@ fn widths() -> impl Iterator<Item = ChoiceBits> {
 }
 
 /// Seconds that both parties, a thread each, take for [`OUTPUTS`] correlations after the first round.
-fn seconds(size: RoundSize, m: ChoiceBits) -> Result<f64, OtError> {
+fn seconds(size: ExtensionSize, m: ChoiceBits) -> Result<f64, OtError> {
     let first = {
         let set = Parameters::new(m, size);
         set.outputs() - set.reserve()
@@ -57,10 +57,10 @@ fn seconds(size: RoundSize, m: ChoiceBits) -> Result<f64, OtError> {
 }
 
 /// Peels the code of `size`: prints what is left on the way, gives k'/k.
-fn core(size: RoundSize, random: f64) -> f64 {
+fn core(size: ExtensionSize, random: f64) -> f64 {
     let set = Parameters::new(ChoiceBits::ONE, size);
-    let (k, n) = (1usize << set.log_table(), set.outputs());
-    let mut peeling = Peeling::new(&LocalCode::new([7; 16], set.log_table()), k, n);
+    let (k, n) = (1usize << set.log_secrets(), set.outputs());
+    let mut peeling = Peeling::new(&LocalCode::new([7; 16], set.log_secrets()), k, n);
     let mut next = 0.95;
     print!("{size:?}, {:.0} % deleted at random: rows left of n at", 100.0 * random);
     peeling.peel((random * k as f64) as usize, 64, &mut ChaCha20Rng::seed_from_u64(1), |secrets, rows| {
@@ -85,7 +85,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let mut rows: Vec<Value> = Vec::new();
-    let sets: Vec<(RoundSize, ChoiceBits)> = RoundSize::ALL.into_iter().flat_map(|size| widths().map(move |m| (size, m))).collect();
+    let sets: Vec<(ExtensionSize, ChoiceBits)> = ExtensionSize::ALL.into_iter().flat_map(|size| widths().map(move |m| (size, m))).collect();
     print!("{:<42} {:>5}", "attack, bits", "bound");
     sets.iter().for_each(|(size, m)| print!(" {:>9}", format!("{size:?} {}", m.bits())));
     println!();
@@ -97,7 +97,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let (set, bits) = (Parameters::new(m, size), attacks[i].bits);
             print!(" {bits:>9.1}");
             rows.push(json!({
-                "set": format!("{size:?}"), "m": m.bits(), "n": set.outputs(), "k": 1u64 << set.log_table(), "t": set.trees(),
+                "set": format!("{size:?}"), "m": m.bits(), "n": set.outputs(), "k": 1u64 << set.log_secrets(), "t": set.trees(),
                 "attack": attack.name, "model": whose, "bits": (bits * 10.0).round() / 10.0,
             }));
             if bits < attack.model.bound() {
@@ -107,7 +107,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!();
     }
     println!("\nsub-system: k'/k = {} as written down; measured now:", Core::shipped().fraction());
-    for size in RoundSize::ALL.into_iter().take(if all_cores { 3 } else { 1 }) {
+    for size in ExtensionSize::ALL.into_iter().take(if all_cores { 3 } else { 1 }) {
         for random in [0.0, 0.05] {
             core(size, random);
         }
@@ -115,7 +115,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("\n{:<8} {:>2} {:>9} {:>7} {:>6} {:>12} {:>9}", "set", "m", "n", "k", "t", "s for 10 M", "bits/OT");
     for &(size, m) in &sets {
         let set = Parameters::new(m, size);
-        let (k, seconds) = (1u64 << set.log_table(), seconds(size, m)?);
+        let (k, seconds) = (1u64 << set.log_secrets(), seconds(size, m)?);
         let bits = set.bits_per_output();
         println!("{:<8} {:>2} {:>9} {k:>7} {:>6} {seconds:>12.3} {bits:>9.2}", format!("{size:?}"), m.bits(), set.outputs(), set.trees());
     }

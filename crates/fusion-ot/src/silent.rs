@@ -51,9 +51,9 @@
 //! [`Parameters::reserve`] rows of SoftSpoken (15 bits each). Per round of [`Parameters::outputs`],
 //! less [`Parameters::reserve`], OTs: the sender sends 16 t (depth - 1) bytes for m = 1, 16 t
 //! (depth + 1) for m > 1, and 48; the receiver 48, and for m > 1 (m - 1) t depth + m t bits; two
-//! round trips. In bits per OT: 1.23 at m = 1 and 2.8 at m = 2, 3, 4 ([`RoundSize::Small`]), 0.68
-//! and 1.5 ([`RoundSize::Medium`]). Memory per width in use: 32 bytes per LPN secret and level (5
-//! MB with [`RoundSize::Small`]) and a round's outputs, 1.6 million: a sender's pads 13, 6, 13, 25
+//! round trips. In bits per OT: 1.23 at m = 1 and 2.8 at m = 2, 3, 4 ([`ExtensionSize::Small`]), 0.68
+//! and 1.5 ([`ExtensionSize::Medium`]). Memory per width in use: 32 bytes per LPN secret and level (5
+//! MB with [`ExtensionSize::Small`]) and a round's outputs, 1.6 million: a sender's pads 13, 6, 13, 25
 //! MB for m = 1, 2, 3, 4, a receiver's 8 MB; pads of one bit 3.2 and 1.6 MB; blocks 25 MB on either
 //! end. It is allocated in the first round and reused.
 //!
@@ -83,7 +83,7 @@
 //! probability at most q depth / 2^121, so 2^117 calls, whatever the number of trees, rounds, lanes
 //! and queries. One key hashes (2^m - 1) 2^depth pads that the receiver lacks, each Delta's
 //! multiple plus what it knows: 2^(121 - depth) / (2^m - 1) calls, so 2^111, 2^110, 2^109 and 2^108
-//! for m = 1, 2, 3, 4 ([`RoundSize::Small`]; twice and four times fewer for the larger sizes), and
+//! for m = 1, 2, 3, 4 ([`ExtensionSize::Small`]; twice and four times fewer for the larger sizes), and
 //! only for an attacker that knows what those pads mask. Lanes have other Deltas and other keys: of
 //! all lanes of a query each call counts against one, and the figures stay. Two of T trees have the
 //! same key with probability T^2 / 2^129: 2^-69 for the 2^30 trees of a batch of 2,575 ResNet50
@@ -128,7 +128,7 @@ use crate::softspoken::{self, TreeDepth, join_bits};
 use crate::{OtError, Role};
 use bits::{GotBits, SentBits};
 use engine::Engine;
-pub use parameters::{Parameters, RoundSize};
+pub use parameters::{ExtensionSize, Parameters};
 use receiver::{GotPads, ReceivingEnd};
 use sender::{SendingEnd, SentPads};
 use store::{Blocks, Outputs};
@@ -160,12 +160,12 @@ impl Security for SemiHonest {
     const CHECKED: bool = false;
 }
 
-/// Sets up both directions of a lane with the default [`RoundSize`].
+/// Sets up both directions of a lane with the default [`ExtensionSize`].
 ///
 /// # Errors
 /// [`OtError`].
 pub fn setup(session: &Session, role: Role, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<(Sender, Receiver), OtError> {
-    setup_with(RoundSize::default(), session, role, channel, rng)
+    setup_with(ExtensionSize::default(), session, role, channel, rng)
 }
 
 /// Sets up both directions of a lane.
@@ -173,7 +173,7 @@ pub fn setup(session: &Session, role: Role, channel: &mut dyn Channel, rng: &mut
 /// # Errors
 /// [`OtError`].
 pub fn setup_with(
-    size: RoundSize,
+    size: ExtensionSize,
     session: &Session,
     role: Role,
     channel: &mut dyn Channel,
@@ -219,14 +219,14 @@ fn slot(m: ChoiceBits) -> usize {
 }
 
 /// Whether SoftSpoken meets a demand for `n` OTs after `met`: both parties decide alike.
-fn is_small(running: bool, m: ChoiceBits, size: RoundSize, met: usize, n: usize) -> bool {
+fn is_small(running: bool, m: ChoiceBits, size: ExtensionSize, met: usize, n: usize) -> bool {
     !running && met.saturating_add(n) <= Parameters::new(m, size).reserve()
 }
 
 /// The end that holds Delta.
 pub struct Sender<S: Security = Malicious> {
     source: softspoken::Sender,
-    size: RoundSize,
+    size: ExtensionSize,
     toss: [u8; 32],
     /// For seeds of rounds.
     coins: PublicCoins,
@@ -242,7 +242,7 @@ impl<S: Security> Sender<S> {
     ///
     /// # Errors
     /// [`OtError`].
-    pub fn setup(size: RoundSize, direction: &Direction, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
+    pub fn setup(size: ExtensionSize, direction: &Direction, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
         let source = softspoken::Sender::setup(TreeDepth::Eight, direction, channel, rng)?;
         let mut own = [0; 32];
         rng.fill_bytes(&mut own);
@@ -360,7 +360,7 @@ impl RandomOtSender for Sender<Malicious> {
 /// The end that learns the choices.
 pub struct Receiver<S: Security = Malicious> {
     source: softspoken::Receiver,
-    size: RoundSize,
+    size: ExtensionSize,
     toss: [u8; 32],
     /// For noise values.
     coins: Seed,
@@ -377,12 +377,12 @@ impl<S: Security> Receiver<S> {
     /// # Errors
     /// [`OtError`]; [`OtError::PeerMisbehaved`] if the peer opens another coin than it committed
     /// to.
-    pub fn setup(size: RoundSize, direction: &Direction, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
+    pub fn setup(size: ExtensionSize, direction: &Direction, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
         Self::on(softspoken::Receiver::setup(TreeDepth::Eight, direction, channel, rng)?, size, channel, rng)
     }
 
     /// Goes on from rows of `source`.
-    fn on(source: softspoken::Receiver, size: RoundSize, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
+    fn on(source: softspoken::Receiver, size: ExtensionSize, channel: &mut dyn Channel, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
         let mut own = [0; 32];
         rng.fill_bytes(&mut own);
         let (mut committed, mut theirs) = ([0; 32], [0; 32]);

@@ -139,7 +139,7 @@ pub fn connect<'a>(role: Role, terms: &[u8], mut channel: Box<dyn Channel + 'a>,
     };
     let (before, start) = (channel.traffic(), Instant::now());
     let session = Session::new(terms);
-    let (sender, receiver) = silent::setup_with(layers::ROUND_SIZE, &session, ot_role, &mut channel, rng).map_err(LaneError::SetUp)?;
+    let (sender, receiver) = silent::setup_with(layers::EXTENSION_SIZE, &session, ot_role, &mut channel, rng).map_err(LaneError::SetUp)?;
     Ok(Party::new(role, channel, Box::new(sender), Box::new(receiver)).set_up_since(before, start))
 }
 

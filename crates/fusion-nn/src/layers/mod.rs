@@ -74,6 +74,6 @@ pub use party::{HALF_TILE, Ledger, Party, Phase, PhaseCost, Role};
 pub use pool::{PoolSchedule, max_pool};
 pub use relu::relu;
 pub use requantise::Requantise;
-pub use stock::ROUND_SIZE;
+pub use stock::EXTENSION_SIZE;
 pub use truncate::{Spare, widen_signed};
 pub use window::to_window;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use fusion_ot::OtError;
 use fusion_ot::functionality::{ChoiceBits, PAD_BIT, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
-use fusion_ot::silent::RoundSize;
+use fusion_ot::silent::ExtensionSize;
 use fusion_ring::channel::Channel;
 use fusion_ring::secret::{Element, Wiped};
 
@@ -16,7 +16,7 @@ use super::tile::Tile;
 /// Size of the rounds in which a lane's OTs are made. The smallest: several lanes share a core and its
 /// cache, and a small network does not pay for many millions of OTs. What attacks cost at this size:
 /// [`fusion_ot::silent::estimate`] (2^133 for 1-of-2 OTs, more for wider ones).
-pub const ROUND_SIZE: RoundSize = RoundSize::Small;
+pub const EXTENSION_SIZE: ExtensionSize = ExtensionSize::Small;
 
 /// How many random OTs of each width a tile needs, by direction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

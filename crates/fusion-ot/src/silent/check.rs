@@ -152,11 +152,11 @@ mod tests {
     use crate::Role;
     use crate::functionality::ChoiceBits;
     use crate::session::{NONCE, Session};
-    use crate::silent::RoundSize;
+    use crate::silent::ExtensionSize;
 
     #[test]
     fn combinations_are_linear_and_every_leaf_counts() {
-        let set = Parameters::new(ChoiceBits::THREE, RoundSize::Small);
+        let set = Parameters::new(ChoiceBits::THREE, ExtensionSize::Small);
         let coefficients = Coefficients::new([3; 16], set);
         let mut leaves = vec![0; 1 << set.depth()];
         let mut expect = 0;
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_claim_is_a_one_time_pad() {
         for m in 1..=4 {
-            let set = Parameters::new(ChoiceBits::new(m).unwrap(), RoundSize::Small);
+            let set = Parameters::new(ChoiceBits::new(m).unwrap(), ExtensionSize::Small);
             let noise = 0x1234_5678_9abc_def0 << 40;
             let zero = claim(set, noise, &vec![0xff << 64; set.masks()]);
             assert_eq!(zero, noise.to_le_bytes());
@@ -197,7 +197,7 @@ mod tests {
     /// A proof can neither be echoed nor used with another claim, combination or round.
     #[test]
     fn a_proof_belongs_to_its_prover_claim_combination_and_round() {
-        let set = Parameters::new(ChoiceBits::ONE, RoundSize::Small);
+        let set = Parameters::new(ChoiceBits::ONE, ExtensionSize::Small);
         let run = Session::new(b"run").direction(Role::First).with_nonces(&[1; NONCE], &[2; NONCE]);
         let mut chain = Chain::new(&run, set);
         let mut all = vec![
@@ -216,7 +216,7 @@ mod tests {
     /// Everything that a leaf depends on, and the run itself.
     #[test]
     fn coefficients_depend_on_all_that_was_said_before() {
-        let set = Parameters::new(ChoiceBits::THREE, RoundSize::Small);
+        let set = Parameters::new(ChoiceBits::THREE, ExtensionSize::Small);
         let run = |terms: &[u8]| Session::new(terms).direction(Role::First).with_nonces(&[1; NONCE], &[2; NONCE]);
         let seeds = |terms: &[u8], corrections: &[u8], seed, first: &[u8]| {
             let mut chain = Chain::new(&run(terms), set);

@@ -66,7 +66,7 @@ impl<E: End> Engine<E> {
     pub(super) fn new(end: E, code_seed: [u8; 16], parameters: Parameters, reserve: Zeroizing<Vec<Block>>) -> Self {
         debug_assert_eq!(reserve.len(), parameters.reserve());
         let shape = Shape { parameters };
-        let code = LocalCode::new(code_seed, parameters.log_table());
+        let code = LocalCode::new(code_seed, parameters.log_secrets());
         let after = Zeroizing::new(vec![0; reserve.len()]);
         let leaves = Zeroizing::new(vec![0; shape.leaves()]);
         Self { end, shape, code, reserve, after, code_base: 0, leaves, stocks: Stocks::none() }
@@ -126,7 +126,7 @@ impl<E: End> Engine<E> {
         made: &mut Provisional<O>,
     ) -> Result<(), OtError> {
         let set = self.shape.parameters;
-        let table = &self.reserve[..1 << set.log_table()];
+        let table = &self.reserve[..1 << set.log_secrets()];
         for number in 0..set.trees() {
             let mut keys = keys.next_tree();
             let tree = Tree { number, keys: &keys.levels };

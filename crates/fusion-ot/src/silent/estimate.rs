@@ -118,7 +118,7 @@ impl Instance {
         Self {
             t: parameters.trees() as f64,
             n: parameters.outputs() as f64,
-            k: f64::from(1u32 << parameters.log_table()),
+            k: f64::from(1u32 << parameters.log_secrets()),
             p: if parameters.wide() { values / 2.0 / (values - 1.0) } else { 1.0 },
             projections: values - 1.0,
         }
@@ -187,14 +187,14 @@ mod tests {
 
     use super::*;
     use crate::functionality::ChoiceBits;
-    use crate::silent::RoundSize;
+    use crate::silent::ExtensionSize;
 
-    fn sets() -> impl Iterator<Item = (RoundSize, ChoiceBits)> {
-        RoundSize::ALL.into_iter().flat_map(|size| (1..=4).map(move |m| (size, ChoiceBits::new(m).unwrap())))
+    fn sets() -> impl Iterator<Item = (ExtensionSize, ChoiceBits)> {
+        ExtensionSize::ALL.into_iter().flat_map(|size| (1..=4).map(move |m| (size, ChoiceBits::new(m).unwrap())))
     }
 
     fn rows() -> Vec<String> {
-        let row = |(size, m): (RoundSize, ChoiceBits)| {
+        let row = |(size, m): (ExtensionSize, ChoiceBits)| {
             let all = attacks(Parameters::new(m, size));
             let least = |of: &dyn Fn(&Attack) -> bool| all.iter().filter(|a| of(a)).map(|a| a.bits).fold(f64::INFINITY, f64::min);
             let ours = |a: &Attack| a.model == Model::Ours;
@@ -215,7 +215,7 @@ mod tests {
     fn the_documented_table_is_current() {
         let documented: Vec<&str> = include_str!("estimate.rs")
             .lines()
-            .filter(|line| RoundSize::ALL.iter().any(|size| line.starts_with(&format!("//! | {size:?} |"))))
+            .filter(|line| ExtensionSize::ALL.iter().any(|size| line.starts_with(&format!("//! | {size:?} |"))))
             .collect();
         println!("{}", rows().join("\n"));
         assert_eq!(documented, rows());
@@ -273,9 +273,9 @@ mod tests {
     /// The core of the smallest set, measured again.
     #[test]
     fn the_core_is_as_measured() {
-        let set = Parameters::new(ChoiceBits::ONE, RoundSize::Small);
-        let (k, n) = (1 << set.log_table(), set.outputs());
-        let mut peeling = Peeling::new(&LocalCode::new([7; 16], set.log_table()), k, n);
+        let set = Parameters::new(ChoiceBits::ONE, ExtensionSize::Small);
+        let (k, n) = (1 << set.log_secrets(), set.outputs());
+        let mut peeling = Peeling::new(&LocalCode::new([7; 16], set.log_secrets()), k, n);
         let measured = Core::shipped();
         let mut path = measured.path().iter();
         let mut next = path.next();

@@ -30,7 +30,7 @@ const SEED: usize = 16;
 /// follows the protocol. It remembers what it is told.
 pub struct GroundReceiver {
     m: ChoiceBits,
-    size: RoundSize,
+    size: ExtensionSize,
     /// Plays.
     playing: Receiver,
     /// In the state that the playing one began in, for going over the round again.
@@ -48,7 +48,7 @@ pub struct GroundReceiver {
 /// As [`super::setup_with`].
 pub fn setup(
     m: ChoiceBits,
-    size: RoundSize,
+    size: ExtensionSize,
     session: &Session,
     role: Role,
     channel: &mut dyn Channel,
@@ -81,7 +81,7 @@ impl GroundReceiver {
     /// As [`Receiver::setup`].
     pub fn setup(
         m: ChoiceBits,
-        size: RoundSize,
+        size: ExtensionSize,
         direction: &Direction,
         channel: &mut dyn Channel,
         rng: &mut impl CryptoRng,
@@ -91,7 +91,7 @@ impl GroundReceiver {
         let rows = set.reserve() * width;
         // Rows are taken from the end of the batch.
         let root = |tree: usize| {
-            let at = softspoken::batch_rows(rows) - rows + width * ((1 << set.log_table()) + tree * set.depth());
+            let at = softspoken::batch_rows(rows) - rows + width * ((1 << set.log_secrets()) + tree * set.depth());
             at..at + width
         };
         let [source, a, b] = softspoken::Receiver::setup_ground(direction, channel, rng, [root(0), root(1)])?;
@@ -120,7 +120,7 @@ impl GroundReceiver {
         let mut challenge = Replay(&self.told[..CHALLENGE]);
         let (choices, rows) = self.source.rows(&mut challenge, set.reserve() * width).expect("the challenge is the one that was answered");
         let own = |tree: usize, level: usize| {
-            let at = width * ((1 << set.log_table()) + tree * depth + level);
+            let at = width * ((1 << set.log_secrets()) + tree * depth + level);
             (combine(&rows[at..][..width]) & !low, choices[at])
         };
         assert_eq!(own(0, 0), own(1, 0), "the two roots are equal by choice");
@@ -250,7 +250,7 @@ mod tests {
     use super::*;
     use crate::testing::{run, session};
 
-    const SIZE: RoundSize = RoundSize::Small;
+    const SIZE: ExtensionSize = ExtensionSize::Small;
     const NOTHING: Shared = Shared { key: false, offset: false };
 
     /// A receiver that has heard enough.

@@ -1,16 +1,16 @@
 //! The LPN parameter sets of the silent extension. There is no other way to make a [`Parameters`]
 //! than from this table.
 //!
-//! t trees of 2^depth leaves give n = t 2^depth outputs per round over a table of k = 2^log_table
+//! t trees of 2^depth leaves give n = t 2^depth outputs per round over a table of k = 2^log_secrets
 //! secrets. With choices of m > 1 bits a projection of the choice to one bit zeroes each noise
 //! value with probability just under one half and leaves a binary instance of the same code, so
 //! wide choices have twice the noise positions in the same length.
 //!
 //! | set | k | trees x leaves, m = 1 | m > 1 |
 //! |---|---|---|---|
-//! | [`RoundSize::Small`] | 2^17 | 1700 x 2^10 | 3400 x 2^9 |
-//! | [`RoundSize::Medium`] | 2^18 | 1700 x 2^11 | 3400 x 2^10 |
-//! | [`RoundSize::Large`] | 2^19 | 1700 x 2^12 | 3400 x 2^11 |
+//! | [`ExtensionSize::Small`] | 2^17 | 1700 x 2^10 | 3400 x 2^9 |
+//! | [`ExtensionSize::Medium`] | 2^18 | 1700 x 2^11 | 3400 x 2^10 |
+//! | [`ExtensionSize::Large`] | 2^19 | 1700 x 2^12 | 3400 x 2^11 |
 //!
 //! A row without noise gives an attacker an equation in ten secrets, so it is k over the length of
 //! a tree, here 2^7 for binary choices and 2^8 for wide ones, that decides: twice what published
@@ -27,7 +27,7 @@ use crate::functionality::ChoiceBits;
 /// must use the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum RoundSize {
+pub enum ExtensionSize {
     /// 1.7 million outputs per round, table of 2 MB.
     #[default]
     Small,
@@ -37,7 +37,7 @@ pub enum RoundSize {
     Large,
 }
 
-impl RoundSize {
+impl ExtensionSize {
     /// All sizes, smallest first.
     pub const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
 }
@@ -52,29 +52,29 @@ pub struct Parameters {
     m: ChoiceBits,
     trees: usize,
     depth: usize,
-    log_table: u32,
+    log_secrets: u32,
 }
 
 impl Parameters {
     /// The set for choices of `m` bits.
     #[must_use]
-    pub const fn new(m: ChoiceBits, size: RoundSize) -> Self {
+    pub const fn new(m: ChoiceBits, size: ExtensionSize) -> Self {
         let trees = 1700;
-        let (log_table, depth) = match size {
-            RoundSize::Small => (17, 10),
-            RoundSize::Medium => (18, 11),
-            RoundSize::Large => (19, 12),
+        let (log_secrets, depth) = match size {
+            ExtensionSize::Small => (17, 10),
+            ExtensionSize::Medium => (18, 11),
+            ExtensionSize::Large => (19, 12),
         };
-        if m.bits() == 1 { Self { m, trees, depth, log_table } } else { Self { m, trees: 2 * trees, depth: depth - 1, log_table } }
+        if m.bits() == 1 { Self { m, trees, depth, log_secrets } } else { Self { m, trees: 2 * trees, depth: depth - 1, log_secrets } }
     }
 
     /// The set with exactly these numbers, if it is in the table.
     ///
     /// # Errors
     /// [`OtError::Misuse`] if it is not: nothing is known about its security here.
-    pub fn checked(m: ChoiceBits, trees: usize, depth: usize, log_table: u32) -> Result<Self, OtError> {
-        let asked = Self { m, trees, depth, log_table };
-        let known = RoundSize::ALL.into_iter().any(|size| Self::new(m, size) == asked);
+    pub fn checked(m: ChoiceBits, trees: usize, depth: usize, log_secrets: u32) -> Result<Self, OtError> {
+        let asked = Self { m, trees, depth, log_secrets };
+        let known = ExtensionSize::ALL.into_iter().any(|size| Self::new(m, size) == asked);
         if known { Ok(asked) } else { Err(OtError::Misuse("LPN parameters are not in the table")) }
     }
 
@@ -98,8 +98,8 @@ impl Parameters {
 
     /// Binary logarithm of the number of LPN secrets.
     #[must_use]
-    pub const fn log_table(self) -> u32 {
-        self.log_table
+    pub const fn log_secrets(self) -> u32 {
+        self.log_secrets
     }
 
     /// Outputs of a round, those for the next round included.
@@ -113,7 +113,7 @@ impl Parameters {
     #[must_use]
     pub const fn reserve(self) -> usize {
         let values = if self.m.bits() > 1 { self.trees } else { 0 };
-        (1 << self.log_table) + self.trees * self.depth + values + self.masks()
+        (1 << self.log_secrets) + self.trees * self.depth + values + self.masks()
     }
 
     /// Traffic per OT handed out, both directions, in bits; set-up and the first round's reserve
@@ -160,8 +160,8 @@ mod tests {
     #[test]
     fn only_the_table_is_accepted() {
         let m = ChoiceBits::ONE;
-        assert_eq!(Parameters::checked(m, 1700, 11, 18).unwrap(), Parameters::new(m, RoundSize::Medium));
-        assert_eq!(Parameters::checked(ChoiceBits::THREE, 3400, 9, 17).unwrap(), Parameters::new(ChoiceBits::THREE, RoundSize::Small));
+        assert_eq!(Parameters::checked(m, 1700, 11, 18).unwrap(), Parameters::new(m, ExtensionSize::Medium));
+        assert_eq!(Parameters::checked(ChoiceBits::THREE, 3400, 9, 17).unwrap(), Parameters::new(ChoiceBits::THREE, ExtensionSize::Small));
         let unknown = OtError::Misuse("LPN parameters are not in the table");
         // Among them the sets that were shipped before the sub-system was counted.
         for (m, t, d, k) in [(1, 1699, 10, 17), (1, 1700, 10, 16), (3, 1700, 10, 17), (1, 850, 10, 16), (1, 1170, 11, 17), (1, 0, 0, 0)] {
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn rounds_keep_their_length_and_leave_outputs() {
-        for size in RoundSize::ALL {
+        for size in ExtensionSize::ALL {
             let binary = Parameters::new(ChoiceBits::ONE, size);
             for m in 1..=4 {
                 let set = Parameters::new(ChoiceBits::new(m).unwrap(), size);

@@ -110,7 +110,7 @@ impl End for ReceivingEnd {
     /// Chooses noise.
     fn begin(&mut self, shape: &Shape, channel: &mut dyn Channel, reserve: &mut [Block]) -> Result<(Round, Seed), OtError> {
         let set = shape.parameters;
-        let (at, low) = (1 << set.log_table(), set.choice_mask());
+        let (at, low) = (1 << set.log_secrets(), set.choice_mask());
         let mut values = Zeroizing::new(vec![1; set.trees()]);
         let mut corrections = Vec::new();
         if set.wide() {
@@ -146,7 +146,7 @@ impl End for ReceivingEnd {
         leaves: &mut [Block],
     ) -> Result<(), OtError> {
         let set = shape.parameters;
-        let (depth, levels_at, low) = (set.depth(), 1 << set.log_table(), set.choice_mask());
+        let (depth, levels_at, low) = (set.depth(), 1 << set.log_secrets(), set.choice_mask());
         channel.recv(&mut self.message)?;
         let (blocks, _) = self.message.as_chunks::<16>();
         let block = |i: usize| Block::from_le_bytes(blocks[i]);

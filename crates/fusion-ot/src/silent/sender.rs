@@ -103,7 +103,7 @@ impl End for SendingEnd {
         let set = shape.parameters;
         let fixing = if set.wide() { channel.recv_vec(set.fixing_len())? } else { Vec::new() };
         if set.wide() {
-            let (m, levels_at) = (set.choice_bits().bits(), 1 << set.log_table());
+            let (m, levels_at) = (set.choice_bits().bits(), 1 << set.log_secrets());
             let (levels, values) = fixing.split_at(packed_len(set.trees() * set.depth(), m - 1));
             // Correlations of the levels become binary: the receiver gave the upper bits of its
             // choices away.
@@ -131,7 +131,7 @@ impl End for SendingEnd {
         leaves: &mut [Block],
     ) -> Result<(), OtError> {
         let set = shape.parameters;
-        let (depth, levels_at) = (set.depth(), 1 << set.log_table());
+        let (depth, levels_at) = (set.depth(), 1 << set.log_secrets());
         let correlations = &reserve[levels_at + tree * depth..][..depth];
         let start = round.message.len();
         let mut send = |block: Block| round.message.extend_from_slice(&block.to_le_bytes());

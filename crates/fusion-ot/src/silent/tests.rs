@@ -12,11 +12,11 @@ fn rng(seed: u64) -> ChaCha20Rng {
 }
 
 fn sender(ch: &mut Recorder) -> Sender {
-    Sender::setup(RoundSize::Small, &direction(), ch, &mut rng(1)).unwrap()
+    Sender::setup(ExtensionSize::Small, &direction(), ch, &mut rng(1)).unwrap()
 }
 
 fn receiver(ch: &mut Recorder) -> Receiver {
-    Receiver::setup(RoundSize::Small, &direction(), ch, &mut rng(2)).unwrap()
+    Receiver::setup(ExtensionSize::Small, &direction(), ch, &mut rng(2)).unwrap()
 }
 
 /// Sizes around every edge: of a tree (512 and 1024 leaves), of batches of the encoding (16) and of
@@ -24,7 +24,7 @@ fn receiver(ch: &mut Recorder) -> Receiver {
 fn sizes(m: ChoiceBits) -> Vec<usize> {
     let mut sizes = vec![0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 511, 512, 513, 1023, 1024, 1025];
     if m == ChoiceBits::ONE || m == ChoiceBits::THREE {
-        let set = Parameters::new(m, RoundSize::Small);
+        let set = Parameters::new(m, ExtensionSize::Small);
         sizes.push(set.outputs() - set.reserve() - 1000);
     }
     sizes
@@ -64,7 +64,7 @@ fn run_and_compare(
 #[test]
 fn bits_are_the_lowest_bits_of_pads() {
     for m in [ChoiceBits::ONE, ChoiceBits::TWO, ChoiceBits::THREE, ChoiceBits::FOUR] {
-        let set = Parameters::new(m, RoundSize::Small);
+        let set = Parameters::new(m, ExtensionSize::Small);
         let sizes = [0, 1, 63, 700, 1024, if m == ChoiceBits::FOUR { set.outputs() - set.reserve() - 1000 } else { 5 }];
         let (sent, got) = run(
             |ch| {
@@ -124,7 +124,7 @@ fn small_demands_of_bits_are_met_without_a_round() {
 #[test]
 fn small_demands_are_met_without_a_round() {
     let m = ChoiceBits::TWO;
-    let limit = Parameters::new(m, RoundSize::Small).reserve();
+    let limit = Parameters::new(m, ExtensionSize::Small).reserve();
     let sizes = [0, 1, 1000, limit - 1001, 1, 1, 5000];
     let (s, r) = run(
         |ch| {
@@ -207,15 +207,22 @@ fn a_change_of_form_starts_a_round() {
 fn semi_honest_instances_skip_the_check_only() {
     let n = 5000;
     let (s, r) = run(
-        |ch| Sender::<SemiHonest>::setup(RoundSize::Small, &direction(), ch, &mut rng(1)).unwrap().pads(ch, ChoiceBits::TWO, n).unwrap(),
-        |ch| Receiver::<SemiHonest>::setup(RoundSize::Small, &direction(), ch, &mut rng(2)).unwrap().pads(ch, ChoiceBits::TWO, n).unwrap(),
+        |ch| {
+            Sender::<SemiHonest>::setup(ExtensionSize::Small, &direction(), ch, &mut rng(1)).unwrap().pads(ch, ChoiceBits::TWO, n).unwrap()
+        },
+        |ch| {
+            Receiver::<SemiHonest>::setup(ExtensionSize::Small, &direction(), ch, &mut rng(2))
+                .unwrap()
+                .pads(ch, ChoiceBits::TWO, n)
+                .unwrap()
+        },
     );
     assert_random_ots(&s, &r);
 }
 
 /// Bytes of each side: set-up, first use of width m with one output, a second round.
 fn measure(m: ChoiceBits) -> [[(usize, u64); 3]; 2] {
-    let set = Parameters::new(m, RoundSize::Small);
+    let set = Parameters::new(m, ExtensionSize::Small);
     let second = set.outputs() - set.reserve();
     let reading = |ch: &Recorder| (ch.traffic().sent as usize, ch.traffic().turns);
     let (s, r) = run(
@@ -244,7 +251,7 @@ fn measure(m: ChoiceBits) -> [[(usize, u64); 3]; 2] {
 #[test]
 fn bytes_and_rounds_are_the_formula() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
-        let set = Parameters::new(m, RoundSize::Small);
+        let set = Parameters::new(m, ExtensionSize::Small);
         let (t, depth, bits) = (set.trees(), set.depth(), m.bits() as usize);
         let [s, r] = measure(m);
         assert_eq!(s[0].0, 32 + 64 * 128 + 64);
@@ -270,13 +277,13 @@ fn bytes_and_rounds_are_the_formula() {
 #[test]
 fn no_round_repeats_the_code_or_the_seed() {
     let m = ChoiceBits::ONE;
-    let set = Parameters::new(m, RoundSize::Small);
+    let set = Parameters::new(m, ExtensionSize::Small);
     let n = set.outputs() - set.reserve();
     let seeds = |seed: u64| {
         let mut at = Vec::new();
         let (base, _, [sent, _]) = run_recorded(
             |ch| {
-                let mut s = Sender::<Malicious>::setup(RoundSize::Small, &direction(), ch, &mut rng(seed)).unwrap();
+                let mut s = Sender::<Malicious>::setup(ExtensionSize::Small, &direction(), ch, &mut rng(seed)).unwrap();
                 for _ in 0..2 {
                     at.push(ch.traffic().sent as usize);
                     s.correlated(ch, m, n, &mut |_| ()).unwrap();
@@ -304,7 +311,7 @@ fn no_round_repeats_the_code_or_the_seed() {
 /// The figures of the issue: at most 0.9 bits per binary and 1.7 bits per wide output.
 #[test]
 fn traffic_per_output_is_within_its_target() {
-    for size in [RoundSize::Medium, RoundSize::Large] {
+    for size in [ExtensionSize::Medium, ExtensionSize::Large] {
         for (m, limit) in [(1, 0.9), (2, 1.7), (3, 1.7), (4, 1.7)] {
             let set = Parameters::new(ChoiceBits::new(m).unwrap(), size);
             assert!(set.bits_per_output() <= limit, "{set:?}: {}", set.bits_per_output());
@@ -324,7 +331,7 @@ fn transcript_is_pinned() {
 
 /// Bytes that each side sends before its first round of width m begins.
 fn before_round(m: ChoiceBits) -> (usize, usize) {
-    let set = Parameters::new(m, RoundSize::Small);
+    let set = Parameters::new(m, ExtensionSize::Small);
     (32, 16 * 15 * ((set.reserve() * m.bits() as usize).div_ceil(128) + 1) + 2064)
 }
 
@@ -361,7 +368,7 @@ const PROOF: Outcome = Err(OtError::PeerMisbehaved("silent OT: the receiver's pr
 #[test]
 fn a_cheating_sender_is_caught() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
-        let set = Parameters::new(m, RoundSize::Small);
+        let set = Parameters::new(m, ExtensionSize::Small);
         let trees = 16 * set.trees() * set.tree_message();
         // After the seed of the pads, which may be what the sender likes: the first tree's second
         // level, the last block of the last tree, the proof. A level sum enters whatever the noise
@@ -390,7 +397,7 @@ fn lied(m: ChoiceBits, tree: usize, block: usize) -> (Outcome, Outcome) {
 #[test]
 fn a_sender_that_lies_consistently_is_caught() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
-        let set = Parameters::new(m, RoundSize::Small);
+        let set = Parameters::new(m, ExtensionSize::Small);
         // The second level's sum is used wherever the noise is; of wide trees the closing block
         // too.
         assert_eq!(lied(m, 0, 0).0, TREES);
@@ -439,7 +446,7 @@ fn nothing_comes_out_of_a_failed_round() {
 #[test]
 fn a_selective_failure_shows_as_the_abort_only() {
     let m = ChoiceBits::THREE;
-    let set = Parameters::new(m, RoundSize::Small);
+    let set = Parameters::new(m, ExtensionSize::Small);
     for tree in 0..3 {
         let outcomes = [0, 1].map(|side| lied(m, tree, set.depth() - 2 + side));
         assert!(outcomes.iter().any(|o| o.0 == TREES) && outcomes.contains(&(Ok(()), Ok(()))), "{outcomes:?}");
@@ -449,7 +456,7 @@ fn a_selective_failure_shows_as_the_abort_only() {
 #[test]
 fn a_cheating_receiver_is_caught() {
     for m in [ChoiceBits::ONE, ChoiceBits::THREE] {
-        let fixing = Parameters::new(m, RoundSize::Small).fixing_len();
+        let fixing = Parameters::new(m, ExtensionSize::Small).fixing_len();
         // Its proof.
         assert_eq!(corrupted(m, false, fixing + 16).0, PROOF);
         // Its claim: the two sides' combinations differ, so neither proof fits; our honest code
@@ -460,7 +467,7 @@ fn a_cheating_receiver_is_caught() {
     }
     // Corrections of tree correlations and of noise values.
     let m = ChoiceBits::THREE;
-    let set = Parameters::new(m, RoundSize::Small);
+    let set = Parameters::new(m, ExtensionSize::Small);
     for offset in [0, set.fixing_len() - 2] {
         assert_eq!(corrupted(m, false, offset).1, TREES);
     }
@@ -472,9 +479,9 @@ fn a_changed_coin_is_caught() {
         |ch| {
             // The opening comes after the 8,224 bytes of the base OT and the commitment.
             ch.corrupt_from_now(32 + 64 * 128 + 32, 1);
-            Sender::<Malicious>::setup(RoundSize::Small, &direction(), ch, &mut rng(1)).map(drop)
+            Sender::<Malicious>::setup(ExtensionSize::Small, &direction(), ch, &mut rng(1)).map(drop)
         },
-        |ch| Receiver::<Malicious>::setup(RoundSize::Small, &direction(), ch, &mut rng(2)).map(drop),
+        |ch| Receiver::<Malicious>::setup(ExtensionSize::Small, &direction(), ch, &mut rng(2)).map(drop),
     );
     assert_eq!(r, Err(OtError::PeerMisbehaved("silent OT: coin-toss opening")));
 }
@@ -496,7 +503,7 @@ fn noise_from_the_peer_is_an_error() {
             |ch| sender(ch).pads(ch, m, 10).map(drop),
             |ch| {
                 let mut r = receiver(ch);
-                let _ = r.source.rows(ch, Parameters::new(m, RoundSize::Small).reserve() * m.bits() as usize);
+                let _ = r.source.rows(ch, Parameters::new(m, ExtensionSize::Small).reserve() * m.bits() as usize);
                 noise(ch, 1 << 18);
             },
         );
@@ -504,7 +511,7 @@ fn noise_from_the_peer_is_an_error() {
         let ((), r) = run(
             |ch| {
                 let mut s = sender(ch);
-                let _ = s.source.rows(ch, Parameters::new(m, RoundSize::Small).reserve() * m.bits() as usize);
+                let _ = s.source.rows(ch, Parameters::new(m, ExtensionSize::Small).reserve() * m.bits() as usize);
                 noise(ch, 1 << 20);
             },
             |ch| receiver(ch).pads(ch, m, 10).map(drop),

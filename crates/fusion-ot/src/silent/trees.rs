@@ -130,13 +130,13 @@ mod tests {
     use super::*;
     use crate::functionality::ChoiceBits;
     use crate::silent::keys::RoundKeys;
-    use crate::silent::parameters::RoundSize;
+    use crate::silent::parameters::ExtensionSize;
     use fusion_ring::symmetric::prg::Seed;
 
     #[test]
     fn the_receiver_has_all_leaves_but_one_and_delta_there() {
         for (m, value) in [(ChoiceBits::ONE, 1u128), (ChoiceBits::THREE, 5)] {
-            let shape = Shape { parameters: Parameters::new(m, RoundSize::Small) };
+            let shape = Shape { parameters: Parameters::new(m, ExtensionSize::Small) };
             let keys = RoundKeys::new(&Seed::from([9; 16])).next_tree().levels;
             let depth = shape.parameters.depth();
             let delta = 0xfeed_beef_0000_0000_0000_0000_0000_0001u128;
