@@ -4,7 +4,7 @@
 use fusion_model::program::{Activation, LinearTerm, LinearWeights, Op, Program, RingBits, Step, TensorId, TensorSpec, Weights, Window};
 use fusion_nn::LANE_VERSION;
 use fusion_nn::exec::{Hint, Lane, Opened, PublicModel, Reveal, ServerModel, connect};
-use fusion_nn::layers::{ROUND_SIZE, Role};
+use fusion_nn::layers::{EXTENSION_SIZE, Role};
 use fusion_ot::functionality::ChoiceBits;
 use fusion_ot::silent::Parameters;
 use fusion_ring::channel::{RecordingChannel, memory_pair};
@@ -37,14 +37,14 @@ fn program() -> Program {
         weight_bits: 10,
         row_norm_bits: 9,
     };
-    let relu = Op::Requantise { input: TensorId(1), window: Window { drop: 9, bits: 13 }, pool: None, activation: Activation::Relu };
+    let relu = Op::Requantise { input: TensorId(1), window: Window { shift: 9, bits: 13 }, pool: None, activation: Activation::Relu };
     let step = |name: &str, op, output| Step { name: name.to_owned(), op, output: TensorId(output) };
     Program {
         tensors: vec![spec(PIXELS, INPUT_RING, 4), spec(HIDDEN, 22, 13), spec(HIDDEN, 20, 4), spec(CLASSES, 20, 14)],
         input: TensorId(0),
         steps: vec![step("dense1", dense(0, PIXELS, HIDDEN), 1), step("relu", relu, 2), step("dense2", dense(2, HIDDEN, CLASSES), 3)],
         logits: TensorId(3),
-        logits_window: Window { drop: 4, bits: 16 },
+        logits_window: Window { shift: 4, bits: 16 },
     }
 }
 
@@ -59,7 +59,7 @@ fn weights(rng: &mut ChaCha20Rng) -> Weights {
 #[test]
 fn the_bytes_of_a_lane_are_pinned() {
     // One direction makes an OT per element in the multiplexer and half an OT in the widening.
-    assert!(SAMPLES * HIDDEN * 3 / 2 > Parameters::new(ChoiceBits::ONE, ROUND_SIZE).reserve(), "the silent extension is part of the lane");
+    assert!(SAMPLES * HIDDEN * 3 / 2 > Parameters::new(ChoiceBits::ONE, EXTENSION_SIZE).reserve(), "the silent extension is part of the lane");
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let program = program();
     program.validate().unwrap();
