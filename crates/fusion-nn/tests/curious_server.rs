@@ -17,7 +17,7 @@ use fusion_ot::OtError;
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
 use fusion_ring::channel::{Channel, ChannelError, MemoryChannel, Traffic, memory_pair};
 
-/// Half a tile. The client leads the comparisons of the first half, the server of the second.
+/// Half a tile. The client is the OT sender of the first half, the server of the second.
 const HALF: usize = 64;
 /// The element that is attacked is the first of the second half: its digit is looked up by the
 /// client, and its multiplexer has the client as sender and as receiver.

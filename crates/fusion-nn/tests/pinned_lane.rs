@@ -59,7 +59,10 @@ fn weights(rng: &mut ChaCha20Rng) -> Weights {
 #[test]
 fn the_bytes_of_a_lane_are_pinned() {
     // One direction makes an OT per element in the multiplexer and half an OT in the widening.
-    assert!(SAMPLES * HIDDEN * 3 / 2 > Parameters::new(ChoiceBits::ONE, EXTENSION_SIZE).reserve(), "the silent extension is part of the lane");
+    assert!(
+        SAMPLES * HIDDEN * 3 / 2 > Parameters::new(ChoiceBits::ONE, EXTENSION_SIZE).reserve(),
+        "the silent extension is part of the lane"
+    );
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let program = program();
     program.validate().unwrap();

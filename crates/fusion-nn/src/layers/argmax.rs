@@ -23,7 +23,7 @@ use fusion_ring::secret::Wiped;
 use super::ProtocolError;
 use super::maximum::{Labelled, check_width, maximum_labelled};
 use super::party::{Party, Phase, Role};
-use super::truncate::{Spare, widen_signed};
+use super::truncate::{Headroom, widen_signed};
 use super::window::to_window;
 use fusion_model::program::{RingBits, Window};
 
@@ -93,7 +93,7 @@ pub fn classify(
     let phase = party.enter(Phase::Argmax);
     let mut x = to_window(party.role(), logits, read);
     if read.bits < bits {
-        x = widen_signed(party, &x, read.bits, Spare::None, bits)?;
+        x = widen_signed(party, &x, read.bits, Headroom::None, bits)?;
     }
     let labels = argmax(party, &x, classes, bits)?;
     party.enter(phase);

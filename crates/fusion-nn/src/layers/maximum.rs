@@ -25,8 +25,8 @@ use super::ProtocolError;
 use super::compare::msb;
 use super::digits::Digits;
 use super::mux::mux;
+use super::ot_batch::OtCount;
 use super::party::Party;
-use super::stock::Demand;
 use super::tile::Tile;
 
 /// Checks the width of a maximum.
@@ -47,10 +47,10 @@ pub fn maximum(party: &mut Party<'_>, a: &[u32], b: &[u32], h: u32) -> Result<Wi
     let mut out = Wiped::new(a.len());
     for tile in Tile::all(a.len(), party.half_tile()) {
         let (a, b) = (tile.of(a), tile.of(b));
-        let stock = Demand::default().comparison(tile, &digits).both_ways(tile, 1).meet(party)?;
-        let s = msb(party, &stock, tile, &differences(a, b, h), &digits, h)?;
-        let step = mux(party, &stock, &s, &differences(b, a, h), h)?;
-        debug_assert!(stock.is_used_up());
+        let ots = OtCount::default().comparison(tile, &digits).both_ways(tile, 1).generate(party)?;
+        let s = msb(party, &ots, tile, &differences(a, b, h), &digits, h)?;
+        let step = mux(party, &ots, &s, &differences(b, a, h), h)?;
+        debug_assert!(ots.is_used_up());
         add_steps(tile.of_mut(&mut out), a, &step, h);
     }
     Ok(out)
@@ -91,13 +91,13 @@ pub(super) fn maximum_labelled(
     for tile in Tile::all(a.values.len(), party.half_tile()) {
         let n = tile.len();
         let (av, bv, al, bl) = (tile.of(&a.values), tile.of(&b.values), tile.of(&a.labels), tile.of(&b.labels));
-        let stock = Demand::default().comparison(tile, &digits).both_ways(tile, 2).meet(party)?;
-        let s = msb(party, &stock, tile, &differences(av, bv, h), &digits, h)?;
+        let ots = OtCount::default().comparison(tile, &digits).both_ways(tile, 2).generate(party)?;
+        let s = msb(party, &ots, tile, &differences(av, bv, h), &digits, h)?;
         let mut steps = Wiped::new(2 * n);
         differences_to(&mut steps[..n], bv, av, width);
         differences_to(&mut steps[n..], bl, al, width);
-        let steps = mux(party, &stock, &join_bitslices(&s, n, &s), &steps, width)?;
-        debug_assert!(stock.is_used_up());
+        let steps = mux(party, &ots, &join_bitslices(&s, n, &s), &steps, width)?;
+        debug_assert!(ots.is_used_up());
         let (values, labels) = steps.split_at(n);
         add_steps(tile.of_mut(&mut out.values), av, values, h);
         add_steps(tile.of_mut(&mut out.labels), al, labels, label_bits);

@@ -11,7 +11,7 @@
 //!   compare  mux  widen            protocols on one tile
 //!   lookup  product                local computations on random OTs
 //!   window                         the local step before all of them
-//!   digits  tile  stock            how a layer is cut up, and its random OTs
+//!   digits  tile  ot_batch         how a layer is cut up, and its random OTs
 //!   party  cost  error             role, channel, account; formulas; errors
 //! ```
 //!
@@ -53,12 +53,12 @@ mod error;
 mod lookup;
 mod maximum;
 mod mux;
+mod ot_batch;
 mod party;
 mod pool;
 mod product;
 mod relu;
 mod requantise;
-mod stock;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -70,10 +70,10 @@ pub use argmax::{argmax, classify, open_to_client};
 pub use digits::{Digits, MAX_COMPARED_BITS};
 pub use error::ProtocolError;
 pub use maximum::maximum;
+pub use ot_batch::EXTENSION_SIZE;
 pub use party::{HALF_TILE, Ledger, Party, Phase, PhaseCost, Role};
 pub use pool::{PoolSchedule, max_pool};
 pub use relu::relu;
 pub use requantise::Requantise;
-pub use stock::EXTENSION_SIZE;
-pub use truncate::{Spare, widen_signed};
+pub use truncate::{Headroom, widen_signed};
 pub use window::to_window;

@@ -22,16 +22,16 @@ use fusion_ring::ot::bit_products::{masks_of_bitslice, negated_where};
 use fusion_ring::secret::Wiped;
 
 use super::ProtocolError;
+use super::ot_batch::OtBatch;
 use super::party::Party;
 use super::product::{RingReceiver, RingSender};
-use super::stock::Stock;
 
 /// Shares of s * x modulo 2^bits.
-pub(super) fn mux(party: &mut Party<'_>, stock: &Stock, s: &[u64], x: &[u32], bits: u32) -> Result<Wiped<u32>, ProtocolError> {
+pub(super) fn mux(party: &mut Party<'_>, ots: &OtBatch, s: &[u64], x: &[u32], bits: u32) -> Result<Wiped<u32>, ProtocolError> {
     let n = x.len();
     let masks = masks_of_bitslice(s, n);
-    let sender = RingSender::new(stock, negated_where(s, x), bits);
-    let receiver = RingReceiver::new(stock, s, n, bits);
+    let sender = RingSender::new(ots, negated_where(s, x), bits);
+    let receiver = RingReceiver::new(ots, s, n, bits);
 
     let mut outgoing = Wiped::with_capacity(packed_len(n, 1) + packed_len(n, bits) + SLACK);
     pack_bitslice_into(&mut outgoing, receiver.open(), n);

@@ -9,7 +9,7 @@ use fusion_ring::bits::pack::mask32;
 use fusion_ring::ot::bit_products::{opening, receiver_shares, sender_shares};
 use fusion_ring::secret::Wiped;
 
-use super::stock::{Received, Stock};
+use super::ot_batch::{OtBatch, Received};
 
 /// XOR of two bitslices.
 pub(super) fn xor(a: &[u64], b: &[u64]) -> Wiped<u64> {
@@ -25,8 +25,8 @@ pub(super) struct RingSender<'s> {
 
 impl<'s> RingSender<'s> {
     /// Takes one OT per element of `delta`.
-    pub(super) fn new(stock: &'s Stock, delta: Wiped<u32>, bits: u32) -> Self {
-        Self { pairs: stock.pairs(delta.len()), delta, bits }
+    pub(super) fn new(ots: &'s OtBatch, delta: Wiped<u32>, bits: u32) -> Self {
+        Self { pairs: ots.pairs(delta.len()), delta, bits }
     }
 
     /// The message: how delta differs from the random factor.
@@ -49,8 +49,8 @@ pub(super) struct RingReceiver<'s> {
 
 impl<'s> RingReceiver<'s> {
     /// Takes one OT for each of the `n` elements of the bitslice `c`.
-    pub(super) fn new(stock: &'s Stock, c: &[u64], n: usize, bits: u32) -> Self {
-        let received = stock.received(n);
+    pub(super) fn new(ots: &'s OtBatch, c: &[u64], n: usize, bits: u32) -> Self {
+        let received = ots.received(n);
         Self { received, d: xor(c, &bitslice_of_bytes(received.choices)), bits }
     }
 

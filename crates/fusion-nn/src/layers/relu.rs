@@ -23,8 +23,8 @@ use super::ProtocolError;
 use super::compare::msb;
 use super::digits::Digits;
 use super::mux::mux;
+use super::ot_batch::OtCount;
 use super::party::{Party, Phase, Role};
-use super::stock::Demand;
 use super::tile::Tile;
 use super::widen::widen;
 
@@ -47,10 +47,10 @@ pub fn relu(party: &mut Party<'_>, x: &[u32], h: u32, out_bits: u32) -> Result<W
 }
 
 fn relu_tile(party: &mut Party<'_>, tile: Tile, x: &[u32], digits: &Digits, h: u32, out_bits: u32) -> Result<Wiped<u32>, ProtocolError> {
-    let demand = Demand::default().comparison(tile, digits).both_ways(tile, 1);
-    let demand = if out_bits > h { demand.led_to_follower(tile) } else { demand };
-    let stock = demand.meet(party)?;
-    let mut keep = msb(party, &stock, tile, x, digits, h)?;
+    let count = OtCount::default().comparison(tile, digits).both_ways(tile, 1);
+    let count = if out_bits > h { count.one_way(tile) } else { count };
+    let ots = count.generate(party)?;
+    let mut keep = msb(party, &ots, tile, x, digits, h)?;
     if party.role() == Role::Client {
         keep.iter_mut().for_each(|word| *word = !*word);
     }
@@ -62,8 +62,8 @@ fn relu_tile(party: &mut Party<'_>, tile: Tile, x: &[u32], digits: &Digits, h: u
     } else {
         x
     };
-    let y = mux(party, &stock, &keep, x, narrow)?;
-    let y = if out_bits > h { widen(party, &stock, tile, &y, h, out_bits)? } else { y };
-    debug_assert!(stock.is_used_up());
+    let y = mux(party, &ots, &keep, x, narrow)?;
+    let y = if out_bits > h { widen(party, &ots, tile, &y, h, out_bits)? } else { y };
+    debug_assert!(ots.is_used_up());
     Ok(y)
 }

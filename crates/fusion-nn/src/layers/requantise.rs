@@ -1,7 +1,7 @@
 //! A whole requantisation step of a program: window, optional maximum pooling, activation, widening.
 //!
 //! # Functionality
-//! [`Op::Requantise`](fusion_model::program::Op::Requantise) on shares. Given the numbers in the window, which the local step rounds up or down, the result is
+//! [`Op::Requantise`](fusion_model::program::Op::Requantise) on shares. OtSlice the numbers in the window, which the local step rounds up or down, the result is
 //! exact for every |number| < 2^(bits - 1).
 //!
 //! # Roles
@@ -9,7 +9,7 @@
 //!
 //! # Protocol
 //! `to_window`, `max_pool`, then `relu` or `widen_signed`. Pooling and signed widening work in a window of one bit more, so that differences fit and the sign of an offset
-//! number is known. That bit is free where the ring of the input has it; else the window is widened by `widen_signed` without a spare bit first.
+//! number is known. That bit is free where the ring of the input has it; else the window is widened by `widen_signed` without headroom first.
 //!
 //! # Cost
 //! [`Requantise::cost`].
@@ -26,7 +26,7 @@ use super::cost::{self, Total};
 use super::party::Party;
 use super::pool::{PoolSchedule, max_pool};
 use super::relu::relu;
-use super::truncate::{Spare, widen_signed};
+use super::truncate::{Headroom, widen_signed};
 use super::window::to_window;
 use fusion_model::program::{Activation, PoolGeometry, RingBits, Window};
 
@@ -34,7 +34,7 @@ use fusion_model::program::{Activation, PoolGeometry, RingBits, Window};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requantise {
     input: Shape,
-    /// The window as read from the shares, with the spare bit where it is free.
+    /// The window as read from the shares, with a bit of headroom where it is free.
     read: Window,
     /// Width of the numbers proper.
     bits: u32,
@@ -61,11 +61,11 @@ impl Requantise {
             return Err(ProtocolError::Misuse("requantise: the window has 2..=31 bits and lies within a ring of at most 32"));
         }
         let pool = pool.map(|pool| PoolSchedule::new(input.height, input.width, pool)).transpose()?;
-        let wants_spare = match activation {
+        let wants_headroom = match activation {
             Activation::Relu => pool.is_some(),
             Activation::Signed => pool.is_some() || output.0 > window.bits,
         };
-        let read = Window { bits: window.bits + u32::from(wants_spare && top < ring.0), ..window };
+        let read = Window { bits: window.bits + u32::from(wants_headroom && top < ring.0), ..window };
         Ok(Self { input, read, bits: window.bits, pool, activation, output })
     }
 
@@ -87,7 +87,7 @@ impl Requantise {
         let mut bits = self.read.bits;
         if let Some(schedule) = &self.pool {
             if bits == self.bits {
-                x = widen_signed(party, &x, bits, Spare::None, bits + 1)?;
+                x = widen_signed(party, &x, bits, Headroom::None, bits + 1)?;
                 bits += 1;
             }
             x = max_pool(party, &x, schedule, bits)?;
@@ -97,12 +97,12 @@ impl Requantise {
                 x.iter_mut().for_each(|x| *x &= mask32(self.bits));
                 relu(party, &x, self.bits, self.output.0)
             }
-            Activation::Signed => widen_signed(party, &x, bits, self.spare(bits), self.output.0),
+            Activation::Signed => widen_signed(party, &x, bits, self.headroom(bits), self.output.0),
         }
     }
 
-    fn spare(&self, bits: u32) -> Spare {
-        if bits > self.bits { Spare::One } else { Spare::None }
+    fn headroom(&self, bits: u32) -> Headroom {
+        if bits > self.bits { Headroom::OneBit } else { Headroom::None }
     }
 
     /// Cost for `samples` samples, random OTs counted but their traffic left out.
@@ -112,14 +112,14 @@ impl Requantise {
         let mut bits = self.read.bits;
         if let Some(schedule) = &self.pool {
             if bits == self.bits {
-                total += cost::widen_signed(bits, Spare::None, bits + 1).of(samples * self.input.len(), half_tile);
+                total += cost::widen_signed(bits, Headroom::None, bits + 1).of(samples * self.input.len(), half_tile);
                 bits += 1;
             }
             total += cost::max_pool(samples * self.input.channels, schedule, bits, half_tile);
         }
         let elements = match self.activation {
             Activation::Relu => cost::relu(self.bits, self.output.0),
-            Activation::Signed => cost::widen_signed(bits, self.spare(bits), self.output.0),
+            Activation::Signed => cost::widen_signed(bits, self.headroom(bits), self.output.0),
         };
         total += elements.of(samples * self.output_len(), half_tile);
         total

@@ -188,15 +188,15 @@ fn maximum_costs_its_formula_at_every_width() {
 }
 
 #[test]
-fn signed_widening_is_exact_with_and_without_a_spare_bit() {
+fn signed_widening_is_exact_with_and_without_headroom() {
     for h in 3..=31 {
-        for (spare, bits) in [(Spare::One, h - 1), (Spare::None, h)] {
+        for (headroom, bits) in [(Headroom::OneBit, h - 1), (Headroom::None, h)] {
             for out in [1, h - 1, h, h + 1, 32] {
                 let x = values(150, bits, h);
                 let shared = Shared::new(&x, h);
-                let pair = run(64, |party| widen_signed(party, shared.of(party), h, spare, out));
-                assert_eq!(opened(&pair, out), reduced(x.iter().copied(), out), "h = {h}, l' = {out}, {spare:?}");
-                same_cost(&pair, cost::widen_signed(h, spare, out).of(150, 64), "widen_signed");
+                let pair = run(64, |party| widen_signed(party, shared.of(party), h, headroom, out));
+                assert_eq!(opened(&pair, out), reduced(x.iter().copied(), out), "h = {h}, l' = {out}, {headroom:?}");
+                same_cost(&pair, cost::widen_signed(h, headroom, out).of(150, 64), "widen_signed");
             }
         }
     }
@@ -217,7 +217,7 @@ fn argmax_finds_the_lowest_index_of_the_largest() {
 }
 
 #[test]
-fn classify_takes_the_spare_bit_or_makes_one() {
+fn classify_takes_the_bit_of_headroom_or_makes_one() {
     for ring in [13, 14, 20] {
         let (samples, classes) = (4, 10);
         // Well inside the window, since the server's unit moves them up.
@@ -265,7 +265,7 @@ fn pooled(x: &[i32], planes: usize, (h, w): (usize, usize), pool: &PoolGeometry)
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
-    /// Given the numbers in the window, a whole step is exact: every activation, pooling, width and ring.
+    /// OtSlice the numbers in the window, a whole step is exact: every activation, pooling, width and ring.
     #[test]
     fn a_requantisation_is_exact(
         (channels, height, width, samples) in (1usize..4, 1usize..7, 1usize..7, 1usize..3),
@@ -290,7 +290,7 @@ proptest! {
         let limit = (1 << (shift + bits - 1)) - (1 << shift) - 1;
         let x: Vec<i32> = values(samples * shape.len(), shift + bits, seed).iter().map(|v| (*v).clamp(-limit, limit)).collect();
         let shared = Shared::new(&x, ring.0);
-        // The spare bit, where there is one, does not change the numbers.
+        // The headroom, where there is any, does not change the numbers.
         let inside = in_window(&shared, window);
         let pair = run(64, |party| step.run(party, shared.of(party)));
         let kept = pool.map_or(inside.clone(), |pool| pooled(&inside, samples * channels, (height, width), &pool));
@@ -352,7 +352,7 @@ fn everything(party: &mut Party<'_>, x: &Shared) -> Everything {
     let step =
         Requantise::new(Shape::new(1, 9, 9), RingBits(12), Window { shift: 2, bits: 10 }, Some(&pool), Activation::Relu, RingBits(16))?;
     let y = step.run(party, x.of(party))?;
-    let z = widen_signed(party, &y, 16, Spare::None, 20)?;
+    let z = widen_signed(party, &y, 16, Headroom::None, 20)?;
     let label = classify(party, &z, z.len() / 2, RingBits(20), Window { shift: 3, bits: 16 })?;
     Ok((z.to_vec(), plain(label)))
 }
@@ -408,7 +408,7 @@ fn misuse_is_an_error() {
         ("relu output", |p| relu(p, &[1], 5, 33).is_err()),
         ("maximum lengths", |p| maximum(p, &[1], &[], 5).is_err()),
         ("argmax samples", |p| argmax(p, &[1, 2, 3], 2, 5).is_err()),
-        ("widen", |p| widen_signed(p, &[1], 32, Spare::None, 33).is_err()),
+        ("widen", |p| widen_signed(p, &[1], 32, Headroom::None, 33).is_err()),
         ("window", |p| classify(p, &[1], 1, RingBits(10), Window { shift: 8, bits: 4 }).is_err() && p.ledger().total().traffic.sent == 0),
     ];
     for (name, case) in cases {

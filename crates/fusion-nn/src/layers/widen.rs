@@ -5,7 +5,7 @@
 //! [`widen`] asks that x < 2^(h-1); [`widen_full`] takes XOR shares of the wrap bit instead.
 //!
 //! # Roles
-//! On each half of a tile the lead sends the OT message, the follower chooses.
+//! On each half of a tile the sender at the first digit is the sender of the OT.
 //!
 //! # Protocol
 //! x = x0 + x1 - 2^h w over the integers, where w says whether the sum of the shares wraps. When the top bit of x is known to be zero, the
@@ -24,29 +24,29 @@ use fusion_ring::ot::bit_products::masks_of_bitslice;
 use fusion_ring::secret::Wiped;
 
 use super::ProtocolError;
+use super::ot_batch::OtBatch;
 use super::party::Party;
 use super::product::{RingReceiver, RingSender};
-use super::stock::Stock;
 use super::tile::{Tile, join};
 
 /// Widens numbers whose top bit is zero from `from` bits to `to` bits.
-pub(super) fn widen(party: &mut Party<'_>, stock: &Stock, tile: Tile, x: &[u32], from: u32, to: u32) -> Result<Wiped<u32>, ProtocolError> {
+pub(super) fn widen(party: &mut Party<'_>, ots: &OtBatch, tile: Tile, x: &[u32], from: u32, to: u32) -> Result<Wiped<u32>, ProtocolError> {
     // c OR s = c + s (1 - c).
-    let wrap = bit_to_ring(party, stock, tile, &bitslice_of_words(x, from - 1), to - from, |c| 1 & !c)?;
+    let wrap = bit_to_ring(party, ots, tile, &bitslice_of_words(x, from - 1), to - from, |c| 1 & !c)?;
     Ok(unwrap(x, &wrap, from, to))
 }
 
 /// Widens any numbers from `from` bits to `to` bits, given XOR shares of the wrap bits.
 pub(super) fn widen_full(
     party: &mut Party<'_>,
-    stock: &Stock,
+    ots: &OtBatch,
     tile: Tile,
     x: &[u32],
     wrap: &[u64],
     (from, to): (u32, u32),
 ) -> Result<Wiped<u32>, ProtocolError> {
     // c XOR s = c + s (1 - 2c).
-    let wrap = bit_to_ring(party, stock, tile, wrap, to - from, |c| 1 | c)?;
+    let wrap = bit_to_ring(party, ots, tile, wrap, to - from, |c| 1 | c)?;
     Ok(unwrap(x, &wrap, from, to))
 }
 
@@ -54,31 +54,32 @@ fn unwrap(x: &[u32], wrap: &[u32], from: u32, to: u32) -> Wiped<u32> {
     Wiped::filled(x.len(), x.iter().zip(wrap).map(|(x, w)| (x & mask32(from)).wrapping_sub(w << from) & mask32(to)))
 }
 
-/// Additive shares modulo 2^bits of c + s * delta(c), c being the lead's bit (given to `delta` as a mask) and s the follower's.
+/// Additive shares modulo 2^bits of c + s * delta(c), c being the sender's bit (given to `delta` as
+/// a mask) and s the receiver's.
 fn bit_to_ring(
     party: &mut Party<'_>,
-    stock: &Stock,
+    ots: &OtBatch,
     tile: Tile,
     own: &[u64],
     bits: u32,
     delta: impl Fn(u32) -> u32,
 ) -> Result<Wiped<u32>, ProtocolError> {
     let role = party.role();
-    let (led, followed) = (tile.led_by(role), tile.followed_by(role));
+    let (sends, receives) = (tile.sent_by(role), tile.received_by(role));
     let masks = masks_of_bitslice(own, tile.len());
-    let c = &masks[led];
-    let sender = RingSender::new(stock, Wiped::filled(c.len(), c.iter().map(|&c| delta(c))), bits);
-    // Residues begin at multiples of 64.
-    let receiver = RingReceiver::new(stock, &own[followed.start / 64..], followed.len(), bits);
+    let c = &masks[sends];
+    let sender = RingSender::new(ots, Wiped::filled(c.len(), c.iter().map(|&c| delta(c))), bits);
+    // Halves begin at multiples of 64.
+    let receiver = RingReceiver::new(ots, &own[receives.start / 64..], receives.len(), bits);
 
-    let mut outgoing = Wiped::with_capacity(packed_len(followed.len(), 1) + packed_len(c.len(), bits) + SLACK);
-    pack_bitslice_into(&mut outgoing, receiver.open(), followed.len());
+    let mut outgoing = Wiped::with_capacity(packed_len(receives.len(), 1) + packed_len(c.len(), bits) + SLACK);
+    pack_bitslice_into(&mut outgoing, receiver.open(), receives.len());
     pack_into(&mut outgoing, &sender.open(), bits);
-    let (choices, messages) = (packed_len(c.len(), 1), packed_len(followed.len(), bits));
+    let (choices, messages) = (packed_len(c.len(), 1), packed_len(receives.len(), bits));
     let incoming = party.exchange(&outgoing, choices + messages)?;
     let (d, t) = incoming.split_at(choices);
     let mut sent = sender.shares(&unpack_bitslice(d, c.len()));
     sent.iter_mut().zip(c).for_each(|(share, c)| *share = share.wrapping_add(c & 1) & mask32(bits));
-    let got = receiver.shares(&unpack(t, bits, followed.len()));
+    let got = receiver.shares(&unpack(t, bits, receives.len()));
     Ok(join(role, &sent, &got))
 }

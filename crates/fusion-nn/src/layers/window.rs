@@ -25,10 +25,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn within_one_unit_of_the_quotient(v in -(1i32 << 24)..1 << 24, mask in any::<u32>(), shift in 0u32..16, spare in 0u32..3) {
-            let bits = 25 - shift.min(20) + spare;
+        fn within_one_unit_of_the_quotient(v in -(1i32 << 24)..1 << 24, mask in any::<u32>(), shift in 0u32..16, headroom in 0u32..3) {
+            let bits = 25 - shift.min(20) + headroom;
             prop_assume!(shift + bits <= 32 && shift + bits > 25);
-            let ring = mask32((shift + bits + spare).min(32));
+            let ring = mask32((shift + bits + headroom).min(32));
             let (client, server) = (mask & ring, (v as u32).wrapping_sub(mask) & ring);
             let window = Window { shift, bits };
             let sum = to_window(Role::Client, &[client], window)[0].wrapping_add(to_window(Role::Server, &[server], window)[0]);
