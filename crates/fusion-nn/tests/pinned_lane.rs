@@ -3,8 +3,8 @@
 
 use fusion_model::program::{Activation, LinearTerm, LinearWeights, Op, Program, RingBits, Step, TensorId, TensorSpec, Weights, Window};
 use fusion_nn::LANE_VERSION;
-use fusion_nn::exec::{Hint, Lane, Opened, PublicModel, Reveal, ServerModel, connect};
-use fusion_nn::layers::{EXTENSION_SIZE, Role};
+use fusion_nn::exec::{Client, EncodedImage, Hint, Lane, LaneInput, Opened, PublicModel, Reveal, Server, ServerModel};
+use fusion_nn::layers::EXTENSION_SIZE;
 use fusion_ot::functionality::ChoiceBits;
 use fusion_ot::silent::Parameters;
 use fusion_ring::channel::{RecordingChannel, memory_pair};
@@ -69,17 +69,21 @@ fn the_bytes_of_a_lane_are_pinned() {
     let public = PublicModel::new(program, PublicSeed([3; 32])).unwrap();
     let model = ServerModel::new(public.clone(), &weights(&mut rng), &ServerKey::random(&mut rng)).unwrap();
     let hint = Hint::from_bytes(&public, model.hint(&mut rng, |_| ())).unwrap();
-    let images: Vec<u32> = (0..PIXELS * SAMPLES).map(|_| rng.next_u32() % 64).collect();
+    let pixels: Vec<i64> = (0..PIXELS * SAMPLES).map(|_| i64::from(rng.next_u32() % 64)).collect();
+    // As many channels as pixels: pixel after pixel, all samples of each.
+    let image = |sample: usize| (0..PIXELS).map(|pixel| pixels[pixel * SAMPLES + sample]).collect::<Vec<_>>();
+    let images: Vec<_> = (0..SAMPLES).map(|sample| EncodedImage::new(public.program(), &image(sample)).unwrap()).collect();
+    let input = LaneInput::new(public.program(), &images).unwrap();
     let (client_end, server_end) = memory_pair();
     let mut recorder = RecordingChannel::new(client_end);
     let opened = std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut rng = ChaCha20Rng::seed_from_u64(2);
-            let party = connect(Role::Server, b"pinned", Box::new(server_end), &mut rng).unwrap();
-            Lane::new(party, SAMPLES, Reveal::Label).run_server(&model, &mut rng, &mut |_| ()).unwrap();
+            let lane = Lane::<Server>::connect(b"pinned", SAMPLES, Reveal::Label, Box::new(server_end), &mut rng).unwrap();
+            lane.run(&model, &mut rng, &mut |_| ()).unwrap();
         });
-        let party = connect(Role::Client, b"pinned", Box::new(&mut recorder), &mut rng).unwrap();
-        Lane::new(party, SAMPLES, Reveal::Label).run_client(&public, &hint, images.into(), &mut rng, &mut |_| ()).unwrap()
+        let lane = Lane::<Client>::connect(b"pinned", SAMPLES, Reveal::Label, Box::new(&mut recorder), &mut rng).unwrap();
+        lane.run(&public, &hint, input, &mut rng, &mut |_| ()).unwrap().opened
     });
     let Opened::Labels(labels) = opened else { panic!("labels were asked for") };
     let recording = recorder.into_recording();

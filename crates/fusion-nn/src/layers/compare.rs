@@ -31,12 +31,12 @@
 use fusion_ring::bits::pack::{SLACK, pack_into, packed_len, unpack};
 use fusion_ring::secret::Wiped;
 
-use super::ProtocolError;
 use super::digits::{Digit, Digits};
+use super::error::ProtocolError;
 use super::lookup::{Lookup, answer};
 use super::ot_batch::OtBatch;
 use super::party::Party;
-use super::product::xor;
+use super::shares::{AdditiveSlice, XorShares};
 use super::tile::{Tile, join};
 
 /// One half of a tile as this party sees it.
@@ -61,10 +61,16 @@ impl<'a> Half<'a> {
 }
 
 /// XOR shares of the carry out of the low bits of `x` that `digits` cover.
-pub(super) fn carry(party: &mut Party<'_>, ots: &OtBatch, tile: Tile, x: &[u32], digits: &Digits) -> Result<Wiped<u64>, ProtocolError> {
+pub(super) fn carry(
+    party: &mut Party<'_>,
+    ots: &OtBatch,
+    tile: Tile,
+    x: AdditiveSlice<'_>,
+    digits: &Digits,
+) -> Result<XorShares, ProtocolError> {
     let role = party.role();
-    let mut sending = Half::new(&x[tile.sent_by(role)]);
-    let mut receiving = Half::new(&x[tile.received_by(role)]);
+    let mut sending = Half::new(&x.words[tile.sent_by(role)]);
+    let mut receiving = Half::new(&x.words[tile.received_by(role)]);
     let mut digits = digits.iter().peekable();
     let Some(lowest) = digits.peek() else { return Err(ProtocolError::Misuse("a comparison has digits")) };
     let mut outgoing = Wiped::with_capacity(packed_len(receiving.x.len(), lowest.m.bits()) + SLACK);
@@ -92,18 +98,16 @@ pub(super) fn carry(party: &mut Party<'_>, ots: &OtBatch, tile: Tile, x: &[u32],
         }
     }
     let (sent, received) = if swapped { (receiving.carry, sending.carry) } else { (sending.carry, receiving.carry) };
-    Ok(join(role, &sent, &received))
+    Ok(XorShares::from_bitslice(join(role, &sent, &received), tile.len()))
 }
 
-/// XOR shares of the sign bit of the shared `h`-bit numbers; `digits` are of h - 1 bits.
+/// XOR shares of the sign bits of the numbers; `digits` cover all bits of them but that.
 pub(super) fn msb(
     party: &mut Party<'_>,
     ots: &OtBatch,
     tile: Tile,
-    x: &[u32],
+    x: AdditiveSlice<'_>,
     digits: &Digits,
-    h: u32,
-) -> Result<Wiped<u64>, ProtocolError> {
-    let carry = carry(party, ots, tile, x, digits)?;
-    Ok(xor(&carry, &fusion_ring::bits::bitslice::bitslice_of_words(x, h - 1)))
+) -> Result<XorShares, ProtocolError> {
+    Ok(carry(party, ots, tile, x, digits)?.xor(&x.top_bits()))
 }

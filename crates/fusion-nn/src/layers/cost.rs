@@ -5,9 +5,9 @@ use std::iter;
 use fusion_ot::functionality::ChoiceBits;
 use fusion_ring::bits::pack::packed_len;
 
-use super::ProtocolError;
 use super::argmax::{label_bits, logits_window};
 use super::digits::Digits;
+use super::error::ProtocolError;
 use super::party::Role;
 use super::pool::PoolSchedule;
 use super::tile::Tile;

@@ -8,8 +8,8 @@ use fusion_ot::silent::ExtensionSize;
 use fusion_ring::channel::Channel;
 use fusion_ring::secret::{Element, Wiped};
 
-use super::ProtocolError;
 use super::digits::Digits;
+use super::error::ProtocolError;
 use super::party::{Party, Phase, Role};
 use super::tile::Tile;
 

@@ -11,11 +11,6 @@ use fusion_ring::secret::Wiped;
 
 use super::ot_batch::{OtBatch, Received};
 
-/// XOR of two bitslices.
-pub(super) fn xor(a: &[u64], b: &[u64]) -> Wiped<u64> {
-    Wiped::filled(a.len().min(b.len()), a.iter().zip(b).map(|(a, b)| a ^ b))
-}
-
 /// The sender's side of products c * delta in Z_2^bits, delta being the sender's, the bit c the receiver's. 1 + bits bits per product.
 pub(super) struct RingSender<'s> {
     pairs: &'s [u32],
@@ -51,7 +46,10 @@ impl<'s> RingReceiver<'s> {
     /// Takes one OT for each of the `n` elements of the bitslice `c`.
     pub(super) fn new(ots: &'s OtBatch, c: &[u64], n: usize, bits: u32) -> Self {
         let received = ots.received(n);
-        Self { received, d: xor(c, &bitslice_of_bytes(received.choices)), bits }
+        // Where they differ. Own bits and choices are words of the same bitslice.
+        let choices = bitslice_of_bytes(received.choices);
+        let d = Wiped::filled(c.len().min(choices.len()), c.iter().zip(&choices).map(|(c, u)| c ^ u));
+        Self { received, d, bits }
     }
 
     /// The message: the bitslice d = c ^ u.

@@ -8,8 +8,10 @@
 //! Symmetric, but for constants that one party adds.
 //!
 //! # Protocol
-//! `to_window`, `max_pool`, then `relu` or `widen_signed`. Pooling and signed widening work in a window of one bit more, so that differences fit and the sign of an offset
-//! number is known. That bit is free where the ring of the input has it; else the window is widened by `widen_signed` without headroom first.
+//! `to_window`, `max_pool`, then `relu` or `widen_signed`. Pooling and signed widening work in a
+//! window of one bit more, so that differences fit and the sign of an offset number is known. That
+//! bit is free where the ring of the input has it; else the window is first widened by
+//! `widen_signed` without headroom.
 //!
 //! # Cost
 //! [`Requantise::cost`].
@@ -17,15 +19,14 @@
 //! # Security
 //! As in `compare`.
 
-use fusion_ring::bits::pack::mask32;
-use fusion_ring::secret::Wiped;
 use fusion_rlwe::Shape;
 
-use super::ProtocolError;
 use super::cost::{self, Total};
-use super::party::Party;
+use super::error::ProtocolError;
+use super::party::{Party, Phase};
 use super::pool::{PoolSchedule, max_pool};
 use super::relu::relu;
+use super::shares::AdditiveShares;
 use super::truncate::{Headroom, widen_signed};
 use super::window::to_window;
 use fusion_model::program::{Activation, PoolGeometry, RingBits, Window};
@@ -34,6 +35,7 @@ use fusion_model::program::{Activation, PoolGeometry, RingBits, Window};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requantise {
     input: Shape,
+    ring: RingBits,
     /// The window as read from the shares, with a bit of headroom where it is free.
     read: Window,
     /// Width of the numbers proper.
@@ -47,7 +49,8 @@ impl Requantise {
     /// The step that reads tensors of shape `input` modulo 2^`ring` and writes modulo 2^`output`.
     ///
     /// # Errors
-    /// Misuse if the window does not fit into the ring, a width is out of range (window 2..=31 bits, rings 1..=32), or the pooling geometry is impossible.
+    /// Misuse if the window does not fit into the ring, a width is out of range (window 2..=31
+    /// bits, rings 1..=32), or the pooling geometry is impossible.
     pub fn new(
         input: Shape,
         ring: RingBits,
@@ -66,7 +69,7 @@ impl Requantise {
             Activation::Signed => pool.is_some() || output.0 > window.bits,
         };
         let read = Window { bits: window.bits + u32::from(wants_headroom && top < ring.0), ..window };
-        Ok(Self { input, read, bits: window.bits, pool, activation, output })
+        Ok(Self { input, ring, read, bits: window.bits, pool, activation, output })
     }
 
     /// Elements of one sample of the output.
@@ -75,30 +78,29 @@ impl Requantise {
         self.pool.as_ref().map_or(self.input.len(), |pool| self.input.channels * pool.output().0 * pool.output().1)
     }
 
-    /// Runs the step on whole samples, one after the other: shares modulo 2^output, from shares modulo 2^ring.
+    /// Runs the step on whole samples, one after the other: shares in the output ring, from shares
+    /// in the input ring.
     ///
     /// # Errors
-    /// [`ProtocolError`]; the lane is dead afterwards. Misuse if the samples are not whole.
-    pub fn run(&self, party: &mut Party<'_>, shares: &[u32]) -> Result<Wiped<u32>, ProtocolError> {
-        if self.input.is_empty() || !shares.len().is_multiple_of(self.input.len()) {
-            return Err(ProtocolError::Misuse("requantise: whole samples"));
-        }
-        let mut x = to_window(party.role(), shares, self.read);
-        let mut bits = self.read.bits;
-        if let Some(schedule) = &self.pool {
-            if bits == self.bits {
-                x = widen_signed(party, &x, bits, Headroom::None, bits + 1)?;
-                bits += 1;
+    /// [`ProtocolError`]; the lane is dead afterwards. Misuse if the samples are not whole or the
+    /// ring is another.
+    pub fn run(&self, party: &mut Party<'_>, shares: &AdditiveShares) -> Result<AdditiveShares, ProtocolError> {
+        party.layer(Phase::Activation, |party| {
+            if self.input.is_empty() || !shares.len().is_multiple_of(self.input.len()) || shares.ring() != self.ring {
+                return Err(ProtocolError::Misuse("requantise: whole samples in the ring of the input"));
             }
-            x = max_pool(party, &x, schedule, bits)?;
-        }
-        match self.activation {
-            Activation::Relu => {
-                x.iter_mut().for_each(|x| *x &= mask32(self.bits));
-                relu(party, &x, self.bits, self.output.0)
+            let mut x = to_window(party.role(), shares, self.read);
+            if let Some(schedule) = &self.pool {
+                if self.read.bits == self.bits {
+                    x = widen_signed(party, &x, Headroom::None, RingBits(self.bits + 1))?;
+                }
+                x = max_pool(party, &x, schedule)?;
             }
-            Activation::Signed => widen_signed(party, &x, bits, self.headroom(bits), self.output.0),
-        }
+            match self.activation {
+                Activation::Relu => relu(party, &x.reduced_to(RingBits(self.bits)), self.output),
+                Activation::Signed => widen_signed(party, &x, self.headroom(x.ring().0), self.output),
+            }
+        })
     }
 
     fn headroom(&self, bits: u32) -> Headroom {

@@ -18,14 +18,16 @@
 //! # Security
 //! As in `compare`.
 
+use fusion_model::program::RingBits;
 use fusion_ring::bits::pack::mask32;
 use fusion_ring::secret::Wiped;
 
-use super::ProtocolError;
 use super::compare::carry;
 use super::digits::{Digits, MAX_COMPARED_BITS};
+use super::error::ProtocolError;
 use super::ot_batch::OtCount;
 use super::party::{Party, Phase, Role};
+use super::shares::{AdditiveShares, AdditiveSlice};
 use super::tile::Tile;
 use super::widen::{widen, widen_full};
 
@@ -38,57 +40,57 @@ pub enum Headroom {
     None,
 }
 
-/// Shares modulo 2^out_bits of the signed x, from shares modulo 2^h (reduced), 2 <= h <= 32 (31 without headroom), out_bits <= 32.
+/// Shares modulo 2^`out` of the signed x, from shares modulo 2^h, 2 <= h <= 32 (31 without
+/// headroom), out <= 32.
 ///
 /// # Errors
 /// [`ProtocolError`]; the lane is dead afterwards.
-pub fn widen_signed(party: &mut Party<'_>, x: &[u32], h: u32, headroom: Headroom, out_bits: u32) -> Result<Wiped<u32>, ProtocolError> {
-    if !(2..=32).contains(&h) || !(1..=32).contains(&out_bits) {
-        return Err(ProtocolError::Misuse("widen_signed: widths are h in 2..=32 and out_bits in 1..=32"));
-    }
-    if out_bits <= h {
-        return Ok(Wiped::filled(x.len(), x.iter().map(|x| x & mask32(out_bits))));
-    }
-    if headroom == Headroom::None && h > MAX_COMPARED_BITS {
-        return Err(ProtocolError::Misuse("widen_signed: h is at most 31 without headroom"));
-    }
-    let phase = party.enter(Phase::Activation);
-    let offset = match (party.role(), headroom) {
-        (Role::Client, _) => 0,
-        (Role::Server, Headroom::OneBit) => 1 << (h - 2),
-        (Role::Server, Headroom::None) => 1 << (h - 1),
-    };
-    let x = Wiped::filled(x.len(), x.iter().map(|x: &u32| x.wrapping_add(offset) & mask32(h)));
-    let digits = (headroom == Headroom::None).then(|| Digits::of(h));
-    let mut out = Wiped::new(x.len());
-    for tile in Tile::all(x.len(), party.half_tile()) {
-        tile.of_mut(&mut out).copy_from_slice(&widen_tile(party, tile, tile.of(&x), digits.as_ref(), h, out_bits)?);
-    }
-    out.iter_mut().for_each(|y| *y = y.wrapping_sub(offset) & mask32(out_bits));
-    party.enter(phase);
-    Ok(out)
+pub fn widen_signed(party: &mut Party<'_>, x: &AdditiveShares, headroom: Headroom, out: RingBits) -> Result<AdditiveShares, ProtocolError> {
+    party.layer(Phase::Activation, |party| {
+        let ring = x.ring();
+        if !(2..=32).contains(&ring.0) || !(1..=32).contains(&out.0) {
+            return Err(ProtocolError::Misuse("widen_signed: widths are h in 2..=32 and out in 1..=32"));
+        }
+        if out <= ring {
+            return Ok(x.all().reduced_to(out));
+        }
+        if headroom == Headroom::None && ring.0 > MAX_COMPARED_BITS {
+            return Err(ProtocolError::Misuse("widen_signed: h is at most 31 without headroom"));
+        }
+        let offset = match (party.role(), headroom) {
+            (Role::Client, _) => 0,
+            (Role::Server, Headroom::OneBit) => 1 << (ring.0 - 2),
+            (Role::Server, Headroom::None) => 1 << (ring.0 - 1),
+        };
+        let moved = x.words().iter().map(|x| x.wrapping_add(offset) & mask32(ring.0));
+        let moved = AdditiveShares::from_reduced(Wiped::filled(x.len(), moved), ring);
+        let digits = (headroom == Headroom::None).then(|| Digits::of(ring.0));
+        let mut y = AdditiveShares::zeros(x.len(), out);
+        for tile in Tile::all(x.len(), party.half_tile()) {
+            y.set_tile(tile, &widen_tile(party, tile, moved.tile(tile), digits.as_ref(), out)?);
+        }
+        y.words_mut().iter_mut().for_each(|y| *y = y.wrapping_sub(offset) & mask32(out.0));
+        Ok(y)
+    })
 }
 
 fn widen_tile(
     party: &mut Party<'_>,
     tile: Tile,
-    x: &[u32],
+    x: AdditiveSlice<'_>,
     digits: Option<&Digits>,
-    h: u32,
-    out_bits: u32,
-) -> Result<Wiped<u32>, ProtocolError> {
+    out: RingBits,
+) -> Result<AdditiveShares, ProtocolError> {
     let count = OtCount::default().one_way(tile);
-    let y = if let Some(digits) = digits {
-        let ots = count.comparison(tile, digits).generate(party)?;
+    let (ots, y);
+    if let Some(digits) = digits {
+        ots = count.comparison(tile, digits).generate(party)?;
         let wrap = carry(party, &ots, tile, x, digits)?;
-        let y = widen_full(party, &ots, tile, x, &wrap, (h, out_bits))?;
-        debug_assert!(ots.is_used_up());
-        y
+        y = widen_full(party, &ots, tile, x, &wrap, out)?;
     } else {
-        let ots = count.generate(party)?;
-        let y = widen(party, &ots, tile, x, h, out_bits)?;
-        debug_assert!(ots.is_used_up());
-        y
-    };
+        ots = count.generate(party)?;
+        y = widen(party, &ots, tile, x, out)?;
+    }
+    debug_assert!(ots.is_used_up());
     Ok(y)
 }

@@ -8,9 +8,11 @@
 //! On each half of a tile the sender at the first digit is the sender of the OT.
 //!
 //! # Protocol
-//! x = x0 + x1 - 2^h w over the integers, where w says whether the sum of the shares wraps. When the top bit of x is known to be zero, the
-//! sum wraps exactly if a share has its top bit set (w = msb(x0) OR msb(x1)), which needs no comparison (the known-sign case of SIRNN, Rathee et al. 2021, section III-B).
-//! w is made additive modulo 2^(l-h) by one correlated OT: c + s - c s for an OR, c + s - 2 c s for an XOR.
+//! x = x0 + x1 - 2^h w over the integers, where w says whether the sum of the shares wraps. When the
+//! top bit of x is known to be zero, the sum wraps exactly if a share has its top bit set (w =
+//! msb(x0) OR msb(x1)), which needs no comparison (the known-sign case of SIRNN, Rathee et al. 2021,
+//! section III-B). One correlated OT makes w additive modulo 2^(l-h): c + s - c s for an OR,
+//! c + s - 2 c s for an XOR.
 //!
 //! # Cost
 //! One round, one 1-of-2 OT, 1 + l - h bits.
@@ -18,40 +20,51 @@
 //! # Security
 //! As in `compare`.
 
+use fusion_model::program::RingBits;
 use fusion_ring::bits::bitslice::{bitslice_of_words, pack_bitslice_into, unpack_bitslice};
 use fusion_ring::bits::pack::{SLACK, mask32, pack_into, packed_len, unpack};
 use fusion_ring::ot::bit_products::masks_of_bitslice;
 use fusion_ring::secret::Wiped;
 
-use super::ProtocolError;
+use super::error::ProtocolError;
 use super::ot_batch::OtBatch;
 use super::party::Party;
 use super::product::{RingReceiver, RingSender};
+use super::shares::{AdditiveShares, AdditiveSlice, XorShares};
 use super::tile::{Tile, join};
 
-/// Widens numbers whose top bit is zero from `from` bits to `to` bits.
-pub(super) fn widen(party: &mut Party<'_>, ots: &OtBatch, tile: Tile, x: &[u32], from: u32, to: u32) -> Result<Wiped<u32>, ProtocolError> {
+/// Widens numbers whose top bit is zero into the ring `to`.
+pub(super) fn widen(
+    party: &mut Party<'_>,
+    ots: &OtBatch,
+    tile: Tile,
+    x: AdditiveSlice<'_>,
+    to: RingBits,
+) -> Result<AdditiveShares, ProtocolError> {
+    let from = x.ring.0;
     // c OR s = c + s (1 - c).
-    let wrap = bit_to_ring(party, ots, tile, &bitslice_of_words(x, from - 1), to - from, |c| 1 & !c)?;
-    Ok(unwrap(x, &wrap, from, to))
+    let wrap = bit_to_ring(party, ots, tile, &bitslice_of_words(x.words, from - 1), to.0 - from, |c| 1 & !c)?;
+    Ok(unwrap(x, &wrap, to))
 }
 
-/// Widens any numbers from `from` bits to `to` bits, given XOR shares of the wrap bits.
+/// Widens any numbers into the ring `to`, given XOR shares of the wrap bits.
 pub(super) fn widen_full(
     party: &mut Party<'_>,
     ots: &OtBatch,
     tile: Tile,
-    x: &[u32],
-    wrap: &[u64],
-    (from, to): (u32, u32),
-) -> Result<Wiped<u32>, ProtocolError> {
+    x: AdditiveSlice<'_>,
+    wrap: &XorShares,
+    to: RingBits,
+) -> Result<AdditiveShares, ProtocolError> {
     // c XOR s = c + s (1 - 2c).
-    let wrap = bit_to_ring(party, ots, tile, wrap, to - from, |c| 1 | c)?;
-    Ok(unwrap(x, &wrap, from, to))
+    let wrap = bit_to_ring(party, ots, tile, wrap.bitslice(), to.0 - x.ring.0, |c| 1 | c)?;
+    Ok(unwrap(x, &wrap, to))
 }
 
-fn unwrap(x: &[u32], wrap: &[u32], from: u32, to: u32) -> Wiped<u32> {
-    Wiped::filled(x.len(), x.iter().zip(wrap).map(|(x, w)| (x & mask32(from)).wrapping_sub(w << from) & mask32(to)))
+fn unwrap(x: AdditiveSlice<'_>, wrap: &[u32], to: RingBits) -> AdditiveShares {
+    let from = x.ring.0;
+    let words = x.words.iter().zip(wrap).map(|(x, w)| x.wrapping_sub(w << from) & mask32(to.0));
+    AdditiveShares::from_reduced(Wiped::filled(x.len(), words), to)
 }
 
 /// Additive shares modulo 2^bits of c + s * delta(c), c being the sender's bit (given to `delta` as
