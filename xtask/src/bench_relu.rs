@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use fusion_nn::layers::{EXTENSION_SIZE, Party, Phase, ProtocolError, Role, Spare, maximum, relu, widen_signed};
+use fusion_nn::layers::{EXTENSION_SIZE, Headroom, Party, Phase, ProtocolError, Role, maximum, relu, widen_signed};
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 use fusion_ot::session::Session;
 use fusion_ot::{OtError, silent};
@@ -71,7 +71,7 @@ impl Op {
         let cost = match self {
             Self::Relu { h, l } => cost::relu(h, l),
             Self::Maximum { h } => cost::maximum(h),
-            Self::Truncate { h, l } => cost::widen_signed(h, Spare::One, l),
+            Self::Truncate { h, l } => cost::widen_signed(h, Headroom::OneBit, l),
         };
         cost.m_ary_ots + cost.binary_ots
     }
@@ -80,7 +80,7 @@ impl Op {
         let y = match self {
             Self::Relu { h, l } => relu(party, x, h, l),
             Self::Maximum { h } => maximum(party, x, &vec![0; x.len()], h),
-            Self::Truncate { h, l } => widen_signed(party, x, h, Spare::One, l),
+            Self::Truncate { h, l } => widen_signed(party, x, h, Headroom::OneBit, l),
         };
         y.map(|y| y.len())
     }

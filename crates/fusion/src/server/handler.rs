@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::server::cheat::Cheat;
 
 /// Version of the cryptographic parameters and layer protocols of this build. Any change of bytes inside a lane changes it.
-pub const PARAMS_VERSION: u32 = 1;
+pub const PARAMS_VERSION: u32 = fusion_nn::LANE_VERSION;
 
 /// Serves one model. Lanes share the packed weights and have everything else of their own.
 pub(super) struct ModelHandler {
