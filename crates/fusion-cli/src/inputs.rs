@@ -1,11 +1,13 @@
 //! The images of a batch: queries, and the pool of public samples.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Result;
 use fusion_mix::batch::{Label, PublicSample};
 use fusion_mix::pool::Pool;
 use fusion_model::card::ModelCard;
+use fusion_nn::exec::EncodedImage;
 use fusion_ring::secret::Wiped;
 use sha3::{Digest as _, Sha3_256};
 
@@ -43,13 +45,11 @@ impl Batch {
     /// Encodes every image: queries first, then the pool, and a digest of it all.
     pub(crate) fn encode(&self, card: &ModelCard) -> Result<(Encoded, String)> {
         let mut hash = Sha3_256::new();
-        let mask = fusion_ring::bits::pack::mask32(card.program.tensors[card.program.input.0].ring.0);
-        let mut encode = |sample: &Sample| -> Result<Wiped<u32>> {
+        let mut encode = |sample: &Sample| -> Result<Arc<EncodedImage>> {
             let image = Wiped::from(sample.tensor(&card.preprocess)?);
-            let values = Wiped::from(card.program.encode(&image)?);
-            let encoded = Wiped::filled(values.len(), values.iter().map(|&v| v as u32 & mask));
-            encoded.iter().for_each(|v| hash.update(v.to_le_bytes()));
-            Ok(encoded)
+            let encoded = EncodedImage::new(&card.program, &Wiped::from(card.program.encode(&image)?))?;
+            encoded.words().iter().for_each(|v| hash.update(v.to_le_bytes()));
+            Ok(Arc::new(encoded))
         };
         let queries = self.queries.iter().map(&mut encode).collect::<Result<Vec<_>>>()?;
         let pool = self.pool.iter().map(&mut encode).collect::<Result<Vec<_>>>()?;
@@ -62,19 +62,19 @@ impl Batch {
     }
 }
 
-/// Images as tensors modulo the ring of the network's input, `[channel][row][column]`.
+/// Images as the network reads them.
 pub(crate) struct Encoded {
     /// By query.
-    pub(crate) queries: Vec<Wiped<u32>>,
+    pub(crate) queries: Vec<Arc<EncodedImage>>,
     /// By id in the pool.
-    pub(crate) pool: Vec<Wiped<u32>>,
+    pub(crate) pool: Vec<Arc<EncodedImage>>,
 }
 
 impl Encoded {
     /// The digest by which the audit log knows the pool.
     pub(crate) fn pool_digest(&self) -> String {
         let mut hash = Sha3_256::new();
-        self.pool.iter().flat_map(|image| image.iter()).for_each(|v| hash.update(v.to_le_bytes()));
+        self.pool.iter().flat_map(|image| image.words()).for_each(|v| hash.update(v.to_le_bytes()));
         hex(&hash.finalize())
     }
 }

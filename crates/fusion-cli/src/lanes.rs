@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fusion_net::{Client, LaneRequest, LimitName, NetError};
-use fusion_nn::exec::{Hint, Lane, LaneError, Opened, Progress, PublicModel, Reveal, StepCost, connect};
-use fusion_nn::layers::Role;
+use fusion_nn::exec::{
+    Client as ClientSide, EncodedImage, Hint, Lane, LaneError, LaneInput, Opened, Progress, PublicModel, Reveal, StepCost,
+};
 use fusion_ring::channel::Traffic;
-use fusion_ring::secret::Wiped;
 use rand::SeedableRng;
 use rand::rngs::SysRng;
 use rand_chacha::ChaCha20Rng;
@@ -64,7 +64,7 @@ pub struct LaneResult {
     pub costs: Vec<StepCost>,
     /// Wall-clock seconds.
     pub seconds: f64,
-    /// Largest decryption noise, as a share of Delta.
+    /// Largest decryption noise, as a fraction of the scale.
     pub noise: f64,
 }
 
@@ -76,10 +76,10 @@ pub struct LaneSetting<'a> {
     pub model: &'a PublicModel,
     /// Its hint.
     pub hint: &'a Hint,
-    /// The terms of every lane; the number of samples is the slice's.
+    /// The request of every lane; the number of samples is the slice's.
     pub request: LaneRequest,
-    /// Gives the input tensor of a position, `[channel][row][column]` modulo the input ring.
-    pub image: &'a (dyn Fn(u32) -> Result<Wiped<u32>, String> + Sync),
+    /// Gives the image of a position.
+    pub image: &'a (dyn Fn(u32) -> Result<Arc<EncodedImage>, String> + Sync),
 }
 
 /// Counters that a progress line reads while lanes run.
@@ -115,7 +115,7 @@ impl LaneSetting<'_> {
     pub fn run(&self, slice: Range<u32>, live: &Live) -> Result<LaneResult, RunError> {
         let start = std::time::Instant::now();
         let samples = slice.len();
-        let images = self.interleave(slice.clone())?;
+        let input = self.input(slice.clone())?;
         let mut rng = fresh_rng()?;
         // A lane that is run again has another number, too: nothing of it may fit into the new one.
         let lane = live.begun.fetch_add(1, Ordering::Relaxed);
@@ -132,11 +132,9 @@ impl LaneSetting<'_> {
             live.received.fetch_add(new.received, Ordering::Relaxed);
             live.sample_steps.fetch_add(samples as u64, Ordering::Relaxed);
         };
-        let run = connect(Role::Client, &request.terms(), Box::new(&mut channel), &mut rng).and_then(|party| {
-            let mut lane = Lane::new(party, samples, reveal);
-            let opened = lane.run_client(self.model, self.hint, images, &mut rng, &mut progress)?;
-            Ok((opened, lane.costs().to_vec(), lane.largest_noise()))
-        });
+        let run = Lane::<ClientSide>::connect(&request.terms(), samples, reveal, Box::new(&mut channel), &mut rng)
+            .and_then(|lane| lane.run(self.model, self.hint, input, &mut rng, &mut progress))
+            .map(|finished| (finished.opened, finished.costs, finished.largest_noise));
         // The transport knows better than the protocol why a lane died.
         let (opened, costs, noise) = match (run, channel.failure()) {
             (Ok(done), _) => done,
@@ -147,12 +145,10 @@ impl LaneSetting<'_> {
         Ok(LaneResult { slice, opened, costs, seconds: start.elapsed().as_secs_f64(), noise })
     }
 
-    /// The images of a slice as `[channel][sample][row][column]`.
-    fn interleave(&self, slice: Range<u32>) -> Result<Wiped<u32>, RunError> {
+    /// The images of a slice.
+    fn input(&self, slice: Range<u32>) -> Result<LaneInput, RunError> {
         let images = slice.map(|p| (self.image)(p)).collect::<Result<Vec<_>, _>>().map_err(RunError::Images)?;
-        let shape = self.model.program().tensors[self.model.program().input.0].shape;
-        let planes = (0..shape.channels).flat_map(|c| images.iter().map(move |image| &image[c * shape.area()..(c + 1) * shape.area()]));
-        Ok(Wiped::filled(shape.len() * images.len(), planes.flatten().copied()))
+        Ok(LaneInput::new(self.model.program(), &images)?)
     }
 
     /// Runs `slices` on `lanes` threads. `event` is told the outcome of every run and says whether

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -11,8 +12,7 @@ use fusion_mix::plan::{Plan, PlanRequest};
 use fusion_mix::report::{Report, ReportContext};
 use fusion_mix::verify::{RevealRejected, verify};
 use fusion_net::{LaneRequest, Reveal};
-use fusion_nn::exec::Opened;
-use fusion_ring::secret::Wiped;
+use fusion_nn::exec::{EncodedImage, Opened};
 
 pub use crate::connection::{Connected, QuerySettings, connect};
 pub use crate::inputs::Batch;
@@ -139,13 +139,12 @@ impl Run {
         let slices: Vec<_> = self.facts.slices.iter().filter(|s| !s.is_empty() && !done.contains(&s.start)).cloned().collect();
         let missing: usize = slices.iter().map(Range::len).sum();
         let (batch, encoded) = (&self.batch, &self.encoded);
-        let image = |position: u32| -> Result<Wiped<u32>, String> {
+        let image = |position: u32| -> Result<Arc<EncodedImage>, String> {
             let found = match batch.item(position) {
                 Item::Query { query } => encoded.queries.get(query as usize),
                 Item::Public { id } => encoded.pool.get(id as usize),
             };
-            let found = found.ok_or_else(|| format!("no image stands at position {position}"))?;
-            Ok(Wiped::filled(found.len(), found.iter().copied()))
+            found.cloned().ok_or_else(|| format!("no image stands at position {position}"))
         };
         let request = LaneRequest {
             card_digest: server.served.card_digest,

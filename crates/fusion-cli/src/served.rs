@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use fusion_net::{Description, Digest, HintSource, LaneFailure, LaneHandler, LaneRequest, Reveal};
-use fusion_nn::exec::{self, Lane, LaneError, ServerModel, connect};
-use fusion_nn::layers::Role;
+use fusion_nn::exec::{self, Lane, LaneError, Server, ServerModel};
 use fusion_ring::channel::Channel;
 use rand::SeedableRng;
 
@@ -55,13 +54,12 @@ impl LaneHandler for ModelHandler {
             Reveal::Label => exec::Reveal::Label,
             Reveal::Logits => exec::Reveal::Logits,
         };
-        let party = connect(Role::Server, &request.terms(), Box::new(channel), &mut rng).map_err(failure)?;
-        let mut lane = Lane::new(party, samples, reveal);
+        let mut lane = Lane::<Server>::connect(&request.terms(), samples, reveal, Box::new(channel), &mut rng).map_err(failure)?;
         if let Some(cheat) = &self.cheat {
             let own = rand_chacha::ChaCha20Rng::from_rng(&mut rng);
             lane = lane.deviating(cheat.deviation(self.model.public().program(), samples, own));
         }
-        lane.run_server(&self.model, &mut rng, &mut |_| ()).map_err(failure)?;
+        lane.run(&self.model, &mut rng, &mut |_| ()).map_err(failure)?;
         tracing::info!(samples, seconds = start.elapsed().as_secs_f64(), "lane done");
         Ok(())
     }

@@ -15,8 +15,7 @@ use fusion_cli::served::PARAMS_VERSION;
 use fusion_model::card::ModelCard;
 use fusion_net::relay::{Carried, Link, Relay, Script};
 use fusion_net::{Client, ClientSettings, HintCache, LaneRequest, Reveal};
-use fusion_nn::exec::{Hint, Opened, PublicModel};
-use fusion_ring::secret::Wiped;
+use fusion_nn::exec::{EncodedImage, Hint, Opened, PublicModel};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::machine;
@@ -160,11 +159,10 @@ pub(crate) fn run(setting: &Setting<'_>) -> Result<Measured> {
     bar.finish_and_clear();
     let hint = Hint::open(&model, &path)?;
 
-    let mask = fusion_ring::bits::pack::mask32(card.program.tensors[card.program.input.0].ring.0);
-    let image = |position: u32| -> Result<Wiped<u32>, String> {
+    let image = |position: u32| -> Result<Arc<EncodedImage>, String> {
         let tensor = (setting.tensor)(position as usize).map_err(|e| format!("{e:#}"))?;
         let encoded = card.program.encode(&tensor).map_err(|e| e.to_string())?;
-        Ok(Wiped::filled(encoded.len(), encoded.iter().map(|&v| v as u32 & mask)))
+        EncodedImage::new(&card.program, &encoded).map(Arc::new).map_err(|e| e.to_string())
     };
     let request =
         LaneRequest { card_digest: served.card_digest, params_version: PARAMS_VERSION, n_samples: 0, reveal: Reveal::Label, lane: 0 };
