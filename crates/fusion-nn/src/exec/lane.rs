@@ -65,14 +65,24 @@ pub struct Finished<'a, S: Side> {
     pub costs: Vec<StepCost>,
     /// Largest decryption noise that the client met, as a fraction of the scale (0 on the server).
     pub largest_noise: f64,
-    party: Party<'a>,
+    /// What the lane ran on.
+    pub connection: Connection<'a, S>,
 }
 
-impl<'a, S: Side> Finished<'a, S> {
-    /// Another lane on the same channel and oblivious transfers, which saves the set-up. The peer
-    /// must do the same.
+/// The channel and the oblivious transfers of a lane that came to its end.
+pub struct Connection<'a, S: Side> {
+    party: Party<'a>,
+    side: PhantomData<S>,
+}
+
+impl<'a, S: Side> Connection<'a, S> {
+    fn new(party: Party<'a>) -> Self {
+        Self { party, side: PhantomData }
+    }
+
+    /// Another lane without another set-up. The peer must do the same.
     #[must_use]
-    pub fn next_lane(mut self, samples: usize, reveal: Reveal) -> Lane<'a, S> {
+    pub fn lane(mut self, samples: usize, reveal: Reveal) -> Lane<'a, S> {
         let booked = self.party.ledger();
         Lane { party: self.party, samples, reveal, costs: Vec::new(), booked, deviation: None, side: PhantomData }
     }
@@ -138,7 +148,7 @@ impl<'a> Lane<'a, Client> {
         let mut linear = ClientLinear { lane: ClientLane::new(model.seed(), model.widest(), rng), hint };
         let logits = self.walk(model, &mut linear, input, progress)?;
         let opened = self.open(model, &logits, progress)?.ok_or(LaneError::Misuse("nothing was opened to the client"))?;
-        Ok(Finished { opened, costs: self.costs, largest_noise: linear.lane.largest_noise(), party: self.party })
+        Ok(Finished { opened, costs: self.costs, largest_noise: linear.lane.largest_noise(), connection: Connection::new(self.party) })
     }
 }
 
@@ -165,7 +175,7 @@ impl<'a> Lane<'a, Server> {
         let mut linear = ServerLinear { lane: ServerLane::new(public.widest().modulus_bits(), rng), model };
         let logits = self.walk(public, &mut linear, input, progress)?;
         self.open(public, &logits, progress)?;
-        Ok(Finished { opened: (), costs: self.costs, largest_noise: 0.0, party: self.party })
+        Ok(Finished { opened: (), costs: self.costs, largest_noise: 0.0, connection: Connection::new(self.party) })
     }
 }
 

@@ -36,7 +36,7 @@ mod tests;
 pub use account::{Progress, StepCost};
 pub use error::LaneError;
 pub use input::{EncodedImage, LaneInput};
-pub use lane::{Deviation, Finished, Lane};
+pub use lane::{Connection, Deviation, Finished, Lane};
 pub use model::{Hint, PublicModel, ServerModel};
 pub use opened::{Opened, Reveal};
 pub use side::{Client, Server, Side};

@@ -254,4 +254,13 @@ impl std::ops::Deref for ClearNumbers {
     }
 }
 
+impl<'a> IntoIterator for &'a ClearNumbers {
+    type Item = &'a u32;
+    type IntoIter = std::slice::Iter<'a, u32>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.words.iter()
+    }
+}
+
 fusion_ring::opaque!(AdditiveShares, AdditiveSlice<'_>, XorShares, ClearNumbers);
