@@ -83,8 +83,8 @@ pub mod ideal;
 pub mod session;
 pub mod silent;
 pub mod softspoken;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "test-utils"))]
+pub mod testing;
 
 pub use error::OtError;
 pub use session::Role;

@@ -7,17 +7,17 @@ use fusion_ring::symmetric::prg::AesPrg;
 use super::end::slot;
 use super::*;
 use crate::functionality::{ChoiceBits, PAD_BIT, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
-use crate::testing::{Recorder, assert_random_ots, direction, run, run_recorded};
+use crate::testing::{TestChannel, assert_random_ots, direction, run, run_recorded};
 
 fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
-fn sender(ch: &mut Recorder) -> Sender {
+fn sender(ch: &mut TestChannel) -> Sender {
     Sender::setup(ExtensionSize::Small, &direction(), ch, &mut rng(1)).unwrap()
 }
 
-fn receiver(ch: &mut Recorder) -> Receiver {
+fn receiver(ch: &mut TestChannel) -> Receiver {
     Receiver::setup(ExtensionSize::Small, &direction(), ch, &mut rng(2)).unwrap()
 }
 
@@ -50,8 +50,8 @@ fn outputs_are_random_ots_at_every_size() {
 /// Runs both ends and compares what they produce call by call, so that a long test need not keep it
 /// all.
 fn run_and_compare(
-    s: impl FnOnce(&mut Recorder, &mut dyn FnMut(SenderPads)) + Send,
-    r: impl FnOnce(&mut Recorder, &mut dyn FnMut(ReceiverPads)) + Send,
+    s: impl FnOnce(&mut TestChannel, &mut dyn FnMut(SenderPads)) + Send,
+    r: impl FnOnce(&mut TestChannel, &mut dyn FnMut(ReceiverPads)) + Send,
 ) {
     let (tx, rx) = std::sync::mpsc::channel();
     let (tx2, rx2) = std::sync::mpsc::channel();
@@ -226,7 +226,7 @@ fn semi_honest_instances_skip_the_check_only() {
 fn measure(m: ChoiceBits) -> [[(usize, u64); 3]; 2] {
     let set = Parameters::new(m, ExtensionSize::Small);
     let second = set.outputs() - set.reserve();
-    let reading = |ch: &Recorder| (ch.traffic().sent as usize, ch.traffic().turns);
+    let reading = |ch: &TestChannel| (ch.traffic().sent as usize, ch.traffic().turns);
     let (s, r) = run(
         |ch| {
             let mut s = sender(ch);
@@ -326,7 +326,7 @@ fn transcript_is_pinned() {
     let digests = [ChoiceBits::ONE, ChoiceBits::THREE].map(|m| {
         let (_, _, [s, r]) =
             run_recorded(|ch| sender(ch).pads(ch, m, 100).unwrap().pad(0, 0), |ch| receiver(ch).pads(ch, m, 100).unwrap().pads()[0]);
-        [s.digest(), r.digest()]
+        [s.fingerprint(), r.fingerprint()]
     });
     assert_eq!(digests, [["7042d47301ed2273", "9875acd84222e303"], ["6952e2cc364a665a", "05b911bcaaa853f8"]]);
 }
@@ -492,7 +492,7 @@ fn a_changed_coin_is_caught() {
 #[test]
 fn noise_from_the_peer_is_an_error() {
     for seed in 0..4 {
-        let noise = |ch: &mut Recorder, len: usize| {
+        let noise = |ch: &mut TestChannel, len: usize| {
             let mut bytes = vec![0; len];
             AesPrg::new([seed; 16]).fill(&mut bytes);
             // The honest side may hang up at any byte; until it does, which it must, this peer
