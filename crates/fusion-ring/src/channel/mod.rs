@@ -10,9 +10,11 @@
 
 mod memory;
 mod record;
+mod stream;
 
 pub use memory::{MemoryChannel, memory_pair};
 pub use record::{Recording, RecordingChannel, RecordingHandle, ReplayChannel};
+pub use stream::StreamChannel;
 
 /// Most bytes that a party may send while its peer may also be sending (see the module's deadlock rule).
 pub const MAX_CROSSING_BYTES: usize = 2 << 20;
