@@ -11,10 +11,12 @@
 mod memory;
 mod record;
 mod replay;
+mod stream;
 
 pub use memory::{MemoryChannel, memory_pair};
 pub use record::{Recording, RecordingChannel, RecordingHandle};
 pub use replay::ReplayChannel;
+pub use stream::StreamChannel;
 
 /// Most bytes that a party may send while its peer may also be sending (see the module's deadlock rule).
 pub const MAX_CROSSING_BYTES: usize = 2 << 20;
