@@ -1,4 +1,5 @@
-//! The inner loops of the silent extension, for development; `cargo xtask bench-ot` measures the whole.
+//! The inner loops of the silent extension, for development; `cargo xtask bench-ot` measures the
+//! whole.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fusion_ring::bits::transpose::transpose128;
@@ -15,13 +16,13 @@ fn kernels(c: &mut Criterion) {
     let mut group = c.benchmark_group("ot kernels");
     group.throughput(Throughput::Elements(LEAVES as u64));
     let mut blocks: Vec<Block> = (0..LEAVES as Block).collect();
-    for log_table in [16, 17, 18, 19] {
-        let table: Vec<Block> = (0..1 << log_table).map(|i: Block| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
-        let code = LocalCode::new([1; 16], log_table);
+    for log_len in [16, 17, 18, 19] {
+        let secret: Vec<Block> = (0..1 << log_len).map(|i: Block| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+        let code = LocalCode::new([1; 16], log_len);
         let mut first = 0;
-        group.bench_function(format!("fold over 2^{log_table} secrets"), |b| {
+        group.bench_function(format!("encode with a secret of 2^{log_len} blocks"), |b| {
             b.iter(|| {
-                code.encode(first, &table, &mut blocks);
+                code.encode(first, &secret, &mut blocks);
                 first += LEAVES as u64;
             });
         });

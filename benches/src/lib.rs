@@ -1,1 +1,2 @@
-//! Criterion benches of the Fusion workspace live in `benches/`; this library is empty.
+//! Benchmarks of the Fusion workspace: wall-clock ones in `benches/`, and the gate on instruction
+//! counts in `src/bin/instructions.rs`. This library is empty.

@@ -5,6 +5,9 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use fusion::server::Cheat;
 use fusion_mix::accuracy::PublicLabels;
 use fusion_mix::adversary::{Adversary, Positions, predict};
@@ -14,9 +17,9 @@ use fusion_mix::plan::{Plan, PlanRequest};
 use fusion_mix::soundness::{Mix, soundness};
 use fusion_mix::verify::{Verdict, verify};
 use fusion_model::program::{Activation, LinearTerm, LinearWeights, Op, Program, RingBits, Step, TensorId, TensorSpec, Weights, Window};
-use fusion_nn::exec::{Deviation, Hint, Lane, Opened, PublicModel, Reveal, ServerModel, connect};
-use fusion_nn::layers::Role;
-use fusion_ring::bits::pack::mask32;
+use fusion_nn::exec::{
+    Client, Deviation, EncodedImage, Finished, Hint, Lane, LaneInput, Opened, PublicModel, Reveal, Server as ServerSide, ServerModel,
+};
 use fusion_ring::channel::memory_pair;
 use fusion_rlwe::{ConvGeometry, PublicSeed, ServerKey, Shape};
 use rand::{RngExt, SeedableRng};
@@ -71,8 +74,10 @@ fn weights(labels: [usize; CLASSES]) -> Weights {
 const HONEST: [usize; CLASSES] = [0, 1, 2, 3];
 
 /// An image of a class: its two pixels are bright, the others noise.
-fn image(class: usize, rng: &mut ChaCha20Rng) -> Vec<u32> {
-    (0..PIXELS).map(|pixel| if pixel / 2 == class { rng.random_range(50..70) } else { rng.random_range(0..10) }).collect()
+fn image(program: &Program, class: usize, rng: &mut ChaCha20Rng) -> EncodedImage {
+    let pixels: Vec<i64> =
+        (0..PIXELS).map(|pixel| if pixel / 2 == class { rng.random_range(50..70) } else { rng.random_range(0..10) }).collect();
+    EncodedImage::new(program, &pixels).unwrap()
 }
 
 /// What the server does.
@@ -128,17 +133,16 @@ fn series(mix: Mix, lanes: u32, server: Server, mislabelled: f64, seed: u64) -> 
     std::thread::scope(|scope| {
         let serving = scope.spawn(|| {
             let own = ChaCha20Rng::from_rng(&mut server_rng);
-            let party = connect(Role::Server, b"test", Box::new(server_end), &mut server_rng).unwrap();
-            let mut lane = Lane::new(party, samples, Reveal::Label);
-            if let Some(server) = deviates {
-                lane = lane.deviating(deviation(server, &program, lanes as usize, own));
-            }
+            let mut lane = Lane::<ServerSide>::connect(b"test", samples, Reveal::Label, Box::new(server_end), &mut server_rng).unwrap();
+            let deviation = deviates.map(|server| Rc::new(RefCell::new(deviation(server, &program, lanes as usize, own))));
             for _ in 0..u64::from(lanes) * BATCHES {
-                lane.run_server(&model, &mut server_rng, &mut |_| ()).unwrap();
+                if let Some(deviation) = deviation.clone() {
+                    lane = lane.deviating(Box::new(move |step, samples, share| deviation.borrow_mut()(step, samples, share)));
+                }
+                lane = lane.run(&model, &mut server_rng, &mut |_| ()).unwrap().connection.lane(samples, Reveal::Label);
             }
         });
-        let party = connect(Role::Client, b"test", Box::new(client_end), &mut rng).unwrap();
-        let mut lane = Lane::new(party, samples, Reveal::Label);
+        let mut lane = Lane::<Client>::connect(b"test", samples, Reveal::Label, Box::new(client_end), &mut rng).unwrap();
         let mut tally = Tally::default();
         for _ in 0..BATCHES {
             let mut classes = |n: u32| (0..n).map(|_| rng.random_range(1..CLASSES)).collect::<Vec<_>>();
@@ -153,14 +157,13 @@ fn series(mix: Mix, lanes: u32, server: Server, mislabelled: f64, seed: u64) -> 
                 let images: Vec<_> = slice
                     .clone()
                     .map(|position| match batch.item(position) {
-                        Item::Query { query } => image(queries[query as usize], &mut rng),
-                        Item::Public { id } => image(publics[id as usize], &mut rng),
+                        Item::Query { query } => image(&program, queries[query as usize], &mut rng),
+                        Item::Public { id } => image(&program, publics[id as usize], &mut rng),
                     })
                     .collect();
-                // `[channel][sample]`: every pixel of a flat image is a channel.
-                let input: Vec<u32> =
-                    (0..PIXELS).flat_map(|pixel| images.iter().map(move |image| image[pixel] & mask32(INPUT_RING))).collect();
-                let opened = lane.run_client(&public, &hint, input.into(), &mut rng, &mut |_| ()).unwrap();
+                let input = LaneInput::new(&program, &images).unwrap();
+                let Finished { opened, connection, .. } = lane.run(&public, &hint, input, &mut rng, &mut |_| ()).unwrap();
+                lane = connection.lane(samples, Reveal::Label);
                 let Opened::Labels(labels) = opened else { panic!("labels were asked for") };
                 sheet.record(slice, &labels).unwrap();
             }

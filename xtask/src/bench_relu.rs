@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use fusion_nn::layers::{EXTENSION_SIZE, Party, Phase, ProtocolError, Role, Spare, maximum, relu, widen_signed};
+use fusion_nn::layers::{
+    AdditiveShares, EXTENSION_SIZE, Headroom, Party, Phase, ProtocolError, RingBits, Role, maximum, relu, widen_signed,
+};
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 use fusion_ot::session::Session;
 use fusion_ot::{OtError, silent};
@@ -71,16 +73,16 @@ impl Op {
         let cost = match self {
             Self::Relu { h, l } => cost::relu(h, l),
             Self::Maximum { h } => cost::maximum(h),
-            Self::Truncate { h, l } => cost::widen_signed(h, Spare::One, l),
+            Self::Truncate { h, l } => cost::widen_signed(h, Headroom::OneBit, l),
         };
         cost.m_ary_ots + cost.binary_ots
     }
 
-    fn run(self, party: &mut Party<'_>, x: &[u32]) -> Result<usize, ProtocolError> {
+    fn run(self, party: &mut Party<'_>, x: &AdditiveShares) -> Result<usize, ProtocolError> {
         let y = match self {
-            Self::Relu { h, l } => relu(party, x, h, l),
-            Self::Maximum { h } => maximum(party, x, &vec![0; x.len()], h),
-            Self::Truncate { h, l } => widen_signed(party, x, h, Spare::One, l),
+            Self::Relu { l, .. } => relu(party, x, RingBits(l)),
+            Self::Maximum { h } => maximum(party, x, &AdditiveShares::zeros(x.len(), RingBits(h))),
+            Self::Truncate { l, .. } => widen_signed(party, x, Headroom::OneBit, RingBits(l)),
         };
         y.map(|y| y.len())
     }
@@ -170,7 +172,8 @@ fn measure(role: Role, channel: MemoryChannel, ops: &[Op], repeat: usize) -> any
     let mut results = Vec::new();
     for &op in ops {
         let (h, _) = op.widths();
-        let x: Vec<u32> = (0..TILE).map(|_| rng.next_u32() >> (32 - h)).collect();
+        let words: Vec<u32> = (0..TILE).map(|_| rng.next_u32()).collect();
+        let x = AdditiveShares::from_words(words, RingBits(h));
         // The first run also sets up the OT instances of its widths.
         op.run(&mut party, &x)?;
         let mut runs = Vec::new();

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).init();
     // A tier that cannot be had is an error now, and not a panic in some kernel later.
-    if let Err(error) = fusion_ring::simd::select() {
+    if let Err(error) = fusion::simd::select() {
         eprintln!("error: {error}");
         return ExitCode::FAILURE;
     }

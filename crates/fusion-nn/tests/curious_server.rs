@@ -10,20 +10,19 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 
-use fusion_nn::layers::{Party, Role, relu};
+use fusion_nn::layers::{AdditiveShares, Party, RingBits, Role, relu};
 use fusion_ot::OtError;
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
-use fusion_ring::channel::{Channel, ChannelError, MemoryChannel, Traffic, memory_pair};
+use fusion_ring::channel::{Channel, RecordingChannel, memory_pair};
 
-/// Half a tile. The client leads the comparisons of the first half, the server of the second.
+/// Half a tile. The client is the OT sender of the first half, the server of the second.
 const HALF: usize = 64;
 /// The element that is attacked is the first of the second half: its digit is looked up by the
 /// client, and its multiplexer has the client as sender and as receiver.
 const ELEMENTS: usize = HALF + 1;
 /// A window of three bits: one digit of two bits, looked up by one 1-of-4 OT.
-const WINDOW: u32 = 3;
+const WINDOW: RingBits = RingBits(3);
 
 /// The randomness of the attacked element's OTs: what the server does not know of them.
 #[derive(Clone, Copy)]
@@ -87,60 +86,29 @@ impl RandomOtReceiver for Dealer {
     }
 }
 
-/// Keeps what is sent, and sends one byte wrongly.
-struct Wire {
-    inner: MemoryChannel,
-    sent: Arc<Mutex<Vec<u8>>>,
-    wrong: Option<(usize, u8)>,
-}
-
-impl Channel for Wire {
-    fn send(&mut self, bytes: &[u8]) -> Result<(), ChannelError> {
-        let mut sent = self.sent.lock().unwrap();
-        let start = sent.len();
-        sent.extend_from_slice(bytes);
-        if let Some((at, flip)) = self.wrong
-            && (start..sent.len()).contains(&at)
-        {
-            sent[at] ^= flip;
-        }
-        self.inner.send(&sent[start..])
-    }
-
-    fn flush(&mut self) -> Result<(), ChannelError> {
-        self.inner.flush()
-    }
-
-    fn recv(&mut self, buf: &mut [u8]) -> Result<(), ChannelError> {
-        self.inner.recv(buf)
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.inner.traffic()
-    }
-}
-
 /// What either party sends in a ReLU of which the client's share of the attacked element is `x`.
 fn run(x: u32, coins: Coins, wrong: Option<(usize, u8)>) -> [Vec<u8>; 2] {
     let (client_end, server_end) = memory_pair();
-    let [client_sent, server_sent] = [Arc::<Mutex<Vec<u8>>>::default(), Arc::default()];
+    let (client_wire, mut server_wire) = (RecordingChannel::new(client_end), RecordingChannel::new(server_end));
+    if let Some((at, flip)) = wrong {
+        server_wire.corrupt_from_now(at, flip);
+    }
+    let handles = [client_wire.handle(), server_wire.handle()];
     let dealer = |client_sends| Box::new(Dealer { client_sends, coins });
+    let shares = |words: Vec<u32>| AdditiveShares::from_words(words, WINDOW);
     std::thread::scope(|scope| {
-        let wire = Wire { inner: server_end, sent: Arc::clone(&server_sent), wrong };
         scope.spawn(move || {
-            let mut party = Party::new(Role::Server, Box::new(wire), dealer(false), dealer(true)).with_half_tile(HALF);
-            let shares: Vec<u32> = (0..ELEMENTS as u32).map(|i| (i * 5) & 7).collect();
+            let mut party = Party::new(Role::Server, Box::new(server_wire), dealer(false), dealer(true)).with_half_tile(HALF);
+            let own = shares((0..ELEMENTS as u32).map(|i| i * 5).collect());
             // A padding bit that the client refuses ends the lane: the abort is public.
-            let _ = relu(&mut party, &shares, WINDOW, WINDOW);
+            let _ = relu(&mut party, &own, WINDOW);
         });
-        let wire = Wire { inner: client_end, sent: Arc::clone(&client_sent), wrong: None };
-        let mut party = Party::new(Role::Client, Box::new(wire), dealer(true), dealer(false)).with_half_tile(HALF);
-        let mut shares: Vec<u32> = (0..ELEMENTS as u32).map(|i| (i * 3) & 7).collect();
-        shares[HALF] = x;
-        let _ = relu(&mut party, &shares, WINDOW, WINDOW);
+        let mut party = Party::new(Role::Client, Box::new(client_wire), dealer(true), dealer(false)).with_half_tile(HALF);
+        let mut own: Vec<u32> = (0..ELEMENTS as u32).map(|i| i * 3).collect();
+        own[HALF] = x;
+        let _ = relu(&mut party, &shares(own), WINDOW);
     });
-    let take = |sent: Arc<Mutex<Vec<u8>>>| std::mem::take(&mut *sent.lock().unwrap());
-    [take(client_sent), take(server_sent)]
+    handles.map(|handle| handle.recording().sent)
 }
 
 /// How often the server sees what, over all `coins`.

@@ -5,20 +5,19 @@
 
 use std::sync::{Arc, Mutex};
 
-use fusion_nn::layers::{Party, Role, relu};
+use fusion_nn::layers::{AdditiveShares, ClearNumbers, Party, RingBits, Role, relu};
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 use fusion_ot::session::Session;
 use fusion_ot::silent::{self, ExtensionSize, ground};
 use fusion_ot::{OtError, Role as OtRole};
-use fusion_ring::bits::pack::mask32;
 use fusion_ring::channel::{Channel, memory_pair};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-/// Enough for the binary OTs of its ReLU to come from a silent round, not from SoftSpoken.
+/// Enough for the binary OTs of its ReLU to come from a silent extension, not from SoftSpoken.
 const ELEMENTS: usize = 1 << 17;
-const WINDOW: u32 = 13;
-const RING: u32 = 25;
+const WINDOW: RingBits = RingBits(13);
+const RING: RingBits = RingBits(25);
 const SIZE: ExtensionSize = ExtensionSize::Small;
 /// The width of the OTs that are attacked: those of the multiplexer.
 const M: ChoiceBits = ChoiceBits::ONE;
@@ -64,8 +63,9 @@ fn ot_role(role: Role) -> OtRole {
 /// `attacker` plays the ground receiver in a lane against an honest peer.
 fn attack(attacker: Role) {
     let mut values = ChaCha20Rng::seed_from_u64(9);
-    let mut shares = || (0..ELEMENTS).map(|_| values.next_u32() & mask32(WINDOW)).collect::<Vec<_>>();
-    let (ours, theirs) = (shares(), shares());
+    let words: Vec<u32> = (0..ELEMENTS).map(|_| values.next_u32()).collect();
+    let numbers = ClearNumbers::from_words(words, WINDOW);
+    let [ours, theirs] = AdditiveShares::share(&numbers, &mut values);
     let (mut evil_end, mut honest_end) = memory_pair();
     let session = Session::new(b"ground receiver");
     let pads = Arc::new(Mutex::new(Vec::new()));
@@ -77,21 +77,19 @@ fn attack(attacker: Role) {
             let (sender, receiver) = silent::setup_with(SIZE, session, ot_role(role), &mut honest_end, rng).unwrap();
             let delta = ground::delta_of(&sender);
             let mut party = Party::new(role, Box::new(honest_end), Box::new(Kept { sender, pads }), Box::new(receiver));
-            (relu(&mut party, theirs, WINDOW, RING).unwrap(), delta)
+            (relu(&mut party, theirs, RING).unwrap(), delta)
         });
         let rng = &mut ChaCha20Rng::seed_from_u64(2);
         let (sender, mut receiver) = ground::setup(M, SIZE, session, ot_role(attacker), &mut evil_end, rng).unwrap();
         let mut party = Party::new(attacker, Box::new(evil_end), Box::new(sender), Box::new(Lent(&mut receiver)));
-        let own = relu(&mut party, &ours, WINDOW, RING).unwrap();
+        let own = relu(&mut party, &ours, RING).unwrap();
         drop(party);
         ((own, receiver), peer.join().unwrap())
     });
 
     // Nothing was noticed and nothing was wrong.
-    for i in 0..ELEMENTS {
-        let x = ((ours[i] + theirs[i]) << (32 - WINDOW)) as i32 >> (32 - WINDOW);
-        assert_eq!(own[i].wrapping_add(honest[i]) & mask32(RING), x.max(0) as u32);
-    }
+    let results = own.reveal(&honest).unwrap();
+    assert!(numbers.to_signed().iter().map(|&x| x.max(0) as u32).eq(results.iter().copied()));
     let sent = pads.lock().unwrap();
     let n = sent.len() / 2;
     let guesses = receiver.guesses();

@@ -1,9 +1,9 @@
 //! What every LPN parameter set costs its attackers, and what it costs its users.
 //!
 //! ```text
-//! cargo run --release -p fusion-ot --example estimate                     # everything, about a minute
-//! cargo run --release -p fusion-ot --example estimate -- --json FILE      # and the attacks as JSON
-//! cargo run --release -p fusion-ot --example estimate -- --core           # peels every size's code
+//! cargo run --release -p fusion-ot --example estimate                 # everything, about a minute
+//! cargo run --release -p fusion-ot --example estimate -- --json FILE  # and the attacks as JSON
+//! cargo run --release -p fusion-ot --example estimate -- --core       # peels every size's code
 //! ```
 //!
 //! The attacks are formulas ([`fusion_ot::silent::estimate`]); the size of the code's dense core

@@ -30,6 +30,24 @@
 //! each other's direction for their own, end up with unrelated keys. Points, scalars and
 //! Diffie-Hellman values are wiped: which of the receiver's points has a known logarithm *is* its
 //! choice.
+//!
+//! # Example
+//! ```
+//! use fusion_ot::session::Session;
+//! use fusion_ot::{OtError, Role, base};
+//! use fusion_ring::channel::memory_pair;
+//! use rand_chacha::ChaCha20Rng;
+//! use rand_core::SeedableRng;
+//!
+//! let direction = Session::new(b"what both parties know").direction(Role::First);
+//! let (mut a, mut b) = memory_pair();
+//! let (theirs, rng) = (direction.clone(), ChaCha20Rng::seed_from_u64);
+//! let peer = std::thread::spawn(move || base::receive(&theirs, &mut b, &[1, 0], &mut rng(2)));
+//! let (_, pairs) = base::send(&direction, &mut a, 2, &mut rng(1))?;
+//! let (_, keys) = peer.join().expect("peer")?;
+//! assert!(keys[0] == pairs[0][1] && keys[1] == pairs[1][0]);
+//! # Ok::<(), OtError>(())
+//! ```
 
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;

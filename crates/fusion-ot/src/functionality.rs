@@ -84,8 +84,8 @@ impl SenderPads {
         Some(Self { m, pairs: Vec::with_capacity(pairs), bytes: Vec::with_capacity(bytes) })
     }
 
-    /// Appends pads, of 1-of-2 OTs a word each, of wider ones four to a word. There must be room for
-    /// them: a vector that grows leaves copies behind.
+    /// Appends pads, of 1-of-2 OTs a word each, of wider ones four to a word. There must be room
+    /// for them: a vector that grows leaves copies behind.
     pub(crate) fn extend_from_words(&mut self, words: &[u32]) {
         if self.m == ChoiceBits::ONE {
             self.pairs.extend_from_slice(words)

@@ -105,8 +105,8 @@ impl RunId {
         Block::from_le_bytes(std::array::from_fn(|i| digest[i]))
     }
 
-    /// The first of the 2^64 blocks that tree number `tree` encrypts for `purpose`: other trees, and
-    /// those of other runs, encrypt other blocks.
+    /// The first of the 2^64 blocks that tree number `tree` encrypts for `purpose`: other trees,
+    /// and those of other runs, encrypt other blocks.
     pub(crate) fn tree_salt(&self, purpose: &str, tree: usize) -> Block {
         self.constant(purpose) ^ (tree as Block) << 64
     }

@@ -4,9 +4,9 @@
 //! Any number of random 1-of-2^m OTs ([`RandomOtSender`], [`RandomOtReceiver`]) after one set-up;
 //! beneath them correlations w = v + u Delta with u of m bits ([`SilentOt::correlated`]).
 //!
-//! Through the traits the first OTs of a width, as many as its first extension would take in
-//! ([`Parameters::reserve`]), come from SoftSpoken itself: a small network never pays for an
-//! extension, and a large one at most twice for the first.
+//! Through the traits the first OTs of a width come from SoftSpoken itself, as many as the first
+//! extension would consume ([`Parameters::reserve`]): a small network never pays for an extension,
+//! and a large one pays at most twice for its first.
 //!
 //! # Roles
 //! [`setup`] gives each party a [`Sender`] and a [`Receiver`], whose other ends are the peer's
@@ -44,7 +44,7 @@
 //! An extension is one pass over its trees, while they are sent: each is expanded once, added up
 //! for the check and encoded, and its outputs are kept in the form of the call that started the
 //! extension: blocks, pads cut to size, or pads of one bit. They are provisional until the check
-//! has passed; later calls are met from what is kept. A call for another form drops what is left of
+//! has passed; later calls take what is left. A call for another form drops what is left of
 //! the extension on both ends and starts a new one, so callers should keep to one form per width.
 //!
 //! # Cost
@@ -62,8 +62,8 @@
 //! # Security
 //! UC-secure against a malicious sender or receiver given SoftSpoken, in the ideal-cipher and
 //! random-oracle model, if LPN with regular noise over the 10-local code is hard for the parameters
-//! that [`Parameters`] lists, which alone can be instantiated; [`estimate`] says what the known attacks
-//! cost. As in SoftSpoken 121 bits of Delta are uniform.
+//! that [`Parameters`] lists, which alone can be instantiated; [`estimate`] says what the known
+//! attacks cost. As in SoftSpoken 121 bits of Delta are uniform.
 //! - *Malicious sender*: wrong level sums make the receiver's leaves wrong in a way that depends on
 //!   its noise positions. The check passes with probability 2^-127 per hash computed (`check`, in
 //!   the source) plus that of guessing those positions right: the sender learns from a passed check
@@ -81,7 +81,8 @@
 //!
 //! *Many targets*: keys are public, so an attacker may try Delta by calls of the cipher. A call
 //! under one tree's key says something about that tree alone. A node that the receiver lacks is
-//! Delta plus what it knows, one for each of at most `depth` levels: q calls find Delta with
+//! Delta plus something that it knows, and a tree has one such node for each of at most `depth`
+//! levels: q calls find Delta with
 //! probability at most q depth / 2^121, so 2^117 calls, whatever the number of trees, extensions,
 //! lanes and queries. One key hashes (2^m - 1) 2^depth pads that the receiver lacks, each Delta's
 //! multiple plus what it knows: 2^(121 - depth) / (2^m - 1) calls, so 2^111, 2^110, 2^109 and 2^108
@@ -91,12 +92,15 @@
 //! have the same key with probability T^2 / 2^129: 2^-69 for the 2^30 trees of a batch of 2,575
 //! ResNet50 samples, and then a call counts twice.
 //!
-//! Outputs of an unchecked extension cannot be read: the types `Provisional`, `Passed` and `Released`
-//! inside see to that. After any error what the extension made is wiped and the instance refuses
-//! every call. What was given out is overwritten by the next extension or wiped on drop.
+//! Outputs of an unchecked extension cannot be read: the types `Provisional`, `Passed` and
+//! `Released` inside see to that. After any error what the extension made is wiped and the instance
+//! refuses every call. What was given out is overwritten by the next extension or wiped on drop.
 //! [`SemiHonest`] instances skip the check, exist for measurement, and do not implement the traits.
 //! The order in which a receiver writes its leaves depends on the noise position (order of cache
 //! lines, not time or branches).
+//!
+//! [`RandomOtSender`]: crate::functionality::RandomOtSender
+//! [`RandomOtReceiver`]: crate::functionality::RandomOtReceiver
 
 mod check;
 mod coin_toss;

@@ -47,6 +47,9 @@
 //! under one key and whose masked values the attacker knows (`delta`, in the source): 2^128 / N
 //! calls give Delta, so 2^112 with batches of 2^16 rows and 2^108 with the largest, of 2^20. Pads
 //! of eight bits tell too little for that: 2^117 calls, by trying Delta at the 15 pads of an OT.
+//!
+//! [`RandomOtSender`]: crate::functionality::RandomOtSender
+//! [`RandomOtReceiver`]: crate::functionality::RandomOtReceiver
 
 #[cfg(any(test, feature = "test-utils"))]
 mod ground;

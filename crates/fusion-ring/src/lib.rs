@@ -1,11 +1,12 @@
-//! Arithmetic under two-party inference: rings, bits, AES, integer products, and the bytes between two parties.
+//! Arithmetic under two-party inference: rings, bits, AES, integer products, and the bytes between
+//! two parties.
 //!
-//! This is the lowest crate of Fusion. It knows rings, bytes and CPU instructions, and nothing of protocols. Whatever needs a vector unit is here, and with it all
-//! `unsafe` of the repository.
+//! This is the lowest crate of Fusion. It knows rings, bytes and CPU instructions, and nothing of
+//! protocols. Whatever needs a vector unit is here, and with it all `unsafe` of the repository.
 //!
 //! ```text
-//!   channel/    ordered reliable bytes between two parties: the trait, a pair in memory, a recorder
-//!   simd/       which instruction tier this process runs on, overridable by FUSION_SIMD
+//!   channel/    ordered reliable bytes between two parties: trait, pair in memory, recorder
+//!   simd/       which instruction tier this process runs on, lowered by FUSION_SIMD
 //!   secret/     memory that is wiped on drop; types that cannot be printed
 //!   bits/       pack        l-bit ring elements <-> bytes
 //!               bitslice    one bit of every element of a vector, 64 to a word
@@ -14,6 +15,7 @@
 //!               prg         seeds and their expansion
 //!               hash        correlation-robust hashes
 //!               gf128       the field of 2^128 elements
+//!               digest      SHA3-256 digests of public things
 //!   poly/       fft         exact products in Z[X]/(X^4096 + 1)
 //!               residues    vectors modulo 2^128
 //!               noise       centred binomial errors, ternary secrets
@@ -38,7 +40,8 @@
 //! use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
 //! use fusion_ring::poly::residues::Residues;
 //! let taps: [&[usize]; 1] = [&[0, 1]]; // one row, read at offsets 0 and 1
-//! let weights = PackedWeights::new(Reduction::new(&taps), 1, |_output, _row, tap| [3, -2][tap]).expect("small weights");
+//! let weight = |_output, _row, tap: usize| [3, -2][tap];
+//! let weights = PackedWeights::new(Reduction::new(&taps), 1, weight).expect("small weights");
 //! let mut rows = LimbRows::zeros(&weights, 88, 4);
 //! rows.write(0, 0, &[1, 10, 100, 0], &[0, 0, 0, 1 << 16]); // 1, 10, 100, 2^80 in halves
 //! let mut out = Residues::default();
@@ -48,15 +51,21 @@
 //! ```
 //!
 //! # What is assumed
-//! The four tiers (portable, AVX2, AVX-512, AVX-512 with VNNI/VAES) give the same bits; tests run each one that the machine has against the portable one. Sizes and
-//! indices come from the caller, never from a peer: a wrong one is a panic with its name, as each function says.
+//! The four tiers (portable, AVX2, AVX-512, AVX-512 with VNNI) and the three AES kernels (portable,
+//! AES-NI, VAES) give the same bits; tests compare each one that the machine has with the portable
+//! one. Sizes and indices come from the caller, never from a peer: a wrong one is a panic that names
+//! it, and each function lists its own.
 //!
 //! # Security
-//! Functions over secrets do not branch on them or index memory by them, as far as the compiler leaves it so; AES without AES-NI is bit-sliced. Seeds and transforms of
-//! secrets are wiped on drop and never printed. [`hash`](symmetric::hash) says in which model its hashes are proved. Not audited.
+//! Functions over secrets do not branch on them or index memory by them, as far as the compiler
+//! preserves that; AES without AES-NI is bit-sliced. Seeds and transforms of secrets are wiped on
+//! drop and never printed. [`hash`](symmetric::hash) says in which model its hashes are proved. Not
+//! audited.
 //!
 //! # Where to read next
-//! [`channel`] (its deadlock rule binds every protocol), [`simd`] (how a kernel is chosen), then [`gemm`] and [`fft`](poly::fft), which the linear layers live on, or [`aes`](symmetric::aes) and [`hash`](symmetric::hash), which the OTs live on.
+//! [`channel`] (its deadlock rule binds every protocol) and [`simd`] (how a kernel is chosen); then
+//! [`gemm`] and [`fft`](poly::fft), on which the linear layers are built, or
+//! [`aes`](symmetric::aes) and [`hash`](symmetric::hash), on which the OTs are.
 
 pub mod bits;
 pub mod channel;
@@ -66,3 +75,8 @@ pub mod poly;
 pub mod secret;
 pub mod simd;
 pub mod symmetric;
+
+/// The examples of the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

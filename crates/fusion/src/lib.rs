@@ -53,6 +53,7 @@ mod event;
 pub mod images;
 mod prepare;
 mod quantise;
+mod reveal;
 pub mod server;
 
 pub use client::{Client, ClientSettings, GivenMix, Inputs, Journal, MixSettings, Outcome, verify};
@@ -63,6 +64,7 @@ pub use prepare::{PackageSettings, Prepared, prepare};
 pub use quantise::{QuantiseSettings, Quantised, quantise, quantise_file};
 pub use server::{Server, ServerSettings};
 
+pub use fusion_ring::simd;
 pub use {fusion_mix as mix, fusion_model as model, fusion_net as net, fusion_nn as nn};
 
 /// The known attacks on systems of this kind, and where each is answered.

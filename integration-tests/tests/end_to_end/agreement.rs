@@ -6,8 +6,8 @@ use fusion_model::float;
 use fusion_model::preprocess::Preprocess;
 use fusion_model::twin::{TruncationCarry, Twin};
 use fusion_nn::cost;
-use fusion_nn::exec::{Hint, Lane, Opened, PublicModel, Reveal, ServerModel, connect};
-use fusion_nn::layers::{Phase, Role};
+use fusion_nn::exec::{Client, EncodedImage, Hint, Lane, LaneInput, Opened, PublicModel, Reveal, Server, ServerModel};
+use fusion_nn::layers::Phase;
 use fusion_ring::channel::memory_pair;
 use fusion_rlwe::{PublicSeed, ServerKey};
 use rand::SeedableRng;
@@ -25,10 +25,8 @@ fn labels_equal_the_float_models_and_the_twins_up_to_ties() {
     let images: Vec<Vec<f32>> = digits.iter().map(|d| d.tensor(&quantised.preprocess).unwrap()).collect();
     let encoded: Vec<Vec<i64>> = images.iter().map(|image| program.encode(image).unwrap()).collect();
 
-    // One channel: samples in order are the lane's layout.
-    assert_eq!(program.tensors[program.input.0].shape.channels, 1);
-    let input: Vec<u32> =
-        encoded.iter().flatten().map(|&v| v as u32 & fusion_ring::bits::pack::mask32(program.tensors[program.input.0].ring.0)).collect();
+    let inputs: Vec<_> = encoded.iter().map(|image| EncodedImage::new(program, image).unwrap()).collect();
+    let input = LaneInput::new(program, &inputs).unwrap();
     let mut rng = ChaCha20Rng::seed_from_u64(200);
     let public = PublicModel::new(program.clone(), PublicSeed([9; 32])).unwrap();
     let model = ServerModel::new(public.clone(), &quantised.weights, &ServerKey::random(&mut rng)).unwrap();
@@ -37,14 +35,13 @@ fn labels_equal_the_float_models_and_the_twins_up_to_ties() {
     let (opened, costs) = std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut rng = ChaCha20Rng::seed_from_u64(201);
-            let party = connect(Role::Server, b"test", Box::new(server_end), &mut rng).unwrap();
-            Lane::new(party, DIGITS, Reveal::Label).run_server(&model, &mut rng, &mut |_| ()).unwrap();
+            let lane = Lane::<Server>::connect(b"test", DIGITS, Reveal::Label, Box::new(server_end), &mut rng).unwrap();
+            lane.run(&model, &mut rng, &mut |_| ()).unwrap();
         });
-        let party = connect(Role::Client, b"test", Box::new(client_end), &mut rng).unwrap();
-        let mut lane = Lane::new(party, DIGITS, Reveal::Label);
-        let opened = lane.run_client(&public, &hint, input.into(), &mut rng, &mut |_| ()).unwrap();
-        assert!(lane.largest_noise() < 0.5, "{}", lane.largest_noise());
-        (opened, lane.costs().to_vec())
+        let lane = Lane::<Client>::connect(b"test", DIGITS, Reveal::Label, Box::new(client_end), &mut rng).unwrap();
+        let finished = lane.run(&public, &hint, input, &mut rng, &mut |_| ()).unwrap();
+        assert!(finished.largest_noise < 0.5, "{}", finished.largest_noise);
+        (finished.opened, finished.costs)
     });
     let Opened::Labels(labels) = opened else { panic!("labels were asked for") };
     assert_eq!(labels.len(), DIGITS);

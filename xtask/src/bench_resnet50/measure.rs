@@ -11,12 +11,11 @@ use anyhow::{Context, Result, bail};
 use fusion::client::{Costs, Next, Told};
 use fusion::model::card::ModelCard;
 use fusion::model::package::Package;
-use fusion::nn::exec::Opened;
+use fusion::nn::exec::{EncodedImage, Opened};
 use fusion::{Client, ClientSettings, Event, LaneProgress};
 use fusion_cli::server_process::ServerProcess;
 use fusion_cli::tables::human_bytes;
 use fusion_net::relay::{Carried, Link, Relay, Script};
-use fusion_ring::secret::Wiped;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rand::SeedableRng;
 use rand::rngs::SysRng;
@@ -166,11 +165,10 @@ pub(crate) fn run(setting: &Setting<'_>) -> Result<Measured> {
     })?;
     bar.finish_and_clear();
     let card = client.card();
-    let mask = fusion_ring::bits::pack::mask32(card.program.tensors[card.program.input.0].ring.0);
-    let image = |position: u32| -> Result<Wiped<u32>, String> {
+    let image = |position: u32| -> Result<Arc<EncodedImage>, String> {
         let tensor = (setting.tensor)(position as usize).map_err(|e| format!("{e:#}"))?;
         let encoded = card.program.encode(&tensor).map_err(|e| e.to_string())?;
-        Ok(Wiped::filled(encoded.len(), encoded.iter().map(|&v| v as u32 & mask)))
+        EncodedImage::new(&card.program, &encoded).map(Arc::new).map_err(|e| e.to_string())
     };
     let lanes = client.unverified_lanes(&image, &mut rng);
     let samples: usize = setting.slices.iter().map(Range::len).sum();

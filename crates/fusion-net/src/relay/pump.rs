@@ -34,7 +34,7 @@ enum Item {
     Cut(Instant),
 }
 
-/// Carries bytes from one socket to another until either ends.
+/// TruncationCarry bytes from one socket to another until either ends.
 pub(super) fn start(way: &Arc<OneWay>, injector: Injector, from: TcpStream, to: TcpStream) -> std::io::Result<()> {
     let piece = ((way.link.bytes_per_second() * PIECE_TIME) as usize).clamp(1 << 12, 1 << 16);
     let on_the_way = way.link.bytes_per_second() * (way.link.one_way() + QUEUE_TIME).as_secs_f64();

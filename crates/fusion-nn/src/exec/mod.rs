@@ -21,13 +21,24 @@
 //! # Example
 //! The tests of this module run both parties of random networks over an in-memory channel, against the twin.
 
+mod account;
+mod error;
+mod input;
 mod lane;
+mod linear;
 mod local;
 mod model;
+mod opened;
+mod side;
 #[cfg(test)]
 mod tests;
 
-pub use lane::{Deviation, Lane, LaneError, Opened, Progress, Reveal, StepCost, connect};
+pub use account::{Progress, StepCost};
+pub use error::LaneError;
+pub use input::{EncodedImage, LaneInput};
+pub use lane::{Connection, Deviation, Finished, Lane};
 pub use model::{Hint, PublicModel, ServerModel};
+pub use opened::{Opened, Reveal};
+pub use side::{Client, Server, Side};
 
-fusion_ring::opaque!(Lane<'_>, ServerModel);
+fusion_ring::opaque!(Lane<'_, Client>, Lane<'_, Server>, Finished<'_, Client>, ServerModel);

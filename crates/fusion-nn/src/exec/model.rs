@@ -8,7 +8,7 @@ use fusion_ring::secret::Wiped;
 use fusion_rlwe::{HintSource, Layer, PublicSeed, RlweError, RlweParams, ServerKey, ServerLayer};
 use rand_core::CryptoRng;
 
-use super::LaneError;
+use super::error::LaneError;
 use crate::layers::Requantise;
 use fusion_model::program::{Op, Program, Step, Weights};
 
@@ -25,12 +25,22 @@ pub struct PublicModel {
 /// What a step needs beside its description.
 #[derive(Debug, Clone)]
 pub(super) enum Prepared {
-    /// A linear layer, its number among the linear layers, and the position of its hint.
-    Linear { layer: Layer, number: usize, hint_offset: usize },
+    /// A linear layer.
+    Linear(PreparedLinear),
     /// A requantisation.
     Requantise(Requantise),
     /// Steps without communication.
     Local,
+}
+
+/// A linear step, prepared.
+#[derive(Debug, Clone)]
+pub(super) struct PreparedLinear {
+    pub(super) layer: Layer,
+    /// Its number among the linear layers.
+    pub(super) number: usize,
+    /// Where its hint begins.
+    pub(super) hint_offset: usize,
 }
 
 impl PublicModel {
@@ -55,7 +65,7 @@ impl PublicModel {
                     let hint_offset = hint_bytes;
                     hint_bytes += layer.hint_bytes();
                     number += 1;
-                    Prepared::Linear { layer, number: number - 1, hint_offset }
+                    Prepared::Linear(PreparedLinear { layer, number: number - 1, hint_offset })
                 }
                 Op::Requantise { input, window, pool, activation } => {
                     let spec = program.tensors[input.0];
@@ -85,7 +95,7 @@ impl PublicModel {
     /// The linear layers in step order.
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.prepared.iter().filter_map(|p| match p {
-            Prepared::Linear { layer, .. } => Some(layer),
+            Prepared::Linear(linear) => Some(&linear.layer),
             Prepared::Requantise(_) | Prepared::Local => None,
         })
     }
@@ -95,7 +105,7 @@ impl PublicModel {
     pub fn requantise(&self, step: usize) -> Option<&Requantise> {
         match self.prepared.get(step) {
             Some(Prepared::Requantise(requantise)) => Some(requantise),
-            Some(Prepared::Linear { .. } | Prepared::Local) | None => None,
+            Some(Prepared::Linear(_) | Prepared::Local) | None => None,
         }
     }
 
@@ -133,7 +143,8 @@ impl Hint {
         Self { bytes: HintBytes::Memory(bytes) }.checked(model, got)
     }
 
-    /// A hint in a file, read row by row when it is needed. The file must not change while lanes run: a changed hint makes wrong answers.
+    /// A hint in a file, read row by row when it is needed. The file must not change while lanes
+    /// run: a changed hint makes wrong answers.
     ///
     /// # Errors
     /// [`LaneError::HintSize`] for the hint of another model, [`LaneError::HintFile`] if the file cannot be opened.
@@ -149,8 +160,8 @@ impl Hint {
         if got == expected { Ok(self) } else { Err(LaneError::HintSize { expected, got }) }
     }
 
-    pub(super) fn layer(&self, layer: &Layer, offset: usize) -> LayerHint<'_> {
-        LayerHint { bytes: &self.bytes, offset, len: layer.hint_bytes() }
+    pub(super) fn layer(&self, step: &PreparedLinear) -> LayerHint<'_> {
+        LayerHint { bytes: &self.bytes, offset: step.hint_offset, len: step.layer.hint_bytes() }
     }
 }
 
@@ -194,7 +205,7 @@ impl ServerModel {
         let mut layers = Vec::with_capacity(weights.linear.len());
         let mut bias = Vec::with_capacity(weights.linear.len());
         for (step, prepared) in public.steps() {
-            let Prepared::Linear { layer, number, .. } = prepared else { continue };
+            let Prepared::Linear(PreparedLinear { layer, number, .. }) = prepared else { continue };
             let own = &weights.linear[*number];
             let fail = |reason: String| LaneError::Step { step: step.name.clone(), reason };
             let terms: Vec<&[i16]> = own.terms.iter().map(Vec::as_slice).collect();

@@ -5,14 +5,14 @@ use std::sync::Mutex;
 use fusion_ot::ideal;
 use fusion_ring::bits::pack::mask32;
 use fusion_ring::channel::memory_pair;
-use fusion_rlwe::{PublicSeed, ServerKey};
+use fusion_rlwe::{PublicSeed, ServerKey, Shape};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::layers::{Party, Role};
+use crate::layers::{ClearNumbers, RingBits};
 use fusion_model::plan::{PlanOptions, plan};
-use fusion_model::program::{Op, Program, Weights};
+use fusion_model::program::{Op, Program, TensorId, TensorSpec, Weights, Window};
 use fusion_model::testing::random_network;
 use fusion_model::twin::{TruncationCarry, Twin};
 use fusion_model::{calibrate, onnx};
@@ -31,11 +31,8 @@ fn run(program: &Program, weights: &Weights, images: &[Vec<i64>], reveal: Reveal
     let public = PublicModel::new(program.clone(), PublicSeed([5; 32])).unwrap();
     let server_model = ServerModel::new(public.clone(), weights, &ServerKey::random(&mut rng)).unwrap();
     let hint = Hint::from_bytes(&public, server_model.hint(&mut rng, |_| ())).unwrap();
-    let shape = program.tensors[program.input.0].shape;
-    let planes = (0..shape.channels).flat_map(|c| images.iter().map(move |i| &i[c * shape.area()..(c + 1) * shape.area()]));
-    let mask = mask32(program.tensors[program.input.0].ring.0);
-    let input: Vec<u32> = planes.flatten().map(|&v| v as u32 & mask).collect();
-    let input = input.into();
+    let images: Vec<EncodedImage> = images.iter().map(|image| EncodedImage::new(program, image).unwrap()).collect();
+    let input = LaneInput::new(program, &images).unwrap();
 
     let (client_end, server_end) = memory_pair();
     let ((client_sends, server_receives), (server_sends, client_receives)) = (ideal::pair(1), ideal::pair(2));
@@ -43,25 +40,23 @@ fn run(program: &Program, weights: &Weights, images: &[Vec<i64>], reveal: Reveal
     let mut server_rng = ChaCha20Rng::seed_from_u64(77);
     let opened = std::thread::scope(|scope| {
         let server = scope.spawn(|| {
-            let party = if real_ot {
-                connect(Role::Server, b"test", Box::new(server_end), &mut server_rng).unwrap()
+            let lane = if real_ot {
+                Lane::<Server>::connect(b"test", samples, reveal, Box::new(server_end), &mut server_rng).unwrap()
             } else {
-                Party::new(Role::Server, Box::new(server_end), Box::new(server_sends), Box::new(server_receives))
+                Lane::<Server>::on(Box::new(server_end), Box::new(server_sends), Box::new(server_receives), samples, reveal)
             };
-            let mut lane = Lane::new(party, samples, reveal).deviating(tracing(&server_trace));
-            lane.run_server(&server_model, &mut server_rng, &mut |_| ()).unwrap();
+            lane.watched(tracing(&server_trace)).run(&server_model, &mut server_rng, &mut |_| ()).unwrap();
         });
-        let party = if real_ot {
-            connect(Role::Client, b"test", Box::new(client_end), &mut rng).unwrap()
+        let lane = if real_ot {
+            Lane::<Client>::connect(b"test", samples, reveal, Box::new(client_end), &mut rng).unwrap()
         } else {
-            Party::new(Role::Client, Box::new(client_end), Box::new(client_sends), Box::new(client_receives))
+            Lane::<Client>::on(Box::new(client_end), Box::new(client_sends), Box::new(client_receives), samples, reveal)
         };
-        let mut lane = Lane::new(party, samples, reveal).deviating(tracing(&client_trace));
-        let opened = lane.run_client(&public, &hint, input, &mut rng, &mut |_| ()).unwrap();
+        let finished = lane.watched(tracing(&client_trace)).run(&public, &hint, input, &mut rng, &mut |_| ()).unwrap();
         server.join().unwrap();
-        assert_eq!(lane.costs().len(), program.steps.len() + 2, "set-up, steps, opening");
-        assert!(lane.largest_noise() < 0.5);
-        opened
+        assert_eq!(finished.costs.len(), program.steps.len() + 2, "set-up, steps, opening");
+        assert!(finished.largest_noise < 0.5);
+        finished.opened
     });
     let (client, server) = (client_trace.into_inner().unwrap(), server_trace.into_inner().unwrap());
     let sums = client.iter().zip(&server).zip(&program.steps).map(|((a, b), step)| {
@@ -134,7 +129,41 @@ fn real_oblivious_transfer_changes_nothing() {
 
 #[test]
 fn what_was_opened_is_not_printed() {
-    let labels = Opened::Labels(vec![7, 77, 777].into());
+    let labels = Opened::Labels(ClearNumbers::from_words(vec![7, 77, 777], RingBits(10)));
     assert_eq!(format!("{labels:?}"), "Labels(of 3 samples)");
     assert_eq!(format!("{:?}", Opened::Logits(vec![vec![1234, 99].into()])), "Logits(of 1 samples)");
+}
+
+/// A 2 x 1 image on two channels.
+fn tiny() -> Program {
+    let spec = |shape| TensorSpec { shape, ring: RingBits(20), frac: 0 };
+    Program {
+        tensors: vec![spec(Shape::new(2, 2, 1))],
+        input: TensorId(0),
+        steps: Vec::new(),
+        logits: TensorId(0),
+        logits_window: Window { shift: 0, bits: 8 },
+    }
+}
+
+#[test]
+fn the_input_of_a_lane_has_channels_outermost_and_is_reduced() {
+    let program = tiny();
+    let image = |first: i64| EncodedImage::new(&program, &[first, -1, first + 2, first + 3]).unwrap();
+    let input = LaneInput::new(&program, &[image(10), image(20)]).unwrap();
+    assert_eq!(input.samples(), 2);
+    let top = (1 << 20) - 1;
+    assert_eq!(input.into_shares(&program, 2).unwrap().words(), [10, top, 20, top, 12, 13, 22, 23]);
+}
+
+#[test]
+fn an_input_that_does_not_fit_is_refused() {
+    let program = tiny();
+    assert_eq!(EncodedImage::new(&program, &[1; 3]).err(), Some(LaneError::ImageSize { expected: 4, got: 3 }));
+    let image = EncodedImage::new(&program, &[1; 4]).unwrap();
+    let mut other = tiny();
+    other.tensors[0].shape = Shape::new(2, 2, 2);
+    assert_eq!(LaneInput::new(&other, &[&image]).err(), Some(LaneError::ImageSize { expected: 8, got: 4 }));
+    let input = LaneInput::new(&program, &[&image]).unwrap();
+    assert!(matches!(input.into_shares(&program, 2), Err(LaneError::Misuse(_))));
 }

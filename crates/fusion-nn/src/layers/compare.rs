@@ -5,13 +5,20 @@
 //! significant bit of x0 + x1 mod 2^h.
 //!
 //! # Roles
-//! On each half of a tile one party leads (OT sender) at the lowest digit and the other follows, and they change places from digit to digit; both halves travel together (see `tile`).
+//! On each half of a tile one party is the OT sender at the first (lowest) digit and the other the
+//! OT receiver, and they change places from digit to digit; both halves travel together (see
+//! `tile`).
 //!
 //! # Protocol
-//! The carry out of a digit is 1{b < a + c} for the lead's digit a, the follower's b = 2^w - 1 - (its digit), and the carry c from below, which they share. So a digit is one table
-//! of the lead's with one bit for every digit and every share of the carry that the follower may have, looked up by one 1-of-2^m OT (`lookup`): the millionaires' problem in digits as in CrypTFlow2
-//! (Rathee et al. 2020, section 3.1), but with the carry in the index, where their leaves are compared first and then merged. That is one OT per digit of three bits instead of three and fewer bits.
-//! Since a lead chooses its own share of the carry, it can follow at the next digit in the message in which it answers at this one: a digit costs one message. msb(x) = msb(x0) ^ msb(x1) ^ carry of the bits below.
+//! The carry out of a digit is 1{b < a + c} for the sender's digit a, the receiver's
+//! b = 2^w - 1 - (its digit), and the carry c from below, which they share. So a digit is one table
+//! of the sender's with one bit for every digit and every share of the carry that the receiver may
+//! have, looked up by one 1-of-2^m OT (`lookup`): the millionaires' problem in digits as in
+//! CrypTFlow2 (Rathee et al. 2020, section 3.1), but with the carry in the index, where their
+//! leaves are compared first and then merged. That takes one OT per digit of three bits instead of
+//! three, and fewer bits. Since the sender chooses its own share of the carry, it can be the
+//! receiver at the next digit in the message in which it answers at this one: a digit costs one
+//! message. msb(x) = msb(x0) ^ msb(x1) ^ carry of the bits below.
 //!
 //! # Cost
 //! Rounds: one, and one per digit. Per digit one 1-of-2^m OT and m + 2^m - 1 bits, m being the bits of the digit and, above the lowest, one more. See [`cost`](super::cost).
@@ -24,12 +31,12 @@
 use fusion_ring::bits::pack::{SLACK, pack_into, packed_len, unpack};
 use fusion_ring::secret::Wiped;
 
-use super::ProtocolError;
 use super::digits::{Digit, Digits};
+use super::error::ProtocolError;
 use super::lookup::{Lookup, answer};
+use super::ot_batch::OtBatch;
 use super::party::Party;
-use super::product::xor;
-use super::stock::Stock;
+use super::shares::{AdditiveSlice, XorShares};
 use super::tile::{Tile, join};
 
 /// One half of a tile as this party sees it.
@@ -45,58 +52,62 @@ impl<'a> Half<'a> {
         Self { x, carry: Wiped::default() }
     }
 
-    /// Follows at `digit`: appends the corrections to `outgoing`.
-    fn follow<'s>(&self, digit: Digit, stock: &'s Stock, outgoing: &mut Wiped<u8>) -> Lookup<'s> {
-        let lookup = Lookup::new(digit, stock.lookups(digit.m, self.x.len()), self.x, &self.carry);
+    /// Is the receiver at `digit`: appends the corrections to `outgoing`.
+    fn receive<'s>(&self, digit: Digit, ots: &'s OtBatch, outgoing: &mut Wiped<u8>) -> Lookup<'s> {
+        let lookup = Lookup::new(digit, ots.lookup_receiver(digit.m, self.x.len()), self.x, &self.carry);
         pack_into(outgoing, &lookup.corrections(), digit.m.bits());
         lookup
     }
 }
 
 /// XOR shares of the carry out of the low bits of `x` that `digits` cover.
-pub(super) fn carry(party: &mut Party<'_>, stock: &Stock, tile: Tile, x: &[u32], digits: &Digits) -> Result<Wiped<u64>, ProtocolError> {
+pub(super) fn carry(
+    party: &mut Party<'_>,
+    ots: &OtBatch,
+    tile: Tile,
+    x: AdditiveSlice<'_>,
+    digits: &Digits,
+) -> Result<XorShares, ProtocolError> {
     let role = party.role();
-    let mut leads = Half::new(&x[tile.led_by(role)]);
-    let mut follows = Half::new(&x[tile.followed_by(role)]);
+    let mut sending = Half::new(&x.words[tile.sent_by(role)]);
+    let mut receiving = Half::new(&x.words[tile.received_by(role)]);
     let mut digits = digits.iter().peekable();
     let Some(lowest) = digits.peek() else { return Err(ProtocolError::Misuse("a comparison has digits")) };
-    let mut outgoing = Wiped::with_capacity(packed_len(follows.x.len(), lowest.m.bits()) + SLACK);
-    let mut lookup = follows.follow(*lowest, stock, &mut outgoing);
-    let mut incoming = party.exchange(&outgoing, packed_len(leads.x.len(), lowest.m.bits()))?;
-    // Where the follower's corrections begin: behind the answers in the same message.
+    let mut outgoing = Wiped::with_capacity(packed_len(receiving.x.len(), lowest.m.bits()) + SLACK);
+    let mut lookup = receiving.receive(*lowest, ots, &mut outgoing);
+    let mut incoming = party.exchange(&outgoing, packed_len(sending.x.len(), lowest.m.bits()))?;
+    // Where the receiver's corrections begin: behind the answers in the same message.
     let mut corrections_at = 0;
     let mut swapped = false;
     while let Some(digit) = digits.next() {
-        let corrections = unpack(&incoming[corrections_at..], digit.m.bits(), leads.x.len());
-        let tables = answer(digit, &stock.tables(digit.m, leads.x.len()), leads.x, &leads.carry, &corrections);
-        leads.carry = tables.masks;
-        let ahead = digits.peek().map_or(0, |next| packed_len(leads.x.len(), next.m.bits()));
-        let mut outgoing = Wiped::with_capacity(packed_len(leads.x.len(), digit.answer_bits()) + ahead + SLACK);
+        let corrections = unpack(&incoming[corrections_at..], digit.m.bits(), sending.x.len());
+        let tables = answer(digit, &ots.lookup_sender(digit.m, sending.x.len()), sending.x, &sending.carry, &corrections);
+        sending.carry = tables.masks;
+        let ahead = digits.peek().map_or(0, |next| packed_len(sending.x.len(), next.m.bits()));
+        let mut outgoing = Wiped::with_capacity(packed_len(sending.x.len(), digit.answer_bits()) + ahead + SLACK);
         pack_into(&mut outgoing, &tables.entries, digit.answer_bits());
-        let next = digits.peek().map(|&next| (leads.follow(next, stock, &mut outgoing), packed_len(follows.x.len(), next.m.bits())));
-        let answered = packed_len(follows.x.len(), digit.answer_bits());
+        let next = digits.peek().map(|&next| (sending.receive(next, ots, &mut outgoing), packed_len(receiving.x.len(), next.m.bits())));
+        let answered = packed_len(receiving.x.len(), digit.answer_bits());
         incoming = party.exchange(&outgoing, answered + next.as_ref().map_or(0, |next| next.1))?;
-        follows.carry = lookup.learn(&unpack(&incoming[..answered], digit.answer_bits(), follows.x.len()));
+        receiving.carry = lookup.learn(&unpack(&incoming[..answered], digit.answer_bits(), receiving.x.len()));
         corrections_at = answered;
         if let Some((next, _)) = next {
             lookup = next;
-            (leads, follows) = (follows, leads);
+            (sending, receiving) = (receiving, sending);
             swapped = !swapped;
         }
     }
-    let (led, followed) = if swapped { (follows.carry, leads.carry) } else { (leads.carry, follows.carry) };
-    Ok(join(role, &led, &followed))
+    let (sent, received) = if swapped { (receiving.carry, sending.carry) } else { (sending.carry, receiving.carry) };
+    Ok(XorShares::from_bitslice(join(role, &sent, &received), tile.len()))
 }
 
-/// XOR shares of the sign bit of the shared `h`-bit numbers; `digits` are of h - 1 bits.
+/// XOR shares of the sign bits of the numbers; `digits` cover all bits of them but that.
 pub(super) fn msb(
     party: &mut Party<'_>,
-    stock: &Stock,
+    ots: &OtBatch,
     tile: Tile,
-    x: &[u32],
+    x: AdditiveSlice<'_>,
     digits: &Digits,
-    h: u32,
-) -> Result<Wiped<u64>, ProtocolError> {
-    let carry = carry(party, stock, tile, x, digits)?;
-    Ok(xor(&carry, &fusion_ring::bits::bitslice::bitslice_of_words(x, h - 1)))
+) -> Result<XorShares, ProtocolError> {
+    Ok(carry(party, ots, tile, x, digits)?.xor(&x.top_bits()))
 }

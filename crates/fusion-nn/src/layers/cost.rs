@@ -5,20 +5,21 @@ use std::iter;
 use fusion_ot::functionality::ChoiceBits;
 use fusion_ring::bits::pack::packed_len;
 
-use super::ProtocolError;
 use super::argmax::{label_bits, logits_window};
 use super::digits::Digits;
+use super::error::ProtocolError;
 use super::party::Role;
 use super::pool::PoolSchedule;
 use super::tile::Tile;
-use super::truncate::Spare;
+use super::truncate::Headroom;
 use fusion_model::program::{RingBits, Window};
 
-/// What one round carries per element: widths in bits of what the lead and the follower send.
+/// What one round carries per element: widths in bits of what either party sends, named for its part
+/// at the first digit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Flight {
-    lead: Vec<u32>,
-    follower: Vec<u32>,
+    sender: Vec<u32>,
+    receiver: Vec<u32>,
 }
 
 /// Cost of a protocol per element.
@@ -69,10 +70,10 @@ impl std::ops::AddAssign for Total {
 }
 
 impl Cost {
-    fn fly(mut self, lead: Vec<u32>, follower: Vec<u32>) -> Self {
-        self.bits += lead.iter().chain(&follower).sum::<u32>();
+    fn fly(mut self, sender: Vec<u32>, receiver: Vec<u32>) -> Self {
+        self.bits += sender.iter().chain(&receiver).sum::<u32>();
         self.rounds += 1;
-        self.flights.push(Flight { lead, follower });
+        self.flights.push(Flight { sender, receiver });
         self
     }
 
@@ -106,7 +107,8 @@ impl Cost {
         self.fly(vec![to - from], vec![1])
     }
 
-    /// The cost of `n` elements in tiles of twice `half_tile`, exact to the byte. A tile of up to 64 elements has one half only: its rounds are an upper bound.
+    /// The cost of `n` elements in tiles of twice `half_tile`, exact to the byte. A tile of up to
+    /// 64 elements has one half only: its rounds are an upper bound.
     #[must_use]
     pub fn of(&self, n: usize, half_tile: usize) -> Total {
         let mut total = Total {
@@ -116,10 +118,10 @@ impl Cost {
         };
         for tile in Tile::all(n, half_tile) {
             for flight in &self.flights {
-                let (client, server) = (tile.led_by(Role::Client).len(), tile.led_by(Role::Server).len());
+                let (client, server) = (tile.sent_by(Role::Client).len(), tile.sent_by(Role::Server).len());
                 let bytes = |n: usize, widths: &[u32]| widths.iter().map(|&bits| packed_len(n, bits) as u64).sum::<u64>();
-                total.client_to_server += bytes(client, &flight.lead) + bytes(server, &flight.follower);
-                total.server_to_client += bytes(server, &flight.lead) + bytes(client, &flight.follower);
+                total.client_to_server += bytes(client, &flight.sender) + bytes(server, &flight.receiver);
+                total.server_to_client += bytes(server, &flight.sender) + bytes(client, &flight.receiver);
             }
             total.rounds += u64::from(self.rounds);
         }
@@ -136,11 +138,11 @@ pub fn relu(h: u32, out_bits: u32) -> Cost {
 
 /// [`widen_signed`](super::truncate::widen_signed) from `h` to `out_bits` bits.
 #[must_use]
-pub fn widen_signed(h: u32, spare: Spare, out_bits: u32) -> Cost {
-    match spare {
+pub fn widen_signed(h: u32, headroom: Headroom, out_bits: u32) -> Cost {
+    match headroom {
         _ if out_bits <= h => Cost::default(),
-        Spare::One => Cost::default().widen(h, out_bits),
-        Spare::None => Cost::default().comparison(&Digits::of(h)).widen(h, out_bits),
+        Headroom::OneBit => Cost::default().widen(h, out_bits),
+        Headroom::None => Cost::default().comparison(&Digits::of(h)).widen(h, out_bits),
     }
 }
 
@@ -150,13 +152,13 @@ pub fn maximum(h: u32) -> Cost {
     Cost::default().comparison(&Digits::of(h - 1)).mux(h, 1)
 }
 
-/// [`max_pool`](super::pool::max_pool) of `bitslices` bitslices in `h` bits.
+/// [`max_pool`](super::pool::max_pool) of `planes` planes in `h` bits.
 #[must_use]
-pub fn max_pool(bitslices: usize, schedule: &PoolSchedule, h: u32, half_tile: usize) -> Total {
+pub fn max_pool(planes: usize, schedule: &PoolSchedule, h: u32, half_tile: usize) -> Total {
     let comparison = maximum(h);
     let mut total = Total::default();
     for comparisons in schedule.level_sizes() {
-        total += comparison.of(bitslices * comparisons, half_tile);
+        total += comparison.of(planes * comparisons, half_tile);
     }
     total
 }
@@ -185,7 +187,7 @@ pub fn classify(samples: usize, classes: usize, ring: RingBits, window: Window, 
     let (read, bits) = logits_window(ring, window)?;
     let mut total = argmax(samples, classes, bits, half_tile);
     if read.bits < bits {
-        total += widen_signed(read.bits, Spare::None, bits).of(samples * classes, half_tile);
+        total += widen_signed(read.bits, Headroom::None, bits).of(samples * classes, half_tile);
     }
     Ok(total)
 }
@@ -200,7 +202,7 @@ mod tests {
         assert_eq!((cost.bits, cost.m_ary_ots, cost.binary_ots, cost.rounds), (108, 4, 3, 7));
         let cost = maximum(13);
         assert_eq!((cost.bits, cost.m_ary_ots, cost.binary_ots, cost.rounds), (95, 4, 2, 6));
-        let cost = widen_signed(14, Spare::One, 25);
+        let cost = widen_signed(14, Headroom::OneBit, 25);
         assert_eq!((cost.bits, cost.m_ary_ots, cost.binary_ots, cost.rounds), (12, 0, 1, 1));
     }
 

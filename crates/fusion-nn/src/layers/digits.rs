@@ -15,7 +15,8 @@ pub const MAX_COMPARED_BITS: u32 = 31;
 const WIDEST: u32 = ChoiceBits::FOUR.bits();
 
 impl Digits {
-    /// The digits for comparing `bits`-bit numbers, 1..=31: as few as there can be, since an OT costs more time than the bits that narrower ones would save, and then as even as they can be.
+    /// The digits for comparing `bits`-bit numbers, 1..=31: as few as possible, since an OT costs
+    /// more time than the bits that narrower ones would save, and then as even as possible.
     ///
     /// # Panics
     /// If `bits` is out of range; callers check widths of plans first.
@@ -63,7 +64,8 @@ impl Digit {
         self.m.bits() - self.carries as u32
     }
 
-    /// Bits of the lead's answer: all messages, of one bit, but the first, which the choice of the mask fixes.
+    /// Bits of the sender's answer: all messages, of one bit, but the first, which the choice of
+    /// the mask fixes.
     pub(super) const fn answer_bits(self) -> u32 {
         self.m.messages() as u32 - 1
     }

@@ -1,11 +1,15 @@
 //! One digit of a comparison by one 1-of-2^m OT: local computations of both parties.
 //!
-//! The lead holds a digit a and a share c0 of the carry from the digits below, the follower a digit whose complement is b, and the other share c1. The lead's table has the bit 1{v < a + (c0 ^ c')} for
-//! every possible index (v, c'); both parties end with XOR shares of the bit at (b, c1), which is the carry out of this digit. Tables are built and masked by
-//! [`fusion_ring::ot::lookup::sender`], and looked up by [`fusion_ring::ot::lookup::receiver`]: no branch and no address depends on a digit.
+//! The sender holds a digit a and a share c0 of the carry from the digits below, the receiver a
+//! digit whose complement is b, and the other share c1. The sender's table has the bit
+//! 1{v < a + (c0 ^ c')} for every possible index (v, c'); both parties end with XOR shares of the
+//! bit at (b, c1), which is the carry out of this digit. [`fusion_ring::ot::lookup::sender`] builds
+//! and masks the tables, [`fusion_ring::ot::lookup::receiver`] looks them up: no branch and no
+//! address depends on a digit.
 //!
-//! The follower sends d = (b, c1) ^ u, u being its random choice. Entry i is then masked by pad i ^ d, so that the follower can
-//! unmask exactly its own. The lead's share is chosen such that the masked entry 0 is zero, and is not sent.
+//! The receiver sends d = (b, c1) ^ u, u being its random choice. Entry i is then masked by pad
+//! i ^ d, so that the receiver can unmask exactly its own. The sender chooses its share such that
+//! the masked entry 0 is zero, which need not be sent.
 
 use fusion_ot::functionality::PAD_BIT;
 use fusion_ring::ot::lookup::receiver::{IndexInputs, looked_up, lookup_corrections, lookup_indices};
@@ -13,26 +17,28 @@ use fusion_ring::ot::lookup::sender::{MaskedTables, TableInputs, masked_tables};
 use fusion_ring::secret::Wiped;
 
 use super::digits::Digit;
-use super::stock::Given;
+use super::ot_batch::OtSlice;
 
-/// The lead's part for digits `a` (words from which the digit is cut), its shares of the carry from below and the follower's corrections: its shares of the carry, and entries for the follower, of which the
-/// low [`Digit::answer_bits`] are to be sent.
+/// The sender's part for digits `a` (words from which the digit is cut), its shares of the carry
+/// from below and the receiver's corrections: its shares of the carry, and entries for the
+/// receiver, of which the low [`Digit::answer_bits`] are to be sent.
 pub(super) fn answer(digit: Digit, pads: &[u16], a: &[u32], carry: &[u64], corrections: &[u32]) -> MaskedTables {
     let carry = digit.carries.then_some(carry);
     masked_tables(TableInputs { index_bits: digit.m.bits(), pads, digits: a, shift: digit.shift, carry, permutations: corrections })
 }
 
-/// The follower's part, from the choice of its indices to its shares.
+/// The receiver's part, from the choice of its indices to its shares.
 pub(super) struct Lookup<'s> {
     digit: Digit,
     /// Of random OTs: the choice in the low bits, the pad at [`PAD_BIT`].
-    received: Given<'s, u8>,
+    received: OtSlice<'s, u8>,
     indices: Wiped<u8>,
 }
 
 impl<'s> Lookup<'s> {
-    /// Takes OTs as received and the indices: complements of the digits of `x` (words from which the digit is cut) and its shares of the carry from below.
-    pub(super) fn new(digit: Digit, received: Given<'s, u8>, x: &[u32], carry: &[u64]) -> Self {
+    /// Takes OTs as received and the indices: complements of the digits of `x` (words from which
+    /// the digit is cut) and its shares of the carry from below.
+    pub(super) fn new(digit: Digit, received: OtSlice<'s, u8>, x: &[u32], carry: &[u64]) -> Self {
         let carry = digit.carries.then_some(carry);
         let indices = lookup_indices(IndexInputs { index_bits: digit.m.bits(), digits: x, shift: digit.shift, carry });
         Self { digit, received, indices }
@@ -43,7 +49,7 @@ impl<'s> Lookup<'s> {
         lookup_corrections(&self.indices, &self.received, self.digit.m.bits())
     }
 
-    /// Its shares of the carry, given the lead's answers.
+    /// Its shares of the carry, given the sender's answers.
     pub(super) fn learn(&self, answers: &[u32]) -> Wiped<u64> {
         looked_up(&self.indices, (&self.received, PAD_BIT), (answers, self.digit.answer_bits()))
     }
@@ -74,12 +80,12 @@ mod tests {
             let pads: Vec<u16> =
                 (0..a.len() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u16 & mask32(choices) as u16).collect();
             let received: Vec<u8> = u.iter().zip(&pads).map(|(&u, pads)| u | ((pads >> u & 1) as u8) << PAD_BIT).collect();
-            let lookup = Lookup::new(digit, Given::Kept(&received), &b, &bitslice_of_words(&theirs, 0));
-            let lead = answer(digit, &pads, &a, &bitslice_of_words(&own, 0), &lookup.corrections());
-            let follower = lookup.learn(&lead.entries);
+            let lookup = Lookup::new(digit, OtSlice::Borrowed(&received), &b, &bitslice_of_words(&theirs, 0));
+            let sender = answer(digit, &pads, &a, &bitslice_of_words(&own, 0), &lookup.corrections());
+            let receiver = lookup.learn(&sender.entries);
             for i in 0..a.len() {
                 let carry = if carries { own[i] ^ theirs[i] } else { 0 };
-                let out = (lead.masks[i / 64] ^ follower[i / 64]) >> (i % 64) & 1 == 1;
+                let out = (sender.masks[i / 64] ^ receiver[i / 64]) >> (i % 64) & 1 == 1;
                 assert_eq!(out, (a[i] >> 3 & (n - 1)) + (b[i] >> 3 & (n - 1)) + carry >= n);
             }
         }

@@ -17,104 +17,106 @@
 //! # Security
 //! As in `compare`.
 
-use fusion_ring::bits::bitslice::join_bitslices;
+use fusion_model::program::RingBits;
 use fusion_ring::bits::pack::mask32;
 use fusion_ring::secret::Wiped;
 
-use super::ProtocolError;
 use super::compare::msb;
 use super::digits::Digits;
+use super::error::ProtocolError;
 use super::mux::mux;
-use super::party::Party;
-use super::stock::Demand;
+use super::ot_batch::OtCount;
+use super::party::{Party, Phase};
+use super::shares::{AdditiveShares, AdditiveSlice};
 use super::tile::Tile;
 
 /// Checks the width of a maximum.
-pub(super) fn check_width(h: u32) -> Result<(), ProtocolError> {
-    if (2..=32).contains(&h) { Ok(()) } else { Err(ProtocolError::Misuse("maximum: h is in 2..=32")) }
+pub(super) fn check_width(ring: RingBits) -> Result<(), ProtocolError> {
+    if (2..=32).contains(&ring.0) { Ok(()) } else { Err(ProtocolError::Misuse("maximum: h is in 2..=32")) }
 }
 
-/// Shares modulo 2^h of max(a, b), element by element, from shares modulo 2^h (reduced), 2 <= h <= 32.
+/// Shares of max(a, b), element by element, from shares modulo 2^h, 2 <= h <= 32.
 ///
 /// # Errors
-/// [`ProtocolError`]; the lane is dead afterwards. Misuse if the lengths differ.
-pub fn maximum(party: &mut Party<'_>, a: &[u32], b: &[u32], h: u32) -> Result<Wiped<u32>, ProtocolError> {
-    check_width(h)?;
-    if a.len() != b.len() {
-        return Err(ProtocolError::Misuse("maximum: as many a as b"));
-    }
-    let digits = Digits::of(h - 1);
-    let mut out = Wiped::new(a.len());
-    for tile in Tile::all(a.len(), party.half_tile()) {
-        let (a, b) = (tile.of(a), tile.of(b));
-        let stock = Demand::default().comparison(tile, &digits).both_ways(tile, 1).meet(party)?;
-        let s = msb(party, &stock, tile, &differences(a, b, h), &digits, h)?;
-        let step = mux(party, &stock, &s, &differences(b, a, h), h)?;
-        debug_assert!(stock.is_used_up());
-        add_steps(tile.of_mut(&mut out), a, &step, h);
-    }
-    Ok(out)
+/// [`ProtocolError`]; the lane is dead afterwards. Misuse if the lengths or the rings differ.
+pub fn maximum(party: &mut Party<'_>, a: &AdditiveShares, b: &AdditiveShares) -> Result<AdditiveShares, ProtocolError> {
+    party.layer(Phase::Pooling, |party| {
+        let ring = a.ring();
+        check_width(ring)?;
+        if a.len() != b.len() || ring != b.ring() {
+            return Err(ProtocolError::Misuse("maximum: as many a as b, in one ring"));
+        }
+        let digits = Digits::of(ring.0 - 1);
+        let mut out = AdditiveShares::zeros(a.len(), ring);
+        for tile in Tile::all(a.len(), party.half_tile()) {
+            let (a, b) = (a.tile(tile), b.tile(tile));
+            let ots = OtCount::default().comparison(tile, &digits).both_ways(tile, 1).generate(party)?;
+            let s = msb(party, &ots, tile, differences(a, b).all(), &digits)?;
+            let step = mux(party, &ots, &s, differences(b, a).all())?;
+            debug_assert!(ots.is_used_up());
+            add_steps(tile.of_mut(out.words_mut()), a, step.words());
+        }
+        Ok(out)
+    })
 }
 
 /// Values and labels side by side, as shares.
 pub(super) struct Labelled {
-    pub(super) values: Wiped<u32>,
-    pub(super) labels: Wiped<u32>,
+    pub(super) values: AdditiveShares,
+    pub(super) labels: AdditiveShares,
 }
 
 fusion_ring::opaque!(Labelled);
 
 impl Labelled {
-    /// Room for `n` of them, zero.
-    pub(super) fn new(n: usize) -> Self {
-        Self { values: Wiped::new(n), labels: Wiped::new(n) }
+    /// Room for `n` more of the kind of `self`, zero.
+    pub(super) fn like(&self, n: usize) -> Self {
+        Self { values: AdditiveShares::zeros(n, self.values.ring()), labels: AdditiveShares::zeros(n, self.labels.ring()) }
     }
 
-    /// Puts number `from` of another vector at place `to`.
+    /// Overwrites number `to` with number `from` of another vector.
     pub(super) fn put(&mut self, to: usize, other: &Self, from: usize) {
-        self.values[to] = other.values[from];
-        self.labels[to] = other.labels[from];
+        self.values.words_mut()[to] = other.values.words()[from];
+        self.labels.words_mut()[to] = other.labels.words()[from];
     }
 }
 
-/// Shares of the larger of a and b modulo 2^h and of its label modulo 2^label_bits; of `a` where they are equal.
-pub(super) fn maximum_labelled(
-    party: &mut Party<'_>,
-    a: &Labelled,
-    b: &Labelled,
-    h: u32,
-    label_bits: u32,
-) -> Result<Labelled, ProtocolError> {
-    let digits = Digits::of(h - 1);
-    let width = h.max(label_bits);
-    let mut out = Labelled::new(a.values.len());
+/// Shares of the larger of a and b and of its label; of `a` where they are equal.
+pub(super) fn maximum_labelled(party: &mut Party<'_>, a: &Labelled, b: &Labelled) -> Result<Labelled, ProtocolError> {
+    let ring = a.values.ring();
+    let digits = Digits::of(ring.0 - 1);
+    // One multiplexer for values and labels, in the wider of their rings.
+    let width = ring.max(a.labels.ring());
+    let mut out = a.like(a.values.len());
     for tile in Tile::all(a.values.len(), party.half_tile()) {
         let n = tile.len();
-        let (av, bv, al, bl) = (tile.of(&a.values), tile.of(&b.values), tile.of(&a.labels), tile.of(&b.labels));
-        let stock = Demand::default().comparison(tile, &digits).both_ways(tile, 2).meet(party)?;
-        let s = msb(party, &stock, tile, &differences(av, bv, h), &digits, h)?;
+        let (av, bv, al, bl) = (a.values.tile(tile), b.values.tile(tile), a.labels.tile(tile), b.labels.tile(tile));
+        let ots = OtCount::default().comparison(tile, &digits).both_ways(tile, 2).generate(party)?;
+        let s = msb(party, &ots, tile, differences(av, bv).all(), &digits)?;
         let mut steps = Wiped::new(2 * n);
         differences_to(&mut steps[..n], bv, av, width);
         differences_to(&mut steps[n..], bl, al, width);
-        let steps = mux(party, &stock, &join_bitslices(&s, n, &s), &steps, width)?;
-        debug_assert!(stock.is_used_up());
-        let (values, labels) = steps.split_at(n);
-        add_steps(tile.of_mut(&mut out.values), av, values, h);
-        add_steps(tile.of_mut(&mut out.labels), al, labels, label_bits);
+        let steps = mux(party, &ots, &s.twice(), AdditiveShares::from_reduced(steps, width).all())?;
+        debug_assert!(ots.is_used_up());
+        let (values, labels) = steps.words().split_at(n);
+        add_steps(tile.of_mut(out.values.words_mut()), av, values);
+        add_steps(tile.of_mut(out.labels.words_mut()), al, labels);
     }
     Ok(out)
 }
 
-fn differences(a: &[u32], b: &[u32], bits: u32) -> Wiped<u32> {
+fn differences(a: AdditiveSlice<'_>, b: AdditiveSlice<'_>) -> AdditiveShares {
     let mut out = Wiped::new(a.len());
-    differences_to(&mut out, a, b, bits);
-    out
+    differences_to(&mut out, a, b, a.ring);
+    AdditiveShares::from_reduced(out, a.ring)
 }
 
-fn differences_to(out: &mut [u32], a: &[u32], b: &[u32], bits: u32) {
-    out.iter_mut().zip(a).zip(b).for_each(|((out, a), b)| *out = a.wrapping_sub(*b) & mask32(bits));
+fn differences_to(out: &mut [u32], a: AdditiveSlice<'_>, b: AdditiveSlice<'_>, ring: RingBits) {
+    out.iter_mut().zip(a.words).zip(b.words).for_each(|((out, a), b)| *out = a.wrapping_sub(*b) & mask32(ring.0));
 }
 
-fn add_steps(out: &mut [u32], a: &[u32], steps: &[u32], bits: u32) {
-    out.iter_mut().zip(a).zip(steps).for_each(|((out, a), step)| *out = a.wrapping_add(*step) & mask32(bits));
+/// Writes a + steps in the ring of `a`.
+fn add_steps(out: &mut [u32], a: AdditiveSlice<'_>, steps: &[u32]) {
+    let mask = mask32(a.ring.0);
+    out.iter_mut().zip(a.words).zip(steps).for_each(|((out, a), step)| *out = a.wrapping_add(*step) & mask);
 }

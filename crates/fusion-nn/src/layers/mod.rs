@@ -1,9 +1,11 @@
 //! Non-linear layers on additive shares, bought in random OTs.
 //!
 //! # What a caller sees
-//! A [`Party`] is one side of a lane. Layer functions take own shares (`u32`, modulo a power of two) and return own shares; the peer calls the same function with
-//! the same public arguments at the same time. [`Requantise`] is a whole step of a [`Program`](fusion_model::program::Program): window, maximum pooling, activation, widening; [`classify`] is its
-//! end: window, argmax, label opened to the client. The rest are the parts they are made of.
+//! A [`Party`] is one side of a lane. Layer functions take own [`AdditiveShares`] and return own
+//! shares; the peer calls the same function with the same public arguments at the same time.
+//! [`Requantise`] is a whole step of a [`Program`](fusion_model::program::Program): window, maximum
+//! pooling, activation, widening; [`classify`] is its end: window, argmax, label opened to the
+//! client. The rest are the parts they are made of.
 //!
 //! ```text
 //!   requantise, classify           steps of a program
@@ -11,7 +13,8 @@
 //!   compare  mux  widen            protocols on one tile
 //!   lookup  product                local computations on random OTs
 //!   window                         the local step before all of them
-//!   digits  tile  stock            how a layer is cut up, and its random OTs
+//!   shares                         what the words are: additive shares, XOR shares, clear numbers
+//!   digits  tile  ot_batch         how a layer is cut up, and its random OTs
 //!   party  cost  error             role, channel, account; formulas; errors
 //! ```
 //!
@@ -26,23 +29,41 @@
 //! # Example
 //! ReLU from 13 bits into 25 bits on ideal OT, both parties in one process:
 //! ```
-//! use fusion_nn::layers::{Party, Role, relu};
+//! use fusion_nn::layers::{AdditiveShares, ClearNumbers, Party, RingBits, Role, relu};
 //! use fusion_ot::ideal;
 //! use fusion_ring::channel::memory_pair;
+//! # use rand_core::SeedableRng;
+//! # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(1); // in earnest: seeded by the operating system
 //!
+//! let numbers = ClearNumbers::from_signed(&[8, -1], RingBits(13));
+//! let [mine, theirs] = AdditiveShares::share(&numbers, &mut rng);
 //! let (client_end, server_end) = memory_pair();
 //! let (client_sends, server_receives) = ideal::pair(1);
 //! let (server_sends, client_receives) = ideal::pair(2);
 //! let server = std::thread::spawn(move || {
 //!     let mut party = Party::new(Role::Server, Box::new(server_end), Box::new(server_sends), Box::new(server_receives));
-//!     relu(&mut party, &[8000, 5], 13, 25)
+//!     relu(&mut party, &theirs, RingBits(25))
 //! });
 //! let mut party = Party::new(Role::Client, Box::new(client_end), Box::new(client_sends), Box::new(client_receives));
-//! let mine = relu(&mut party, &[200, 8187], 13, 25)?;
+//! let mine = relu(&mut party, &mine, RingBits(25))?;
 //! let theirs = server.join().unwrap()?;
-//! let sum = |i: usize| (mine[i] + theirs[i]) % (1 << 25);
-//! assert_eq!((sum(0), sum(1)), (8, 0)); // 8200 is 8 modulo 2^13, and 8192 is 0
+//! assert_eq!(mine.reveal(&theirs)?[..], [8, 0]);
 //! # Ok::<(), fusion_nn::layers::ProtocolError>(())
+//! ```
+//! Shares have a type and carry their width, so that no number in the clear passes for one:
+//! ```compile_fail,E0308
+//! # use fusion_nn::layers::{Party, ProtocolError, RingBits, relu};
+//! # fn example(mut party: Party<'_>) -> Result<(), ProtocolError> {
+//! relu(&mut party, &[8000, 5], RingBits(25))?;
+//! # Ok(())
+//! # }
+//! ```
+//! ```compile_fail,E0061
+//! # use fusion_nn::layers::{Party, ProtocolError, relu};
+//! # fn example(mut party: Party<'_>) -> Result<(), ProtocolError> {
+//! relu(&mut party, &[8000, 5], 13, 25)?;
+//! # Ok(())
+//! # }
 //! ```
 
 mod argmax;
@@ -53,12 +74,13 @@ mod error;
 mod lookup;
 mod maximum;
 mod mux;
+mod ot_batch;
 mod party;
 mod pool;
 mod product;
 mod relu;
 mod requantise;
-mod stock;
+mod shares;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -69,11 +91,13 @@ mod window;
 pub use argmax::{argmax, classify, open_to_client};
 pub use digits::{Digits, MAX_COMPARED_BITS};
 pub use error::ProtocolError;
+pub use fusion_model::program::RingBits;
 pub use maximum::maximum;
+pub use ot_batch::EXTENSION_SIZE;
 pub use party::{HALF_TILE, Ledger, Party, Phase, PhaseCost, Role};
 pub use pool::{PoolSchedule, max_pool};
 pub use relu::relu;
 pub use requantise::Requantise;
-pub use stock::EXTENSION_SIZE;
-pub use truncate::{Spare, widen_signed};
+pub use shares::{AdditiveShares, ClearNumbers};
+pub use truncate::{Headroom, widen_signed};
 pub use window::to_window;

@@ -1,14 +1,16 @@
 //! Multiplexer: a shared bit times a shared ring element.
 //!
 //! # Functionality
-//! From XOR shares of a bit s and additive shares of x modulo 2^k: additive shares of s * x modulo 2^k.
+//! From XOR shares of a bit s and additive shares of x modulo 2^k: additive shares of s * x modulo
+//! 2^k.
 //!
 //! # Roles
 //! Symmetric.
 //!
 //! # Protocol
-//! With s = s0 ^ s1, s * x = sum over both parties i of s_i x_i + s_j (1 - 2 s_i) x_i: one product of the peer's bit with an own ring element in each direction,
-//! by correlated OT (Rathee et al. 2020, section 3.1.2 in the form of Huang et al. 2022, Cheetah).
+//! With s = s0 ^ s1, s * x = sum over both parties i of s_i x_i + s_j (1 - 2 s_i) x_i: one product
+//! of the peer's bit with an own ring element in each direction, by correlated OT (Rathee et al.
+//! 2020, section 3.1.2 in the form of Huang et al. 2022, Cheetah).
 //!
 //! # Cost
 //! One round, two 1-of-2 OTs, 2 (k + 1) bits.
@@ -21,17 +23,19 @@ use fusion_ring::bits::pack::{SLACK, mask32, pack_into, packed_len, unpack};
 use fusion_ring::ot::bit_products::{masks_of_bitslice, negated_where};
 use fusion_ring::secret::Wiped;
 
-use super::ProtocolError;
+use super::error::ProtocolError;
+use super::ot_batch::OtBatch;
 use super::party::Party;
 use super::product::{RingReceiver, RingSender};
-use super::stock::Stock;
+use super::shares::{AdditiveShares, AdditiveSlice, XorShares};
 
-/// Shares of s * x modulo 2^bits.
-pub(super) fn mux(party: &mut Party<'_>, stock: &Stock, s: &[u64], x: &[u32], bits: u32) -> Result<Wiped<u32>, ProtocolError> {
-    let n = x.len();
-    let masks = masks_of_bitslice(s, n);
-    let sender = RingSender::new(stock, negated_where(s, x), bits);
-    let receiver = RingReceiver::new(stock, s, n, bits);
+/// Shares of s * x, in the ring of `x`.
+pub(super) fn mux(party: &mut Party<'_>, ots: &OtBatch, s: &XorShares, x: AdditiveSlice<'_>) -> Result<AdditiveShares, ProtocolError> {
+    debug_assert_eq!(s.len(), x.len(), "a bit for every element");
+    let (n, bits) = (x.len(), x.ring.0);
+    let masks = masks_of_bitslice(s.bitslice(), n);
+    let sender = RingSender::new(ots, negated_where(s.bitslice(), x.words), bits);
+    let receiver = RingReceiver::new(ots, s.bitslice(), n, bits);
 
     let mut outgoing = Wiped::with_capacity(packed_len(n, 1) + packed_len(n, bits) + SLACK);
     pack_bitslice_into(&mut outgoing, receiver.open(), n);
@@ -40,7 +44,8 @@ pub(super) fn mux(party: &mut Party<'_>, stock: &Stock, s: &[u64], x: &[u32], bi
     let (d, t) = incoming.split_at(packed_len(n, 1));
     let sent = sender.shares(&unpack_bitslice(d, n));
     let got = receiver.shares(&unpack(t, bits, n));
-    let own = x.iter().zip(masks.iter()).map(|(x, s)| x & s);
+    let own = x.words.iter().zip(masks.iter()).map(|(x, s)| x & s);
     let parts = own.zip(sent.iter()).zip(got.iter());
-    Ok(Wiped::filled(n, parts.map(|((own, sent), got)| own.wrapping_add(*sent).wrapping_add(*got) & mask32(bits))))
+    let words = parts.map(|((own, sent), got)| own.wrapping_add(*sent).wrapping_add(*got) & mask32(bits));
+    Ok(AdditiveShares::from_reduced(Wiped::filled(n, words), x.ring))
 }

@@ -1,4 +1,5 @@
-//! One party of a lane: its role, its channel, its two OT instances, and the account of what each phase cost.
+//! One party of a lane: its role, its channel, its two OT instances, and the account of what each
+//! phase cost.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +7,7 @@ use fusion_ot::functionality::{RandomOtReceiver, RandomOtSender};
 use fusion_ring::channel::{Channel, MAX_CROSSING_BYTES, Traffic};
 use fusion_ring::secret::Wiped;
 
-use super::ProtocolError;
+use super::error::ProtocolError;
 
 /// Which party of the inference this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,7 +84,7 @@ pub struct PhaseCost {
     pub time: Duration,
 }
 
-/// The account of a party by phase. Copy it before and after a layer to know the layer's share.
+/// The account of a party by phase. Copy it before and after a layer to know the layer's part.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ledger {
     phases: [PhaseCost; Phase::ALL.len()],
@@ -131,10 +132,15 @@ impl std::ops::AddAssign for Ledger {
 /// Elements of half a tile unless [`Party::with_half_tile`] says otherwise.
 pub const HALF_TILE: usize = 1 << 17;
 
-/// One party of a lane. Its peer must be a party of the other role with the same [`half_tile`](Party::half_tile), and both must
-/// call the same layer functions with the same public arguments in the same order.
+/// One party of a lane. Its peer must be a party of the other role with the same
+/// [`half_tile`](Party::half_tile), and both must call the same layer functions with the same public
+/// arguments in the same order.
 ///
-/// After any error the lane is dead: drop it.
+/// After any error, misuse included, the lane is dead: every later call fails with
+/// [`ProtocolError::Dead`] and sends nothing.
+///
+/// The role is a value and not a type, other than that of [`Lane`](crate::exec::Lane): layers are
+/// symmetric, so that one function serves both parties.
 pub struct Party<'a> {
     role: Role,
     channel: Box<dyn Channel + 'a>,
@@ -144,10 +150,12 @@ pub struct Party<'a> {
     ledger: Ledger,
     phase: Phase,
     since: (Traffic, Instant),
+    dead: bool,
 }
 
 impl<'a> Party<'a> {
-    /// A party in [`Phase::Setup`]. `sender` is connected to the peer's `receiver` and the other way round.
+    /// A party in [`Phase::Setup`]. `sender` is connected to the peer's `receiver` and the other
+    /// way round.
     #[must_use]
     pub fn new(
         role: Role,
@@ -156,18 +164,20 @@ impl<'a> Party<'a> {
         receiver: Box<dyn RandomOtReceiver + 'a>,
     ) -> Self {
         let since = (channel.traffic(), Instant::now());
-        Self { role, channel, sender, receiver, half_tile: HALF_TILE, ledger: Ledger::default(), phase: Phase::Setup, since }
+        Self { role, channel, sender, receiver, half_tile: HALF_TILE, ledger: Ledger::default(), phase: Phase::Setup, since, dead: false }
     }
 
-    /// Books the set-up of the oblivious transfers as well: what the channel carried since `traffic`, and the time since `start`.
+    /// Books the set-up of the oblivious transfers as well: what the channel carried since
+    /// `traffic`, and the time since `start`.
     #[must_use]
-    pub fn set_up_since(mut self, traffic: Traffic, start: Instant) -> Self {
+    pub(crate) fn set_up_since(mut self, traffic: Traffic, start: Instant) -> Self {
         self.since = (traffic, start);
         self
     }
 
-    /// Sets how many elements half a tile holds (rounded up to a multiple of 64, at least 64). Larger tiles mean fewer rounds and
-    /// more memory (roughly 300 bytes per element). Both parties must agree.
+    /// Sets how many elements half a tile holds (rounded up to a multiple of 64, at least 64).
+    /// Larger tiles mean fewer rounds and more memory (roughly 300 bytes per element). Both parties
+    /// must agree.
     #[must_use]
     pub fn with_half_tile(mut self, elements: usize) -> Self {
         self.half_tile = elements.max(1).next_multiple_of(64);
@@ -186,13 +196,32 @@ impl<'a> Party<'a> {
         self.half_tile
     }
 
+    /// What the channel has carried so far.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.channel.traffic()
+    }
+
     /// The channel, for what is not a layer of this module.
-    pub fn channel(&mut self) -> &mut (dyn Channel + 'a) {
+    pub(crate) fn channel(&mut self) -> &mut (dyn Channel + 'a) {
         &mut *self.channel
     }
 
-    /// Books everything since the last call under the phase left, and goes on under `phase`. Returns the phase left.
-    pub fn enter(&mut self, phase: Phase) -> Phase {
+    /// Runs a layer, or a part of one, and books it under `phase`. The party is dead after an error.
+    pub(crate) fn layer<T>(&mut self, phase: Phase, run: impl FnOnce(&mut Self) -> Result<T, ProtocolError>) -> Result<T, ProtocolError> {
+        if self.dead {
+            return Err(ProtocolError::Dead);
+        }
+        let left = self.enter(phase);
+        let result = run(self);
+        self.enter(left);
+        self.dead |= result.is_err();
+        result
+    }
+
+    /// Books everything since the last call under the phase left, and goes on under `phase`.
+    /// Returns the phase left.
+    pub(crate) fn enter(&mut self, phase: Phase) -> Phase {
         let now = (self.channel.traffic(), Instant::now());
         let cost = &mut self.ledger.phases[self.phase.index()];
         cost.traffic += now.0.since(self.since.0);
@@ -212,8 +241,8 @@ impl<'a> Party<'a> {
         (&mut *self.sender, &mut *self.receiver, &mut *self.channel)
     }
 
-    /// One round: sends `outgoing` and returns the `incoming` bytes that the peer sends in the same round. Long messages cross in
-    /// pieces that keep to the channel's deadlock rule.
+    /// One round: sends `outgoing` and returns the `incoming` bytes that the peer sends in the same
+    /// round. Long messages cross in pieces that keep to the channel's deadlock rule.
     pub(super) fn exchange(&mut self, outgoing: &[u8], incoming: usize) -> Result<Wiped<u8>, ProtocolError> {
         let mut arrived = Wiped::new(incoming);
         let mut pieces = arrived.chunks_mut(MAX_CROSSING_BYTES);

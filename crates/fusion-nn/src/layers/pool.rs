@@ -1,15 +1,16 @@
 //! Maximum pooling.
 //!
 //! # Functionality
-//! From additive shares modulo 2^h of planes of numbers (|difference| < 2^(h-1)): additive shares modulo 2^h of the maximum of each pooling window. Positions outside
-//! a plane are left out.
+//! From additive shares modulo 2^h of planes of numbers (|difference| < 2^(h-1)): additive shares
+//! modulo 2^h of the maximum of each pooling window. Positions outside a plane are left out.
 //!
 //! # Roles
 //! Symmetric.
 //!
 //! # Protocol
-//! A public schedule of pairwise maxima (`maximum`), found once per geometry: along rows and then columns, or columns and then rows, or
-//! over whole windows at once, whichever takes the fewest comparisons. A maximum that several windows need is computed once.
+//! A public schedule of pairwise maxima (`maximum`), found once per geometry: along rows and then
+//! columns, or columns and then rows, or over whole windows at once, whichever takes the fewest
+//! comparisons. A maximum that several windows need is computed once.
 //! A 3x3 window with stride 2 takes 6 comparisons instead of 8.
 //!
 //! # Cost
@@ -23,9 +24,10 @@ use std::ops::Range;
 
 use fusion_ring::secret::Wiped;
 
-use super::ProtocolError;
+use super::error::ProtocolError;
 use super::maximum::maximum;
 use super::party::{Party, Phase};
+use super::shares::AdditiveShares;
 use fusion_model::program::PoolGeometry;
 
 /// One value of the next level of a schedule, made from values of the level before.
@@ -116,21 +118,21 @@ fn positions(windows: &[Range<usize>]) -> Vec<usize> {
 /// Along every row that is read, then down the columns of the result.
 fn rows_last(rows: &[Range<usize>], columns: &[Range<usize>], width: usize) -> Vec<Vec<Group>> {
     let read = positions(rows);
-    let place: HashMap<usize, usize> = read.iter().enumerate().map(|(i, &y)| (y, i)).collect();
+    let index: HashMap<usize, usize> = read.iter().enumerate().map(|(i, &y)| (y, i)).collect();
     let along = read.iter().flat_map(|&y| columns.iter().map(move |c| c.clone().map(|x| y * width + x).collect()));
     let n = columns.len();
-    let place = &place;
-    let down = rows.iter().flat_map(|r| (0..n).map(move |c| r.clone().map(|y| place[&y] * n + c).collect()));
+    let index = &index;
+    let down = rows.iter().flat_map(|r| (0..n).map(move |c| r.clone().map(|y| index[&y] * n + c).collect()));
     vec![along.collect(), down.collect()]
 }
 
 /// Down every column that is read, then along the rows of the result.
 fn columns_last(rows: &[Range<usize>], columns: &[Range<usize>], width: usize) -> Vec<Vec<Group>> {
     let read = positions(columns);
-    let place: HashMap<usize, usize> = read.iter().enumerate().map(|(i, &x)| (x, i)).collect();
-    let (place, read) = (&place, &read);
+    let index: HashMap<usize, usize> = read.iter().enumerate().map(|(i, &x)| (x, i)).collect();
+    let (index, read) = (&index, &read);
     let down = rows.iter().flat_map(|r| read.iter().map(move |x| r.clone().map(|y| y * width + x).collect()));
-    let along = (0..rows.len()).flat_map(|r| columns.iter().map(move |c| c.clone().map(|x| r * read.len() + place[&x]).collect()));
+    let along = (0..rows.len()).flat_map(|r| columns.iter().map(move |c| c.clone().map(|x| r * read.len() + index[&x]).collect()));
     vec![down.collect(), along.collect()]
 }
 
@@ -162,41 +164,45 @@ fn tournament(mut groups: Vec<Group>) -> Vec<Vec<Node>> {
     levels
 }
 
-/// Shares modulo 2^h of the pooled planes, from shares modulo 2^h (reduced) of whole planes one after the other, 2 <= h <= 32.
+/// Shares of the pooled planes, from shares modulo 2^h of whole planes one after the other,
+/// 2 <= h <= 32.
 ///
 /// # Errors
 /// [`ProtocolError`]; the lane is dead afterwards. Misuse if the planes are not whole.
-pub fn max_pool(party: &mut Party<'_>, x: &[u32], schedule: &PoolSchedule, h: u32) -> Result<Wiped<u32>, ProtocolError> {
-    if !x.len().is_multiple_of(schedule.inputs) {
-        return Err(ProtocolError::Misuse("max_pool: whole planes"));
-    }
-    let phase = party.enter(Phase::Pooling);
-    let planes = x.len() / schedule.inputs;
-    let mut width = schedule.inputs;
-    let mut values = Wiped::filled(x.len(), x.iter().copied());
-    for level in &schedule.levels {
-        let pairs: Vec<(usize, usize)> =
-            level.iter().filter_map(|node| if let Node::Max(i, j) = *node { Some((i, j)) } else { None }).collect();
-        let all = |pick: fn(&(usize, usize)) -> usize| {
-            let (pairs, planes) = (&pairs, values.chunks_exact(width));
-            Wiped::filled(planes.len() * pairs.len(), planes.flat_map(move |plane| pairs.iter().map(move |pair| plane[pick(pair)])))
-        };
-        let larger = maximum(party, &all(|pair| pair.0), &all(|pair| pair.1), h)?;
-        let mut larger = larger.iter();
-        let mut next = Wiped::new(planes * level.len());
-        for (plane, next) in values.chunks_exact(width).zip(next.chunks_exact_mut(level.len())) {
-            for (node, next) in level.iter().zip(next) {
-                *next = match *node {
-                    Node::Keep(i) => plane[i],
-                    Node::Max(..) => larger.next().copied().unwrap_or_default(),
-                };
-            }
+pub fn max_pool(party: &mut Party<'_>, x: &AdditiveShares, schedule: &PoolSchedule) -> Result<AdditiveShares, ProtocolError> {
+    party.layer(Phase::Pooling, |party| {
+        if !x.len().is_multiple_of(schedule.inputs) {
+            return Err(ProtocolError::Misuse("max_pool: whole planes"));
         }
-        values = next;
-        width = level.len();
-    }
-    party.enter(phase);
-    Ok(values)
+        let ring = x.ring();
+        let planes = x.len() / schedule.inputs;
+        let mut width = schedule.inputs;
+        let mut values = x.all().reduced_to(ring);
+        for level in &schedule.levels {
+            let pairs: Vec<(usize, usize)> =
+                level.iter().filter_map(|node| if let Node::Max(i, j) = *node { Some((i, j)) } else { None }).collect();
+            let all = |pick: fn(&(usize, usize)) -> usize| {
+                let (pairs, planes) = (&pairs, values.words().chunks_exact(width));
+                let len = planes.len() * pairs.len();
+                let picked = planes.flat_map(move |plane| pairs.iter().map(move |pair| plane[pick(pair)]));
+                AdditiveShares::from_reduced(Wiped::filled(len, picked), ring)
+            };
+            let larger = maximum(party, &all(|pair| pair.0), &all(|pair| pair.1))?;
+            let mut larger = larger.words().iter();
+            let mut next = AdditiveShares::zeros(planes * level.len(), ring);
+            for (plane, next) in values.words().chunks_exact(width).zip(next.words_mut().chunks_exact_mut(level.len())) {
+                for (node, next) in level.iter().zip(next) {
+                    *next = match *node {
+                        Node::Keep(i) => plane[i],
+                        Node::Max(..) => larger.next().copied().unwrap_or_default(),
+                    };
+                }
+            }
+            values = next;
+            width = level.len();
+        }
+        Ok(values)
+    })
 }
 
 #[cfg(test)]

@@ -9,12 +9,7 @@ use fusion_ring::bits::pack::mask32;
 use fusion_ring::ot::bit_products::{opening, receiver_shares, sender_shares};
 use fusion_ring::secret::Wiped;
 
-use super::stock::{Received, Stock};
-
-/// XOR of two bitslices.
-pub(super) fn xor(a: &[u64], b: &[u64]) -> Wiped<u64> {
-    Wiped::filled(a.len().min(b.len()), a.iter().zip(b).map(|(a, b)| a ^ b))
-}
+use super::ot_batch::{OtBatch, Received};
 
 /// The sender's side of products c * delta in Z_2^bits, delta being the sender's, the bit c the receiver's. 1 + bits bits per product.
 pub(super) struct RingSender<'s> {
@@ -25,8 +20,8 @@ pub(super) struct RingSender<'s> {
 
 impl<'s> RingSender<'s> {
     /// Takes one OT per element of `delta`.
-    pub(super) fn new(stock: &'s Stock, delta: Wiped<u32>, bits: u32) -> Self {
-        Self { pairs: stock.pairs(delta.len()), delta, bits }
+    pub(super) fn new(ots: &'s OtBatch, delta: Wiped<u32>, bits: u32) -> Self {
+        Self { pairs: ots.pairs(delta.len()), delta, bits }
     }
 
     /// The message: how delta differs from the random factor.
@@ -49,9 +44,12 @@ pub(super) struct RingReceiver<'s> {
 
 impl<'s> RingReceiver<'s> {
     /// Takes one OT for each of the `n` elements of the bitslice `c`.
-    pub(super) fn new(stock: &'s Stock, c: &[u64], n: usize, bits: u32) -> Self {
-        let received = stock.received(n);
-        Self { received, d: xor(c, &bitslice_of_bytes(received.choices)), bits }
+    pub(super) fn new(ots: &'s OtBatch, c: &[u64], n: usize, bits: u32) -> Self {
+        let received = ots.received(n);
+        // Where they differ. Own bits and choices are words of the same bitslice.
+        let choices = bitslice_of_bytes(received.choices);
+        let d = Wiped::filled(c.len().min(choices.len()), c.iter().zip(&choices).map(|(c, u)| c ^ u));
+        Self { received, d, bits }
     }
 
     /// The message: the bitslice d = c ^ u.

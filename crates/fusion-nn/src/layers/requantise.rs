@@ -1,15 +1,17 @@
 //! A whole requantisation step of a program: window, optional maximum pooling, activation, widening.
 //!
 //! # Functionality
-//! [`Op::Requantise`](fusion_model::program::Op::Requantise) on shares. Given the numbers in the window, which the local step rounds up or down, the result is
+//! [`Op::Requantise`](fusion_model::program::Op::Requantise) on shares. OtSlice the numbers in the window, which the local step rounds up or down, the result is
 //! exact for every |number| < 2^(bits - 1).
 //!
 //! # Roles
 //! Symmetric, but for constants that one party adds.
 //!
 //! # Protocol
-//! `to_window`, `max_pool`, then `relu` or `widen_signed`. Pooling and signed widening work in a window of one bit more, so that differences fit and the sign of an offset
-//! number is known. That bit is free where the ring of the input has it; else the window is widened by `widen_signed` without a spare bit first.
+//! `to_window`, `max_pool`, then `relu` or `widen_signed`. Pooling and signed widening work in a
+//! window of one bit more, so that differences fit and the sign of an offset number is known. That
+//! bit is free where the ring of the input has it; else the window is first widened by
+//! `widen_signed` without headroom.
 //!
 //! # Cost
 //! [`Requantise::cost`].
@@ -17,16 +19,15 @@
 //! # Security
 //! As in `compare`.
 
-use fusion_ring::bits::pack::mask32;
-use fusion_ring::secret::Wiped;
 use fusion_rlwe::Shape;
 
-use super::ProtocolError;
 use super::cost::{self, Total};
-use super::party::Party;
+use super::error::ProtocolError;
+use super::party::{Party, Phase};
 use super::pool::{PoolSchedule, max_pool};
 use super::relu::relu;
-use super::truncate::{Spare, widen_signed};
+use super::shares::AdditiveShares;
+use super::truncate::{Headroom, widen_signed};
 use super::window::to_window;
 use fusion_model::program::{Activation, PoolGeometry, RingBits, Window};
 
@@ -34,7 +35,8 @@ use fusion_model::program::{Activation, PoolGeometry, RingBits, Window};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requantise {
     input: Shape,
-    /// The window as read from the shares, with the spare bit where it is free.
+    ring: RingBits,
+    /// The window as read from the shares, with a bit of headroom where it is free.
     read: Window,
     /// Width of the numbers proper.
     bits: u32,
@@ -47,7 +49,8 @@ impl Requantise {
     /// The step that reads tensors of shape `input` modulo 2^`ring` and writes modulo 2^`output`.
     ///
     /// # Errors
-    /// Misuse if the window does not fit into the ring, a width is out of range (window 2..=31 bits, rings 1..=32), or the pooling geometry is impossible.
+    /// Misuse if the window does not fit into the ring, a width is out of range (window 2..=31
+    /// bits, rings 1..=32), or the pooling geometry is impossible.
     pub fn new(
         input: Shape,
         ring: RingBits,
@@ -61,12 +64,12 @@ impl Requantise {
             return Err(ProtocolError::Misuse("requantise: the window has 2..=31 bits and lies within a ring of at most 32"));
         }
         let pool = pool.map(|pool| PoolSchedule::new(input.height, input.width, pool)).transpose()?;
-        let wants_spare = match activation {
+        let wants_headroom = match activation {
             Activation::Relu => pool.is_some(),
             Activation::Signed => pool.is_some() || output.0 > window.bits,
         };
-        let read = Window { bits: window.bits + u32::from(wants_spare && top < ring.0), ..window };
-        Ok(Self { input, read, bits: window.bits, pool, activation, output })
+        let read = Window { bits: window.bits + u32::from(wants_headroom && top < ring.0), ..window };
+        Ok(Self { input, ring, read, bits: window.bits, pool, activation, output })
     }
 
     /// Elements of one sample of the output.
@@ -75,34 +78,33 @@ impl Requantise {
         self.pool.as_ref().map_or(self.input.len(), |pool| self.input.channels * pool.output().0 * pool.output().1)
     }
 
-    /// Runs the step on whole samples, one after the other: shares modulo 2^output, from shares modulo 2^ring.
+    /// Runs the step on whole samples, one after the other: shares in the output ring, from shares
+    /// in the input ring.
     ///
     /// # Errors
-    /// [`ProtocolError`]; the lane is dead afterwards. Misuse if the samples are not whole.
-    pub fn run(&self, party: &mut Party<'_>, shares: &[u32]) -> Result<Wiped<u32>, ProtocolError> {
-        if self.input.is_empty() || !shares.len().is_multiple_of(self.input.len()) {
-            return Err(ProtocolError::Misuse("requantise: whole samples"));
-        }
-        let mut x = to_window(party.role(), shares, self.read);
-        let mut bits = self.read.bits;
-        if let Some(schedule) = &self.pool {
-            if bits == self.bits {
-                x = widen_signed(party, &x, bits, Spare::None, bits + 1)?;
-                bits += 1;
+    /// [`ProtocolError`]; the lane is dead afterwards. Misuse if the samples are not whole or the
+    /// ring is another.
+    pub fn run(&self, party: &mut Party<'_>, shares: &AdditiveShares) -> Result<AdditiveShares, ProtocolError> {
+        party.layer(Phase::Activation, |party| {
+            if self.input.is_empty() || !shares.len().is_multiple_of(self.input.len()) || shares.ring() != self.ring {
+                return Err(ProtocolError::Misuse("requantise: whole samples in the ring of the input"));
             }
-            x = max_pool(party, &x, schedule, bits)?;
-        }
-        match self.activation {
-            Activation::Relu => {
-                x.iter_mut().for_each(|x| *x &= mask32(self.bits));
-                relu(party, &x, self.bits, self.output.0)
+            let mut x = to_window(party.role(), shares, self.read);
+            if let Some(schedule) = &self.pool {
+                if self.read.bits == self.bits {
+                    x = widen_signed(party, &x, Headroom::None, RingBits(self.bits + 1))?;
+                }
+                x = max_pool(party, &x, schedule)?;
             }
-            Activation::Signed => widen_signed(party, &x, bits, self.spare(bits), self.output.0),
-        }
+            match self.activation {
+                Activation::Relu => relu(party, &x.reduced_to(RingBits(self.bits)), self.output),
+                Activation::Signed => widen_signed(party, &x, self.headroom(x.ring().0), self.output),
+            }
+        })
     }
 
-    fn spare(&self, bits: u32) -> Spare {
-        if bits > self.bits { Spare::One } else { Spare::None }
+    fn headroom(&self, bits: u32) -> Headroom {
+        if bits > self.bits { Headroom::OneBit } else { Headroom::None }
     }
 
     /// Cost for `samples` samples, random OTs counted but their traffic left out.
@@ -112,14 +114,14 @@ impl Requantise {
         let mut bits = self.read.bits;
         if let Some(schedule) = &self.pool {
             if bits == self.bits {
-                total += cost::widen_signed(bits, Spare::None, bits + 1).of(samples * self.input.len(), half_tile);
+                total += cost::widen_signed(bits, Headroom::None, bits + 1).of(samples * self.input.len(), half_tile);
                 bits += 1;
             }
             total += cost::max_pool(samples * self.input.channels, schedule, bits, half_tile);
         }
         let elements = match self.activation {
             Activation::Relu => cost::relu(self.bits, self.output.0),
-            Activation::Signed => cost::widen_signed(bits, self.spare(bits), self.output.0),
+            Activation::Signed => cost::widen_signed(bits, self.headroom(bits), self.output.0),
         };
         total += elements.of(samples * self.output_len(), half_tile);
         total

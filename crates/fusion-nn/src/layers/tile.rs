@@ -1,8 +1,10 @@
 //! Tiles: how the elements of a layer are cut up and who plays which part.
 //!
-//! Comparisons are asymmetric: in every round one party speaks, the *lead* or the *follower*, and a lead sends four times as
-//! much. So a tile has two halves: the client leads on the first, the server on the second (at the lowest digit), and the
-//! messages of both halves travel in the same rounds. Both directions of a full-duplex link then carry the same load.
+//! Comparisons are asymmetric: at every digit one party is the OT sender and the other the OT
+//! receiver, and the sender sends four times as much. So a tile has two halves: at the first digit
+//! the client is the sender on the first half and the server on the second, and the messages of
+//! both halves travel in the same rounds. Both directions of a full-duplex link then carry the
+//! same load.
 
 use std::ops::Range;
 
@@ -15,7 +17,7 @@ use super::party::Role;
 pub(super) struct Tile {
     start: usize,
     len: usize,
-    client_leads: usize,
+    client_sends: usize,
 }
 
 impl Tile {
@@ -25,8 +27,8 @@ impl Tile {
         (0..n).step_by(step).map(move |start| {
             let len = (n - start).min(step);
             // A multiple of 64, so that the bitslices of the two halves join without shifting.
-            let client_leads = len.div_ceil(2).next_multiple_of(64).min(len);
-            Self { start, len, client_leads }
+            let client_sends = len.div_ceil(2).next_multiple_of(64).min(len);
+            Self { start, len, client_sends }
         })
     }
 
@@ -45,25 +47,27 @@ impl Tile {
         &mut all[self.start..self.start + self.len]
     }
 
-    /// The elements, counted within the tile, on which `role` leads.
-    pub(super) fn led_by(self, role: Role) -> Range<usize> {
+    /// The elements, counted within the tile, on which `role` is the OT sender at the first digit.
+    pub(super) fn sent_by(self, role: Role) -> Range<usize> {
         match role {
-            Role::Client => 0..self.client_leads,
-            Role::Server => self.client_leads..self.len,
+            Role::Client => 0..self.client_sends,
+            Role::Server => self.client_sends..self.len,
         }
     }
 
-    /// The elements, counted within the tile, on which `role` follows.
-    pub(super) fn followed_by(self, role: Role) -> Range<usize> {
-        self.led_by(role.peer())
+    /// The elements, counted within the tile, on which `role` is the OT receiver at the first
+    /// digit.
+    pub(super) fn received_by(self, role: Role) -> Range<usize> {
+        self.sent_by(role.peer())
     }
 }
 
-/// Puts the two halves of a vector together: `led` and `followed` as seen by `role`.
-pub(super) fn join<T: Element>(role: Role, led: &[T], followed: &[T]) -> Wiped<T> {
+/// Puts the two halves of a vector together: the one on which `role` is the sender at the first
+/// digit, and the other.
+pub(super) fn join<T: Element>(role: Role, sent: &[T], received: &[T]) -> Wiped<T> {
     let (first, second) = match role {
-        Role::Client => (led, followed),
-        Role::Server => (followed, led),
+        Role::Client => (sent, received),
+        Role::Server => (received, sent),
     };
     let mut all = Wiped::with_capacity(first.len() + second.len());
     all.append(first);

@@ -5,12 +5,14 @@
 //! [`widen`] asks that x < 2^(h-1); [`widen_full`] takes XOR shares of the wrap bit instead.
 //!
 //! # Roles
-//! On each half of a tile the lead sends the OT message, the follower chooses.
+//! On each half of a tile the sender at the first digit is the sender of the OT.
 //!
 //! # Protocol
-//! x = x0 + x1 - 2^h w over the integers, where w says whether the sum of the shares wraps. When the top bit of x is known to be zero, the
-//! sum wraps exactly if a share has its top bit set (w = msb(x0) OR msb(x1)), which needs no comparison (the known-sign case of SIRNN, Rathee et al. 2021, section III-B).
-//! w is made additive modulo 2^(l-h) by one correlated OT: c + s - c s for an OR, c + s - 2 c s for an XOR.
+//! x = x0 + x1 - 2^h w over the integers, where w says whether the sum of the shares wraps. When the
+//! top bit of x is known to be zero, the sum wraps exactly if a share has its top bit set (w =
+//! msb(x0) OR msb(x1)), which needs no comparison (the known-sign case of SIRNN, Rathee et al. 2021,
+//! section III-B). One correlated OT makes w additive modulo 2^(l-h): c + s - c s for an OR,
+//! c + s - 2 c s for an XOR.
 //!
 //! # Cost
 //! One round, one 1-of-2 OT, 1 + l - h bits.
@@ -18,67 +20,79 @@
 //! # Security
 //! As in `compare`.
 
+use fusion_model::program::RingBits;
 use fusion_ring::bits::bitslice::{bitslice_of_words, pack_bitslice_into, unpack_bitslice};
 use fusion_ring::bits::pack::{SLACK, mask32, pack_into, packed_len, unpack};
 use fusion_ring::ot::bit_products::masks_of_bitslice;
 use fusion_ring::secret::Wiped;
 
-use super::ProtocolError;
+use super::error::ProtocolError;
+use super::ot_batch::OtBatch;
 use super::party::Party;
 use super::product::{RingReceiver, RingSender};
-use super::stock::Stock;
+use super::shares::{AdditiveShares, AdditiveSlice, XorShares};
 use super::tile::{Tile, join};
 
-/// Widens numbers whose top bit is zero from `from` bits to `to` bits.
-pub(super) fn widen(party: &mut Party<'_>, stock: &Stock, tile: Tile, x: &[u32], from: u32, to: u32) -> Result<Wiped<u32>, ProtocolError> {
+/// Widens numbers whose top bit is zero into the ring `to`.
+pub(super) fn widen(
+    party: &mut Party<'_>,
+    ots: &OtBatch,
+    tile: Tile,
+    x: AdditiveSlice<'_>,
+    to: RingBits,
+) -> Result<AdditiveShares, ProtocolError> {
+    let from = x.ring.0;
     // c OR s = c + s (1 - c).
-    let wrap = bit_to_ring(party, stock, tile, &bitslice_of_words(x, from - 1), to - from, |c| 1 & !c)?;
-    Ok(unwrap(x, &wrap, from, to))
+    let wrap = bit_to_ring(party, ots, tile, &bitslice_of_words(x.words, from - 1), to.0 - from, |c| 1 & !c)?;
+    Ok(unwrap(x, &wrap, to))
 }
 
-/// Widens any numbers from `from` bits to `to` bits, given XOR shares of the wrap bits.
+/// Widens any numbers into the ring `to`, given XOR shares of the wrap bits.
 pub(super) fn widen_full(
     party: &mut Party<'_>,
-    stock: &Stock,
+    ots: &OtBatch,
     tile: Tile,
-    x: &[u32],
-    wrap: &[u64],
-    (from, to): (u32, u32),
-) -> Result<Wiped<u32>, ProtocolError> {
+    x: AdditiveSlice<'_>,
+    wrap: &XorShares,
+    to: RingBits,
+) -> Result<AdditiveShares, ProtocolError> {
     // c XOR s = c + s (1 - 2c).
-    let wrap = bit_to_ring(party, stock, tile, wrap, to - from, |c| 1 | c)?;
-    Ok(unwrap(x, &wrap, from, to))
+    let wrap = bit_to_ring(party, ots, tile, wrap.bitslice(), to.0 - x.ring.0, |c| 1 | c)?;
+    Ok(unwrap(x, &wrap, to))
 }
 
-fn unwrap(x: &[u32], wrap: &[u32], from: u32, to: u32) -> Wiped<u32> {
-    Wiped::filled(x.len(), x.iter().zip(wrap).map(|(x, w)| (x & mask32(from)).wrapping_sub(w << from) & mask32(to)))
+fn unwrap(x: AdditiveSlice<'_>, wrap: &[u32], to: RingBits) -> AdditiveShares {
+    let from = x.ring.0;
+    let words = x.words.iter().zip(wrap).map(|(x, w)| x.wrapping_sub(w << from) & mask32(to.0));
+    AdditiveShares::from_reduced(Wiped::filled(x.len(), words), to)
 }
 
-/// Additive shares modulo 2^bits of c + s * delta(c), c being the lead's bit (given to `delta` as a mask) and s the follower's.
+/// Additive shares modulo 2^bits of c + s * delta(c), c being the sender's bit (given to `delta` as
+/// a mask) and s the receiver's.
 fn bit_to_ring(
     party: &mut Party<'_>,
-    stock: &Stock,
+    ots: &OtBatch,
     tile: Tile,
     own: &[u64],
     bits: u32,
     delta: impl Fn(u32) -> u32,
 ) -> Result<Wiped<u32>, ProtocolError> {
     let role = party.role();
-    let (led, followed) = (tile.led_by(role), tile.followed_by(role));
+    let (sends, receives) = (tile.sent_by(role), tile.received_by(role));
     let masks = masks_of_bitslice(own, tile.len());
-    let c = &masks[led];
-    let sender = RingSender::new(stock, Wiped::filled(c.len(), c.iter().map(|&c| delta(c))), bits);
-    // Residues begin at multiples of 64.
-    let receiver = RingReceiver::new(stock, &own[followed.start / 64..], followed.len(), bits);
+    let c = &masks[sends];
+    let sender = RingSender::new(ots, Wiped::filled(c.len(), c.iter().map(|&c| delta(c))), bits);
+    // Halves begin at multiples of 64.
+    let receiver = RingReceiver::new(ots, &own[receives.start / 64..], receives.len(), bits);
 
-    let mut outgoing = Wiped::with_capacity(packed_len(followed.len(), 1) + packed_len(c.len(), bits) + SLACK);
-    pack_bitslice_into(&mut outgoing, receiver.open(), followed.len());
+    let mut outgoing = Wiped::with_capacity(packed_len(receives.len(), 1) + packed_len(c.len(), bits) + SLACK);
+    pack_bitslice_into(&mut outgoing, receiver.open(), receives.len());
     pack_into(&mut outgoing, &sender.open(), bits);
-    let (choices, messages) = (packed_len(c.len(), 1), packed_len(followed.len(), bits));
+    let (choices, messages) = (packed_len(c.len(), 1), packed_len(receives.len(), bits));
     let incoming = party.exchange(&outgoing, choices + messages)?;
     let (d, t) = incoming.split_at(choices);
     let mut sent = sender.shares(&unpack_bitslice(d, c.len()));
     sent.iter_mut().zip(c).for_each(|(share, c)| *share = share.wrapping_add(c & 1) & mask32(bits));
-    let got = receiver.shares(&unpack(t, bits, followed.len()));
+    let got = receiver.shares(&unpack(t, bits, receives.len()));
     Ok(join(role, &sent, &got))
 }

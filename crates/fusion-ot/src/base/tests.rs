@@ -4,7 +4,7 @@ use rand_core::{Rng, SeedableRng};
 use super::*;
 use crate::Role;
 use crate::session::Session;
-use crate::testing::{Recorder, direction, run, run_recorded};
+use crate::testing::{TestChannel, direction, run, run_recorded};
 
 fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
@@ -32,8 +32,8 @@ fn bytes_rounds_and_transcript_are_pinned() {
     let (_, _, [sender, receiver]) =
         run_recorded(|ch| send(&direction(), ch, 9, &mut rng(1)), |ch| receive(&direction(), ch, &b, &mut rng(2)));
     assert_eq!((sender.sent.len(), receiver.sent.len()), (32 + 32 * 9, 32 + 64 * 9));
-    assert_eq!((sender.traffic.turns, receiver.traffic.turns), (1, 0));
-    assert_eq!([sender.digest(), receiver.digest()], ["93fbae508b202010", "73bc1fa76c3e8cbc"]);
+    assert_eq!((sender.turns, receiver.turns), (1, 0));
+    assert_eq!([sender.fingerprint(), receiver.fingerprint()], ["93fbae508b202010", "73bc1fa76c3e8cbc"]);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn keys_belong_to_one_run() {
     let b = choices(4);
     // Bytes of the sender's and of the receiver's message that are changed on the way.
     let meet = |ours: Direction, theirs: Direction, flips: [Option<usize>; 2]| {
-        let flip = |ch: &mut Recorder, at: Option<usize>| {
+        let flip = |ch: &mut TestChannel, at: Option<usize>| {
             if let Some(at) = at {
                 ch.corrupt_from_now(at, 1);
             }

@@ -1,5 +1,5 @@
-//! The coin toss of the set-up, which decides the code: the sender commits to its coin, the receiver
-//! replies with its own, the sender opens. Every hash is bound to the run.
+//! The coin toss of the set-up, which decides the code: the sender commits to its coin, the
+//! receiver replies with its own, the sender opens. Every hash is bound to the run.
 
 use fusion_ring::channel::Channel;
 use rand_core::CryptoRng;

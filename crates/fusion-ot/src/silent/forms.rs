@@ -1,7 +1,7 @@
 //! The forms of pads: how they are kept while an extension is unchecked and handed out after it.
 //!
-//! Pads of one bit take two bytes per OT at the sender and one at the receiver, so that more of them
-//! stay in the cache.
+//! Pads of one bit take two bytes per OT at the sender and one at the receiver, so that more of
+//! them stay in the cache.
 
 use std::ops::Range;
 
@@ -18,8 +18,8 @@ use crate::OtError;
 use crate::delta::pad_mask;
 use crate::functionality::{ChoiceBits, PAD_BIT, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 
-/// A sender's pads: two words each at m = 1, 2^m bytes else. It hashes with the multiples x Delta for
-/// every choice x.
+/// A sender's pads: two words each at m = 1, 2^m bytes else. It hashes with the multiples x Delta
+/// for every choice x.
 pub(super) struct SentPads(Wiped<u32>);
 
 impl SentPads {

@@ -11,7 +11,7 @@
 //! (`keys`, in the source). A [`GroundReceiver`] plays the attack against whoever holds the other
 //! end, through the traits that layers use.
 
-use fusion_ring::channel::{Channel, ChannelError, Traffic};
+use fusion_ring::channel::{Channel, RecordingChannel, ReplayChannel};
 use fusion_ring::ot::lpn::LocalCode;
 use fusion_ring::symmetric::aes::Block;
 use fusion_ring::symmetric::prg::Seed;
@@ -107,7 +107,7 @@ impl GroundReceiver {
     pub fn guesses(&mut self) -> Vec<u128> {
         let set = Parameters::new(self.m, self.size);
         let (depth, low) = (set.depth(), set.choice_mask());
-        let mut challenge = Replay(&self.told[..CHALLENGE]);
+        let mut challenge = ReplayChannel::unchecked(self.told[..CHALLENGE].to_vec());
         let correlations = self.source.correlations(&mut challenge, self.m, set.reserve());
         let (choices, blocks) = correlations.expect("the challenge is the one that was answered");
         let own = |tree: usize, level: usize| {
@@ -138,7 +138,7 @@ impl GroundReceiver {
         if self.blocks.is_empty() {
             let blocks = &mut self.blocks;
             let sink = &mut |part: &[Block]| blocks.extend_from_slice(part);
-            self.again.correlated(&mut Replay(&self.told), self.m, n, sink).expect("what was accepted before");
+            self.again.correlated(&mut ReplayChannel::unchecked(self.told.clone()), self.m, n, sink).expect("what was accepted before");
         }
         let low = set.choice_mask();
         let w: Vec<Block> = self.blocks.iter().map(|v| (v ^ multiples[(v & low) as usize]) & !low).collect();
@@ -166,69 +166,25 @@ impl GroundReceiver {
     }
 }
 
+impl GroundReceiver {
+    /// Plays; remembers what comes in while OTs of the attacked width are made.
+    fn remembering<T>(&mut self, channel: &mut dyn Channel, m: ChoiceBits, play: impl FnOnce(&mut Receiver, &mut dyn Channel) -> T) -> T {
+        let mut tap = RecordingChannel::new(channel);
+        let out = play(&mut self.playing, &mut tap);
+        if m == self.m {
+            self.told.extend(tap.into_recording().received);
+        }
+        out
+    }
+}
+
 impl RandomOtReceiver for GroundReceiver {
     fn random_ot(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverPads, OtError> {
-        if m == self.m {
-            return self.playing.random_ot(&mut Tap { channel, told: &mut self.told }, m, n);
-        }
-        self.playing.random_ot(channel, m, n)
+        self.remembering(channel, m, |playing, channel| playing.random_ot(channel, m, n))
     }
 
     fn random_bits(&mut self, channel: &mut dyn Channel, m: ChoiceBits, n: usize) -> Result<ReceiverBits, OtError> {
-        if m == self.m {
-            return self.playing.random_bits(&mut Tap { channel, told: &mut self.told }, m, n);
-        }
-        self.playing.random_bits(channel, m, n)
-    }
-}
-
-/// Keeps a copy of what comes in.
-struct Tap<'a> {
-    channel: &'a mut dyn Channel,
-    told: &'a mut Vec<u8>,
-}
-
-impl Channel for Tap<'_> {
-    fn send(&mut self, bytes: &[u8]) -> Result<(), ChannelError> {
-        self.channel.send(bytes)
-    }
-
-    fn flush(&mut self) -> Result<(), ChannelError> {
-        self.channel.flush()
-    }
-
-    fn recv(&mut self, buf: &mut [u8]) -> Result<(), ChannelError> {
-        self.channel.recv(buf)?;
-        self.told.extend_from_slice(buf);
-        Ok(())
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.channel.traffic()
-    }
-}
-
-/// A peer that says the same again, whatever it is told.
-struct Replay<'a>(&'a [u8]);
-
-impl Channel for Replay<'_> {
-    fn send(&mut self, _: &[u8]) -> Result<(), ChannelError> {
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), ChannelError> {
-        Ok(())
-    }
-
-    fn recv(&mut self, buf: &mut [u8]) -> Result<(), ChannelError> {
-        let (now, later) = self.0.split_at_checked(buf.len()).ok_or(ChannelError::Closed)?;
-        buf.copy_from_slice(now);
-        self.0 = later;
-        Ok(())
-    }
-
-    fn traffic(&self) -> Traffic {
-        Traffic::default()
+        self.remembering(channel, m, |playing, channel| playing.random_bits(channel, m, n))
     }
 }
 
@@ -245,28 +201,6 @@ mod tests {
 
     const SIZE: ExtensionSize = ExtensionSize::Small;
     const NOTHING: Shared = Shared { key: false, offset: false };
-
-    /// A receiver that has heard enough.
-    struct Leave<'a>(&'a mut dyn Channel, usize);
-
-    impl Channel for Leave<'_> {
-        fn send(&mut self, bytes: &[u8]) -> Result<(), ChannelError> {
-            self.0.send(bytes)
-        }
-
-        fn flush(&mut self) -> Result<(), ChannelError> {
-            self.0.flush()
-        }
-
-        fn recv(&mut self, buf: &mut [u8]) -> Result<(), ChannelError> {
-            self.1 = self.1.checked_sub(buf.len()).ok_or(ChannelError::Closed)?;
-            self.0.recv(buf)
-        }
-
-        fn traffic(&self) -> Traffic {
-            self.0.traffic()
-        }
-    }
 
     /// What came of an attack on the sender of a lane whose other party has `role`.
     struct Attack {
@@ -292,11 +226,12 @@ mod tests {
             |ch| {
                 SHARED.set(shared);
                 let (_, mut r) = setup(m, SIZE, &session(), role, ch, &mut rng(1)).unwrap();
-                let enough = CHALLENGE + SEED + 32 * Parameters::new(m, SIZE).tree_message();
-                let got = match to_the_end {
-                    true => r.random_ot(ch, m, n),
-                    false => r.random_ot(&mut Leave(ch, enough), m, n),
-                };
+                let mut channel = RecordingChannel::new(ch);
+                if !to_the_end {
+                    // A receiver that has heard enough leaves.
+                    channel.close_after((CHALLENGE + SEED + 32 * Parameters::new(m, SIZE).tree_message()) as u64);
+                }
+                let got = r.random_ot(&mut channel, m, n);
                 let guesses = r.guesses();
                 let pads = got.is_ok().then(|| r.pads_if(guesses[0], n));
                 SHARED.set(NOTHING);

@@ -19,11 +19,11 @@
 //! of v, which is one of them. That the receiver knows K and A while the trees come in does not
 //! help: what it says after the seed, its claim and its proof, changes no input, and no pad is used
 //! unless both are right. With E an ideal cipher
-//! - two inputs of a tree meet (v + d Delta + i A = v' + d' Delta + j A) with probability 2^-128,
-//!   over A, as i and j differ; a tree has at most 2^16 pads, so with 2^20 trees under one Delta
-//!   any meet with probability 2^(20 + 31 - 128) = 2^-77; inputs of one OT differ by a multiple of
-//!   Delta, which is not zero;
-//! - the adversary asks E_K at an unknown input with probability 2^(16 - 121) per query, since a
+//! - two inputs of a tree collide (v + d Delta + i A = v' + d' Delta + j A) with probability
+//!   2^-128, over A, as i and j differ; a tree has at most 2^16 pads, so with 2^20 trees under one
+//!   Delta any collide with probability 2^(20 + 31 - 128) = 2^-77; inputs of one OT differ by a
+//!   multiple of Delta, which is not zero;
+//! - the adversary queries E_K at an unknown input with probability 2^(16 - 121) per query, since a
 //!   key serves 2^16 inputs at most (with one fixed key for all it would be all pads under one
 //!   Delta); two trees have the same key with probability 2^-128, which costs a factor of two if it
 //!   happens.

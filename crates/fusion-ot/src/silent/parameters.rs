@@ -1,31 +1,14 @@
-//! The LPN parameter sets of the silent extension. There is no other way to make a [`Parameters`]
-//! than from this table.
-//!
-//! t trees of 2^depth leaves give n = t 2^depth outputs per extension from k = 2^log_secrets
-//! secrets. With choices of m > 1 bits a projection of the choice to one bit zeroes each noise
-//! value with probability just under one half and leaves a binary instance of the same code, so
-//! wide choices have twice the noise positions in the same length.
-//!
-//! | set | k | trees x leaves, m = 1 | m > 1 |
-//! |---|---|---|---|
-//! | [`ExtensionSize::Small`] | 2^17 | 1700 x 2^10 | 3400 x 2^9 |
-//! | [`ExtensionSize::Medium`] | 2^18 | 1700 x 2^11 | 3400 x 2^10 |
-//! | [`ExtensionSize::Large`] | 2^19 | 1700 x 2^12 | 3400 x 2^11 |
-//!
-//! A row without noise gives an attacker an equation in ten secrets, so it is k over the length of
-//! a tree, here 2^7 for binary choices and 2^8 for wide ones, that decides: twice what published
-//! sets for codes of this kind have (emp-ot's, which meet 2^128 in every published model), because
-//! the code is sparse. [`super::estimate`] has the figures.
+//! The LPN parameter sets of the silent extension, and the lengths of its messages.
 
 use fusion_ring::bits::pack::packed_len;
 
 use crate::OtError;
 use crate::functionality::ChoiceBits;
 
-/// Size of an extension. Larger extensions send fewer bits per output
-/// ([`Parameters::bits_per_output`]) and have fewer turns; smaller ones have fewer secrets, of
-/// which every output reads ten at random, take less memory and a shorter wait for the first
-/// output. Both parties must use the same.
+/// Size of an extension. Larger ones send fewer bits per output ([`Parameters::bits_per_output`])
+/// and take fewer rounds for as many outputs. Smaller ones take less memory, give their first
+/// outputs sooner and have fewer secrets, of which every output reads ten at random. Both parties
+/// must use the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ExtensionSize {
@@ -50,9 +33,25 @@ pub(super) const PROOF_LEN: usize = 32;
 
 /// Bytes of an extension apart from its trees and what fixes them: the seed of the pads' hashes,
 /// the claim, two proofs.
-const ROUND_MESSAGES: usize = 16 + CLAIM_LEN + 2 * PROOF_LEN;
+const OTHER_MESSAGES: usize = 16 + CLAIM_LEN + 2 * PROOF_LEN;
 
-/// One row of the table.
+/// One of the LPN parameter sets of the silent extension: there are no others than these.
+///
+/// t trees of 2^depth leaves give n = t 2^depth outputs per extension from k = 2^log_secrets
+/// secrets. With choices of m > 1 bits a projection of the choice to one bit zeroes each noise
+/// value with probability just under one half and leaves a binary instance of the same code, so
+/// wide choices have twice the noise positions in the same length.
+///
+/// | set | k | trees x leaves, m = 1 | m > 1 |
+/// |---|---|---|---|
+/// | [`ExtensionSize::Small`] | 2^17 | 1700 x 2^10 | 3400 x 2^9 |
+/// | [`ExtensionSize::Medium`] | 2^18 | 1700 x 2^11 | 3400 x 2^10 |
+/// | [`ExtensionSize::Large`] | 2^19 | 1700 x 2^12 | 3400 x 2^11 |
+///
+/// A row without noise gives an attacker an equation in ten secrets, so it is k over the length of
+/// a tree, here 2^7 for binary choices and 2^8 for wide ones, that decides: twice what published
+/// sets for codes of this kind have (emp-ot's, which meet 2^128 in every published model), because
+/// the code is sparse. [`estimate`](super::estimate) has the figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameters {
     m: ChoiceBits,
@@ -126,7 +125,7 @@ impl Parameters {
     /// reserve apart.
     #[must_use]
     pub fn bits_per_output(self) -> f64 {
-        let bytes = 16 * self.trees * self.tree_message() + self.fixing_len() + ROUND_MESSAGES;
+        let bytes = 16 * self.trees * self.tree_message() + self.fixing_len() + OTHER_MESSAGES;
         8.0 * bytes as f64 / (self.outputs() - self.reserve()) as f64
     }
 

@@ -1,5 +1,5 @@
-//! Where an extension's outputs stand: provisional, so that nothing can be read, until the check has
-//! passed; then handed out from the front.
+//! Where an extension's outputs stand: provisional, so that nothing can be read, until the check
+//! has passed; then handed out from the front.
 
 use std::any::Any;
 use std::ops::Range;
@@ -20,8 +20,8 @@ pub(super) trait Outputs<H: ?Sized>: Send + Sized + 'static {
     /// Room for `n` outputs.
     fn new(set: Parameters, n: usize) -> Self;
 
-    /// Makes outputs `at`, `at + 1`, ... of those of `encoding` in `range`, which it encodes first or
-    /// meanwhile.
+    /// Makes outputs `at`, `at + 1`, ... of those of `encoding` in `range`, which it encodes first
+    /// or meanwhile.
     fn keep(&mut self, hashing: &H, hash: &mut PadHash, encoding: &mut Encoding<'_>, range: Range<usize>, at: usize);
 }
 

@@ -53,9 +53,9 @@ impl Trial<'_> {
 }
 
 impl SoftSpoken<ReceivingEnd> {
-    /// As [`SoftSpoken::setup`], but the correlations of width m = `a.len()` that rows `a` and `b` of
-    /// the first batch make have the same v (its lowest m bits apart) and the same lowest bit of u.
-    /// Gives `N` instances in the same state.
+    /// As [`SoftSpoken::setup`], but the correlations of width m = `a.len()` that rows `a` and `b`
+    /// of the first batch make have the same v (its lowest m bits apart) and the same lowest bit of
+    /// u. Gives `N` instances in the same state.
     pub(crate) fn setup_ground<const N: usize>(
         direction: &Direction,
         channel: &mut dyn Channel,

@@ -4,17 +4,17 @@ use rand_core::SeedableRng;
 use super::instance::MIN_BATCH_ROWS;
 use super::*;
 use crate::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender};
-use crate::testing::{Recorder, direction, run, run_recorded, session};
+use crate::testing::{TestChannel, direction, run, run_recorded, session};
 
 fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
-fn sender(ch: &mut Recorder, depth: TreeDepth) -> Sender {
+fn sender(ch: &mut TestChannel, depth: TreeDepth) -> Sender {
     Sender::setup(depth, &direction(), ch, &mut rng(1)).unwrap()
 }
 
-fn receiver(ch: &mut Recorder, depth: TreeDepth) -> Receiver {
+fn receiver(ch: &mut TestChannel, depth: TreeDepth) -> Receiver {
     Receiver::setup(depth, &direction(), ch, &mut rng(2)).unwrap()
 }
 
@@ -24,7 +24,7 @@ const SIZES: [usize; 8] = [0, 1, 127, 128, 129, 1023, 30_000, 1];
 fn both_directions_give_random_ots() {
     for depth in [TreeDepth::Two, TreeDepth::Four, TreeDepth::Eight] {
         let party = |role, seed| {
-            move |ch: &mut Recorder| {
+            move |ch: &mut TestChannel| {
                 let (mut s, mut r) = setup_with(depth, &session(), role, ch, &mut rng(seed)).unwrap();
                 let mut out = Vec::new();
                 for n in SIZES {
@@ -68,7 +68,7 @@ fn bytes_and_rounds_are_the_formula() {
         );
         assert_eq!(s.sent.len() - ss.sent.len(), 32);
         assert_eq!(r.sent.len() - rs.sent.len(), 16 * (128 / k - 1) * (n.div_ceil(128) + 1) + 2064);
-        assert_eq!((s.traffic.turns, r.traffic.turns), (2, 3));
+        assert_eq!((s.turns, r.turns), (2, 3));
     }
 }
 
@@ -79,7 +79,7 @@ fn transcript_is_pinned() {
         |ch| sender(ch, TreeDepth::Four).random_ot(ch, m, 100).unwrap().pad(0, 0),
         |ch| receiver(ch, TreeDepth::Four).random_ot(ch, m, 100).unwrap().pads()[0],
     );
-    assert_eq!([s.digest(), r.digest()], ["e140d99487f28dc8", "99eb5ebbc04f009f"]);
+    assert_eq!([s.fingerprint(), r.fingerprint()], ["e140d99487f28dc8", "99eb5ebbc04f009f"]);
 }
 
 /// Runs one batch with a receiver that flips the byte at `offset` after the set-up; returns the

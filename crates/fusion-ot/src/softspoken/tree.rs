@@ -5,9 +5,9 @@
 //! sum and a hash of all tags. A sender whose tree is not a tree is caught unless it guessed bits
 //! of the receiver's index, and then learns only that it guessed right (the abort).
 //!
-//! Nodes are AES keys, and every tree has them encrypt blocks of its own (from a salt of the run and
-//! the number of the tree on): a guess of a hidden node can be compared with one tree, not with all trees
-//! of all lanes at once.
+//! Nodes are AES keys, and every tree has them encrypt blocks of its own (from a salt of the run
+//! and the number of the tree on): a guess of a hidden node can be compared with one tree, not with
+//! all trees of all lanes at once.
 //!
 //! The receiver keeps its nodes in the order y = x ^ hidden index, so that the missing one is
 //! always number 0 and no access depends on a secret.

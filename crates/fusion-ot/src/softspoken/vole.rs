@@ -27,8 +27,8 @@ pub(crate) struct Leaves {
     k: usize,
     /// Tree by tree, 2^k each; a hidden leaf has no stream.
     streams: Vec<Option<Aes128>>,
-    /// Counters at which the streams of each tree start, other ones for every tree of every run: what
-    /// a sender learns of a hidden stream is of use against that one alone.
+    /// Counters at which the streams of each tree start, other ones for every tree of every run:
+    /// what a sender learns of a hidden stream is of use against that one alone.
     salts: Vec<Block>,
     /// Blocks of each stream that have been used.
     position: Block,

@@ -1,8 +1,9 @@
 //! Bit slices: one bit of every element of a vector, 64 elements to a word.
 //!
-//! Protocols on shared bits work on bitslices: an AND or XOR of 64 elements is one instruction, and a bitslice is already packed for
-//! the wire. Element `i` of a bitslice is bit `i % 64` of word `i / 64`; bits past the last element mean nothing.
-//! Every function takes time that depends on lengths only, never on the values.
+//! Protocols on shared bits work on bitslices: an AND or XOR of 64 elements is one instruction, and
+//! a bitslice is already packed for the wire. Element `i` of a bitslice is bit `i % 64` of word `i
+//! / 64`; bits past the last element mean nothing. Every function takes time that depends on
+//! lengths only, never on the values.
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -16,10 +17,11 @@ use crate::simd::{self, Tier};
 /// Elements to a word of a bitslice.
 pub(crate) const BLOCK: usize = 64;
 
-/// One mask per element of a word: all ones where it has a one, else zero. For kernels: to be inlined where the compiler may vectorise it.
+/// One mask per element of a word: all ones where the bit is set, else zero. Inlined into kernels,
+/// so that the compiler vectorises it for their tier.
 #[inline(always)]
 pub(crate) fn masks(word: u64) -> [u32; BLOCK] {
-    // Residues, so that a lane of 32 bits holds the shift.
+    // Two words of 32 bits, so that the shift fits a 32-bit lane.
     let halves = [word as u32, (word >> 32) as u32];
     std::array::from_fn(|i| 0u32.wrapping_sub(halves[i / 32] >> (i % 32) & 1))
 }
@@ -92,13 +94,14 @@ fn bitslice_of_bytes_with(tier: Tier, values: &[u8], bit: u32) -> Wiped<u64> {
     bitslice
 }
 
-/// Bit 0 of up to 64 values as one word.
+/// Packs bit 0 of up to 64 values into one word.
 #[inline]
 fn gather(values: impl Iterator<Item = u32>) -> u64 {
     values.enumerate().fold(0, |word, (i, v)| word | u64::from(v & 1) << i)
 }
 
-/// Appends the [`packed_len`]`(n, 1)` bytes of a bitslice to `out`; bits past the last element are sent as zeros.
+/// Appends the [`packed_len`]`(n, 1)` bytes of a bitslice to `out`; bits past the last element are
+/// sent as zeros.
 ///
 /// # Panics
 /// If the bitslice has fewer than `n` elements.

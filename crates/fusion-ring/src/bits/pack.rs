@@ -1,7 +1,7 @@
 //! Fixed-width packing: `bits`-bit elements, least significant bit first, without gaps.
 //!
-//! Every message of ring elements is packed by this module, so the byte count of `n` elements of `bits` bits is
-//! [`packed_len`]`(n, bits)` everywhere.
+//! Every message of ring elements is packed by this module, so the byte count of `n` elements of
+//! `bits` bits is [`packed_len`]`(n, bits)` everywhere.
 
 mod wide;
 
@@ -12,7 +12,8 @@ use crate::secret::Wiped;
 /// Bytes that `n` elements of `bits` bits take.
 ///
 /// # Panics
-/// If the size overflows `usize` (a caller's mistake: both numbers come from the plan, never from a peer).
+/// If the size overflows `usize` (a caller's mistake: both numbers come from the plan, never from a
+/// peer).
 #[must_use]
 pub const fn packed_len(n: usize, bits: u32) -> usize {
     n.checked_mul(bits as usize).expect("packed length").div_ceil(8)
@@ -24,18 +25,19 @@ pub const fn mask32(bits: u32) -> u32 {
     if bits >= 32 { u32::MAX } else { (1 << bits) - 1 }
 }
 
-/// Bytes beyond its end that a message needs room for while it is packed: words are written whole,
-/// so the last ones reach beyond it.
+/// Bytes of room that a message needs beyond its end while it is packed, because the last words are
+/// written whole.
 pub const SLACK: usize = 8;
 
-/// Widest elements that are packed two at a time, so that both and the bits before them in their first byte fit a word.
+/// Widest elements that are packed two at a time: both of them and up to seven earlier bits of
+/// their first byte fit a word.
 const PAIRED: u32 = 28;
 
-/// Widest elements that fit a word after the bits before them in their first byte.
+/// Widest elements that fit a word beside up to seven earlier bits of their first byte.
 const SINGLE: u32 = 57;
 
-/// Appends the low `bits` bits (1..=32) of every value to `out`, and takes room for [`SLACK`] bytes
-/// more.
+/// Appends the low `bits` bits (1..=32) of every value to `out`. Needs room for [`SLACK`] more
+/// bytes on the way.
 ///
 /// # Panics
 /// If `bits` is not in 1..=32.
@@ -50,7 +52,8 @@ fn pack_words(out: &mut Wiped<u8>, values: &[impl Copy + Into<u64>], bits: u32) 
     let end = start + packed_len(values.len(), bits);
     out.resize(end + SLACK);
     let mask = u64::MAX >> (64 - bits);
-    // Eight elements are whole bytes: nothing is carried from one group to the next, and places within a group are the same in all.
+    // Eight elements are whole bytes, so every group starts at a byte and has its elements at the
+    // same offsets.
     let (groups, rest) = values.as_chunks::<8>();
     for (group, at) in groups.iter().zip((start..).step_by(bits as usize)) {
         let mut writer = Writer { out: &mut out[at..at + bits as usize + 8], bit: 0, begun: 0 };
@@ -67,23 +70,24 @@ fn pack_words(out: &mut Wiped<u8>, values: &[impl Copy + Into<u64>], bits: u32) 
     out.resize(end);
 }
 
-/// Where the next bits go.
+/// The place of the next bits.
 struct Writer<'a> {
     out: &'a mut [u8],
     bit: usize,
-    /// Bits of the byte that is not full yet.
+    /// Bits of the byte that is not complete yet.
     begun: u64,
 }
 
 impl Writer<'_> {
-    /// Writes `bits` bits, at most [`SINGLE`], without a branch on where they fall.
+    /// Writes `bits` bits, at most [`SINGLE`], without a branch on their position.
     #[inline(always)]
     fn put(&mut self, value: u64, bits: u32) {
         let word = self.begun | value << (self.bit % 8);
         let at = self.bit / 8;
         self.out[at..at + 8].copy_from_slice(&word.to_le_bytes());
         self.bit += bits as usize;
-        // Fewer than 64 bits, since there are 57 + 7 at most and a begun byte is not full; 64 are eight full bytes.
+        // What is left of an incomplete byte. At most 57 + 7 = 64 bits are in the word; all 64 are
+        // eight complete bytes, and a shift by 64 has to give zero.
         self.begun = word.checked_shr(8 * (self.bit / 8 - at) as u32).unwrap_or(0);
     }
 }
@@ -99,7 +103,8 @@ pub fn pack(values: &[u32], bits: u32) -> Wiped<u8> {
 /// Reads `n` elements of `bits` bits (1..=32) from `bytes`.
 ///
 /// # Panics
-/// If `bits` is not in 1..=32 or `bytes` is not [`packed_len`]`(n, bits)` long: callers receive exactly that many bytes.
+/// If `bits` is not in 1..=32 or `bytes` is not [`packed_len`]`(n, bits)` long: callers receive
+/// exactly that many bytes.
 #[must_use]
 pub fn unpack(bytes: &[u8], bits: u32, n: usize) -> Wiped<u32> {
     assert!((1..=32).contains(&bits), "element width {bits} is not in 1..=32");
@@ -115,7 +120,7 @@ fn unpack_words<T>(bytes: &[u8], bits: u32, first: usize, out: &mut [T], narrow:
     let mask = u64::MAX >> (64 - bits);
     let begin = first * bits as usize;
     let (at, skip) = (begin / 8, begin % 8);
-    // Eight elements are whole bytes, so places within a group of them are the same in all.
+    // Eight elements are whole bytes, so all groups have their elements at the same offsets.
     let (groups, _) = out.as_chunks_mut::<8>();
     let windows = bytes[at..].windows(bits as usize + 8).step_by(bits as usize);
     let mut done = 0;
@@ -128,7 +133,7 @@ fn unpack_words<T>(bytes: &[u8], bits: u32, first: usize, out: &mut [T], narrow:
         done += 8;
     }
     let (first, out) = (first + done, &mut out[done..]);
-    // Elements whose first byte is followed by seven more are one load each.
+    // One load is enough for an element whose first byte is followed by seven more.
     let whole = (bytes.len().saturating_sub(7) * 8).div_ceil(bits as usize).saturating_sub(first).min(out.len());
     let (near, far) = out.split_at_mut(whole);
     for (index, value) in near.iter_mut().enumerate() {
@@ -172,7 +177,8 @@ pub fn pack64_into(out: &mut Wiped<u8>, values: &[u64], bits: u32) {
 /// Reads elements `first..first + out.len()` of `bits` bits (1..=64) from `bytes`.
 ///
 /// # Panics
-/// If `bits` is not in 1..=64 or `bytes` ends before the last element: callers receive exactly the bytes that they ask for.
+/// If `bits` is not in 1..=64 or `bytes` ends before the last element: callers receive as many
+/// bytes as they expect.
 pub fn unpack64(bytes: &[u8], bits: u32, first: usize, out: &mut [u64]) {
     assert!((1..=64).contains(&bits), "element width {bits} is not in 1..=64");
     assert!(packed_len(first + out.len(), bits) <= bytes.len(), "packed length");
@@ -182,7 +188,7 @@ pub fn unpack64(bytes: &[u8], bits: u32, first: usize, out: &mut [u64]) {
     let mask = u64::MAX >> (64 - bits);
     for (index, value) in out.iter_mut().enumerate() {
         let bit = (first + index) * bits as usize;
-        // An element and the bits before it in its first byte reach into nine bytes at most.
+        // An element and the earlier bits of its first byte span at most nine bytes.
         let mut word = [0u8; 16];
         let rest = &bytes[bit / 8..];
         let near = rest.len().min(16);

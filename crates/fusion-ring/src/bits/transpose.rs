@@ -1,6 +1,7 @@
 //! Transposes of 128 x 128 bits.
 //!
-//! On x86-64 bytes are collected by SSE2 shuffles and bits by the sign-bit mask, which every such CPU has; elsewhere quarters are swapped recursively.
+//! On x86-64, SSE2 shuffles collect bytes and `movemask` collects bits (every such CPU has SSE2);
+//! elsewhere quarters are swapped recursively.
 
 use crate::symmetric::block::Block;
 
@@ -15,7 +16,8 @@ pub fn transpose128(rows: &mut [Block; 128]) {
     transpose_portable(rows);
 }
 
-/// Sixteen rows at a time: a 16 x 16 byte transpose brings the rows' bytes side by side, then each of eight shifts gives the mask of one bit of all sixteen.
+/// Sixteen rows at a time: a transpose of 16 x 16 bytes puts the rows' bytes side by side, then
+/// each of eight shifts yields one bit of all sixteen.
 ///
 /// # Safety
 /// The CPU has SSE2.
@@ -26,7 +28,7 @@ unsafe fn transpose_sse2(rows: &mut [Block; 128]) {
     let mut out = [[0u16; 8]; 128];
     for (g, group) in rows.as_chunks::<16>().0.iter().enumerate() {
         let mut bytes = group.map(|row| _mm_set_epi64x((row >> 64) as i64, row as i64));
-        // Four perfect shuffles of rows i and i + 8 transpose.
+        // Interleaving rows i and i + 8 four times is a transpose.
         for _ in 0..4 {
             bytes = std::array::from_fn(|i| {
                 let (a, b) = (bytes[i / 2], bytes[i / 2 + 8]);
@@ -43,7 +45,8 @@ unsafe fn transpose_sse2(rows: &mut [Block; 128]) {
     *rows = bytemuck::cast(out);
 }
 
-/// Swaps the off-diagonal quarters of every 2j x 2j square, for j = 64, 32, ..., 1 (Knuth, TAOCP 7.1.3).
+/// Swaps the off-diagonal quarters of every 2j x 2j square, for j = 64, 32, ..., 1 (Knuth, TAOCP
+/// 7.1.3).
 #[cfg(any(test, not(target_arch = "x86_64")))]
 fn transpose_portable(rows: &mut [Block; 128]) {
     for log in (0..7).rev() {

@@ -1,4 +1,4 @@
-//! Two ends of one process, joined by two queues.
+//! Two channels in one process, connected by two queues.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

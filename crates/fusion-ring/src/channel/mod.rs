@@ -1,8 +1,9 @@
 //! Ordered reliable bytes between two parties.
 //!
-//! Every protocol of Fusion is written against [`Channel`]; what carries the bytes (a gRPC stream, two queues in one
-//! process, a recording) is decided by the caller. Calls block. There is no framing: both sides always know from the
-//! protocol how many bytes come next, so a peer can never choose how much memory we allocate.
+//! Every protocol of Fusion is written against [`Channel`]; what carries the bytes (a gRPC stream,
+//! two queues in one process, a recording) is the caller's choice. Calls block. There is no
+//! framing: both sides always know from the protocol how many bytes come next, so a peer can never
+//! choose how much memory we allocate.
 //!
 //! # Deadlock rule
 //! A step in which *both* parties send before either receives must keep what each sends at or below
@@ -11,12 +12,15 @@
 mod memory;
 mod record;
 mod replay;
+mod stream;
 
 pub use memory::{MemoryChannel, memory_pair};
 pub use record::{Recording, RecordingChannel, RecordingHandle};
 pub use replay::ReplayChannel;
+pub use stream::StreamChannel;
 
-/// Most bytes that a party may send while its peer may also be sending (see the module's deadlock rule).
+/// Most bytes that a party may send while its peer may also be sending (see the module's deadlock
+/// rule).
 pub const MAX_CROSSING_BYTES: usize = 2 << 20;
 
 /// What went wrong on a channel. After any error the channel, and the lane that owns it, is dead.
@@ -49,7 +53,8 @@ pub enum ChannelError {
     },
 }
 
-/// Byte counters of one side of a channel. Payload bytes only, without the framing of the transport.
+/// Byte counters of one side of a channel. Payload bytes only, without the framing of the
+/// transport.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Bytes that this side sent.
@@ -61,7 +66,7 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// What was added since `earlier`, which must be a former reading of the same channel.
+    /// The difference to `earlier`, an earlier reading of the same channel.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         Self {
@@ -88,7 +93,8 @@ impl std::ops::AddAssign for Traffic {
 
 /// Ordered reliable bytes to and from one peer.
 pub trait Channel: Send {
-    /// Queues `bytes` for the peer. They may stay buffered until [`Channel::flush`] or [`Channel::recv`].
+    /// Queues `bytes` for the peer. They may stay buffered until [`Channel::flush`] or
+    /// [`Channel::recv`].
     ///
     /// # Errors
     /// Any [`ChannelError`]; the channel is dead afterwards.
@@ -109,7 +115,8 @@ pub trait Channel: Send {
     /// Counters since the channel was made.
     fn traffic(&self) -> Traffic;
 
-    /// Receives exactly `len` bytes into a new buffer. `len` must come from the protocol, never from the peer.
+    /// Receives exactly `len` bytes into a new buffer. `len` must come from the protocol, never
+    /// from the peer.
     ///
     /// # Errors
     /// As [`Channel::recv`].

@@ -1,8 +1,10 @@
-//! Channels that record a party's side of a protocol, that change bytes on their way, and that play a recorded peer.
+//! A channel that records a party's side of a protocol, and that changes bytes on their way if a
+//! test wants it to.
 //!
-//! These are tools of tests and benchmarks. A recording makes a one-party run possible: a benchmark measures one side alone,
-//! a test replays a transcript and notices the first byte in which this party's messages changed. A recorder that changes
-//! bytes is a cheating peer, or a broken network.
+//! A tool for tests and benchmarks. With a recording one party can run alone
+//! ([`ReplayChannel`](crate::channel::ReplayChannel)): a benchmark measures one side, a test finds
+//! the first byte in which a party's messages changed. A recorder that changes bytes plays a
+//! cheating peer or a broken network.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +13,8 @@ use crate::symmetric::digest::Digest;
 
 /// Everything one party sent and received, in order within each direction.
 ///
-/// A transcript of private computation is as secret as the party's randomness: keep recordings in tests and benches.
+/// A transcript of private computation is as secret as the party's randomness: keep recordings in
+/// tests and benches.
 #[derive(Clone, Default)]
 pub struct Recording {
     /// Bytes that the party sent.
@@ -38,7 +41,8 @@ impl Recording {
     }
 }
 
-/// Reads the recording of a [`RecordingChannel`] that something else owns, also after the channel is gone.
+/// Reads the recording of a [`RecordingChannel`] that something else owns, also after the channel
+/// is gone.
 #[derive(Clone, Default)]
 pub struct RecordingHandle(Arc<Mutex<Recording>>);
 
@@ -50,17 +54,18 @@ impl RecordingHandle {
     }
 
     fn lock(&self) -> MutexGuard<'_, Recording> {
-        // Bytes are appended whole, so the recording of a thread that panicked is still a recording.
+        // A thread that panicked leaves a shorter recording, but not a broken one.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 crate::opaque!(RecordingHandle);
 
-/// Gets the offset of some bytes among all of their direction, and may change them.
+/// Gets a piece of the bytes of one direction and its offset among them, and may change it.
 type Hook = Box<dyn FnMut(u64, &mut [u8]) + Send>;
 
-/// Passes everything through to another channel and keeps a copy; changes bytes on their way if told to.
+/// Passes everything through to another channel and keeps a copy; changes bytes on their way if
+/// told to.
 ///
 /// What is recorded is what the peer gets and what this party gets, after all changes.
 ///
@@ -68,7 +73,8 @@ type Hook = Box<dyn FnMut(u64, &mut [u8]) + Send>;
 /// use fusion_ring::channel::{Channel, ChannelError, RecordingChannel, memory_pair};
 /// let (near, mut far) = memory_pair();
 /// let mut channel = RecordingChannel::new(near);
-/// channel.corrupt_from_now(1, 0x20); // a cheating peer: XORs 0x20 into the second byte from here on
+/// // A cheating party: XORs 0x20 into the second byte that it sends from here on.
+/// channel.corrupt_from_now(1, 0x20);
 /// let handle = channel.handle();
 /// channel.send(b"ping")?;
 /// channel.flush()?;
@@ -104,14 +110,14 @@ impl<C: Channel> RecordingChannel<C> {
         std::mem::take(&mut self.recording.lock())
     }
 
-    /// Changes what is sent: `hook` gets the offset of each piece among all bytes sent, and the piece. Replaces the former
-    /// hook.
+    /// Changes what is sent: `hook` gets the offset of each piece among all bytes sent, and the
+    /// piece. Replaces the former hook.
     pub fn change_sent(&mut self, hook: impl FnMut(u64, &mut [u8]) + Send + 'static) {
         self.on_send = Some(Box::new(hook));
     }
 
-    /// Changes what is received: `hook` gets the offset of each piece among all bytes received, and the piece. Replaces the
-    /// former hook.
+    /// Changes what is received: `hook` gets the offset of each piece among all bytes received, and
+    /// the piece. Replaces the former hook.
     pub fn change_received(&mut self, hook: impl FnMut(u64, &mut [u8]) + Send + 'static) {
         self.on_receive = Some(Box::new(hook));
     }
@@ -128,7 +134,8 @@ impl<C: Channel> RecordingChannel<C> {
         self.change_received(xor_at(at, flip));
     }
 
-    /// From now on a call that would receive more than `bytes` in all, counted from the start, finds the channel closed.
+    /// From now on a call that would receive more than `bytes` in all, counted from the start,
+    /// finds the channel closed.
     pub fn close_after(&mut self, bytes: u64) {
         self.close_after = Some(bytes);
     }

@@ -3,7 +3,8 @@
 use crate::channel::record::Recording;
 use crate::channel::{Channel, ChannelError, Traffic};
 
-/// The peer of a recorded run: gives what the party received then, and checks that it sends what it sent then.
+/// The peer of a recorded run: gives what the party received then, and checks that it sends what it
+/// sent then.
 ///
 /// ```
 /// use fusion_ring::channel::{Channel, ChannelError, Recording, ReplayChannel};

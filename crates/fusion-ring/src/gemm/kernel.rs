@@ -1,6 +1,7 @@
 //! The register tile: `TILE_OUT` outputs at `TILE_POS` positions for one limb, exact in `i32`.
 //!
-//! The three tiers differ only in the width of a vector and in whether multiply and add are one instruction.
+//! The vector tiers differ in the width of a vector, and in whether multiply and add are one
+//! instruction.
 
 use super::reduction::{Reduction, TILE_OUT, TILE_POS};
 use crate::secret::wipe;
@@ -14,7 +15,8 @@ pub(super) type Sums = [[i32; TILE_POS]; TILE_OUT];
 /// Sums of one tile over a few neighbouring limbs, exact.
 pub(super) type Partial = [[i64; TILE_POS]; TILE_OUT];
 
-/// Sums of one tile over all limbs modulo 2^128, in halves, so that additions with carry are plain vector code.
+/// Sums of one tile over all limbs modulo 2^128, in halves, so that additions with carry are plain
+/// vector code.
 pub(super) struct Wide {
     low: [[u64; TILE_POS]; TILE_OUT],
     high: [[u64; TILE_POS]; TILE_OUT],
@@ -46,7 +48,8 @@ per_tier! {
     accumulate = accumulate_body(wide: &mut Wide, sums: &Partial, shift: u32)
 }
 per_tier! {
-    /// Bits `from..from + bits` (at most 15) of residues become the lower (or `upper`) halves of `cells`.
+    /// Bits `from..from + bits` (at most 15) of residues become the lower (or `upper`) halves of
+    /// `cells`.
     cut = cut_body(low: &[u64], high: &[u64], from: u32, bits: u32, upper: bool, cells: &mut [i32])
 }
 
@@ -68,7 +71,7 @@ fn accumulate_body(wide: &mut Wide, sums: &Partial, shift: u32) {
             for ((low, high), &sum) in low.iter_mut().zip(high).zip(sums) {
                 let addend = (sum << shift) as u64;
                 *low = low.wrapping_add(addend);
-                // Two shifts, since one by 64 is none.
+                // Two shifts, because a single one by 64 would not shift at all.
                 let carry = u64::from(*low < addend);
                 *high = high.wrapping_add((sum >> 1 >> (63 - shift)) as u64).wrapping_add(carry);
             }
@@ -83,7 +86,7 @@ fn accumulate_body(wide: &mut Wide, sums: &Partial, shift: u32) {
 #[inline(always)]
 fn cut_body(low: &[u64], high: &[u64], from: u32, bits: u32, upper: bool, cells: &mut [i32]) {
     let mask = (1u64 << bits) - 1;
-    // Limbs are non-negative and below 2^15, so the halves of a pair never touch.
+    // Limbs are non-negative and below 2^15, so neither half of a pair changes the other.
     let (up, keep) = if upper { (16, 0x0000_ffff_u32) } else { (0, 0xffff_0000) };
     let put = |cell: &mut i32, value: u64| *cell = (*cell as u32 & keep | ((value & mask) as u32) << up) as i32;
     if from + bits <= 64 {
@@ -97,8 +100,9 @@ fn cut_body(low: &[u64], high: &[u64], from: u32, bits: u32, upper: bool, cells:
     }
 }
 
-/// `sums[j][p] = sum over steps (pair, offset) of weights[step][j] . rows[pair][position + offset + p]`, both 16-bit halves. `ahead` is how much further the kernel will read
-/// soon: a hint that asks the caches for one line a step.
+/// `sums[j][p] = sum over steps (pair, offset) of weights[step][j] . rows[pair][position + offset +
+/// p]`, where `.` multiplies both 16-bit halves and adds. The kernel will soon read `ahead` values
+/// further on, and prefetches one cache line there per step.
 #[expect(clippy::too_many_arguments, reason = "what a tile is: factors, place and sums")]
 pub(super) fn tile(
     tier: Tier,
@@ -118,7 +122,8 @@ pub(super) fn tile(
     #[cfg(target_arch = "x86_64")]
     {
         if tier.has(Level::Avx512Vnni) {
-            // SAFETY: the token proves that the CPU has the features, and the assertion above proved every load in bounds.
+            // SAFETY: the token proves that the CPU has the features, and the assertion above
+            // proved every load in bounds.
             return unsafe { x86::tile_vnni(weights, steps, rows, stride, position, ahead, sums) };
         }
         if tier.has(Level::Avx512) {
@@ -134,8 +139,8 @@ pub(super) fn tile(
     portable(weights, steps, rows, stride, position, sums);
 }
 
-/// A hint that asks the caches for the line of value `at`, if there is one.
-pub(super) fn expect(values: &[u64], at: usize) {
+/// Prefetches the cache line of value `at`, if there is one.
+pub(super) fn prefetch(values: &[u64], at: usize) {
     #[cfg(target_arch = "x86_64")]
     if let Some(value) = values.get(at) {
         // SAFETY: a prefetch reads nothing, and the address is that of a value.
@@ -152,7 +157,7 @@ fn portable(weights: &[i32], steps: &[(usize, usize)], rows: &[i32], stride: usi
         for (sums, &w) in sums.iter_mut().zip(w) {
             let (low, high) = (i32::from(w as i16), w >> 16);
             for (sum, &x) in sums.iter_mut().zip(x) {
-                // What unset rows hold may overflow, and is not read.
+                // Sums over unset rows may overflow; nobody reads them.
                 *sum = sum.wrapping_add(low * i32::from(x as i16)).wrapping_add(high * (x >> 16));
             }
         }
@@ -173,7 +178,8 @@ mod x86 {
     macro_rules! tile_512 {
         ($name:ident, $features:literal, $accumulate:expr) => {
             /// # Safety
-            /// Every `rows[pair * stride + position + offset..][..TILE_POS]` must be in bounds, and `weights` hold TILE_OUT values a step.
+            /// Every `rows[pair * stride + position + offset..][..TILE_POS]` must be in bounds, and
+            /// `weights` hold TILE_OUT values a step.
             #[target_feature(enable = $features)]
             pub(super) unsafe fn $name(
                 weights: &[i32],
@@ -187,7 +193,8 @@ mod x86 {
                 const VECTORS: usize = TILE_POS / 16;
                 let mut acc = [[_mm512_setzero_si512(); VECTORS]; TILE_OUT];
                 for (w, &(pair, offset)) in weights.chunks_exact(TILE_OUT).zip(steps) {
-                    // SAFETY: in bounds by the contract of this function; a prefetch may have any address.
+                    // SAFETY: in bounds by the contract of this function; a prefetch may have any
+                    // address.
                     let x: [__m512i; VECTORS] = unsafe {
                         let base = rows.as_ptr().add(pair * stride + position + offset);
                         _mm_prefetch::<_MM_HINT_T0>(base.wrapping_offset(ahead).cast());

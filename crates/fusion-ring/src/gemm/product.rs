@@ -12,17 +12,20 @@ use crate::poly::residues::Residues;
 use crate::secret::wipe;
 use crate::simd::{Tier, tier};
 
-/// Output tiles that are computed together: their weights and the window of one limb's rows stay in the second-level cache.
+/// Output tiles that are computed together, so that their weights and a window of one limb's rows
+/// stay in the second-level cache.
 const TILE_GROUP: usize = 8;
 /// Outputs that are computed together.
 pub(super) const OUTPUT_GROUP: usize = TILE_OUT * TILE_GROUP;
-/// Rows of at most so many bytes are read again from a cache for every group of outputs; of larger ones only the window at one group of positions is.
+/// Rows of at most so many bytes stay in a cache while all groups of outputs read them. Of larger
+/// rows only the window at one group of positions does.
 const CACHED_ROWS: usize = 8 << 20;
 /// Limbs whose sums are added up in 64 bits: 31 bits of a sum and two shifts of at most 15.
 const JOINED_LIMBS: usize = 3;
 
 impl PackedWeights {
-    /// The product at positions `start..start + count`, written to `out[output * count + position]` modulo 2^128; `out` gets the size for that.
+    /// Writes the product at positions `start..start + count` to `out[output * count + position]`,
+    /// modulo 2^128, and resizes `out` for it.
     ///
     /// # Panics
     /// If `x` was cut for other weights or is shorter than `start + count + max_offset`.
@@ -57,15 +60,18 @@ impl PackedWeights {
         }
     }
 
-    /// As [`PackedWeights::multiply`], of some outputs only, `pitch` values from one to the next: written to `out[(output - outputs.start) * pitch + position]`.
+    /// As [`PackedWeights::multiply`], for some outputs only, and with `pitch` values from one
+    /// output to the next: writes to `out[(output - outputs.start) * pitch + position]`.
     ///
     /// # Panics
-    /// As [`PackedWeights::multiply`], or if `outputs` does not begin at a multiple of [`PackedWeights::outputs_together`] or a row is longer than `pitch`.
+    /// As [`PackedWeights::multiply`], or if `outputs` does not begin at a multiple of
+    /// [`PackedWeights::outputs_together`] or a row is longer than `pitch`.
     pub fn multiply_outputs(&self, x: &LimbRows, outputs: Range<usize>, start: usize, count: usize, pitch: usize, out: &mut Residues) {
         self.multiply_outputs_on(tier(), x, outputs, start, count, pitch, out);
     }
 
-    /// How many outputs [`PackedWeights::multiply_outputs`] should compute at a time so that neither the rows nor the sums go to memory and back more often than they must.
+    /// How many outputs [`PackedWeights::multiply_outputs`] should compute at a time for the least
+    /// traffic between caches and memory.
     #[must_use]
     pub fn outputs_together(&self, x: &LimbRows) -> usize {
         if size_of_val(x.cells()) <= CACHED_ROWS { OUTPUT_GROUP } else { self.outputs.next_multiple_of(OUTPUT_GROUP) }
@@ -97,8 +103,10 @@ impl PackedWeights {
         }
     }
 
-    /// Outputs from a whole group on at [`TILE_POS`] positions. Positions are the outer loop of every product and
-    /// limbs are outside of the tiles of a group, so that the window of the rows stays in the second-level cache while the weights stream by.
+    /// Computes `outputs`, which begin with a whole group, at [`TILE_POS`] positions. Positions are
+    /// the outermost loop of every product, and the loop over limbs is outside that over the tiles
+    /// of a group, so that the window of the rows stays in the second-level cache while the weights
+    /// stream by.
     fn at_positions(
         &self,
         tier: Tier,
@@ -113,7 +121,8 @@ impl PackedWeights {
         let limb_len = (x.pairs * x.stride) as isize;
         for first in (outputs.start / TILE_OUT..tiles).step_by(TILE_GROUP) {
             let group = first..tiles.min(first + TILE_GROUP);
-            // After the last limb the next outputs begin with the first again, or the next positions.
+            // After the last limb come the next outputs, or the next positions, which begin with
+            // the first limb again.
             let next = if group.end == tiles { TILE_POS as isize } else { 0 };
             let wide = &mut sums.wide[..group.len()];
             for joined in (0..x.limbs).step_by(JOINED_LIMBS) {
@@ -121,9 +130,9 @@ impl PackedWeights {
                     let rows = &x.cells()[limb * x.pairs * x.stride..(limb + 1) * x.pairs * x.stride];
                     let ahead = if limb + 1 < x.limbs { limb_len } else { next - limb as isize * limb_len };
                     for (index, (tile, partial)) in group.clone().zip(&mut sums.partial).enumerate() {
-                        // Four tiles fetch the four lines of every window.
+                        // Each of four tiles prefetches one of the four cache lines of a window.
                         let line = (index % (TILE_POS / LINE) * LINE) as isize;
-                        place.expect(tile * TILE_OUT - outputs.start, limb);
+                        place.prefetch(tile * TILE_OUT - outputs.start, limb);
                         let weights = &self.data[tile * steps * TILE_OUT..(tile + 1) * steps * TILE_OUT];
                         kernel::tile(tier, weights, &self.reduction, rows, x.stride, position, ahead + line, &mut sums.limb);
                         kernel::join(tier, partial, &sums.limb, (limb - joined) as u32 * self.limb_bits);
@@ -166,17 +175,18 @@ impl Destination<'_> {
         (&mut self.out.low[first..first + self.count], &mut self.out.high[first..first + self.count])
     }
 
-    /// Asks for line `line` of the rows of a tile from `output` on, of which the sums will be written when all limbs are done.
-    fn expect(&self, output: usize, line: usize) {
+    /// Prefetches cache line `line` of every row of the tile at `output`: the sums will be written
+    /// there when all limbs are done.
+    fn prefetch(&self, output: usize, line: usize) {
         for row in output..output + TILE_OUT {
             let at = row * self.pitch + self.position + line * (LINE / 2);
-            kernel::expect(&self.out.low, at);
-            kernel::expect(&self.out.high, at);
+            kernel::prefetch(&self.out.low, at);
+            kernel::prefetch(&self.out.high, at);
         }
     }
 }
 
-/// Sums of one group of tiles on their way from limbs to values.
+/// Sums of one group of tiles, before they are residues.
 struct GroupSums {
     limb: kernel::Sums,
     partial: Vec<kernel::Partial>,

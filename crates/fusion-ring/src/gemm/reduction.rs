@@ -5,7 +5,8 @@ pub(super) const TILE_OUT: usize = 6;
 /// Positions that one register tile computes.
 pub(super) const TILE_POS: usize = 64;
 
-/// Which row pairs are read at which offsets: the reduction axis of the product, the same for every output.
+/// Which row pairs are read at which offsets: the reduction axis of the product, the same for every
+/// output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reduction {
     /// Number of rows (residue vectors).
@@ -17,10 +18,11 @@ pub struct Reduction {
 }
 
 impl Reduction {
-    /// `taps[r]` lists the offsets at which row r is read; rows 2i and 2i + 1 must have the same list (an odd last row stands alone).
+    /// `taps[r]` lists the offsets at which row r is read; rows 2i and 2i + 1 must have the same
+    /// list (an odd last row stands alone).
     ///
     /// # Panics
-    /// If the two rows of a pair differ: the caller lays rows out, no peer does.
+    /// If the two rows of a pair have different taps. The caller chooses them, never a peer.
     #[must_use]
     pub fn new(taps: &[&[usize]]) -> Self {
         let mut steps = Vec::new();

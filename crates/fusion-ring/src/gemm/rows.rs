@@ -28,19 +28,21 @@ pub(super) const LINE: usize = 16;
 crate::opaque!(LimbRows);
 
 impl LimbRows {
-    /// All-zero rows of `length` residues of `bits` bits, cut as `weights` wants them.
+    /// Rows of `length` zero residues of `bits` bits, cut for `weights`.
     #[must_use]
     pub fn zeros(weights: &PackedWeights, bits: u32, length: usize) -> Self {
         Self::unset_in(Wiped::default(), weights, bits, length)
     }
 
-    /// As [`LimbRows::zeros`], with unspecified residues instead of zeros: in the memory that [`LimbRows::into_memory`] of other rows gave back, with what they left there. Fresh pages of
-    /// megabytes, and zeros that are written over, cost as much as cutting residues.
+    /// As [`LimbRows::zeros`], but with unspecified residues: reuses the memory that
+    /// [`LimbRows::into_memory`] of other rows returned, and leaves in it what it held. Allocating
+    /// megabytes of fresh pages, or writing zeros that are overwritten, costs as much as cutting
+    /// residues.
     #[must_use]
     pub fn unset_in(memory: Wiped<i32>, weights: &PackedWeights, bits: u32, length: usize) -> Self {
         let limbs = bits.div_ceil(weights.limb_bits) as usize;
         let pairs = weights.reduction.pairs();
-        // Rows begin on cache lines, so that loads at whole tiles do not lie across two.
+        // Rows begin on cache lines, so that no load of a whole tile crosses one.
         let stride = (length + TILE_POS).next_multiple_of(LINE);
         let mut data = memory;
         data.resize(limbs * pairs * stride + LINE);
@@ -58,10 +60,10 @@ impl LimbRows {
         &self.data[self.skip..self.skip + self.limbs * self.pairs * self.stride]
     }
 
-    /// Writes residues, modulo 2^bits of their halves, to row `row` from position `position` on.
+    /// Writes residues, given in halves and taken modulo 2^bits, to row `row` from `position` on.
     ///
     /// # Panics
-    /// If the row or the range does not exist, or the halves are not as many.
+    /// If the row or the range does not exist, or `low` and `high` differ in length.
     pub fn write(&mut self, row: usize, position: usize, low: &[u64], high: &[u64]) {
         self.write_on(tier(), row, position, low, high);
     }
@@ -71,7 +73,7 @@ impl LimbRows {
         assert!(row / 2 < self.pairs && position + low.len() <= self.length, "row and range exist");
         let first = row / 2 * self.stride + position;
         let upper = !row.is_multiple_of(2);
-        // Every limb reads them again, from the first-level cache.
+        // Every limb reads a chunk again, from the first-level cache.
         const CHUNK: usize = 512;
         for (index, (low, high)) in low.chunks(CHUNK).zip(high.chunks(CHUNK)).enumerate() {
             for limb in 0..self.limbs {

@@ -1,4 +1,4 @@
-//! Weights as the kernels read them, and how wide limbs may be beside them.
+//! Weights in the order in which the kernels read them, and how wide they let limbs be.
 
 use super::reduction::{Reduction, TILE_OUT};
 use crate::secret::Wiped;
@@ -21,7 +21,8 @@ impl PackedWeights {
     /// Packs `weight(output, row, tap index)` for `outputs` outputs.
     ///
     /// # Errors
-    /// The sum of |weights| of an output if it is so large that even 1-bit limbs overflow (2^30 or more).
+    /// The largest sum of |weights| of an output, if even 1-bit limbs overflow with it (2^30 or
+    /// more).
     pub fn new(reduction: Reduction, outputs: usize, weight: impl Fn(usize, usize, usize) -> i16) -> Result<Self, u64> {
         let steps = reduction.steps.len();
         let tiles = outputs.div_ceil(TILE_OUT);
@@ -50,7 +51,7 @@ impl PackedWeights {
         self.limb_bits
     }
 
-    /// Multiply-adds of `i16` pairs' halves that a product over `positions` positions of `bits`-bit residues performs.
+    /// 16-bit multiply-adds of a product over `positions` positions of `bits`-bit residues.
     #[must_use]
     pub fn limb_macs(&self, positions: usize, bits: u32) -> u64 {
         let limbs = u64::from(bits.div_ceil(self.limb_bits));

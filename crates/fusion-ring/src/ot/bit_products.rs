@@ -1,7 +1,9 @@
-//! Products of shared bits with ring elements, from random OTs: the loops over elements, without branches or addresses that depend on data.
+//! Products of shared bits with ring elements, from random OTs. No branch and no address depends on
+//! data.
 //!
-//! Ring elements are words of which the caller keeps the low bits; `keep` has them. Bits come as bitslices ([`crate::bits::bitslice`]).
-//! Kernels in plain Rust, compiled once per instruction tier so that the compiler vectorises them.
+//! Ring elements are the low bits of words, those that are set in `keep`. Bits come as bitslices
+//! ([`crate::bits::bitslice`]). Kernels are plain Rust, compiled once per instruction tier so that
+//! the compiler vectorises them.
 
 use crate::bits::bitslice::{BLOCK, bitslice_words, masks};
 use crate::secret::Wiped;
@@ -75,7 +77,7 @@ per_tier! {
     receiver_with = receiver_body(got: (&[u8], &[u32]), opened: &[u32], bitslice: &[u64], keep: u32, out: &mut [u32])
 }
 
-/// One mask per element: all ones where the bitslice has a one, else zero.
+/// One mask per element: all ones where the bit is set, else zero.
 ///
 /// # Panics
 /// If the bitslice has fewer than `n` elements.
@@ -87,7 +89,7 @@ pub fn masks_of_bitslice(bitslice: &[u64], n: usize) -> Wiped<u32> {
     out
 }
 
-/// The values, negated where the bitslice has a one.
+/// The values, negated where the bit is set.
 ///
 /// # Panics
 /// If the bitslice has fewer elements.
@@ -99,7 +101,8 @@ pub fn negated_where(bitslice: &[u64], values: &[u32]) -> Wiped<u32> {
     out
 }
 
-/// What the sender of an OT per factor opens: how the factor differs from that of its random product, the difference of its pair of pads.
+/// What the sender opens, given one OT per factor: each factor minus the factor of its random
+/// product, which is the difference of its pair of pads.
 ///
 /// # Panics
 /// If there is not a pair for every factor.
@@ -111,7 +114,8 @@ pub fn opening(pairs: &[u32], factors: &[u32], keep: u32) -> Wiped<u32> {
     out
 }
 
-/// The sender's shares of the products, given the bitslice d in which the receiver's bits differ from its random choices.
+/// The sender's shares of the products, given d, the bitslice of how the receiver's bits differ
+/// from its random choices.
 ///
 /// # Panics
 /// If there is not a pair and a bit for every factor.
@@ -120,12 +124,14 @@ pub fn sender_shares(pairs: &[u32], factors: &[u32], d: &[u64], keep: u32) -> Wi
     assert_eq!(pairs.len(), 2 * factors.len(), "a pair of pads for every factor");
     assert!(d.len() >= bitslice_words(factors.len()), "a bit for every factor");
     let mut out = Wiped::new(factors.len());
-    // c = u ^ d = d + (1 - 2d) u, and the own share of u * factor is -p0.
+    // The receiver's bit is c = u ^ d = d + (1 - 2d) u, and the sender's share of u * factor is
+    // -p0.
     sender_with(simd::tier(), pairs, factors, d, keep, &mut out);
     out
 }
 
-/// The receiver's shares of the products, given its random choices and the pads at them, what the sender opened, and the bitslice d in which its bits differ from the choices.
+/// The receiver's shares of the products, given its random choices, the pads at them, what the
+/// sender opened, and d, the bitslice of how its bits differ from the choices.
 ///
 /// # Panics
 /// If the lengths differ.

@@ -1,21 +1,24 @@
-//! Levels of correlated GGM trees (Guo, Yang, Wang, Zhang, Xie, Liu, Zhao: "Half-Tree", EUROCRYPT 2023).
+//! Levels of correlated GGM trees (Guo, Yang, Wang, Zhang, Xie, Liu, Zhao: "Half-Tree", EUROCRYPT
+//! 2023).
 //!
-//! A level of n nodes lies in the lower half of 2n blocks and becomes a level of 2n: one child of
-//! node j at j, the other at n + j. With H(x) = E_K(s(x)) ^ s(x), s the orthomorphism of
-//! [`crate::symmetric::hash`], and a public offset S, the left child of p is H(p ^ S) and the right one
-//! H(p ^ S) ^ p: one cipher call for two children, and the sum of a level never changes. The last
-//! level of a pseudorandom tree breaks the correlation: H(p ^ S) and H(p ^ S ^ 1).
+//! A level of n nodes is the lower half of 2n blocks. It becomes a level of 2n nodes, in place: one
+//! child of node j at j, the other at n + j. With H(x) = E_K(s(x)) ^ s(x), s the orthomorphism of
+//! [`crate::symmetric::hash`], and a public offset S, the left child of p is H(p ^ S) and the right
+//! one H(p ^ S) ^ p: one cipher call for two children, and the sum of a level never changes. The
+//! last level of a pseudorandom tree breaks the correlation: H(p ^ S) and H(p ^ S ^ 1).
 //!
-//! K and S are public, but whoever can influence a root must not know them beforehand, and no two
-//! trees may share them: equal roots would make equal trees, and what one party sends about them
-//! would then reveal the correlation. The caller draws both freshly for every tree.
+//! K and S are public, but a party that can influence a root must not know them beforehand, and no
+//! two trees may share them: equal roots would make equal trees, and the messages about them would
+//! reveal the correlation. The caller draws both afresh for every tree.
 
 use crate::symmetric::aes::Aes128;
 use crate::symmetric::block::Block;
 pub use crate::symmetric::block::HalfTreeLevel;
 
-/// Expands a correlated level under the tree's public `key`: the lower half gets the left children where `swap` is zero and the right ones where it is all ones, the upper half the others. Children lose what is outside of `keep`; the
-/// sums of the lower and of the upper half, which are returned, do not. `total` is the sum of the parents.
+/// Expands a correlated level under the tree's public `key`. The lower half gets the left children
+/// if `swap` is zero, the right ones if it is all ones, and the upper half gets the others. `total`
+/// is the sum of the parents. Returns the sums of the lower and the upper half, taken before
+/// children are masked by `keep`.
 ///
 /// # Panics
 /// If the number of blocks is odd.
@@ -25,7 +28,8 @@ pub fn expand(key: &Aes128, nodes: &mut [Block], total: Block, level: &HalfTreeL
     [sum, sum ^ total]
 }
 
-/// Expands the last level of a pseudorandom tree: as [`expand`], with children that are unrelated to each other.
+/// Expands the last level of a pseudorandom tree: as [`expand`], with children that are unrelated
+/// to each other.
 ///
 /// # Panics
 /// If the number of blocks is odd.

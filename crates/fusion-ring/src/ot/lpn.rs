@@ -1,23 +1,25 @@
-//! The 10-local linear code of primal LPN: every output is the sum of ten secret entries at public pseudorandom indices.
+//! The 10-local linear code of primal LPN: every output is the sum of ten entries of the secret, at
+//! public pseudorandom indices.
 //!
-//! The indices of output j are ten fields of 192 bits of the AES-CTR stream of the code's seed (words 3j, 3j + 1, 3j + 2), so any part of the code can be computed on its own. They are
-//! uniform and independent; an index may repeat.
+//! The ten indices of output j are fields of words 3j, 3j + 1 and 3j + 2 of an AES-CTR stream,
+//! whose key is the seed of the code, so any part of the code can be computed on its own. Indices
+//! are uniform and independent; they may repeat, and two equal ones cancel.
 
 use crate::symmetric::aes::Aes128;
 use crate::symmetric::block::Block;
 
-/// Table entries per output.
+/// Entries of the secret per output.
 pub const WEIGHT: usize = 10;
 
 /// Outputs whose indices are computed at once.
 pub const BATCH: usize = 16;
-/// Blocks of the stream that hold them.
+/// Blocks of the stream that hold the indices of a batch.
 const STREAM: usize = BATCH / 2 * 3;
 
-/// Bits of a field: the most that ten of them leave of 192.
+/// Bits of an index: ten of them fit 192 bits.
 const FIELD: u32 = 19;
 
-/// A code from tables of 2^`log_len` blocks to outputs without end.
+/// A code from secrets of 2^`log_len` blocks to any number of outputs.
 pub struct LocalCode {
     aes: Aes128,
     log_len: u32,
@@ -30,7 +32,7 @@ impl LocalCode {
     /// If `log_len` is above 19.
     #[must_use]
     pub fn new(seed: [u8; 16], log_len: u32) -> Self {
-        assert!(log_len <= FIELD, "tables have at most 2^{FIELD} entries");
+        assert!(log_len <= FIELD, "secrets have at most 2^{FIELD} entries");
         Self { aes: Aes128::new(&seed), log_len }
     }
 
@@ -48,8 +50,7 @@ impl LocalCode {
         }
     }
 
-    /// The indices of outputs `first`, `first + 1`, ...; one may stand twice in a row, and then adds
-    /// nothing.
+    /// Writes the indices of outputs `first`, `first + 1`, ...: a row of the code's matrix each.
     ///
     /// # Panics
     /// If `first` is odd.
@@ -66,10 +67,12 @@ impl LocalCode {
         }
     }
 
-    /// Begins to add outputs `first`, `first + 1`, ... to `out`, which is then done batch by batch.
+    /// Starts an encoding that adds outputs `first`, `first + 1`, ... to `out`, batch by batch, as
+    /// the caller advances it.
     ///
     /// # Panics
-    /// If `secret` does not have 2^`log_len` entries, `first` is odd or `out` is not whole batches of [`BATCH`].
+    /// If `secret` does not have 2^`log_len` entries, `first` is odd or `out` is not whole batches
+    /// of [`BATCH`].
     #[must_use]
     pub fn begin<'a>(&'a self, first: u64, secret: &'a [Block], out: &'a mut [Block]) -> Encoding<'a> {
         assert_eq!(first % 2, 0, "a pair of outputs shares a block of the stream");
@@ -96,19 +99,21 @@ pub struct Encoding<'a> {
     code: &'a LocalCode,
     secret: &'a [Block],
     out: &'a mut [[Block; BATCH]],
-    /// Number of the batch that comes next, and for how many of its outputs the entries were prefetched for.
+    /// Number of the next batch.
     batch: usize,
     prefetched: usize,
-    /// One has the indices of that batch, the other is for those of the batch after it.
+    /// One has the indices of the next batch, the other is for the batch after that.
     streams: [[Block; STREAM]; 2],
-    /// Whether it is the second that has them.
+    /// Whether the second one has the indices of the next batch.
     second: bool,
     counter: Block,
 }
 
 impl Encoding<'_> {
-    /// Goes a step on: asks for the entries that one more output needs, and folds a batch when it has done so for all of its outputs. The memory is busy meanwhile, the processor hardly, so steps between other
-    /// work that leaves the memory idle make the encoding itself faster.
+    /// Advances by one step: prefetches the entries of one more output, and encodes a batch once
+    /// all of its entries have been prefetched. A step keeps the memory busy but hardly the
+    /// processor, so steps between computations that leave the memory idle make the encoding
+    /// faster.
     #[inline(always)]
     pub fn step(&mut self) {
         if self.prefetched == BATCH {
@@ -118,7 +123,8 @@ impl Encoding<'_> {
         self.prefetched += 1;
     }
 
-    /// Has the entries that output number `i` (modulo [`BATCH`]) of the batch under way needs brought near the processor: nothing is read, so this never waits.
+    /// Prefetches the entries of output `i` (modulo [`BATCH`]) of the next batch. Nothing is read,
+    /// so this never waits.
     #[inline(always)]
     fn prefetch(&self, i: usize) {
         #[cfg(target_arch = "x86_64")]
@@ -133,20 +139,20 @@ impl Encoding<'_> {
         let _ = i;
     }
 
-    /// Folds batches until outputs before number `to`, or all, are done.
+    /// Encodes batches until the outputs below `to`, or all, are done.
     pub fn advance_to(&mut self, to: usize) {
         while self.batch < to.div_ceil(BATCH).min(self.out.len()) {
             self.next();
         }
     }
 
-    /// All outputs; those that were not advanced to may not be done.
+    /// All outputs; only those below the last `to` of [`Encoding::advance_to`] are sure to be done.
     #[must_use]
     pub fn outputs(&self) -> &[Block] {
         self.out.as_flattened()
     }
 
-    /// Folds the next batch, if there is one.
+    /// Encodes the next batch, if there is one.
     #[inline(never)]
     fn next(&mut self) {
         let Some(batch) = self.out.get_mut(self.batch) else { return };
@@ -154,7 +160,8 @@ impl Encoding<'_> {
         let [first, second] = &mut self.streams;
         let (stream, next) = if self.second { (second, first) } else { (first, second) };
         let (words, secret) = (words(stream), self.secret);
-        // The sums wait for the secret, the next indices for the cipher: together they take little longer than either.
+        // The sums wait for memory and the next indices for the cipher, so both together take
+        // little longer than either alone.
         self.code.aes.counters_beside(self.counter, next, |i| add_entries(words[i], secret, &mut batch[i]));
         self.second ^= true;
         self.batch += 1;
@@ -167,21 +174,23 @@ impl Encoding<'_> {
     }
 }
 
-/// The stream by outputs.
+/// The three words of each output.
 #[inline]
 fn words(stream: &[Block; STREAM]) -> &[[u64; 3]; BATCH] {
     bytemuck::cast_ref(stream)
 }
 
-/// Bytes of an entry, as a shift.
+/// log2 of the bytes of an entry.
 const ENTRY: u32 = 4;
 
-/// The ten indices that 192 bits stand for, as distances in bytes from the start of a secret of `len` entries, a power of two: three fields of 19 bits per word, and one of the seven bits that each word leaves.
+/// The ten indices in 192 bits, as offsets in bytes into a secret of `len` entries, a power of two.
+/// Each word has three fields of 19 bits; the seven bits that remain of each make the tenth.
 #[inline(always)]
 fn offsets(words: [u64; 3], len: usize) -> [usize; WEIGHT] {
     let [a, b, c] = words;
     let last = (a >> (57 - ENTRY) & 0x7f << ENTRY) | (b >> (50 - ENTRY) & 0x7f << (7 + ENTRY)) | (c >> (43 - ENTRY) & 0x7f << (14 + ENTRY));
-    // One shift for both, the field and the size: shifts share a port with the cipher.
+    // One shift both selects the field and multiplies by the size of an entry: shifts share a port
+    // with the cipher.
     let field = |word: u64| [word << ENTRY, word >> (FIELD - ENTRY), word >> (2 * FIELD - ENTRY)];
     let ([p, q, r], [s, t, u], [v, w, x]) = (field(a), field(b), field(c));
     [p, q, r, s, t, u, v, w, x, last].map(|offset| offset as usize & (len - 1) << ENTRY)
@@ -196,7 +205,8 @@ fn add_entries(words: [u64; 3], secret: &[Block], out: &mut Block) {
     let offsets = offsets(words, secret.len());
     let secret = secret.as_ptr();
     let out = std::ptr::from_mut(out);
-    // SAFETY: SSE2 is part of x86-64; every offset is masked to that of an entry; `out` is a valid block.
+    // SAFETY: SSE2 is part of x86-64; every offset is masked to that of an entry; `out` is a valid
+    // block.
     unsafe {
         let mut sum = _mm_loadu_si128(out.cast());
         for offset in offsets {
@@ -252,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn indices_are_what_the_fold_adds() {
+    fn indices_are_what_an_encoding_adds() {
         let (code, secret) = (LocalCode::new([5; 16], 8), secret(8));
         let mut out = [9; 40];
         code.encode(10, &secret, &mut out);
@@ -264,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_are_the_fold() {
+    fn steps_are_the_whole_encoding() {
         let (code, secret) = (LocalCode::new([6; 16], 9), secret(9));
         let mut whole = vec![3; 5 * BATCH];
         code.encode(22, &secret, &mut whole);
@@ -279,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_uniform_over_the_largest_table() {
+    fn indices_are_uniform_over_the_largest_secret() {
         let code = LocalCode::new([1; 16], FIELD);
         let mut counts = [0u32; 16];
         let mut stream: Vec<Block> = (0..3 * 4096).collect();

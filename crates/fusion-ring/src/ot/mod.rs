@@ -1,5 +1,5 @@
 //! Kernels of oblivious transfer and of the layers on it: codes, trees, look-ups, products. They
-//! move data; the protocols are `fusion-ot`'s and `fusion-nn`'s.
+//! only compute; the protocols are in `fusion-ot` and `fusion-nn`.
 
 pub mod bit_products;
 pub mod half_tree;

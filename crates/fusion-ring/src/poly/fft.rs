@@ -1,31 +1,42 @@
-//! Exact products in Z\[X\]/(X^4096 + 1) of wide by small polynomials, by Fourier transforms in double precision.
+//! Exact products in Z\[X\]/(X^4096 + 1) of wide by small polynomials, by Fourier transforms in
+//! double precision.
 //!
-//! The ciphertext modulus of Fusion is a power of two, so a product modulo q = 2^w is an integer product reduced at the end. One factor is
-//! always small (a ternary secret); the other is cut into P *pieces* of B bits, each piece is multiplied as real numbers, rounded to the integers that
-//! the results must be, and the pieces are put together again.
+//! The ciphertext modulus of Fusion is a power of two, so a product modulo q = 2^w is an integer
+//! product reduced at the end. One factor is always small (a ternary secret). The other is cut into
+//! P *pieces* of B bits; each piece is multiplied in floating point and rounded to integers, which
+//! are exact, and the pieces are added up.
 //!
 //! # Why doubles
-//! A polynomial modulo X^4096 + 1 is known by its values at half of the roots, so 4096 reals are 2048 complex points: (c_k + i c_(k+2048)) modulo X^2048 - i. A
-//! butterfly of eight such points is six fused multiply-adds; a butterfly of sixteen residues modulo a 30-bit prime is sixteen instructions on the same two ports, and
-//! 88 bits take four primes, but three pieces. The small factor needs one transform instead of one for each prime, and doubles are cut into integers by one addition
-//! where residues need Garner's algorithm.
+//! A polynomial modulo X^4096 + 1 is known by its values at half of the roots, so 4096 reals are
+//! 2048 complex points: (c_k + i c_(k+2048)) modulo X^2048 - i. The alternative is a
+//! number-theoretic transform modulo 30-bit primes. There a butterfly of sixteen residues is
+//! sixteen instructions; here a butterfly of eight points, which are sixteen reals, is six fused
+//! multiply-adds on the same two ports. 88 bits take four primes, but three pieces; the small
+//! factor needs one transform instead of one per prime; and rounding is one addition where residues
+//! need Garner's algorithm.
 //!
 //! # Exactness
-//! (After Klemsa, "Fast and error-free negacyclic integer convolution using extended Fourier transform", 2021.) With u = 2^-53, a level of butterflies
-//! adds a relative error of at most 7u in the Euclidean norm (Higham, "Accuracy and stability of numerical algorithms", theorem 24.2); eleven levels of three transforms and the pointwise product make
-//! less than 2^8 u. By Cauchy-Schwarz the error of any coefficient of a product a s is at most
+//! (After Klemsa, "Fast and error-free negacyclic integer convolution using extended Fourier
+//! transform", 2021.) With u = 2^-53, a level of butterflies adds a relative error of at most 7u in
+//! the Euclidean norm (Higham, "Accuracy and stability of numerical algorithms", theorem 24.2);
+//! eleven levels of three transforms and the pointwise product make less than 2^8 u. By
+//! Cauchy-Schwarz the error of any coefficient of a product a s is at most
 //!
 //! > 2^-45 ||a|| ||s||
 //!
-//! and rounding gives the exact integer while that is below 1/2. Pieces of [`PROVEN_BITS`] bits by any ternary polynomial stay at 2^-45 (2^36 * 2^6) = 2^-3: exact for all inputs.
-//! Wider pieces are exact with overwhelming probability over uniform factors, because rounding errors add up like a random walk: at 41 bits their
-//! deviation is 2^-5, and 1/2 is 16 deviations away.
+//! and rounding gives the exact integer while that is below 1/2. Pieces of [`PROVEN_BITS`] bits by
+//! any ternary polynomial stay at 2^-45 (2^36 * 2^6) = 2^-3: exact for all inputs. Wider pieces are
+//! exact with overwhelming probability over uniform factors, because rounding errors add up like a
+//! random walk: at 41 bits their deviation is 2^-5, and 1/2 is 16 deviations away.
 //!
-//! All tiers execute the same operations, each rounded once, and give the same bits; a test says so.
+//! All tiers execute the same operations, each rounded once, and give the same bits; a test says
+//! so.
 //!
 //! # Secrets
-//! Processors add and multiply doubles in the same time whatever they are, but for subnormal ones, below 2^-1022. To get there from integers and roots above 2^-11, a value would have
-//! to cancel to its last bit in nine levels of butterflies one after another. Neither branches nor addresses depend on values.
+//! The time to add or multiply doubles does not depend on their values, except for subnormal ones,
+//! below 2^-1022. Inputs are integers and roots above 2^-11, so a value would have to cancel down
+//! to its last bit in nine consecutive levels of butterflies to become subnormal. Neither branches
+//! nor addresses depend on values.
 
 mod f64x8;
 mod kernel;
@@ -47,10 +58,10 @@ pub const PROVEN_BITS: u32 = 30;
 /// Coefficients that are rounded at a time.
 const CHUNK: usize = 512;
 
-/// Widest pieces: a coefficient of a product must stay below 2^51 in all likelihood.
+/// Widest pieces: coefficients of a product must stay below 2^51 with overwhelming probability.
 const MAX_PIECE_BITS: u32 = 42;
 
-/// One transform, or the points that it was made from.
+/// One transform, or its input.
 #[derive(Clone, Zeroize)]
 struct Spectrum(Vec<Point>);
 
@@ -75,15 +86,16 @@ impl Spectrum {
 pub struct Small(Spectrum);
 
 /// The transforms of the P pieces of B bits of a polynomial, least significant first. Not wiped on
-/// drop, since most are of public polynomials.
+/// drop: most are of public polynomials.
 #[derive(Clone, Zeroize)]
 pub struct Wide<const P: usize, const B: u32 = PROVEN_BITS>([Spectrum; P]);
 
-/// The product of a wide and a small polynomial; a buffer for many products one after another. Wiped on drop.
+/// The product of a wide and a small polynomial; a buffer for many products one after another.
+/// Wiped on drop.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Product<const P: usize, const B: u32 = PROVEN_BITS> {
     pieces: [Spectrum; P],
-    /// Rounded coefficients of a piece on their way to a sum.
+    /// Rounded coefficients of a piece, before they are added.
     words: Vec<u64>,
 }
 
@@ -125,7 +137,7 @@ impl<const P: usize, const B: u32> Wide<P, B> {
     /// Low B bits of a coefficient.
     const MASK: u64 = (1 << B) - 1;
 
-    /// Transform of a polynomial with coefficients modulo 2^(P B): higher bits are left out.
+    /// Transform of a polynomial with coefficients modulo 2^(P B); higher bits are ignored.
     ///
     /// # Panics
     /// If there are not [`DEGREE`] coefficients.
@@ -198,12 +210,13 @@ impl<const P: usize, const B: u32> Product<P, B> {
     /// Adds the coefficients at `range`, times 2^`shift`, modulo 2^128.
     ///
     /// # Panics
-    /// If `range` is not inside `0..DEGREE` and as long as `out`, or the shifted pieces go beyond 2^128.
+    /// If `range` is not inside `0..DEGREE` and as long as `out`, or the shifted pieces go beyond
+    /// 2^128.
     pub fn add_to(&mut self, range: Range<usize>, shift: u32, out: &mut ResiduesMut<'_>) {
         self.place_on(tier(), range, shift, false, out);
     }
 
-    /// [`Product::add_to`], or [`Product::copy_to`] over `fresh` values.
+    /// [`Product::copy_to`] if `fresh`, else [`Product::add_to`].
     fn place_on(&mut self, tier: Tier, range: Range<usize>, shift: u32, fresh: bool, out: &mut ResiduesMut<'_>) {
         assert!(range.end <= DEGREE && range.len() == out.low.len() && out.low.len() == out.high.len(), "coefficient index");
         assert!(shift + (P as u32 - 1) * B < 128, "shift");
@@ -227,7 +240,7 @@ impl<const B: u32> Product<1, B> {
     /// The coefficients from `start` on, in two's complement.
     ///
     /// # Panics
-    /// If there are fewer than `out` asks for.
+    /// If there are fewer than `out` has room for.
     pub fn words(&self, start: usize, out: &mut [u64]) {
         assert!(start + out.len() <= DEGREE, "coefficient index");
         kernel::round(tier(), self.pieces[0].points(), start, out);

@@ -9,12 +9,14 @@ use crate::symmetric::prg::AesPrg;
 const BLOCKS: usize = 64;
 
 per_tier! {
-    /// Ones among the lowest `bits` bits of each word less those among the next.
+    /// The number of ones among the lowest `bits` bits of each word minus that among the next
+    /// `bits`.
     binomial_on = binomial_body(words: &[u64], bits: u32, out: &mut [i8])
 }
 
-/// Centred binomial noise: of every 64-bit word of `prg`, from the next whole block on, the number of ones among the lowest `bits` bits less the number among the next
-/// `bits`; standard deviation sqrt(bits / 2).
+/// Centred binomial noise of standard deviation sqrt(bits / 2): the number of ones among the lowest
+/// `bits` bits of a 64-bit word minus the number among the next `bits`. Words come from `prg`, from
+/// its next whole block on.
 ///
 /// # Panics
 /// If `bits` exceeds 32.
@@ -28,7 +30,8 @@ pub fn binomial(prg: &mut AesPrg, bits: u32, out: &mut [i8]) {
     }
 }
 
-/// Fills `out` with uniform ternary values from `prg`, from the next whole block on: five of every byte below 3^5. Rejecting the other bytes tells nothing of those that are kept.
+/// Fills `out` with uniform ternary values from `prg`, from the next whole block on: five from
+/// every byte below 3^5. Other bytes are rejected, which reveals nothing about those that are kept.
 pub fn ternary(prg: &mut AesPrg, out: &mut [i8]) {
     ternary_on(tier(), prg, out);
 }
@@ -45,7 +48,7 @@ fn ternary_on(tier: Tier, prg: &mut AesPrg, out: &mut [i8]) {
         prg.fill_blocks(&mut *blocks);
         let mut count = 0;
         for &byte in bytemuck::cast_slice::<u128, u8>(&*blocks) {
-            // Written over by the next one if it is rejected.
+            // The next byte overwrites it if it is rejected.
             kept[count] = byte;
             count += usize::from(byte < 243);
         }
@@ -53,7 +56,7 @@ fn ternary_on(tier: Tier, prg: &mut AesPrg, out: &mut [i8]) {
         trits(tier, &kept[..count], digits);
         let wanted = out.len().min(TRITS * count);
         let (now, rest) = std::mem::take(&mut out).split_at_mut(wanted);
-        // Eight bytes at once, of which the next five overwrite those beyond these.
+        // Writes eight bytes at once; the next value overwrites the last three.
         let whole = (wanted.saturating_sub(8 - TRITS) / TRITS).min(count);
         for (index, five) in digits[..whole].iter().enumerate() {
             now[TRITS * index..TRITS * index + 8].copy_from_slice(&five.to_le_bytes());
@@ -66,7 +69,8 @@ fn ternary_on(tier: Tier, prg: &mut AesPrg, out: &mut [i8]) {
 }
 
 per_tier! {
-    /// Numbers below 3^5 to their five ternary digits, less one each, in a byte each, lowest first.
+    /// The five ternary digits of numbers below 3^5, each minus one and in a byte of its own,
+    /// lowest first.
     trits = trits_body(numbers: &[u8], digits: &mut [u64])
 }
 
@@ -75,7 +79,8 @@ fn trits_body(numbers: &[u8], digits: &mut [u64]) {
     for (digits, &number) in digits.iter_mut().zip(numbers) {
         let (mut rest, mut all) = (u64::from(number), 0);
         for place in 0..TRITS {
-            // Exact division by 3 for numbers below 2^16, without a division, whose time could depend on the secret.
+            // Exact division by 3 of numbers below 2^16 by a multiplication: the time of a division
+            // could depend on the secret.
             let third = (rest * 0xaaab) >> 17;
             all |= ((rest - 3 * third).wrapping_sub(1) & 0xff) << (8 * place);
             rest = third;

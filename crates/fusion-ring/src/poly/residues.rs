@@ -1,22 +1,23 @@
-//! Vectors of residues modulo 2^128 as two vectors of 64-bit halves, so that sums with carries and shifts are plain vector code.
+//! Vectors of residues modulo 2^128 as two vectors of 64-bit halves, so that sums with carries and
+//! shifts are plain vector code.
 
 use crate::secret::{Wiped, wipe};
 use crate::simd::{Tier, per_tier, tier};
 use crate::symmetric::prg::AesPrg;
 
-/// Residues modulo 2^128: halves of one index belong together. Wiped on drop.
+/// Residues modulo 2^128; `low[i]` and `high[i]` are the halves of residue i. Wiped on drop.
 #[derive(Default)]
 pub struct Residues {
     /// Lower halves.
     pub low: Wiped<u64>,
-    /// Upper halves, as many.
+    /// Upper halves, of the same length.
     pub high: Wiped<u64>,
 }
 
 crate::opaque!(Residues, ResiduesMut<'_>);
 
 impl Residues {
-    /// All of it, to be changed.
+    /// Mutable access to all residues.
     pub fn as_mut(&mut self) -> ResiduesMut<'_> {
         ResiduesMut { low: &mut self.low, high: &mut self.high }
     }
@@ -27,7 +28,7 @@ impl Residues {
         self.high.resize(len);
     }
 
-    /// Becomes as many uniform values of 128 bits as it has: one block of `prg` each.
+    /// Replaces every residue by a uniform one, a block of `prg`.
     pub fn set_uniform(&mut self, prg: &mut AesPrg) {
         const BATCH: usize = 64;
         let mut blocks = [0u128; BATCH];
@@ -55,7 +56,7 @@ impl Residues {
 pub struct ResiduesMut<'a> {
     /// Lower halves.
     pub low: &'a mut [u64],
-    /// Upper halves, as many.
+    /// Upper halves, of the same length.
     pub high: &'a mut [u64],
 }
 
@@ -118,7 +119,8 @@ impl ResiduesMut<'_> {
         }
     }
 
-    /// Bits `from..from + bits` of every value, rounded to nearest by the bit below: what is left of a coefficient after its low bits are dropped.
+    /// Bits `from..from + bits` of every value, rounded to nearest by the bit below them: a
+    /// coefficient without its low bits.
     ///
     /// # Panics
     /// If lengths differ, or `from` is not in 1..=127, or `bits` above 64.
@@ -152,7 +154,7 @@ per_tier! {
 #[inline(always)]
 fn shifted(value: u32, shift: u32) -> (u64, u64) {
     let value = u64::from(value);
-    // Two shifts, since one by 64 is none.
+    // Two shifts, because a single one by 64 would not shift at all.
     if shift < 64 { (value << shift, value >> 1 >> (63 - shift)) } else { (0, value << (shift - 64)) }
 }
 
@@ -188,7 +190,7 @@ fn add_small_body(low: &mut [u64], high: &mut [u64], values: &[i8]) {
 fn add_sums_body(low: &mut [u64], high: &mut [u64], words: &[[u64; 4]], bits: u32) {
     let mask = (1u64 << bits) - 1;
     for ((low, high), words) in low.iter_mut().zip(high).zip(words) {
-        // Less than 2^64, and at least minus half of that when centred: one signed word.
+        // The sum is below 2^64 and, centred, at least -2^63: it fits a signed word.
         let sum = ((words[0] & mask) + (words[1] & mask) + (words[2] & mask) + (words[3] & mask)).wrapping_sub(2 * mask);
         let sign = ((sum as i64) >> 63) as u64;
         *low = low.wrapping_add(sum);
@@ -203,7 +205,7 @@ fn rounded_bits_body(low: &[u64], high: &[u64], from: u32, bits: u32, out: &mut 
     for ((out, &low), &high) in out.iter_mut().zip(low).zip(high) {
         let low = low.wrapping_add(half_low);
         let high = high.wrapping_add(half_high).wrapping_add(u64::from(low < half_low));
-        // Two shifts, since one by 64 is none.
+        // Two shifts, because a single one by 64 would not shift at all.
         *out = if from < 64 { low >> from | high << 1 << (63 - from) } else { high >> (from - 64) } & mask;
     }
 }

@@ -1,18 +1,20 @@
-//! The last step of a decryption: differences of residues modulo a power of two, rounded to the multiple of another.
+//! The last step of a decryption: differences of residues modulo a power of two, rounded to
+//! multiples of a smaller one.
 
 use crate::simd::{Tier, per_tier, tier};
 
-/// Residues modulo 2^`bits`, of which the lowest `down` are noise.
+/// Residues modulo 2^`bits` whose lowest `down` bits are noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rounding {
     /// Width of a residue, at most 63.
     pub bits: u32,
-    /// Bits below a unit of the result; from 1 on, and so many that a result fits 32 bits.
+    /// Bits that are rounded away: at least 1, and so many that a result fits 32 bits.
     pub down: u32,
 }
 
 impl Rounding {
-    /// `out` = (`values` 2^`raise` - `subtrahends`) / 2^down rounded to nearest, modulo 2^(bits - down). Returns the largest distance to what it was rounded to, in units of a residue.
+    /// `out` = (`values` 2^`raise` - `subtrahends`) / 2^down rounded to nearest, modulo 2^(bits -
+    /// down). Returns the largest rounding error, in units of a residue.
     ///
     /// # Panics
     /// If lengths differ or a width is out of range.

@@ -1,4 +1,6 @@
-//! Wiping of long secrets: zeros that the compiler may not leave out, sixteen bytes at a time. Element by element, as `zeroize` does it, would take as long as making them.
+//! Memory for long secrets. It is wiped by stores that the compiler may not remove, sixteen bytes
+//! at a time: element by element, as `zeroize` does it, wiping would take as long as computing the
+//! values.
 
 /// What may be kept in [`Wiped`] memory: plain numbers.
 pub use bytemuck::Pod as Element;
@@ -13,8 +15,8 @@ pub fn wipe<T: Pod>(values: &mut [T]) {
     tail.zeroize();
 }
 
-/// Memory that is wiped on drop, and before it is given back for larger memory: no copies stay
-/// behind. Cannot be printed or compared.
+/// Memory that is wiped on drop, and when it is replaced by larger memory: no copies stay behind.
+/// Cannot be printed or compared.
 pub struct Wiped<T: Pod>(Vec<T>);
 
 impl<T: Pod> Wiped<T> {
@@ -38,7 +40,8 @@ impl<T: Pod> Wiped<T> {
         Self(Vec::with_capacity(len))
     }
 
-    /// Makes room for `len` values in all, and no more: wiping touches every page of it.
+    /// Makes room for exactly `len` values in all: wiping touches every page, so spare room costs
+    /// time.
     pub fn reserve(&mut self, len: usize) {
         if len > self.0.capacity() {
             let mut larger = Vec::with_capacity(len);
@@ -58,7 +61,7 @@ impl<T: Pod> Wiped<T> {
     pub fn append(&mut self, values: &[T]) {
         let len = self.0.len() + values.len();
         if len > self.0.capacity() {
-            // Many small pieces must not move what is here each time.
+            // Doubling, so that many small appends do not move the values each time.
             self.reserve(len.max(2 * self.0.capacity()));
         }
         self.0.extend_from_slice(values);
@@ -71,7 +74,8 @@ impl<T: Pod> Default for Wiped<T> {
     }
 }
 
-/// Takes memory over. What its values left elsewhere while it grew is not wiped.
+/// Takes over the memory of a vector. Copies that the vector left behind while it grew are not
+/// wiped.
 impl<T: Pod> From<Vec<T>> for Wiped<T> {
     fn from(values: Vec<T>) -> Self {
         Self(values)
@@ -109,8 +113,8 @@ impl<T: Pod> Drop for Wiped<T> {
 
 impl<T: Pod> Zeroize for Wiped<T> {
     fn zeroize(&mut self) {
-        // Values beyond the end, left there by a longer one before, are wiped too. There is room:
-        // nothing moves.
+        // Also wipes values beyond the end, which a longer content may have left. It stays within
+        // the capacity, so nothing moves.
         self.0.resize(self.0.capacity(), T::zeroed());
         wipe(&mut self.0);
     }
@@ -143,8 +147,8 @@ macro_rules! opaque {
             enum Printed {}
             #[allow(dead_code, reason = "as above")]
             enum Compared {}
-            // A type with one of the traits has two of the implementations, and the compiler cannot
-            // choose.
+            // A type that has one of the traits has two of these implementations, and the compiler
+            // cannot choose.
             trait Opaque<Why> {
                 const HOLDS: () = ();
             }

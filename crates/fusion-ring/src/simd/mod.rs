@@ -1,8 +1,8 @@
 //! Which vector instructions this process uses.
 //!
 //! A kernel branches on [`tier`] once per call; nothing is chosen at compile time, so one binary
-//! runs everywhere. [`Tier`] and [`AesTier`] are tokens: only this module makes them, and
-//! only where the CPU has the instructions, so that holding one proves that the kernels under it can
+//! runs everywhere. [`Tier`] and [`AesTier`] are tokens: only this module makes them, and only
+//! where the CPU has the instructions, so that holding one proves that the kernels under it can
 //! run. Safe code cannot ask for others.
 //!
 //! # `FUSION_SIMD`

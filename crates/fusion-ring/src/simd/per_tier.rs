@@ -1,7 +1,7 @@
 //! Portable code, compiled once per tier.
 
-/// Compiles a body of safe Rust, to be inlined, for AVX-512, AVX2 and the baseline, and picks one by
-/// tier: all tiers agree by construction.
+/// Compiles a body of safe Rust, to be inlined, for AVX-512, AVX2 and the baseline, and picks one
+/// by tier: all tiers agree by construction.
 macro_rules! per_tier {
     ($(#[$doc:meta])* $name:ident = $body:ident ( $($arg:ident : $ty:ty),* )) => {
         $(#[$doc])*

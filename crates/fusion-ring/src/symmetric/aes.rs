@@ -20,7 +20,7 @@ use crate::symmetric::orthomorphism::sigma;
 /// Blocks that the portable forms of the hashes hold at once.
 const FUSED: usize = 64;
 
-/// Expanded key, in the form that its kernel wants.
+/// Expanded key, in the form that its kernel reads.
 #[derive(Clone)]
 enum Schedule {
     Portable(Box<::aes::Aes128>),
@@ -87,7 +87,8 @@ impl Aes128 {
         }
     }
 
-    /// Encrypts `counter`, `counter + 1`, ... into `out`, and calls `beside` with 0, 1, ..., 15 on the way: where the rounds leave the memory idle, `beside` should keep it busy.
+    /// Encrypts `counter`, `counter + 1`, ... into `out`, and meanwhile calls `beside` with 0, 1,
+    /// ..., 15. The cipher does not use the memory, so `beside` should be work that waits for it.
     pub(crate) fn counters_beside(&self, counter: Block, out: &mut [Block; 24], beside: impl FnMut(usize)) {
         #[cfg(target_arch = "x86_64")]
         if let Schedule::Ni(keys) = &self.schedule {
@@ -95,7 +96,7 @@ impl Aes128 {
             // SAFETY: there is such a schedule only where the CPU has the features.
             return unsafe { x86::counters_beside(keys, counter, out, &mut beside) };
         }
-        // Wider kernels are done before interleaving would pay.
+        // The wider kernel is done too soon for interleaving to pay.
         for (i, block) in out.iter_mut().enumerate() {
             *block = counter.wrapping_add(i as Block);
         }
@@ -118,11 +119,12 @@ impl Aes128 {
         plain.zeroize();
     }
 
-    /// Fills `out` with K entries for every w, one for each of the `multiples` d: what `cut` leaves of E(w ^ d) ^ w ^ d.
-    /// Calls `beside` on the way, once for every w or every four calls of the cipher, whichever is less often: what it has the memory do takes little time beside the rounds.
+    /// For every w, and for every d of `multiples`, writes `cut` of E(w ^ d) ^ w ^ d to `out`.
+    /// Meanwhile calls `beside`, once per w or per four calls of the cipher, whichever is less
+    /// often: memory accesses cost little time beside the rounds.
     ///
     /// # Panics
-    /// If `out` does not have K places per w, or K is not 1, 2, 4, 8 or 16.
+    /// If `out` does not have K entries per w, or K is not 1, 2, 4, 8 or 16.
     pub fn mmo_multiples<const K: usize, T>(
         &self,
         w: &[Block],
@@ -170,8 +172,10 @@ impl Aes128 {
         outer.zeroize();
     }
 
-    /// With h(p) = E(s(p ^ offset)) ^ s(p ^ offset), replaces each p in `lower` and its fellow in `upper` by h(p) ^ (p & swap) and h(p) ^ (p & !swap), both within `keep`. Returns the sum
-    /// of the lower children, outside of `keep` too; that of the upper ones differs from it by the sum of the parents.
+    /// Replaces each p in `lower` by h(p) ^ (p & swap) and the block of that index in `upper` by
+    /// h(p) ^ (p & !swap), with h(p) = E(s(p ^ offset)) ^ s(p ^ offset). Children are masked by
+    /// `keep`. Returns the sum of the lower children before they are masked; the sum of the upper
+    /// ones is that plus the sum of the parents.
     pub(crate) fn half_tree_level(&self, lower: &mut [Block], upper: &mut [Block], level: &HalfTreeLevel) -> Block {
         if level.keep == Block::MAX {
             by_schedule!(self, half_tree::<false>(lower, upper, level));
@@ -196,8 +200,10 @@ impl Aes128 {
         sum
     }
 
-    /// With h(p, S) = E(s(p ^ S)) ^ s(p ^ S), replaces each p in `lower` and its fellow in `upper` by h(p, offset) and h(p, offset ^ 1), or the other way round where `swap` is all
-    /// ones, both within `keep`. Returns the sums of the lower and the upper children, outside of `keep` too.
+    /// Replaces each p in `lower` by h(p, offset) and the block of that index in `upper` by h(p,
+    /// offset ^ 1), or the other way round if `swap` is all ones, with h(p, S) = E(s(p ^ S)) ^ s(p
+    /// ^ S). Children are masked by `keep`. Returns the sums of the lower and the upper children
+    /// before they are masked.
     pub(crate) fn half_tree_last(&self, lower: &mut [Block], upper: &mut [Block], level: &HalfTreeLevel) -> [Block; 2] {
         by_schedule!(self, half_tree_last(lower, upper, level));
         for (low, high) in lower.iter_mut().zip(upper.iter_mut()) {

@@ -1,4 +1,5 @@
-//! The field of 2^128 elements: `F_2[X] / (X^128 + X^7 + X^2 + X + 1)`, bit i of a [`Block`] the coefficient of X^i.
+//! The field of 2^128 elements: `F_2[X] / (X^128 + X^7 + X^2 + X + 1)`, bit i of a [`Block`] the
+//! coefficient of X^i.
 //!
 //! Addition is XOR. Products take the same time for all operands.
 
@@ -49,7 +50,7 @@ fn dot_with(clmul: Option<Clmul>, a: &[Block], b: &[Block]) -> Block {
 
 /// high X^128 + low, reduced.
 fn reduce(high: Block, low: Block) -> Block {
-    // X^128 = X^7 + X^2 + X + 1; what this pushes past bit 127 is at most 7 bits long and folds once more.
+    // X^128 = X^7 + X^2 + X + 1. At most 7 bits go beyond bit 127 again, and are reduced once more.
     let over = (high >> 127) ^ (high >> 126) ^ (high >> 121);
     let high = high ^ over;
     low ^ high ^ (high << 1) ^ (high << 2) ^ (high << 7)
@@ -84,8 +85,9 @@ unsafe fn dot_clmul(a: &[Block], b: &[Block]) -> (Block, Block) {
     out
 }
 
-/// Low 64 bits of the carry-less product: integer products of operands with three zeros between payload bits, so that carries fall into the holes
-/// (Pornin, BearSSL, "Constant-time multiplication").
+/// Low 64 bits of the carry-less product, from integer products of operands with three zeros
+/// between payload bits: carries fall into the zeros (Pornin, BearSSL, "Constant-time
+/// multiplication").
 fn low_product(x: u64, y: u64) -> u64 {
     const CLASS: u64 = 0x1111_1111_1111_1111;
     let x: [u64; 4] = std::array::from_fn(|i| x & (CLASS << i));

@@ -1,16 +1,17 @@
-//! Hashes from AES-128 under a public key, modelled as an ideal cipher, for correlated inputs in bulk.
+//! Hashes from AES-128 under a public key, modelled as an ideal cipher, for correlated inputs in
+//! bulk.
 //!
 //! - [`tmmo`]: H(x, i) = pi(pi(x) ^ i) ^ pi(x), *tweakable circular correlation robust* if pi is an
 //!   ideal permutation (Guo, Katz, Wang, Yu: "Efficient and secure multiparty computation from
-//!   fixed-key block ciphers", S&P 2020, section 7.4), also for inputs that the other party chose
-//!   knowing pi. It breaks the correlation of OT outputs: sums of Deltas under distinct or
-//!   repeated tweaks. Two permutation calls per block.
+//!   fixed-key block ciphers", S&P 2020, section 7.4), also if the other party chose the inputs
+//!   knowing pi. It breaks the correlation of OT outputs: inputs that differ by sums of Deltas,
+//!   under distinct or repeated tweaks. Two permutation calls per block.
 //! - pi(s(x)) ^ s(x) with the linear orthomorphism s(L, R) = (L ^ R, L), *circular correlation
 //!   robust* (same paper, section 7.3) for inputs that never repeat under one key: the levels of
 //!   [`crate::ot::half_tree`]. One call per block.
 //!
-//! The key is the caller's, one per session or tree: under one key for the whole world every call
-//! of an attacker's cipher would count against everybody at once.
+//! The caller brings the key, one per session or tree. If everybody used one key, every call of the
+//! cipher by an attacker would count against all sessions at once.
 
 use crate::symmetric::aes::Aes128;
 use crate::symmetric::block::Block;

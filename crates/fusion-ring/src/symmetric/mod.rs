@@ -1,4 +1,5 @@
-//! AES-128 in bulk and what is made of it: generators, hashes, and the field of the checks.
+//! AES-128 in bulk and what is made of it: generators and hashes. Beside them the field of the
+//! consistency checks, and digests of public things.
 
 pub mod aes;
 pub(crate) mod block;

@@ -1,5 +1,5 @@
-//! The linear map under the hashes and trees: a permutation that stays one when the identity is
-//! added to it.
+//! The linear orthomorphism in the hashes and trees: a permutation whose sum with the identity is a
+//! permutation too.
 
 use crate::symmetric::block::Block;
 
@@ -15,7 +15,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// An orthomorphism: both s and x -> x ^ s(x) are permutations, that is, linear with trivial kernel.
+        /// An orthomorphism: both s and x -> x ^ s(x) are permutations, that is, linear with
+        /// trivial kernel.
         #[test]
         fn sigma_is_a_linear_orthomorphism(x: u128, y: u128) {
             prop_assert_eq!(sigma(x) ^ sigma(y), sigma(x ^ y));

@@ -1,7 +1,8 @@
 //! Pseudorandom bytes in bulk: AES-128 in counter mode.
 //!
-//! A [`Seed`] is 128 uniform bits that are wiped on drop; [`AesPrg`] stretches it. The stream depends on the seed alone, not on how it is cut into calls.
-//! For key generation from the operating system use `ChaCha20Rng`; this generator is for expanding seeds and for masks.
+//! A [`Seed`] is 128 uniform bits that are wiped on drop; [`AesPrg`] stretches it. The stream
+//! depends on the seed alone, not on how it is cut into calls. For key generation from the
+//! operating system use `ChaCha20Rng`; this generator is for expanding seeds and for masks.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -65,8 +66,8 @@ impl fmt::Debug for Seed {
 pub struct AesPrg {
     aes: Aes128,
     counter: Block,
-    /// The last block computed, of which the bytes from `used` on are still to be given out.
-    spare: Zeroizing<[u8; 16]>,
+    /// The last block computed; its bytes from `used` on have not been given out.
+    last: Zeroizing<[u8; 16]>,
     used: usize,
 }
 
@@ -74,7 +75,7 @@ impl AesPrg {
     /// The stream of `seed`.
     #[must_use]
     pub fn new(seed: [u8; 16]) -> Self {
-        Self { aes: Aes128::new(&seed), counter: 0, spare: Zeroizing::new([0; 16]), used: 16 }
+        Self { aes: Aes128::new(&seed), counter: 0, last: Zeroizing::new([0; 16]), used: 16 }
     }
 
     /// The stream of `seed`.
@@ -85,10 +86,10 @@ impl AesPrg {
 
     /// The next `out.len()` bytes of the stream.
     pub fn fill(&mut self, out: &mut [u8]) {
-        let from_spare = out.len().min(16 - self.used);
-        let (head, out) = out.split_at_mut(from_spare);
-        head.copy_from_slice(&self.spare[self.used..self.used + from_spare]);
-        self.used += from_spare;
+        let from_last = out.len().min(16 - self.used);
+        let (head, out) = out.split_at_mut(from_last);
+        head.copy_from_slice(&self.last[self.used..self.used + from_last]);
+        self.used += from_last;
 
         let mut batch = Zeroizing::new([0 as Block; BATCH]);
         for part in out.chunks_mut(16 * BATCH) {
@@ -98,13 +99,14 @@ impl AesPrg {
             part.copy_from_slice(&bytes[..part.len()]);
             if part.len() % 16 != 0 {
                 // Only the last part can be ragged.
-                self.spare.copy_from_slice(&bytes[bytes.len() - 16..]);
+                self.last.copy_from_slice(&bytes[bytes.len() - 16..]);
                 self.used = part.len() % 16;
             }
         }
     }
 
-    /// Overwrites `out` with the stream, from the next whole block on: bytes of a block that an earlier call began are skipped.
+    /// Overwrites `out` with the stream, from the next whole block on: bytes of a block that an
+    /// earlier call began are skipped.
     pub fn fill_blocks(&mut self, out: &mut [Block]) {
         self.used = 16;
         for part in out.chunks_mut(BATCH) {
@@ -112,7 +114,8 @@ impl AesPrg {
         }
     }
 
-    /// Overwrites `out` with words of the stream under `mask`, from the next whole block on; what is left of the last block is skipped.
+    /// Overwrites `out` with words of the stream under `mask`, from the next whole block on; the
+    /// rest of the last block is skipped.
     pub fn fill_words(&mut self, mask: u32, out: &mut [u32]) {
         let mut batch = Zeroizing::new([0 as Block; BATCH]);
         for part in out.chunks_mut(4 * BATCH) {
@@ -125,7 +128,7 @@ impl AesPrg {
     }
 
     fn next_blocks(&mut self, out: &mut [Block]) {
-        // Additions of 64 bits, several at once, but where the lower half wraps around.
+        // 64-bit additions vectorise; they are enough unless the lower half wraps around.
         let (low, high) = (self.counter as u64, self.counter >> 64 << 64);
         if low.checked_add(out.len() as u64).is_some() {
             for (block, index) in out.iter_mut().zip(0..) {

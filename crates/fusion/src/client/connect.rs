@@ -7,6 +7,7 @@ use std::time::Duration;
 use fusion_mix::plan::Plan;
 use fusion_model::card::ModelCard;
 use fusion_net::{HintCache, NetError, Served};
+use fusion_nn::LANE_VERSION;
 use fusion_nn::exec::{Hint, PublicModel};
 
 use crate::client::mixing::MixSettings;
@@ -14,7 +15,6 @@ use crate::client::settings::{ClientSettings, lanes_for};
 use crate::client::trust::{Trust, TrustStore};
 use crate::error::Error;
 use crate::event::{Event, Events, silent};
-use crate::server::PARAMS_VERSION;
 
 /// A server whose model is known, trusted and ready to be used. Cheap to clone.
 #[derive(Clone)]
@@ -124,8 +124,8 @@ impl Client {
 fn checked_card(served: &Served) -> Result<ModelCard, Error> {
     let refuse = |reason: String| Error::Served { reason };
     let version = served.description.params_version;
-    if version != PARAMS_VERSION {
-        return Err(refuse(format!("the server runs parameters version {version}, this program {PARAMS_VERSION}")));
+    if version != LANE_VERSION {
+        return Err(refuse(format!("the server runs parameters version {version}, this program {LANE_VERSION}")));
     }
     let card = ModelCard::decode(&served.description.card)?;
     let facts = card.hint.ok_or_else(|| refuse("its card names no hint".to_owned()))?;

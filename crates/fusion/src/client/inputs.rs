@@ -1,12 +1,13 @@
 //! The images of a batch: queries, and the public samples that were drawn from their pool.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use fusion_mix::batch::{Item, Label, MixedBatch, PublicSample};
 use fusion_mix::pool::Pool;
 use fusion_model::card::ModelCard;
 use fusion_net::Digest;
-use fusion_ring::bits::pack::mask32;
+use fusion_nn::exec::EncodedImage;
 use fusion_ring::secret::Wiped;
 use sha3::{Digest as _, Sha3_256};
 
@@ -65,7 +66,7 @@ impl Sources {
 pub(super) fn tensors_digest(card: &ModelCard, inputs: &[Sample], pool: &[Sample]) -> Result<String, Error> {
     let mut hash = Sha3_256::new();
     for sample in inputs.iter().chain(pool) {
-        encode(card, sample)?.iter().for_each(|v| hash.update(v.to_le_bytes()));
+        encode(card, sample)?.words().iter().for_each(|v| hash.update(v.to_le_bytes()));
     }
     Ok(hex(&hash.finalize()))
 }
@@ -74,15 +75,15 @@ fn hex(bytes: &[u8]) -> String {
     Digest::from_slice(bytes).map_or_else(String::new, |digest| digest.to_string())
 }
 
-/// Images as tensors modulo the ring of the network's input, `[channel][row][column]`.
+/// Images as the network reads them.
 ///
 /// All that a batch needs are read before its first lane, and nothing else of the pool: a lane that
 /// reads its images itself would begin sooner or later depending on which they are, and the server
 /// would see that.
 pub(super) struct Encoded {
-    queries: Vec<Wiped<u32>>,
+    queries: Vec<Arc<EncodedImage>>,
     /// By id in the pool.
-    publics: BTreeMap<u32, Wiped<u32>>,
+    publics: BTreeMap<u32, Arc<EncodedImage>>,
 }
 
 impl Encoded {
@@ -112,19 +113,18 @@ impl Encoded {
     }
 
     /// The image of an item of the batch.
-    pub(super) fn image(&self, item: Item) -> Option<Wiped<u32>> {
+    pub(super) fn image(&self, item: Item) -> Option<Arc<EncodedImage>> {
         let found = match item {
             Item::Query { query } => self.queries.get(query as usize),
             Item::Public { id } => self.publics.get(&id),
         };
-        found.map(|image| Wiped::filled(image.len(), image.iter().copied()))
+        found.cloned()
     }
 }
 
-fn encode(card: &ModelCard, sample: &Sample) -> Result<Wiped<u32>, Error> {
-    let mask = mask32(card.program.tensors[card.program.input.0].ring.0);
+fn encode(card: &ModelCard, sample: &Sample) -> Result<Arc<EncodedImage>, Error> {
     let image = Wiped::from(sample.tensor(&card.preprocess)?);
-    let values = card.program.encode(&image);
-    let values = Wiped::from(values.map_err(|e| Error::Encode { name: sample.name.clone(), reason: e.to_string() })?);
-    Ok(Wiped::filled(values.len(), values.iter().map(|&v| v as u32 & mask)))
+    let refuse = |reason: String| Error::Encode { name: sample.name.clone(), reason };
+    let values = Wiped::from(card.program.encode(&image).map_err(|e| refuse(e.to_string()))?);
+    Ok(Arc::new(EncodedImage::new(&card.program, &values).map_err(|e| refuse(e.to_string()))?))
 }

@@ -5,20 +5,19 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fusion_net::{Client, LaneRequest};
-use fusion_nn::exec::{Hint, Lane, Opened, Progress, PublicModel, Reveal, StepCost, connect};
-use fusion_nn::layers::Role;
+use fusion_nn::exec::{Client as ClientSide, EncodedImage, Hint, Lane, LaneInput, Opened, Progress, PublicModel, StepCost};
 use fusion_ring::channel::Traffic;
-use fusion_ring::secret::Wiped;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use crate::client::run_error::RunError;
 use crate::clock::Clock;
 use crate::event::LaneProgress;
+use crate::reveal::opened_by;
 
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(250);
@@ -38,8 +37,8 @@ pub struct LaneResult {
     pub noise: f64,
 }
 
-/// Gives the input tensor of a position, `[channel][row][column]` modulo the input ring.
-pub type ImageOf<'a> = dyn Fn(u32) -> Result<Wiped<u32>, String> + Sync + 'a;
+/// Gives the image of a position.
+pub type ImageOf<'a> = dyn Fn(u32) -> Result<Arc<EncodedImage>, String> + Sync + 'a;
 
 /// Everything that lanes share.
 pub struct Lanes<'a> {
@@ -96,16 +95,12 @@ impl<'a> Lanes<'a> {
     fn run(&self, slice: Range<u32>, live: &Live) -> Result<LaneResult, RunError> {
         let start = self.clock.now();
         let samples = slice.len();
-        let images = self.interleave(slice.clone())?;
+        let input = self.input(slice.clone())?;
         let mut rng = ChaCha20Rng::from_rng(&mut *self.seeds.lock().unwrap_or_else(PoisonError::into_inner));
         // A lane that is run again has another number, too: nothing of it may fit into the new one.
         let lane = live.begun.fetch_add(1, Ordering::Relaxed);
         let request = LaneRequest { n_samples: samples as u32, lane, ..self.request };
         let mut channel = self.client.open_lane(request)?;
-        let reveal = match self.request.reveal {
-            fusion_net::Reveal::Label => Reveal::Label,
-            fusion_net::Reveal::Logits => Reveal::Logits,
-        };
         let mut seen = Traffic::default();
         let mut progress = |p: Progress<'_>| {
             let new = p.traffic.since(std::mem::replace(&mut seen, p.traffic));
@@ -113,11 +108,10 @@ impl<'a> Lanes<'a> {
             live.received.fetch_add(new.received, Ordering::Relaxed);
             live.sample_steps.fetch_add(samples as u64, Ordering::Relaxed);
         };
-        let run = connect(Role::Client, &request.terms(), Box::new(&mut channel), &mut rng).and_then(|party| {
-            let mut lane = Lane::new(party, samples, reveal);
-            let opened = lane.run_client(self.model, self.hint, images, &mut rng, &mut progress)?;
-            Ok((opened, lane.costs().to_vec(), lane.largest_noise()))
-        });
+        let reveal = opened_by(request.reveal);
+        let run = Lane::<ClientSide>::connect(&request.terms(), samples, reveal, Box::new(&mut channel), &mut rng)
+            .and_then(|lane| lane.run(self.model, self.hint, input, &mut rng, &mut progress))
+            .map(|finished| (finished.opened, finished.costs, finished.largest_noise));
         // The transport knows better than the protocol why a lane died.
         let (opened, costs, noise) = match (run, channel.failure()) {
             (Ok(done), _) => done,
@@ -129,12 +123,10 @@ impl<'a> Lanes<'a> {
         Ok(LaneResult { slice, opened, costs, seconds, noise })
     }
 
-    /// The images of a slice as `[channel][sample][row][column]`.
-    fn interleave(&self, slice: Range<u32>) -> Result<Wiped<u32>, RunError> {
+    /// The images of a slice.
+    fn input(&self, slice: Range<u32>) -> Result<LaneInput, RunError> {
         let images = slice.map(|p| (self.image)(p)).collect::<Result<Vec<_>, _>>().map_err(RunError::Images)?;
-        let shape = self.model.program().tensors[self.model.program().input.0].shape;
-        let planes = (0..shape.channels).flat_map(|c| images.iter().map(move |image| &image[c * shape.area()..(c + 1) * shape.area()]));
-        Ok(Wiped::filled(shape.len() * images.len(), planes.flatten().copied()))
+        Ok(LaneInput::new(self.model.program(), &images)?)
     }
 
     /// Runs `slices` on `lanes` threads. `judge` is told of progress and of the outcome of every

@@ -10,6 +10,7 @@ use fusion_mix::plan::{Plan, PlanRequest};
 use fusion_mix::report::{Report, ReportContext};
 use fusion_mix::verify::{RevealRejected, verify as judge_answers};
 use fusion_net::{LaneRequest, Reveal};
+use fusion_nn::LANE_VERSION;
 use fusion_nn::exec::Opened;
 use rand_core::CryptoRng;
 
@@ -22,7 +23,6 @@ use crate::client::outcome::Outcome;
 use crate::error::Error;
 use crate::event::{Event, Events};
 use crate::images::Sample;
-use crate::server::PARAMS_VERSION;
 
 /// Elements of the largest tensor of a lane, by which the default number of samples per lane is
 /// bounded.
@@ -205,7 +205,7 @@ impl Inner {
         // Each lane has its own number and number of samples.
         let request = LaneRequest {
             card_digest: self.served.card_digest,
-            params_version: PARAMS_VERSION,
+            params_version: LANE_VERSION,
             n_samples: 0,
             reveal: Reveal::Label,
             lane: 0,

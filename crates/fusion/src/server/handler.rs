@@ -5,18 +5,16 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use fusion_model::card::CardError;
 use fusion_model::package::Package;
-use fusion_net::{Description, Digest, HintSource, LaneFailure, LaneHandler, LaneRequest, Reveal};
-use fusion_nn::exec::{self, Lane, LaneError, PublicModel, ServerModel, connect};
-use fusion_nn::layers::Role;
+use fusion_net::{Description, Digest, HintSource, LaneFailure, LaneHandler, LaneRequest};
+use fusion_nn::LANE_VERSION;
+use fusion_nn::exec::{Lane, LaneError, PublicModel, Server, ServerModel};
 use fusion_ring::channel::Channel;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng};
 
 use crate::error::Error;
+use crate::reveal::opened_by;
 use crate::server::cheat::Cheat;
-
-/// Version of the cryptographic parameters and layer protocols of this build. Any change of bytes inside a lane changes it.
-pub const PARAMS_VERSION: u32 = 1;
 
 /// Serves one model. Lanes share the packed weights and have everything else of their own.
 pub(super) struct ModelHandler {
@@ -51,7 +49,7 @@ impl ModelHandler {
 
 impl LaneHandler for ModelHandler {
     fn describe(&self) -> Description {
-        Description { card: self.card.clone(), hint_digest: self.hint_digest, hint_bytes: self.hint_bytes, params_version: PARAMS_VERSION }
+        Description { card: self.card.clone(), hint_digest: self.hint_digest, hint_bytes: self.hint_bytes, params_version: LANE_VERSION }
     }
 
     fn hint(&self) -> HintSource {
@@ -62,17 +60,13 @@ impl LaneHandler for ModelHandler {
         let start = std::time::Instant::now();
         let mut rng = ChaCha20Rng::from_rng(&mut *self.seeds.lock().unwrap_or_else(PoisonError::into_inner));
         let samples = request.n_samples as usize;
-        let reveal = match request.reveal {
-            Reveal::Label => exec::Reveal::Label,
-            Reveal::Logits => exec::Reveal::Logits,
-        };
-        let party = connect(Role::Server, &request.terms(), Box::new(channel), &mut rng).map_err(failure)?;
-        let mut lane = Lane::new(party, samples, reveal);
+        let mut lane =
+            Lane::<Server>::connect(&request.terms(), samples, opened_by(request.reveal), Box::new(channel), &mut rng).map_err(failure)?;
         if let Some(cheat) = &self.cheat {
             let own = ChaCha20Rng::from_rng(&mut rng);
             lane = lane.deviating(cheat.deviation(self.model.public().program(), samples, own));
         }
-        lane.run_server(&self.model, &mut rng, &mut |_| ()).map_err(failure)?;
+        lane.run(&self.model, &mut rng, &mut |_| ()).map_err(failure)?;
         tracing::info!(samples, seconds = start.elapsed().as_secs_f64(), "lane done");
         Ok(())
     }

@@ -12,7 +12,6 @@ use fusion_net::{Limits, ServerSecurity, Shutdown};
 use rand_core::CryptoRng;
 
 pub use cheat::Cheat;
-pub use handler::PARAMS_VERSION;
 
 use crate::error::Error;
 use handler::ModelHandler;

@@ -1,6 +1,8 @@
-//! Kernels of bit bitslices: vector tests give masks of one bit per element, which are the words of a bitslice.
+//! Bit slices by vector instructions that test each element and return one bit per element: such
+//! masks are the words of a bitslice.
 //!
-//! Each kernel handles whole words of a bitslice and returns how many it wrote; the portable code does the rest.
+//! Each kernel handles whole words of a bitslice and returns how many it wrote; the portable code
+//! does the rest.
 
 use std::arch::x86_64::*;
 

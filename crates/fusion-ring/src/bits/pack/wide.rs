@@ -1,9 +1,10 @@
-//! Residues of nine to sixteen whole bytes, least significant byte first, as vectors of 64-bit halves.
+//! Residues of nine to sixteen whole bytes, least significant byte first, as vectors of 64-bit
+//! halves.
 
-/// Values that are moved together, so that all their places are constants.
+/// Values that are moved together, so that their offsets are constants.
 const TOGETHER: usize = 8;
 
-/// Calls `$function::<WIDTH>` for the width at hand.
+/// Calls `$function` with the width as a constant.
 macro_rules! by_width {
     ($width:expr, $function:ident $arguments:tt, $($case:literal)*) => {
         match $width {
@@ -17,14 +18,16 @@ macro_rules! by_width {
 /// Writes the lowest `width` bytes of every value.
 ///
 /// # Panics
-/// If `width` is not in 9..=16, or the halves are not as many, or `out` is not as long as all values together.
+/// If `width` is not in 9..=16, `low` and `high` differ in length, or `out` does not have `width`
+/// bytes per value.
 pub fn write_wide(low: &[u64], high: &[u64], width: usize, out: &mut [u8]) {
     assert!(low.len() == high.len() && out.len() == low.len() * width, "lengths of wide values");
     by_width!(width, write(low, high, out), 9 10 11 12 13 14 15 16);
 }
 
 fn write<const WIDTH: usize>(low: &[u64], high: &[u64], out: &mut [u8]) {
-    // Both halves in full: the next value overwrites what is beyond its width, two stores instead of a copy of variable length.
+    // Two full stores instead of a copy of variable length: the next value overwrites the bytes
+    // beyond `WIDTH`.
     let beyond = 16 - WIDTH;
     let mut at = 0;
     let mut values = low.chunks_exact(TOGETHER).zip(high.chunks_exact(TOGETHER));
@@ -56,7 +59,7 @@ pub fn read_wide(bytes: &[u8], width: usize, low: &mut [u64], high: &mut [u64]) 
 fn read<const WIDTH: usize>(bytes: &[u8], low: &mut [u64], high: &mut [u64]) {
     let word = |bytes: &[u8], at: usize| bytes[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
     for ((value, low), high) in bytes.chunks_exact(WIDTH).zip(low).zip(high) {
-        // The last eight bytes hold the upper half above some of the lower.
+        // The last eight bytes are some of the lower half and then all of the upper one.
         (*low, *high) = (word(value, 0), word(value, WIDTH - 8) >> (8 * (16 - WIDTH)));
     }
 }

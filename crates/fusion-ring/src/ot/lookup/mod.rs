@@ -1,5 +1,5 @@
-//! Comparisons of digits by looking one entry of a masked truth table up: what the party with the
-//! table computes ([`sender`]), and the party with the index ([`receiver`]).
+//! Comparisons of digits by a look-up in a masked truth table: what the party with the table
+//! computes ([`sender`]), and what the party with the index computes ([`receiver`]).
 
 pub mod receiver;
 pub mod sender;

@@ -1,24 +1,27 @@
-//! The other side of [`crate::ot::lookup::sender`]: looking one entry of each table up by random OTs, without branches or addresses that depend on data.
+//! The receiver of the look-ups: it learns one entry of each table of
+//! [`crate::ot::lookup::sender`], by random OTs. No branch and no address depends on data.
 //!
-//! Whoever looks up compares its digit b with the a of the tables. The index is v + 2^w c1, v the complement 2^w - 1 - b of its digit (a + b carries exactly if v < a), w its bits and c1 its share of the carry.
+//! The receiver has a digit b of w bits, the sender the digit a of each table. The index is v + 2^w
+//! c1, where v = 2^w - 1 - b (a + b carries exactly if v < a) and c1 is the receiver's share of the
+//! carry.
 //!
-//! Kernels in plain Rust, compiled once per instruction tier so that the compiler vectorises them.
+//! Kernels are plain Rust, compiled once per instruction tier so that the compiler vectorises them.
 
 use crate::bits::bitslice::{BLOCK, bitslice_of_bytes, bitslice_words, masks};
 use crate::bits::pack::mask32;
 use crate::secret::Wiped;
 use crate::simd::{self, Tier, per_tier};
 
-/// What is looked up, all of the same number of elements.
+/// What is looked up; all fields have the same number of elements.
 #[derive(Clone, Copy)]
 pub struct IndexInputs<'a> {
-    /// Bits of an index, 1..=4; with a carry at least 2, and the digits have one bit less.
+    /// Bits of an index, 1..=4. With a carry it is at least 2, and digits have one bit less.
     pub index_bits: u32,
     /// Words that hold the digit b at bit `shift`.
     pub digits: &'a [u32],
     /// Position of the digits in their words.
     pub shift: u32,
-    /// Bitslice of the own shares of the carry, if there is one.
+    /// Bitslice of the receiver's shares of the carry, if there is one.
     pub carry: Option<&'a [u64]>,
 }
 
@@ -48,7 +51,7 @@ per_tier! {
 
 fn entries_body(indices: &[u8], received: &[u8], pad_bit: u32, answers: &[u32], keep: u32, out: &mut [u8]) {
     for (((out, &index), &got), answer) in out.iter_mut().zip(indices).zip(received).zip(answers) {
-        // Entry 0, which is not in the answer, is zero.
+        // Masked entry 0 is zero and not in the answer.
         let entry = (answer & keep) << 1 >> (index & 15);
         *out = (entry as u8 ^ got >> pad_bit) & 1;
     }
@@ -58,7 +61,7 @@ per_tier! {
     entries_with = entries_body(indices: &[u8], received: &[u8], pad_bit: u32, answers: &[u32], keep: u32, out: &mut [u8])
 }
 
-/// Where to look up: one index per element, to be kept secret.
+/// The index to look up for each element; secret.
 ///
 /// # Panics
 /// If `index_bits` is out of range or a carry is missing.
@@ -76,7 +79,8 @@ fn lookup_indices_on(tier: Tier, inputs: IndexInputs<'_>) -> Wiped<u8> {
     out
 }
 
-/// How the indices differ from the random choices, which are in the low `index_bits` bits of `received`: what is sent, uniform.
+/// How the indices differ from the random choices, which are the low `index_bits` bits of
+/// `received`. The receiver sends this; it is uniform.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -92,7 +96,8 @@ fn lookup_corrections_on(tier: Tier, indices: &[u8], received: &[u8], index_bits
     out
 }
 
-/// The bitslice of the entries at `indices`, unmasked: bit i - 1 of an answer, of `answer_bits` bits, is masked entry i, entry 0 is zero, and the mask is bit `pad_bit` of `received`.
+/// The bitslice of the entries at `indices`, unmasked. An answer has `answer_bits` bits; its bit i
+/// - 1 is masked entry i, and masked entry 0 is zero. The mask is bit `pad_bit` of `received`.
 ///
 /// # Panics
 /// If the lengths differ.

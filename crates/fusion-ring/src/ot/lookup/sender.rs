@@ -1,9 +1,11 @@
-//! Masked truth tables of digit comparisons with carry, one per element, without branches or addresses that depend on data.
+//! The sender of the look-ups: one masked truth table of a digit comparison with carry per element.
+//! No branch and no address depends on data.
 //!
-//! A table has N = 2, 4, 8 or 16 one-bit entries. For a secret digit a it says at entry v whether v < a; with a carry, whose XOR shares c0 and c1 the two parties hold, the index is v + 2^w c1, w being
-//! the bits of a digit, and the entry says whether v < a + (c0 ^ c1).
+//! A table has N = 2, 4, 8 or 16 one-bit entries. Without a carry, entry v says whether v < a, for
+//! a secret digit a. With a carry, of which the two parties hold XOR shares c0 and c1, entry v +
+//! 2^w c1 says whether v < a + (c0 ^ c1), for digits of w bits.
 //!
-//! One kernel in plain Rust, compiled once per instruction tier so that the compiler vectorises it.
+//! The kernel is plain Rust, compiled once per instruction tier so that the compiler vectorises it.
 
 use crate::bits::bitslice::{bitslice_of_words, bitslice_words};
 use crate::secret::{Wiped, wipe};
@@ -12,9 +14,9 @@ use crate::simd::Level;
 use crate::simd::{self, Tier};
 use zeroize::Zeroize;
 
-/// What one call gives: per element the masked table without its first entry, and the mask.
+/// The masked table of each element, without its first entry, and its mask.
 pub struct MaskedTables {
-    /// In the low N - 1 bits entries 1 and up, lowest first; the bits above mean nothing.
+    /// The low N - 1 bits are entries 1 and up, lowest first; the bits above mean nothing.
     pub entries: Wiped<u32>,
     /// Bitslice of the masks.
     pub masks: Wiped<u64>,
@@ -22,24 +24,25 @@ pub struct MaskedTables {
 
 crate::opaque!(MaskedTables);
 
-/// Inputs of [`masked_tables`], all of the same number of elements.
+/// Inputs of [`masked_tables`]; all fields have the same number of elements.
 #[derive(Clone, Copy)]
 pub struct TableInputs<'a> {
-    /// log2 N, 1..=4; with a carry at least 2, and the digits have one bit less.
+    /// log2 N, 1..=4. With a carry it is at least 2, and digits have one bit less.
     pub index_bits: u32,
-    /// N pads of one bit per element, that for entry i in bit i.
+    /// N one-bit pads per element; bit i is the pad of entry i.
     pub pads: &'a [u16],
     /// Words that hold the digit a at bit `shift`.
     pub digits: &'a [u32],
     /// Position of the digits in their words.
     pub shift: u32,
-    /// Bitslice of the own shares of the carry, if there is one.
+    /// Bitslice of the sender's shares of the carry, if there is one.
     pub carry: Option<&'a [u64]>,
-    /// Permutations d, in the low `index_bits` bits of each.
+    /// Permutations d: what the receiver sent, in the low `index_bits` bits of each.
     pub permutations: &'a [u32],
 }
 
-/// Masks entry i of each element's table by pad i ^ d and by a common mask, chosen such that masked entry 0 is zero.
+/// Masks entry i of each table by pad i ^ d and by a mask that is common to the table, chosen so
+/// that masked entry 0 is zero.
 ///
 /// # Panics
 /// If `index_bits` is out of range, or the lengths do not fit together.
@@ -70,12 +73,12 @@ fn masked_tables_with(tier: Tier, inputs: TableInputs<'_>) -> MaskedTables {
 /// Elements at a time.
 const BLOCK: usize = 64;
 
-/// Where a word of entries keeps its mask.
+/// Bit of a word of entries that holds the mask.
 const MASK: u32 = 31;
 
 /// One block of elements.
 struct Block {
-    /// The pads' bits; then the masked entries but the first, with the mask at bit [`MASK`].
+    /// First the pads; then the masked entries without the first one, and the mask at bit [`MASK`].
     words: [u32; BLOCK],
     digits: [u32; BLOCK],
     permutations: [u32; BLOCK],
@@ -94,8 +97,8 @@ impl Drop for Block {
 fn fill<const M: u32, const W: u32>(tier: Tier, inputs: TableInputs<'_>, entries: &mut [u32]) {
     let chunks =
         inputs.digits.chunks(BLOCK).zip(inputs.permutations.chunks(BLOCK)).zip(entries.chunks_mut(BLOCK)).zip(inputs.pads.chunks(BLOCK));
-    // The last block may be short: behind its elements those of the one before go through the
-    // kernel again, to no effect.
+    // The last block may be short. It then still ends with elements of the block before it, whose
+    // results are ignored.
     let mut block = Block { words: [0; BLOCK], digits: [0; BLOCK], permutations: [0; BLOCK], carry: 0 };
     for (i, (((digits, permutations), entries), pads)) in chunks.enumerate() {
         block.carry = inputs.carry.map_or(0, |carry| carry[i]);

@@ -1,6 +1,7 @@
-//! Eight doubles side by side, and what the transforms do with them.
+//! Vectors of eight doubles, and the operations of the transforms on them.
 //!
-//! The transforms are written once over [`F64x8`]; the instances differ in instructions only: every operation rounds once, as IEEE 754 says, in all of them.
+//! The transforms are written once, over [`F64x8`]. Its instances differ in instructions only: in
+//! all of them every operation rounds once, as IEEE 754 says, so all give the same bits.
 
 /// Doubles in one vector.
 pub(super) const WIDTH: usize = 8;
@@ -29,10 +30,11 @@ pub(super) trait F64x8: Copy {
     fn store_nearest(self, scale: f64, to: &mut [u64; WIDTH]);
 }
 
-/// 2^52, whose bits take any integer below it in their lower 52.
+/// 2^52. An integer below it may be written into its lower 52 bits, and is then added to it.
 const LIFT: u64 = 0x4330_0000_0000_0000;
 
-/// 2^52 + 2^51: adding it rounds a smaller number to an integer, in the lower bits of the sum.
+/// 2^52 + 2^51. Adding it to a number below 2^51 rounds that to an integer, which stands in the
+/// lower bits of the sum.
 const ROUND: u64 = 0x4338_0000_0000_0000;
 
 /// Plain Rust.
@@ -107,8 +109,9 @@ impl F64x8 for Portable {
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::{Avx2, Avx512};
 
-/// The instances in vector instructions. Values of these types exist only inside kernels that are compiled for the features and run
-/// where the CPU was seen to have them: that is what every `unsafe` below rests on.
+/// The instances in vector instructions. Every `unsafe` below rests on this: values of these types
+/// exist only inside kernels that are compiled for the features, and that are called only with a
+/// token for them.
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
@@ -299,7 +302,7 @@ mod x86 {
                     _mm256_permute2f128_pd::<0x31>(odd, odd_below),
                 ]
             };
-            // Four squares of four by four, of which two change places.
+            // Four squares of four by four are transposed, and two of them are exchanged.
             let quarter = |first: usize, half: usize| square(std::array::from_fn(|r| tile[first + r].0[half]));
             let (top, bottom) = ([quarter(0, 0), quarter(4, 0)], [quarter(0, 1), quarter(4, 1)]);
             std::array::from_fn(|r| if r < 4 { Self([top[0][r], top[1][r]]) } else { Self([bottom[0][r - 4], bottom[1][r - 4]]) })
@@ -314,7 +317,8 @@ mod x86 {
         }
         #[inline(always)]
         fn from_bits(low: &[u64; WIDTH], high: &[u64; WIDTH], down: u32, up: u32, mask: u64) -> Self {
-            // SAFETY: four words from the first and the fifth on are 32 readable bytes; features as the module says.
+            // SAFETY: four words from the first and the fifth on are 32 readable bytes; features as
+            // the module says.
             Self([0, 4].map(|first| unsafe {
                 let low = _mm256_srl_epi64(_mm256_loadu_si256(low.as_ptr().add(first).cast()), _mm_cvtsi32_si128(down as i32));
                 let high = _mm256_sll_epi64(_mm256_loadu_si256(high.as_ptr().add(first).cast()), _mm_cvtsi32_si128(up as i32));

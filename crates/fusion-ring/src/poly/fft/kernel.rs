@@ -1,8 +1,9 @@
-//! The transforms, written once over [`F64x8`] and compiled for each tier, and the ways into and out of doubles.
+//! The transforms, written once over [`F64x8`] and compiled for each tier, and the ways into and
+//! out of doubles.
 
 use super::f64x8::{F64x8, Portable, WIDTH};
 use super::points::{BLOCK, BLOCKS, DEGREE, POINTS, Point, Points, VECTORS, WIDE_STEP, place};
-use super::twiddles::{LaneRoot, Root, table};
+use super::twiddles::{LaneRoot, Root, twiddles};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Level;
 use crate::simd::{Tier, per_tier};
@@ -38,7 +39,7 @@ macro_rules! per_lanes {
 }
 
 per_lanes! {
-    /// Forward transform in place; the result stays in the order that `multiply` wants.
+    /// Forward transform in place; the result is in the order that `multiply` reads.
     forward = forward_body(points: &mut Points)
 }
 per_lanes! {
@@ -46,7 +47,8 @@ per_lanes! {
     multiply = multiply_body(a: &Points, b: &Points, out: &mut Points)
 }
 per_lanes! {
-    /// Small coefficients as doubles: coefficient k is the real, coefficient k + 2048 the imaginary part of point k.
+    /// Small coefficients as doubles: coefficient k is the real, coefficient k + 2048 the imaginary
+    /// part of point k.
     load_small = load_small_body(coefficients: &[i8], points: &mut Points)
 }
 per_lanes! {
@@ -54,7 +56,8 @@ per_lanes! {
     load_wide = load_wide_body(low: &[u64], high: &[u64], from: u32, mask: u64, points: &mut Points)
 }
 per_lanes! {
-    /// The integers nearest to a product's coefficients `start..start + out.len()`, in two's complement: below 2^51 in magnitude.
+    /// The integers nearest to a product's coefficients `start..start + out.len()`, in two's
+    /// complement: below 2^51 in magnitude.
     round = round_body(points: &Points, start: usize, out: &mut [u64])
 }
 per_tier! {
@@ -66,9 +69,10 @@ per_tier! {
     add_signed = add_signed_body(low: &mut [u64], high: &mut [u64], values: &[u64], shift: u32)
 }
 
-/// Places that one step of the next two levels jumps over.
+/// Distance between the vectors of a butterfly of the next two levels.
 const NEAR_STEP: usize = BLOCK / 4;
-/// Groups, whose last six levels are done in registers, in a block, whose last eight levels are done in the first-level cache.
+/// Groups in a block. A block does its last eight levels in the first-level cache, a group its last
+/// six in registers.
 const GROUPS: usize = BLOCK / 8;
 
 /// Eight complex numbers in registers.
@@ -123,7 +127,8 @@ fn merge<V: F64x8>(x: Complex<V>, y: Complex<V>, z: Complex<V>) -> (Complex<V>, 
     (sum, Complex { re: im.times_plus(z.im, re.mul(z.re)), im: re.times_from(z.im, im.mul(z.re)) })
 }
 
-/// Three levels: one block of eight to eight blocks of one. `z` are the roots by level, 1 + 2 + 4.
+/// Three levels: one block of eight becomes eight blocks of one. `z` gives the roots of the levels,
+/// 1 + 2 + 4.
 #[inline(always)]
 fn split_eight<V: F64x8>(tile: &mut [Complex<V>; 8], z: impl Fn(usize) -> Complex<V>) {
     for (parts, t) in [(1, 4), (2, 2), (4, 1)] {
@@ -171,7 +176,8 @@ fn transposed<V: F64x8>(tile: [Complex<V>; 8]) -> [Complex<V>; 8] {
     out
 }
 
-/// K vectors, `step` apart. Loops instead of closures here and below: a function that is not compiled for a tier's features cannot inline its instructions.
+/// Loads K vectors, `step` apart. There are loops instead of closures here and below, because a
+/// closure is not compiled for the features of the tier and then cannot inline their instructions.
 #[inline(always)]
 fn gather<V: F64x8, const K: usize>(points: &Points, first: usize, step: usize) -> [Complex<V>; K] {
     let zero = V::splat(0.0);
@@ -189,7 +195,8 @@ fn scatter<V: F64x8, const K: usize>(tile: [Complex<V>; K], points: &mut Points,
     }
 }
 
-/// Two levels: one block of four to four blocks of one. `z` are the roots by level, 1 + 2.
+/// Two levels: one block of four becomes four blocks of one. `z` has the roots of the levels, 1 +
+/// 2.
 #[inline(always)]
 fn split_four<V: F64x8>(tile: &mut [Complex<V>; 4], z: [Complex<V>; 3]) {
     (tile[0], tile[2]) = split(tile[0], tile[2], z[0]);
@@ -209,8 +216,8 @@ fn merge_four<V: F64x8>(tile: &mut [Complex<V>; 4], z: [Complex<V>; 3]) {
 
 #[inline(always)]
 fn forward_body<V: F64x8>(points: &mut Points) {
-    let table = table();
-    let node = |h: usize| Complex::<V>::splat(table.nodes[h]);
+    let twiddles = twiddles();
+    let node = |h: usize| Complex::<V>::splat(twiddles.nodes[h]);
     for first in 0..BLOCK {
         let mut tile = gather::<V, 8>(points, first, WIDE_STEP);
         split_eight(&mut tile, |i| node(below(1, i)));
@@ -224,7 +231,7 @@ fn forward_body<V: F64x8>(points: &mut Points) {
             scatter(tile, points, first, NEAR_STEP);
         }
         for group in GROUPS * block..GROUPS * (block + 1) {
-            let lanes = &table.lanes[group];
+            let lanes = &twiddles.lanes[group];
             let first = place(8 * group);
             let mut tile = gather::<V, 8>(points, first, 1);
             split_eight(&mut tile, |i| node(below(32 + group, i)));
@@ -238,11 +245,11 @@ fn forward_body<V: F64x8>(points: &mut Points) {
 
 #[inline(always)]
 fn multiply_body<V: F64x8>(a: &Points, b: &Points, out: &mut Points) {
-    let table = table();
-    let node = |h: usize| Complex::<V>::splat(table.nodes[h]);
+    let twiddles = twiddles();
+    let node = |h: usize| Complex::<V>::splat(twiddles.nodes[h]);
     for block in 0..BLOCKS {
         for group in GROUPS * block..GROUPS * (block + 1) {
-            let lanes = &table.lanes[group];
+            let lanes = &twiddles.lanes[group];
             let first = place(8 * group);
             let mut tile = gather::<V, 8>(a, first, 1);
             let factor = gather::<V, 8>(b, first, 1);
@@ -292,7 +299,7 @@ fn load_wide_body<V: F64x8>(low: &[u64], high: &[u64], from: u32, mask: u64, poi
 #[inline(always)]
 fn round_body<V: F64x8>(points: &Points, start: usize, out: &mut [u64]) {
     let end = start + out.len();
-    // Vectors of coefficients: real parts are the lower half.
+    // Coefficients of the lower half are real parts, those of the upper half imaginary parts.
     for vector in start / WIDTH..end.div_ceil(WIDTH) {
         let part = if vector < VECTORS { &points[place(vector)].re } else { &points[place(vector - VECTORS)].im };
         let first = vector * WIDTH;
@@ -323,7 +330,7 @@ fn add_signed_body(low: &mut [u64], high: &mut [u64], values: &[u64], shift: u32
         if shift < 64 {
             let addend = value << shift;
             *low = low.wrapping_add(addend);
-            // Two shifts, since one by 64 is none.
+            // Two shifts, because a single one by 64 would not shift at all.
             *high = high.wrapping_add(((value as i64) >> 1 >> (63 - shift)) as u64).wrapping_add(u64::from(*low < addend));
         } else {
             *high = high.wrapping_add(value << (shift - 64));

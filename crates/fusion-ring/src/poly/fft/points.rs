@@ -23,7 +23,8 @@ impl DefaultIsZeroes for Point {}
 /// Vectors of points in one transform.
 pub(super) const VECTORS: usize = POINTS / WIDTH;
 
-/// Places of vectors: one is left out after every [`BLOCK`], or the vectors of the first three levels would all meet in one set of the first-level cache.
+/// Slots for vectors. One is left empty after every [`BLOCK`]: without that, the vectors of a
+/// butterfly of the first three levels would all fall into one set of the first-level cache.
 pub(super) const PLACES: usize = BLOCKS * WIDE_STEP;
 
 /// The points of one transform.
@@ -33,9 +34,9 @@ pub(super) type Points = [Point; PLACES];
 pub(super) const BLOCKS: usize = 8;
 /// Vectors of a block.
 pub(super) const BLOCK: usize = VECTORS / BLOCKS;
-/// Places that one step of the first three levels jumps over.
+/// Distance between the vectors of a butterfly of the first three levels.
 pub(super) const WIDE_STEP: usize = BLOCK + 1;
-/// The place of a vector.
+/// The slot of a vector.
 pub(super) const fn place(vector: usize) -> usize {
     vector + vector / BLOCK
 }

@@ -29,14 +29,14 @@ fn schoolbook(a: &[u128], s: &[i8]) -> Vec<u128> {
     out
 }
 
-fn halves(values: &[u128]) -> Residues {
+fn residues(values: &[u128]) -> Residues {
     let (low, high): (Vec<u64>, Vec<u64>) = values.iter().map(|&v| (v as u64, (v >> 64) as u64)).unzip();
     Residues { low: low.into(), high: high.into() }
 }
 
 fn product<const P: usize, const B: u32>(tier: Tier, a: &[u128], s: &[i8]) -> Product<P, B> {
     let (mut wide, mut small, mut product) = (Wide::default(), Small::default(), Product::default());
-    wide.set_on(tier, &halves(a));
+    wide.set_on(tier, &residues(a));
     small.set_on(tier, s);
     product.set_on(tier, &wide, &small);
     product
@@ -79,7 +79,8 @@ fn product_equals_schoolbook_on_every_tier() {
 #[test]
 fn extreme_values_stay_exact() {
     let a = vec![(1u128 << 120) - 1; DEGREE];
-    // All of one sign, alternating, and the signs that make a single coefficient as large as it can be.
+    // All of one sign, alternating, and the signs that make a single coefficient as large as it can
+    // be.
     let signs: [fn(usize) -> i8; 5] =
         [|_| 1, |_| -1, |k| if k % 2 == 0 { 1 } else { -1 }, |k| if k == 0 { 1 } else { -1 }, |k| if k < 2000 { 1 } else { -1 }];
     for sign in signs {

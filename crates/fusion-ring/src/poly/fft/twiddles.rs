@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::f64x8::WIDTH;
 use super::points::POINTS;
 
-/// Complex points of one group, whose last six levels are done in registers.
+/// Complex points of one group, which does its last six levels in registers.
 pub(super) const GROUP: usize = WIDTH * WIDTH;
 
 /// A complex number.
@@ -24,18 +24,21 @@ pub(super) struct LaneRoot {
     pub(super) im: [f64; WIDTH],
 }
 
-/// The square roots by which nodes of the tree of moduli split: X^m - z^2 = (X^(m/2) - z)(X^(m/2) + z), from X^2048 - i downwards.
-pub(super) struct Table {
-    /// By node: 1 is the top, 2h and 2h + 1 are the children of h. The levels above the lanes, first 256.
+/// The roots z by which the tree of moduli splits, from X^2048 - i downwards: X^m - z^2 = (X^(m/2)
+/// - z)(X^(m/2) + z).
+pub(super) struct Twiddles {
+    /// The first 256, by node: 1 is the root of the tree, 2h and 2h + 1 are the children of h.
+    /// These levels are above those of the lanes.
     pub(super) nodes: Vec<Root>,
-    /// For each group the seven vectors of the last three levels (1 + 2 + 4): lane r is for the block of vector r.
+    /// For each group the seven vectors of the last three levels (1 + 2 + 4); lane r belongs to the
+    /// block of vector r.
     pub(super) lanes: Vec<[LaneRoot; 7]>,
 }
 
-/// The table, built once per process.
-pub(super) fn table() -> &'static Table {
-    static TABLE: OnceLock<Table> = OnceLock::new();
-    TABLE.get_or_init(build)
+/// The twiddles, computed once per process.
+pub(super) fn twiddles() -> &'static Twiddles {
+    static TWIDDLES: OnceLock<Twiddles> = OnceLock::new();
+    TWIDDLES.get_or_init(build)
 }
 
 /// A full turn in units of the smallest angle.
@@ -43,7 +46,8 @@ const TURN: usize = 8 * POINTS;
 
 /// exp(2 pi i angle / TURN), each part correct to about one unit in the last place.
 fn root(angle: usize) -> Root {
-    // Of the first eighth of a turn only, where the argument's rounding does not matter.
+    // Sine and cosine are taken in the first eighth of a turn only, where rounding the argument
+    // does no harm.
     let (eighth, rest) = (angle / (TURN / 8), angle % (TURN / 8));
     let within = if eighth % 2 == 0 { rest } else { TURN / 8 - rest };
     let (sin, cos) = (2.0 * PI * within as f64 / TURN as f64).sin_cos();
@@ -51,7 +55,7 @@ fn root(angle: usize) -> Root {
     Root { re: if matches!(eighth, 2..=5) { -re } else { re }, im: if eighth >= 4 { -im } else { im } }
 }
 
-fn build() -> Table {
+fn build() -> Twiddles {
     // The angle of z^2 of every node, from i = a quarter of a turn.
     let mut angles = vec![0; POINTS];
     angles[1] = TURN / 4;
@@ -69,7 +73,7 @@ fn build() -> Table {
     let lanes = (0..POINTS / GROUP)
         .map(|group| [(1, 0), (2, 0), (2, 1), (4, 0), (4, 1), (4, 2), (4, 3)].map(|(parts, part)| vector(group, parts, part)))
         .collect();
-    Table { nodes, lanes }
+    Twiddles { nodes, lanes }
 }
 
 #[cfg(test)]

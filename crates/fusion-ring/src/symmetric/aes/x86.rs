@@ -1,6 +1,7 @@
 //! AES-NI and VAES kernels.
 //!
-//! Both come from one macro over the width of a register, so that the code that runs on a CPU without VAES tests the structure of the code that does not.
+//! Both come from one macro over the width of a register, so that tests on a CPU without VAES cover
+//! the structure of the VAES kernels too.
 
 use std::arch::x86_64::*;
 
@@ -44,7 +45,8 @@ pub(super) unsafe fn expand(key: &[u8; 16]) -> RoundKeys {
     out
 }
 
-/// Encrypts `counter`, `counter + 1`, ... into `out` and calls `beside` with 0..16 between the rounds, so that work that waits for memory and rounds that do not fill each other's gaps.
+/// Encrypts `counter`, `counter + 1`, ... into `out` and calls `beside` with 0..16 between the
+/// rounds: the cipher runs while `beside` waits for memory.
 ///
 /// # Safety
 /// The CPU has AES-NI and AVX2.
@@ -63,7 +65,7 @@ pub(super) unsafe fn counters_beside(keys: &RoundKeys, counter: Block, out: &mut
             for s in &mut state {
                 *s = _mm_aesenc_si128(*s, load(&keys[2 * step + 1]));
             }
-            // Nine such rounds.
+            // The last step has one round less: nine in all, before the last one.
             if step < 4 {
                 for s in &mut state {
                     *s = _mm_aesenc_si128(*s, load(&keys[2 * step + 2]));
@@ -79,12 +81,15 @@ pub(super) unsafe fn counters_beside(keys: &RoundKeys, counter: Block, out: &mut
     beside(15);
 }
 
-/// The same keys, but the compiler does not know: it would hold them in registers across groups, then have too few left for the blocks in flight and encrypt one after the other.
+/// Returns its argument, but hides that from the compiler. It would otherwise keep the round keys
+/// in registers across groups, run out of registers for the blocks in flight and encrypt them one
+/// after the other.
 #[inline(always)]
 #[expect(clippy::pointers_in_nomem_asm_block, reason = "nothing is read through it there")]
 fn from_memory(keys: &RoundKeys) -> &RoundKeys {
     let mut keys = std::ptr::from_ref(keys);
-    // SAFETY: there is no instruction in it, so the pointer is what it was: that of a live reference.
+    // SAFETY: there is no instruction in it, so the pointer is what it was: that of a live
+    // reference.
     unsafe {
         std::arch::asm!("/* {0} */", inout(reg) keys, options(nomem, nostack, preserves_flags));
         &*keys
@@ -93,7 +98,8 @@ fn from_memory(keys: &RoundKeys) -> &RoundKeys {
 
 /// The kernels for registers of one width.
 ///
-/// `lanes` blocks per register, `flight` registers in flight; the names after them are the instructions. `narrow` takes what does not fill a group.
+/// A register has `lanes` blocks, and `flight` registers are in flight; the names after them are
+/// the instructions. The module `narrow` does what does not fill a group.
 macro_rules! kernels {
     (
         mod $module:ident, features $features:literal, $register:ty, lanes $lanes:literal, flight $flight:literal,
@@ -140,7 +146,8 @@ macro_rules! kernels {
                 std::array::from_fn(|i| $xor(a[i], b[i]))
             }
 
-            /// The orthomorphism (L, R) -> (L ^ R, L) of [`crate::symmetric::hash`], L the upper half.
+            /// The orthomorphism (L, R) -> (L ^ R, L) of [`crate::symmetric::hash`], L the upper
+            /// half.
             #[target_feature(enable = $features)]
             #[inline]
             fn sigma(state: State) -> State {
@@ -196,7 +203,7 @@ macro_rules! kernels {
                 for group in groups {
                     store(group, rounds(keys, load(group)));
                 }
-                // SAFETY: the narrower kernel asks for no more features (and the last is safe).
+                // SAFETY: the narrower kernel needs no more features (and `nothing` is safe).
                 #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
                 unsafe {
                     $narrow::encrypt(keys, rest);
@@ -215,7 +222,7 @@ macro_rules! kernels {
                     let inner = rounds(keys, load(group));
                     store(group, xor(rounds(keys, xor(inner, load(tweaks))), inner));
                 }
-                // SAFETY: the narrower kernel asks for no more features (and the last is safe).
+                // SAFETY: the narrower kernel needs no more features (and `nothing` is safe).
                 #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
                 unsafe {
                     $narrow::tmmo(keys, rest, tweak_rest);
@@ -233,14 +240,16 @@ macro_rules! kernels {
                     let plain = load(group);
                     store(group, xor(rounds(keys, plain), plain));
                 }
-                // SAFETY: the narrower kernel asks for no more features (and the last is safe).
+                // SAFETY: the narrower kernel needs no more features (and `nothing` is safe).
                 #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
                 unsafe {
                     $narrow::mmo(keys, rest);
                 }
             }
 
-            /// For every w and then every multiple d, one `cut` of pi(w ^ d) ^ w ^ d; `out` has as many places. Calls `beside` for every w or every four inputs, whichever is less often.
+            /// For every w, and for every d of `multiples`, writes `cut` of pi(w ^ d) ^ w ^ d to
+            /// `out`, which has as many entries. Calls `beside` once per w or per four inputs,
+            /// whichever is less often.
             ///
             /// # Safety
             /// The CPU has the features that the module is compiled for.
@@ -275,14 +284,14 @@ macro_rules! kernels {
                         }
                     }
                 }
-                // SAFETY: the narrower kernel asks for no more features (and the last is safe).
+                // SAFETY: the narrower kernel needs no more features (and `nothing` is safe).
                 #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
                 unsafe {
                     $narrow::mmo_multiples(keys, &w[done..], multiples, cut, rest, beside);
                 }
             }
 
-            /// `sum` and everything in `state`, one lane's width each.
+            /// Adds all registers of `state` to `sum`.
             #[target_feature(enable = $features)]
             #[inline]
             fn add(sum: $register, state: State) -> $register {
@@ -299,7 +308,9 @@ macro_rules! kernels {
                 blocks.iter().fold(0, |sum, block| sum ^ block)
             }
 
-            /// One half-tree level, see [`Aes128::half_tree_level`](super::super::Aes128::half_tree_level); the slices are equally long.
+            /// One half-tree level, see
+            /// [`Aes128::half_tree_level`](super::super::Aes128::half_tree_level); the slices are
+            /// equally long.
             ///
             /// # Safety
             /// The CPU has the features that the module is compiled for.
@@ -324,13 +335,14 @@ macro_rules! kernels {
                     store(lower, cut(first));
                     store(upper, cut(xor(first, parents)));
                 }
-                // SAFETY: the narrower kernel asks for no more features (and the last is safe).
+                // SAFETY: the narrower kernel needs no more features (and `nothing` is safe).
                 #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
                 let rest = unsafe { $narrow::half_tree::<CUT>(keys, lower_rest, upper_rest, level) };
                 rest ^ total(sum)
             }
 
-            /// A last level, see [`Aes128::half_tree_last`](super::super::Aes128::half_tree_last); the slices are equally long.
+            /// A last level, see [`Aes128::half_tree_last`](super::super::Aes128::half_tree_last);
+            /// the slices are equally long.
             ///
             /// # Safety
             /// The CPU has the features that the module is compiled for.
@@ -355,7 +367,7 @@ macro_rules! kernels {
                     sums[0] = add(sums[0], child);
                     store(lower, child.map(|c| $and(c, keep)));
                 }
-                // SAFETY: the narrower kernel asks for no more features (and the last is safe).
+                // SAFETY: the narrower kernel needs no more features (and `nothing` is safe).
                 #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
                 let rest = unsafe { $narrow::half_tree_last(keys, lower_rest, upper_rest, level) };
                 [rest[0] ^ total(sums[0]), rest[1] ^ total(sums[1])]
@@ -382,7 +394,7 @@ kernels! {
     _mm_aesenc_si128, _mm_aesenclast_si128, broadcast |one| one, narrow nothing
 }
 
-/// What is left after groups of one.
+/// What remains after groups of one: nothing.
 mod nothing {
     use super::{Block, HalfTreeLevel, RoundKeys};
 

@@ -8,24 +8,24 @@ use fusion_ot::silent::ExtensionSize;
 use fusion_ring::channel::Channel;
 use fusion_ring::secret::{Element, Wiped};
 
-use super::ProtocolError;
 use super::digits::Digits;
+use super::error::ProtocolError;
 use super::party::{Party, Phase, Role};
 use super::tile::Tile;
 
-/// Size of the rounds in which a lane's OTs are made. The smallest: several lanes share a core and its
+/// Size of the extensions in which a lane's OTs are made. The smallest: several lanes share a core and its
 /// cache, and a small network does not pay for many millions of OTs. What attacks cost at this size:
 /// [`fusion_ot::silent::estimate`] (2^133 for 1-of-2 OTs, more for wider ones).
 pub const EXTENSION_SIZE: ExtensionSize = ExtensionSize::Small;
 
 /// How many random OTs of each width a tile needs, by direction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Demand {
-    /// By choice bits less one: OTs in which the client, the server is sender.
+pub(super) struct OtCount {
+    /// By choice bits less one: OTs that the client sends, and that the server sends.
     by_width: [(usize, usize); 4],
 }
 
-impl Demand {
+impl OtCount {
     fn add(&mut self, m: ChoiceBits, client_sends: usize, server_sends: usize) {
         let entry = &mut self.by_width[m.bits() as usize - 1];
         entry.0 += client_sends;
@@ -38,49 +38,50 @@ impl Demand {
         self
     }
 
-    /// One 1-of-2 OT per element in which the lead is sender.
-    pub(super) fn led_to_follower(mut self, tile: Tile) -> Self {
-        self.add(ChoiceBits::ONE, tile.led_by(Role::Client).len(), tile.led_by(Role::Server).len());
+    /// One 1-of-2 OT per element whose sender is the sender at the first digit.
+    pub(super) fn one_way(mut self, tile: Tile) -> Self {
+        self.add(ChoiceBits::ONE, tile.sent_by(Role::Client).len(), tile.sent_by(Role::Server).len());
         self
     }
 
-    /// A comparison: one OT per element and digit, whose sender is the lead at even digits and the follower at odd ones.
+    /// A comparison: one OT per element and digit. The parties change places from digit to digit.
     pub(super) fn comparison(mut self, tile: Tile, digits: &Digits) -> Self {
         for (j, &m) in digits.choices().iter().enumerate() {
-            let sends = |role: Role| if j % 2 == 0 { tile.led_by(role).len() } else { tile.followed_by(role).len() };
+            let sends = |role: Role| if j % 2 == 0 { tile.sent_by(role).len() } else { tile.received_by(role).len() };
             self.add(m, sends(Role::Client), sends(Role::Server));
         }
         self
     }
 
     /// Makes the OTs.
-    pub(super) fn meet(&self, party: &mut Party<'_>) -> Result<Stock, ProtocolError> {
+    pub(super) fn generate(&self, party: &mut Party<'_>) -> Result<OtBatch, ProtocolError> {
         let phase = party.enter(Phase::RandomOt);
         let m = ChoiceBits::ONE;
         let send = |ot: &mut dyn RandomOtSender, ch: &mut dyn Channel, n| ot.random_ot(ch, m, n).map(|pads| (pads.len(), pads));
         let receive = |ot: &mut dyn RandomOtReceiver, ch: &mut dyn Channel, n| ot.random_ot(ch, m, n).map(|pads| (pads.len(), pads));
         let pairs = make(party, self.by_width[0], send, receive)?;
-        let mut tables = [const { None }; 3];
-        for ((bits, &demand), shelf) in (2..).zip(&self.by_width[1..]).zip(&mut tables) {
+        let mut lookups = [const { None }; 3];
+        for ((bits, &count), queues) in (2..).zip(&self.by_width[1..]).zip(&mut lookups) {
             let Some(m) = ChoiceBits::new(bits) else { continue };
             let send =
                 |ot: &mut dyn RandomOtSender, ch: &mut dyn Channel, n| ot.random_bits(ch, m, n).map(|bits| (bits.tables().len(), bits));
             let receive =
                 |ot: &mut dyn RandomOtReceiver, ch: &mut dyn Channel, n| ot.random_bits(ch, m, n).map(|bits| (bits.bytes().len(), bits));
-            *shelf = Some(make(party, demand, send, receive)?);
+            *queues = Some(make(party, count, send, receive)?);
         }
         party.enter(phase);
-        Ok(Stock { pairs, tables })
+        Ok(OtBatch { pairs, lookups })
     }
 }
 
-/// Makes the OTs of one width, of which the client, the server sends so many; `send` and `receive` also say how many they made.
+/// Makes the OTs of one width, in numbers by their sender; `send` and `receive` also say how many
+/// they made.
 fn make<S, R>(
     party: &mut Party<'_>,
     (client_sends, server_sends): (usize, usize),
     send: impl FnOnce(&mut dyn RandomOtSender, &mut dyn Channel, usize) -> Result<(usize, S), OtError>,
     receive: impl FnOnce(&mut dyn RandomOtReceiver, &mut dyn Channel, usize) -> Result<(usize, R), OtError>,
-) -> Result<Shelf<S, R>, ProtocolError> {
+) -> Result<OtQueues<S, R>, ProtocolError> {
     let role = party.role();
     let (sender, receiver, channel) = party.ot();
     // The client's sending goes first, for both parties.
@@ -101,17 +102,17 @@ fn make<S, R>(
     if sent.as_ref().map_or(0, |sent| sent.0) != sends || received.as_ref().map_or(0, |received| received.0) != receives {
         return Err(ProtocolError::Misuse("the OT instance returned another number of OTs than was asked for"));
     }
-    Ok(Shelf { sent: Taken::new(sent), received: Taken::new(received) })
+    Ok(OtQueues { sent: OtQueue::new(sent), received: OtQueue::new(received) })
 }
 
 /// Random OTs of one kind in one direction, given out from the front.
-struct Taken<T> {
+struct OtQueue<T> {
     all: Option<T>,
     len: usize,
     used: Cell<usize>,
 }
 
-impl<T> Taken<T> {
+impl<T> OtQueue<T> {
     fn new(made: Option<(usize, T)>) -> Self {
         let (len, all) = made.map_or((0, None), |(len, all)| (len, Some(all)));
         Self { all, len, used: Cell::new(0) }
@@ -132,18 +133,18 @@ impl<T> Taken<T> {
     }
 }
 
-/// Random OTs of one choice width.
-struct Shelf<S, R> {
-    sent: Taken<S>,
-    received: Taken<R>,
+/// Random OTs of one choice width, in both directions.
+struct OtQueues<S, R> {
+    sent: OtQueue<S>,
+    received: OtQueue<R>,
 }
 
 /// The random OTs of a tile. Every OT is handed out once.
 ///
-/// OTs of wider choices are there for tables of bits (`lookup`) and have pads of one bit.
-pub(super) struct Stock {
-    pairs: Shelf<SenderPads, ReceiverPads>,
-    tables: [Option<Shelf<SenderBits, ReceiverBits>>; 3],
+/// OTs of wider choices serve look-ups of bits (`lookup`) and have pads of one bit.
+pub(super) struct OtBatch {
+    pairs: OtQueues<SenderPads, ReceiverPads>,
+    lookups: [Option<OtQueues<SenderBits, ReceiverBits>>; 3],
 }
 
 /// 1-of-2 OTs in which this party is the receiver.
@@ -155,59 +156,59 @@ pub(super) struct Received<'s> {
     pub(super) pads: &'s [u32],
 }
 
-/// OTs given out: as the stock keeps them, or made from such in another form.
-pub(super) enum Given<'s, T: Element> {
-    Kept(&'s [T]),
-    Made(Wiped<T>),
+/// OTs given out: as the batch holds them, or converted from another form.
+pub(super) enum OtSlice<'s, T: Element> {
+    Borrowed(&'s [T]),
+    Converted(Wiped<T>),
 }
 
-impl<T: Element> std::ops::Deref for Given<'_, T> {
+impl<T: Element> std::ops::Deref for OtSlice<'_, T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
         match self {
-            Self::Kept(kept) => kept,
-            Self::Made(made) => made,
+            Self::Borrowed(ots) => ots,
+            Self::Converted(ots) => ots,
         }
     }
 }
 
-fusion_ring::opaque!(Stock, Received<'_>, Given<'_, u8>);
+fusion_ring::opaque!(OtBatch, Received<'_>, OtSlice<'_, u8>);
 
-impl Stock {
-    fn shelf(&self, m: ChoiceBits) -> Option<&Shelf<SenderBits, ReceiverBits>> {
-        self.tables[m.bits() as usize - 2].as_ref()
+impl OtBatch {
+    fn queues(&self, m: ChoiceBits) -> Option<&OtQueues<SenderBits, ReceiverBits>> {
+        self.lookups[m.bits() as usize - 2].as_ref()
     }
 
     /// The pads of the next `n` 1-of-2^m OTs in which this party sends, one bit each.
     ///
     /// # Panics
-    /// If the demand was too small: it is computed from the same public numbers as the use.
-    pub(super) fn tables(&self, m: ChoiceBits, n: usize) -> Given<'_, u16> {
+    /// If [`OtCount`] was too small: it is computed from the same public numbers as the use.
+    pub(super) fn lookup_sender(&self, m: ChoiceBits, n: usize) -> OtSlice<'_, u16> {
         if m == ChoiceBits::ONE {
             let pairs = self.pairs(n).chunks_exact(2);
-            return Given::Made(Wiped::filled(n, pairs.map(|pair| (pair[0] & 1 | (pair[1] & 1) << 1) as u16)));
+            return OtSlice::Converted(Wiped::filled(n, pairs.map(|pair| (pair[0] & 1 | (pair[1] & 1) << 1) as u16)));
         }
-        Given::Kept(self.shelf(m).map_or_else(|| &[][..n], |shelf| shelf.sent.next(n, 1, SenderBits::tables)))
+        OtSlice::Borrowed(self.queues(m).map_or_else(|| &[][..n], |queues| queues.sent.next(n, 1, SenderBits::tables)))
     }
 
     /// The next `n` 1-of-2^m OTs in which this party receives, in the form of [`ReceiverBits`].
     ///
     /// # Panics
-    /// As [`Stock::tables`].
-    pub(super) fn lookups(&self, m: ChoiceBits, n: usize) -> Given<'_, u8> {
+    /// As [`OtBatch::lookup_sender`].
+    pub(super) fn lookup_receiver(&self, m: ChoiceBits, n: usize) -> OtSlice<'_, u8> {
         if m == ChoiceBits::ONE {
             let got = self.received(n);
             let bytes = got.choices.iter().zip(got.pads).map(|(choice, &pad)| choice | (pad as u8) << PAD_BIT);
-            return Given::Made(Wiped::filled(n, bytes));
+            return OtSlice::Converted(Wiped::filled(n, bytes));
         }
-        Given::Kept(self.shelf(m).map_or_else(|| &[][..n], |shelf| shelf.received.next(n, 1, ReceiverBits::bytes)))
+        OtSlice::Borrowed(self.queues(m).map_or_else(|| &[][..n], |queues| queues.received.next(n, 1, ReceiverBits::bytes)))
     }
 
     /// The pads of the next `n` 1-of-2 OTs in which this party sends, two per OT.
     ///
     /// # Panics
-    /// As [`Stock::tables`].
+    /// As [`OtBatch::lookup_sender`].
     pub(super) fn pairs(&self, n: usize) -> &[u32] {
         self.pairs.sent.next(n, 2, SenderPads::as_pairs)
     }
@@ -215,7 +216,7 @@ impl Stock {
     /// The next `n` 1-of-2 OTs in which this party receives.
     ///
     /// # Panics
-    /// As [`Stock::tables`].
+    /// As [`OtBatch::lookup_sender`].
     pub(super) fn received(&self, n: usize) -> Received<'_> {
         let at = self.pairs.received.used.get();
         let pads = self.pairs.received.next(n, 1, ReceiverPads::pads);
@@ -223,9 +224,9 @@ impl Stock {
         Received { choices, pads }
     }
 
-    /// Whether every OT has been used: a demand larger than the use would waste OTs.
+    /// Whether every OT has been used: a count larger than the use would waste OTs.
     pub(super) fn is_used_up(&self) -> bool {
-        let wide = |shelf: &Shelf<SenderBits, ReceiverBits>| shelf.sent.is_used_up() && shelf.received.is_used_up();
-        self.pairs.sent.is_used_up() && self.pairs.received.is_used_up() && self.tables.iter().flatten().all(wide)
+        let wide = |queues: &OtQueues<SenderBits, ReceiverBits>| queues.sent.is_used_up() && queues.received.is_used_up();
+        self.pairs.sent.is_used_up() && self.pairs.received.is_used_up() && self.lookups.iter().flatten().all(wide)
     }
 }

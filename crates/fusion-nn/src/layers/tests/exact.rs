@@ -1,0 +1,111 @@
+//! Every layer is exact, and costs what its formula says.
+
+use super::*;
+
+const EDGE_SIZES: [usize; 9] = [0, 1, 63, 64, 65, 127, 128, 129, 1023];
+
+#[test]
+fn relu_at_edge_sizes_and_over_many_tiles() {
+    for n in EDGE_SIZES {
+        for half_tile in [64, 192, 1 << 16] {
+            let x = values(n, 13, n as u32);
+            let shared = Shared::new(&x, 13);
+            let pair = run(half_tile, |party| relu(party, shared.of(party), RingBits(25)));
+            assert_eq!(opened(&pair, 25), reduced(x.iter().map(|&v| v.max(0)), 25));
+            same_cost(&pair, cost::relu(13, 25).of(n, half_tile), "relu");
+        }
+    }
+}
+
+#[test]
+fn relu_costs_its_formula_at_every_width() {
+    for h in 2..=27u32 {
+        for out in [1, 2, h - 1, h, h + 1, 25, 31, 32] {
+            let x = values(256, h, h + out);
+            let shared = Shared::new(&x, h);
+            let pair = run(128, |party| relu(party, shared.of(party), RingBits(out)));
+            let expect = reduced(x.iter().map(|&v| v.max(0)), out);
+            assert_eq!(opened(&pair, out), expect, "h = {h}, l' = {out}");
+            let cost = cost::relu(h, out);
+            same_cost(&pair, cost.of(256, 128), "relu");
+            assert_eq!(pair.client.traffic.total(), 256 / 8 * u64::from(cost.bits));
+            assert_eq!(pair.client.traffic.turns, u64::from(cost.rounds));
+            assert_eq!(pair.server.traffic.turns, u64::from(cost.rounds));
+        }
+    }
+}
+
+#[test]
+fn the_hot_path_costs_108_bits_in_both_directions_equally() {
+    let x = values(1 << 12, 13, 3);
+    let shared = Shared::new(&x, 13);
+    let pair = run(HALF_TILE, |party| relu(party, shared.of(party), RingBits(25)));
+    assert_eq!(pair.client.traffic, Traffic { sent: 54 << 9, received: 54 << 9, turns: 7 });
+    assert_eq!(pair.ots, (4 << 12, 3 << 12));
+}
+
+#[test]
+fn maximum_costs_its_formula_at_every_width() {
+    for h in 2..=32 {
+        // Differences must fit.
+        let a = if h == 2 { vec![0; 192] } else { values(192, h - 1, h) };
+        let b: Vec<i32> = a.iter().rev().copied().collect();
+        let (shared_a, shared_b) = (Shared::new(&a, h), Shared::new(&b, h));
+        let pair = run(HALF_TILE, |party| maximum(party, shared_a.of(party), shared_b.of(party)));
+        assert_eq!(opened(&pair, h), reduced(a.iter().zip(&b).map(|(a, b)| *a.max(b)), h), "h = {h}");
+        let cost = cost::maximum(h);
+        same_cost(&pair, cost.of(192, HALF_TILE), "maximum");
+        assert_eq!(pair.client.traffic.turns, u64::from(cost.rounds));
+    }
+    assert!(cost::maximum(13).bits <= 102, "12.8 bytes");
+}
+
+#[test]
+fn signed_widening_is_exact_with_and_without_headroom() {
+    for h in 3..=31 {
+        for (headroom, bits) in [(Headroom::OneBit, h - 1), (Headroom::None, h)] {
+            for out in [1, h - 1, h, h + 1, 32] {
+                let x = values(150, bits, h);
+                let shared = Shared::new(&x, h);
+                let pair = run(64, |party| widen_signed(party, shared.of(party), headroom, RingBits(out)));
+                assert_eq!(opened(&pair, out), reduced(x.iter().copied(), out), "h = {h}, l' = {out}, {headroom:?}");
+                same_cost(&pair, cost::widen_signed(h, headroom, out).of(150, 64), "widen_signed");
+            }
+        }
+    }
+}
+
+#[test]
+fn argmax_finds_the_lowest_index_of_the_largest() {
+    for (samples, classes, h) in [(3, 1, 5), (5, 2, 4), (70, 3, 6), (3, 10, 8), (2, 37, 14), (1, 1000, 14), (4, 100, 4)] {
+        // Few distinct values: ties everywhere.
+        let x: Vec<i32> = values(samples * classes, h - 1, classes as u32).iter().map(|v| v / 2 * 2).collect();
+        let shared = Shared::new(&x, h);
+        let pair = run(64, |party| argmax(party, shared.of(party), classes).map(plain));
+        let expect: Vec<u32> = x.chunks(classes).map(|sample| (0..classes).rev().max_by_key(|&i| sample[i]).unwrap() as u32).collect();
+        assert_eq!(pair.client.result, Ok(Some(expect)), "{classes} classes");
+        assert_eq!(pair.server.result, Ok(None));
+        same_cost(&pair, cost::argmax(samples, classes, h, 64), "argmax");
+    }
+}
+
+#[test]
+fn classify_takes_the_bit_of_headroom_or_makes_one() {
+    for ring in [13, 14, 20] {
+        let (samples, classes) = (4, 10);
+        // Well inside the window, since the server's unit moves them up.
+        let x: Vec<i32> = values(samples * classes, 9, 7);
+        // All low bits zero on both shares, so that the window step is exact up to the server's one unit, which moves all logits alike.
+        let scaled: Vec<i32> = x.iter().map(|v| v << 3).collect();
+        let shared = Shared::new(&scaled, ring);
+        let low = |c: &u32| c & 7;
+        let client = shared.client.words().iter().map(|c| c - low(c)).collect();
+        let server = shared.server.words().iter().zip(shared.client.words()).map(|(s, c)| s.wrapping_add(low(c))).collect();
+        let shared = Shared::from_words(client, server, ring);
+        let window = Window { shift: 3, bits: 10 };
+        let pair = run(64, |party| classify(party, shared.of(party), classes, window).map(plain));
+        let expect: Vec<u32> = x.chunks(classes).map(|s| (0..classes).rev().max_by_key(|&i| s[i]).unwrap() as u32).collect();
+        assert_eq!(pair.client.result, Ok(Some(expect)), "ring of {ring} bits");
+        same_cost(&pair, cost::classify(samples, classes, RingBits(ring), window, 64).unwrap(), "classify");
+    }
+}

@@ -1,0 +1,132 @@
+//! Peers that send other bytes or stop, and callers that err.
+
+use fusion_ring::channel::ChannelError;
+
+use super::*;
+
+/// A run whose client's channel `prepare` changes.
+fn hostile(prepare: impl Fn(&mut RecordingChannel<MemoryChannel>)) -> Pair<Everything> {
+    let shared = Shared::new(&values(162, 9, 1), 12);
+    let prepare = |role, end: &mut RecordingChannel<MemoryChannel>| {
+        if role == Role::Client {
+            prepare(end);
+        }
+    };
+    run_prepared(64, prepare, |party| everything(party, &shared))
+}
+
+#[test]
+fn any_bytes_give_well_formed_shares() {
+    let good = hostile(|_| ());
+    let well_formed = |pair: &Pair<Everything>| {
+        let (z, labels) = pair.client.result.as_ref().unwrap();
+        assert!(z.len() == 32 && z.iter().all(|&z| z < 1 << 20));
+        assert!(labels.as_ref().unwrap().iter().all(|&label| label < 16), "a label of {} bits", 4);
+    };
+    well_formed(&good);
+    for seed in 0..8u64 {
+        let noise = |end: &mut RecordingChannel<MemoryChannel>| {
+            let mut state = seed;
+            end.change_received(move |_, bytes| {
+                for byte in bytes {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
+                    *byte = (state >> 56) as u8;
+                }
+            });
+        };
+        well_formed(&hostile(noise));
+    }
+    // A changed byte has an effect unless all of it is padding or masked messages that the client
+    // did not choose (15 of 16 at a digit); a wrong carry has none where the digits above differ.
+    let total = good.client.traffic.received;
+    let mut changed = 0;
+    let step = (total / 97).max(1);
+    for at in (0..total).step_by(step as usize) {
+        let pair = hostile(|end| end.corrupt_received_from_now(at as usize, 0xff));
+        well_formed(&pair);
+        changed += u64::from(pair.client.result != good.client.result);
+    }
+    assert!(changed > 20, "{changed} of about 97 changed bytes had an effect");
+}
+
+#[test]
+fn a_peer_that_stops_at_any_message_is_an_error() {
+    let total = hostile(|_| ()).client.traffic.received;
+    for at in (0..total).step_by((total / 61).max(1) as usize) {
+        let pair = hostile(|end| end.close_after(at));
+        assert_eq!(pair.client.result, Err(ProtocolError::Channel(ChannelError::Closed)));
+    }
+}
+
+/// `n` shares of one.
+fn ones(n: usize, bits: u32) -> AdditiveShares {
+    AdditiveShares::from_words(vec![1; n], RingBits(bits))
+}
+
+#[test]
+fn misuse_is_an_error() {
+    type Case = (&'static str, fn(&mut Party<'_>) -> bool);
+    let cases: [Case; 8] = [
+        ("relu width", |p| relu(p, &ones(1, 1), RingBits(5)).is_err()),
+        ("relu output", |p| relu(p, &ones(1, 5), RingBits(33)).is_err()),
+        ("maximum lengths", |p| maximum(p, &ones(1, 5), &ones(0, 5)).is_err()),
+        ("maximum rings", |p| maximum(p, &ones(1, 5), &ones(1, 6)).is_err()),
+        ("argmax samples", |p| argmax(p, &ones(3, 5), 2).is_err()),
+        ("widen", |p| widen_signed(p, &ones(1, 32), Headroom::None, RingBits(33)).is_err()),
+        ("window", |p| classify(p, &ones(1, 10), 1, Window { shift: 8, bits: 4 }).is_err()),
+        ("another ring", |p| {
+            let step = Requantise::new(Shape::flat(1), RingBits(12), Window { shift: 2, bits: 8 }, None, Activation::Relu, RingBits(12));
+            step.unwrap().run(p, &ones(1, 13)).is_err()
+        }),
+    ];
+    for (name, case) in cases {
+        let pair = run(64, case);
+        assert!(pair.client.result && pair.server.result, "{name}");
+        assert_eq!((pair.client.traffic.sent, pair.server.traffic.sent), (0, 0), "{name}");
+    }
+    let shape = Shape::new(1, 2, 2);
+    for (ring, shift, bits, out) in [(10, 3, 8, 20), (33, 3, 8, 20), (20, 3, 1, 20), (20, 3, 8, 0), (32, 0, 32, 20), (20, u32::MAX, 8, 20)]
+    {
+        let step = Requantise::new(shape, RingBits(ring), Window { shift, bits }, None, Activation::Relu, RingBits(out));
+        assert!(matches!(step, Err(ProtocolError::Misuse(_))), "{ring} {shift} {bits} {out}");
+    }
+}
+
+#[test]
+fn a_party_that_failed_refuses_every_later_call() {
+    let shared = Shared::new(&values(64, 9, 1), 12);
+    let pair = run_prepared(
+        64,
+        |role, end| {
+            if role == Role::Client {
+                end.close_after(10);
+            }
+        },
+        |party| {
+            let first = relu(party, shared.of(party), RingBits(12)).err();
+            let before = party.traffic();
+            let later = [
+                relu(party, shared.of(party), RingBits(12)).err(),
+                maximum(party, shared.of(party), shared.of(party)).err(),
+                argmax(party, shared.of(party), 1).err(),
+                open_to_client(party, shared.of(party)).err(),
+            ];
+            assert_eq!(party.traffic(), before);
+            (first, later)
+        },
+    );
+    for (first, later) in [pair.client.result, pair.server.result] {
+        assert_eq!(first, Some(ProtocolError::Channel(ChannelError::Closed)));
+        assert_eq!(later, [const { Some(ProtocolError::Dead) }; 4]);
+    }
+}
+
+#[test]
+fn misuse_is_the_end_of_a_party_too() {
+    let pair = run(64, |party| {
+        let misuse = relu(party, &ones(1, 1), RingBits(5)).err();
+        assert!(matches!(misuse, Some(ProtocolError::Misuse(_))));
+        relu(party, &ones(1, 5), RingBits(5)).err()
+    });
+    assert_eq!((pair.client.result, pair.server.result), (Some(ProtocolError::Dead), Some(ProtocolError::Dead)));
+}
