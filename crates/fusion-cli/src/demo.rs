@@ -15,6 +15,7 @@ use crate::cli::{DemoArgs, DemoServer, MixArgs, QuantiseArgs};
 use crate::lanes::fresh_rng;
 use crate::outcome::{Outcome, human_bytes};
 use crate::query::{Batch, QuerySettings, Run, connect};
+use crate::report::report_text;
 use crate::rundir::PublicSource;
 use crate::terminal::show;
 use crate::{assets, prepare};
@@ -162,5 +163,5 @@ fn print(outcome: &Outcome) -> Result<()> {
         human_bytes(up),
         human_bytes(down)
     ))?;
-    show(outcome.report.to_text())
+    show(report_text(&outcome.report))
 }

@@ -32,6 +32,7 @@ pub mod prepare;
 mod progress;
 pub mod quantise;
 pub mod query;
+mod report;
 mod report_commands;
 mod resize;
 pub mod rundir;
@@ -46,6 +47,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::cli::Command;
+use crate::report::report_text;
 use crate::terminal::show;
 
 /// Runs one command; returns the process's exit code.
@@ -63,7 +65,7 @@ pub fn run(command: &Command) -> Result<u8> {
         Command::Serve(args) => serve::run(args).map(|()| 0),
         Command::Query(args) => {
             let outcome = query::run(args)?;
-            show(outcome.report.to_text())?;
+            show(report_text(&outcome.report))?;
             if args.profile {
                 show(format_args!("{}\n{}", outcome.costs.phase_table(), outcome.costs.step_table()))?;
             }

@@ -3,8 +3,8 @@
 use anyhow::{Result, anyhow};
 use fusion_mix::MixError;
 use fusion_mix::accuracy::{FlipRate, PublicLabels};
+use fusion_mix::mix::Mix;
 use fusion_mix::plan::{Plan, PlanRequest};
-use fusion_mix::soundness::Mix;
 use fusion_model::card::ModelCard;
 
 use crate::cli::MixArgs;
@@ -24,7 +24,7 @@ impl MixArgs {
             copies: None,
             public: None,
             tau: None,
-            kappa: None,
+            max_inconclusive: None,
         }
     }
 
@@ -41,7 +41,7 @@ impl MixArgs {
             let claimed_accuracy = claimed.ok_or_else(|| {
                 anyhow!(
                     "nobody claims an accuracy for this model: give --claimed-accuracy, or --certified if the public labels are the model's own outputs, \
-                     or a whole mix with --copies, --public, --tau and --kappa"
+                     or a whole mix with --copies, --public, --tau and --max-inconclusive"
                 )
             })?;
             PublicLabels::GroundTruth { claimed_accuracy, detect_below: self.detect_below }
@@ -55,8 +55,8 @@ impl MixArgs {
     /// # Errors
     /// [`MixError::OutOfRange`] for impossible numbers.
     pub fn given(&self, queries: u32) -> Result<Option<Mix>, MixError> {
-        match (self.copies, self.public, self.tau, self.kappa) {
-            (Some(b), Some(t), Some(tau), Some(kappa)) => Mix::new(queries, b, t, tau, kappa).map(Some),
+        match (self.copies, self.public, self.tau, self.max_inconclusive) {
+            (Some(b), Some(t), Some(tau), Some(max_inconclusive)) => Mix::new(queries, b, t, tau, max_inconclusive).map(Some),
             _ => Ok(None),
         }
     }
@@ -85,9 +85,9 @@ pub fn print_plan(plan: &Plan) {
         mix.overhead()
     );
     eprintln!(
-        "          accepts up to tau = {} wrong public answers and kappa = {} inconclusive queries; soundness 2^{:.2} (asked: 2^-{})",
+        "          accepts up to tau = {} wrong public answers and max_inconclusive = {} inconclusive queries; soundness 2^{:.2} (asked: 2^-{})",
         mix.tau(),
-        mix.kappa(),
+        mix.max_inconclusive(),
         plan.soundness.log2,
         plan.lambda
     );
@@ -104,7 +104,7 @@ mod tests {
     fn a_given_mix_needs_no_claim_and_a_wanted_one_does() {
         let mut args = MixArgs::at_lambda(40.0, None);
         assert!(args.request(8, 1000, None).is_err());
-        (args.copies, args.public, args.tau, args.kappa) = (Some(8), Some(100), Some(0), Some(0));
+        (args.copies, args.public, args.tau, args.max_inconclusive) = (Some(8), Some(100), Some(0), Some(0));
         let plan = args.plan(&args.request(8, 1000, None).unwrap()).unwrap();
         assert_eq!((plan.mix.copies(), plan.mix.publics(), plan.false_reject), (8, 100, 0.0));
         // A claim that is there counts.

@@ -10,6 +10,7 @@ use fusion_nn::layers::{Ledger, Phase};
 use serde::Serialize;
 
 use crate::lanes::LaneResult;
+use crate::report::report_html;
 
 /// Exit code of a rejected batch.
 pub const EXIT_REJECTED: u8 = 3;
@@ -207,7 +208,7 @@ impl Outcome {
             write_json(path, &self.to_json()?)?;
         }
         if let Some(path) = html {
-            std::fs::write(path, self.report.to_html()).with_context(|| format!("cannot write {}", path.display()))?;
+            std::fs::write(path, report_html(&self.report)).with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(())
     }

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 use fusion_mix::audit::{AuditLog, LabelSource};
+use fusion_mix::mix::MAX_SAMPLES;
 use fusion_mix::overview::{audit_overview, plan_overview};
-use fusion_mix::soundness::MAX_SAMPLES;
 use fusion_mix::verify::RevealRejected;
 use fusion_model::package::Package;
 
@@ -12,6 +12,7 @@ use crate::home;
 use crate::outcome::{Costs, Outcome, write_json};
 use crate::predict::sample_cost;
 use crate::query::verify_again;
+use crate::report::{audit_text, plan_text, report_text};
 use crate::terminal::show;
 
 /// Confidence of the intervals that are shown.
@@ -32,7 +33,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8> {
     }
     let cost = card.as_ref().map(|card| sample_cost(&card.program, args.link, args.measured.as_deref())).transpose()?;
     let overview = plan_overview(&request, args.mix.given(args.queries)?, cost.as_ref())?;
-    show(overview.to_text())?;
+    show(plan_text(&overview))?;
     if let Some(path) = &args.json {
         write_json(path, &overview)?;
     }
@@ -45,7 +46,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8> {
 /// A directory that is no run, or is damaged.
 pub(crate) fn verify(args: &VerifyArgs) -> Result<u8> {
     let report = verify_again(&args.run, args.show_rejected_answers.then_some(RevealRejected))?;
-    show(report.to_text())?;
+    show(report_text(&report))?;
     let outcome = Outcome { report, costs: Costs::default() };
     if let Some(path) = &args.json {
         write_json(path, &outcome.report.to_json())?;
@@ -64,7 +65,7 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<u8> {
     if overview.models.is_empty() {
         show(format_args!("Nothing is audited yet in {}: every verified batch adds its public samples.", path.display()))?;
     } else {
-        show(overview.to_text())?;
+        show(audit_text(&overview))?;
     }
     if let Some(path) = &args.json {
         write_json(path, &overview)?;

@@ -17,7 +17,7 @@ use fusion_net::ClientSettings;
 use crate::harness::{Serving, User, asset, labels, true_labels};
 
 /// Two queries in three copies among six public samples. Two lanes, so that cheats of whole lanes have a choice.
-const SMALL: &str = "--copies 3 --public 6 --tau 0 --kappa 0 --lanes 2";
+const SMALL: &str = "--copies 3 --public 6 --tau 0 --max-inconclusive 0 --lanes 2";
 
 /// The confidence of every interval here: with some ten of them a sound build fails once in 10^5 runs.
 const CONFIDENCE: f64 = 1.0 - 1e-6;
@@ -55,7 +55,7 @@ fn an_honest_server_is_accepted_at_small_parameters() {
     user.prepare("p");
     let server = user.serve("p", "");
     let line = format!(
-        "query <queries/digit-00.png> <queries/digit-01.png> --server {} --public-mnist --copies 3 --public 6 --tau 2 --kappa 1 --lanes 2",
+        "query <queries/digit-00.png> <queries/digit-01.png> --server {} --public-mnist --copies 3 --public 6 --tau 2 --max-inconclusive 1 --lanes 2",
         server.address
     );
     user.run(&format!("{line} --out {{run}} --json {{run.json}}")).expect(0);
@@ -133,8 +133,13 @@ impl Client {
 
     /// `runs` batches of `copies` copies of two digits and `publics` public samples, none of which may be wrong.
     fn batches(&self, runs: u64, copies: u32, publics: u32) -> Tally {
-        let mix =
-            MixArgs { copies: Some(copies), public: Some(publics), tau: Some(0), kappa: Some(0), ..MixArgs::at_lambda(40.0, Some(0.7)) };
+        let mix = MixArgs {
+            copies: Some(copies),
+            public: Some(publics),
+            tau: Some(0),
+            max_inconclusive: Some(0),
+            ..MixArgs::at_lambda(40.0, Some(0.7))
+        };
         let mut tally = Tally::default();
         for run in 0..runs {
             let batch = Batch { queries: self.queries.clone(), pool: self.pool.clone(), float_labels: None };
