@@ -132,7 +132,7 @@ impl LaneSetting<'_> {
             live.received.fetch_add(new.received, Ordering::Relaxed);
             live.sample_steps.fetch_add(samples as u64, Ordering::Relaxed);
         };
-        let run = connect(Role::Client, &request.terms(), Box::new(&mut channel), &mut rng).and_then(|party| {
+        let run = connect(Role::Client, &request.binding(), Box::new(&mut channel), &mut rng).and_then(|party| {
             let mut lane = Lane::new(party, samples, reveal);
             let opened = lane.run_client(self.model, self.hint, images, &mut rng, &mut progress)?;
             Ok((opened, lane.costs().to_vec(), lane.largest_noise()))

@@ -55,7 +55,7 @@ impl LaneHandler for ModelHandler {
             Reveal::Label => exec::Reveal::Label,
             Reveal::Logits => exec::Reveal::Logits,
         };
-        let party = connect(Role::Server, &request.terms(), Box::new(channel), &mut rng).map_err(failure)?;
+        let party = connect(Role::Server, &request.binding(), Box::new(channel), &mut rng).map_err(failure)?;
         let mut lane = Lane::new(party, samples, reveal);
         if let Some(cheat) = &self.cheat {
             let own = rand_chacha::ChaCha20Rng::from_rng(&mut rng);
