@@ -389,10 +389,21 @@ pub struct EvalArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     #[test]
     fn flags_are_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_old_name_of_max_inconclusive_still_works_and_is_not_shown() {
+        for flag in ["--max-inconclusive", "--kappa"] {
+            let line = ["fusion", "plan", "--queries", "8", "--copies", "8", "--public", "9", "--tau", "1", flag, "2"];
+            let super::Command::Plan(args) = super::Cli::try_parse_from(line).unwrap().command else { panic!("another command") };
+            assert_eq!(args.mix.max_inconclusive, Some(2), "{flag}");
+        }
+        let help = super::Cli::command().find_subcommand_mut("plan").unwrap().render_long_help().to_string();
+        assert!(help.contains("--max-inconclusive") && !help.contains("kappa"), "{help}");
     }
 }
