@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use bodies::TARGETS;
 use fusion_mix::batch::{MixedBatch, PublicSample};
-use fusion_mix::soundness::Mix;
+use fusion_mix::mix::Mix;
 use fusion_model::testing;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
