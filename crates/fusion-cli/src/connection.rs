@@ -62,7 +62,7 @@ pub fn connect(settings: &QuerySettings) -> Result<Connected> {
     }
     let card = ModelCard::decode(&served.description.card).context("the server's model card is refused")?;
     let facts = card.hint.context("the server's model card names no hint")?;
-    if facts.digest.0 != *served.description.hint_digest.as_bytes() || facts.bytes != served.description.hint_bytes {
+    if facts.digest.as_bytes() != served.description.hint_digest.as_bytes() || facts.bytes != served.description.hint_bytes {
         bail!("the server announces another hint than its model card");
     }
     let trust = TrustStore::new(&settings.home).check(&settings.client.address, served.description.hint_digest, settings.pin.as_deref())?;

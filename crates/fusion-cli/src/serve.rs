@@ -27,7 +27,7 @@ pub fn load(args: &ServeArgs) -> Result<ModelHandler> {
     let facts = card.hint.context("the package's card names no hint")?;
     let public = PublicModel::new(card.program.clone(), card.seed()?)?;
     let model = ServerModel::new(public, &package.private().weights, &package.private().key)?;
-    let digest = Digest::from_slice(&facts.digest.0).context("a digest has 32 bytes")?;
+    let digest = Digest::from_slice(facts.digest.as_bytes()).context("a digest has 32 bytes")?;
     let handler = ModelHandler::new(model, Bytes::from(card.encode()?), HintSource::File(package.hint_path()), digest, facts.bytes);
     Ok(handler.cheating(args.cheat.clone()))
 }

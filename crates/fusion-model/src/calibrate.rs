@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use crate::float::{self, ImageError};
+use crate::float;
 use crate::graph::Graph;
+use crate::program::ImageError;
 
 /// Smallest and largest number seen.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,5 +1,5 @@
-//! Plain convolution, pooling and data movement on one sample, generic over the number type: the common ground of the float evaluator
-//! (`f32`) and of the twin (`f64` holding exact integers).
+//! Plain convolution and pooling of one sample, generic over the number type: the float evaluator
+//! uses `f32`, the twin `f64` that holds exact integers.
 
 use fusion_rlwe::{ConvGeometry, Shape};
 use ndarray::linalg::general_mat_mul;
@@ -7,12 +7,14 @@ use ndarray::{ArrayView2, ArrayViewMut2, Axis, LinalgScalar, Slice};
 
 use crate::program::PoolGeometry;
 
-/// Positions whose columns are gathered at a time: bounds the scratch memory and keeps it near the cache.
+/// Positions whose columns are gathered at a time. Bounds the scratch memory, which stays in the
+/// cache.
 const BLOCK_POSITIONS: usize = 2048;
 
 /// Adds the convolution of `input` (`[channel][row][column]`) to `output`.
 ///
-/// `weights` are ordered as [`ConvGeometry`] says. Lengths must match the geometry, which must be possible.
+/// `weights` are ordered as [`ConvGeometry`] says. Lengths must match the geometry, which must be
+/// possible.
 pub(crate) fn add_convolution<T: LinalgScalar>(g: &ConvGeometry, weights: &[T], input: &[T], output: &mut [T]) {
     let Some(shape) = g.output() else { return };
     let taps = g.input.channels / g.groups * g.kernel.0 * g.kernel.1;
@@ -81,8 +83,8 @@ fn gather<T: LinalgScalar>(g: &ConvGeometry, output: Shape, source: &[T], start:
     }
 }
 
-/// Folds every pooling window of every channel: `fold(accumulator, element)` over the elements inside the image, row by row, starting
-/// from the first such element.
+/// Folds every pooling window of every channel: `fold(accumulator, element)` over the elements
+/// inside the image, row by row, starting from the first such element.
 pub(crate) fn pool<T: Copy>(pool: &PoolGeometry, shape: Shape, input: &[T], mut fold: impl FnMut(T, T) -> T) -> Vec<T> {
     let Some(out) = pool.output(shape) else { return Vec::new() };
     let mut result = Vec::with_capacity(out.len());

@@ -7,9 +7,9 @@ use rand_core::SeedableRng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::float::{self, ImageError};
+use crate::float;
 use crate::graph::Graph;
-use crate::program::{Program, Weights};
+use crate::program::{ImageError, Program, Weights};
 use crate::twin::{TruncationCarry, Twin, TwinError, TwinRun};
 
 /// Why a plan cannot be evaluated.
@@ -92,8 +92,9 @@ struct Outcome {
     run: TwinRun,
 }
 
-/// Compares the twin of `program` with the float `graph` on `images`, in parallel. `labels` are the right answers, if they are known; `seed`
-/// fixes the carries; `progress` is told the number of images done, from several threads.
+/// Compares the twin of `program` with the float `graph` on `images`, in parallel. `labels` are the
+/// right answers, if they are known; `seed` fixes the carries; `progress` is called from several
+/// threads with the number of images done.
 ///
 /// # Errors
 /// Images, labels, program and weights do not fit together.
@@ -115,10 +116,12 @@ pub fn evaluate(
     let twin = Twin::new(program, weights)?;
     let done = AtomicUsize::new(0);
     let one = |(index, image): (usize, &Vec<f32>)| {
-        let logits = float::evaluate(graph, image).map_err(|error| EvalError::Image { index, error })?;
+        let unsuitable = |error| EvalError::Image { index, error };
+        let logits = float::evaluate(graph, image).map_err(unsuitable)?;
+        let encoded = program.encode(image).map_err(unsuitable)?;
         let mut rng = ChaCha20Rng::from_seed(seed);
         rng.set_stream(index as u64);
-        let run = twin.run(program.encode(image)?, &mut TruncationCarry::Random(&mut rng))?;
+        let run = twin.run(encoded, &mut TruncationCarry::Random(&mut rng))?;
         let fixed = program.decode_logits(&run.logits);
         let error = logits.iter().zip(&fixed).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
         let float_label = float::argmax(&logits);

@@ -1,19 +1,8 @@
 //! Float evaluation of a [`Graph`]: the reference for labels and the source of calibration ranges.
 
-use fusion_rlwe::Shape;
-
 use crate::conv;
 use crate::graph::{FloatOp, Graph, Node, NodeId};
-
-/// An image that does not suit the network.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the network reads images of {expected:?}, {} values; got {actual} values", expected.len())]
-pub struct ImageError {
-    /// Shape that the network reads.
-    pub expected: Shape,
-    /// Values given.
-    pub actual: usize,
-}
+use crate::program::ImageError;
 
 /// Evaluates the graph on one image (`[channel][row][column]`) and returns the logits.
 ///
@@ -23,12 +12,12 @@ pub fn evaluate(graph: &Graph, image: &[f32]) -> Result<Vec<f32>, ImageError> {
     visit(graph, image, |_, _, _| ())
 }
 
-/// Like [`evaluate`], showing every node's value as soon as it is computed. Values that nobody will read again are dropped, so that
-/// memory stays at a few activation tensors.
+/// Like [`evaluate`], and shows every node's value as soon as it is computed. A value is freed
+/// after its last reader, so that memory stays at a few activation tensors.
 ///
 /// # Errors
 /// The image has the wrong length.
-pub fn visit(graph: &Graph, image: &[f32], mut see: impl FnMut(NodeId, &Node, &[f32])) -> Result<Vec<f32>, ImageError> {
+pub(crate) fn visit(graph: &Graph, image: &[f32], mut see: impl FnMut(NodeId, &Node, &[f32])) -> Result<Vec<f32>, ImageError> {
     if image.len() != graph.input_shape().len() {
         return Err(ImageError { expected: graph.input_shape(), actual: image.len() });
     }

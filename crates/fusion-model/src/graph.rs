@@ -1,7 +1,11 @@
-//! The typed float graph: what an imported network computes, with every shape known and every constant at hand.
+//! The typed float graph: what an imported network computes, with every shape known and every
+//! constant resolved.
 //!
-//! Values are one sample each (no batch axis). Nodes stand in evaluation order: a node reads only nodes before it. The importer makes
-//! a graph node by node, the [`passes`](crate::passes) rewrite it into the few forms that the planner lowers.
+//! Values are of one sample (no batch axis). Nodes are in evaluation order: a node reads only nodes
+//! before it. The importer makes a graph node by node; the [`passes`](crate::passes) rewrite it
+//! into the few forms that the planner lowers.
+
+pub(crate) mod rewrite;
 
 use fusion_rlwe::{ConvGeometry, Padding, Shape};
 
@@ -25,7 +29,8 @@ pub struct FloatTerm {
 pub enum FloatOp {
     /// The image; the first node, and the only one of its kind.
     Input,
-    /// Sum of convolutions, one per input, and a bias per output channel. Dense layers are 1x1 convolutions of flat vectors.
+    /// Sum of convolutions, one per input, and a bias per output channel. Dense layers are 1x1
+    /// convolutions of flat vectors.
     Linear {
         /// One per input of the node.
         terms: Vec<FloatTerm>,

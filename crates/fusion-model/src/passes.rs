@@ -1,25 +1,27 @@
 //! Passes over the float graph: the same function in fewer, cheaper nodes.
 //!
-//! What is left after [`simplify`] are the forms that cost the protocol something (linear layers, ReLU, maxima) and free data movement:
+//! [`simplify`] leaves only what has a protocol (linear layers, ReLU, maxima) and data movement,
+//! which is free:
 //!
 //! | before | after |
 //! |---|---|
 //! | conv, then batch normalisation or a constant addend | one linear node |
-//! | batch normalisation or a division, then conv without padding (or no addend) | one linear node |
+//! | batch normalisation or division, then conv without padding or addend | one linear node |
 //! | any other per-channel affine map or padding | a depthwise 1x1 convolution |
-//! | zero padding, then conv, average or maximum of non-negative values | the padding of that node |
+//! | zero padding, then conv, average or maximum of values >= 0 | the padding of that node |
 //! | ReLU, then maximum | maximum, then ReLU: fewer ReLUs |
-//! | sum of convolutions (a residual block's last and its shortcut) | one linear node with several inputs |
-//! | average over a window whose area is no power of two | sum, then a factor, which the next linear node absorbs |
+//! | sum of convolutions (last of a residual block, shortcut) | one linear node, several inputs |
+//! | average over an area that is no power of two | sum, then a factor for the next linear node |
 //!
-//! Every pass keeps the function that the graph computes (up to float rounding), which a property test checks.
+//! Every pass keeps the function that the graph computes (up to float rounding), which a property
+//! test checks.
 
 mod affine;
+mod maxima;
 mod pads;
+mod sums;
 
-use fusion_rlwe::Padding;
-
-use crate::graph::{FloatOp, FloatTerm, Graph, Node, NodeId, ShapeError};
+use crate::graph::{Graph, ShapeError};
 
 /// Applies all passes.
 ///
@@ -28,115 +30,18 @@ use crate::graph::{FloatOp, FloatTerm, Graph, Node, NodeId, ShapeError};
 pub fn simplify(graph: &Graph) -> Result<Graph, ShapeError> {
     let graph = affine::fold_backward(graph)?;
     let graph = pads::fold_into_windows(&graph)?;
-    let graph = pool_before_relu(&graph)?;
+    let graph = maxima::pool_before_relu(&graph)?;
     let graph = affine::divide_after_sum(&graph)?;
     let graph = affine::flatten_first(&graph)?;
     let graph = affine::fold_forward(&graph)?;
     let graph = affine::into_depthwise(&graph)?;
-    merge_summed_linears(&graph)
-}
-
-/// Builds a new graph node by node. `place` gets the graph under construction, the old node's id and its inputs' new ids, and returns the id of
-/// the node that now stands for it. Nodes that the output does not need are left out of the result.
-fn rebuild(graph: &Graph, mut place: impl FnMut(&mut Graph, NodeId, &[NodeId]) -> Result<NodeId, ShapeError>) -> Result<Graph, ShapeError> {
-    let mut out = Graph::with_input(&graph.nodes[0].name, graph.input_shape());
-    let mut map = vec![NodeId(0)];
-    for (index, node) in graph.nodes.iter().enumerate().skip(1) {
-        let inputs: Vec<NodeId> = node.inputs.iter().map(|id| map[id.0]).collect();
-        map.push(place(&mut out, NodeId(index), &inputs)?);
-    }
-    out.output = map[graph.output.0];
-    Ok(without_dead_nodes(&out))
-}
-
-fn copy(out: &mut Graph, node: &Node, inputs: &[NodeId]) -> Result<NodeId, ShapeError> {
-    out.push(&node.name, node.op.clone(), inputs.to_vec())
-}
-
-fn without_dead_nodes(graph: &Graph) -> Graph {
-    let mut live = vec![false; graph.nodes.len()];
-    live[0] = true;
-    live[graph.output.0] = true;
-    for index in (0..graph.nodes.len()).rev() {
-        if live[index] {
-            graph.nodes[index].inputs.iter().for_each(|id| live[id.0] = true);
-        }
-    }
-    let mut map = Vec::with_capacity(graph.nodes.len());
-    let mut nodes: Vec<Node> = Vec::with_capacity(graph.nodes.len());
-    for (node, &live) in graph.nodes.iter().zip(&live) {
-        map.push(NodeId(nodes.len()));
-        if live {
-            let inputs = node.inputs.iter().map(|id| map[id.0]).collect();
-            nodes.push(Node { inputs, ..node.clone() });
-        }
-    }
-    Graph { nodes, output: map[graph.output.0] }
-}
-
-/// max(relu(x)) = relu(max(x)), with one ReLU per window instead of one per element.
-fn pool_before_relu(graph: &Graph) -> Result<Graph, ShapeError> {
-    rebuild(graph, |out, id, inputs| {
-        let node = graph.node(id);
-        let source = inputs.first().map(|&id| out.node(id).clone());
-        match (&node.op, source) {
-            (FloatOp::MaxPool(_), Some(relu)) if relu.op == FloatOp::Relu => {
-                let pooled = out.push(&node.name, node.op.clone(), relu.inputs.clone())?;
-                out.push(&relu.name, FloatOp::Relu, vec![pooled])
-            }
-            _ => copy(out, node, inputs),
-        }
-    })
-}
-
-/// A sum of linear nodes that nobody else reads, with one number of groups, is one linear node.
-fn merge_summed_linears(graph: &Graph) -> Result<Graph, ShapeError> {
-    let consumers = graph.consumers();
-    rebuild(graph, |out, id, inputs| {
-        let node = graph.node(id);
-        if node.op != FloatOp::Add {
-            return copy(out, node, inputs);
-        }
-        let mut names = Vec::new();
-        let mut sources = Vec::new();
-        let mut merged: Vec<FloatTerm> = Vec::new();
-        let mut total: Vec<f32> = Vec::new();
-        let mut others = Vec::new();
-        for (old, &new) in node.inputs.iter().zip(inputs) {
-            match out.node(new).op.as_linear() {
-                Some((terms, bias))
-                    if consumers[old.0].len() == 1
-                        && terms.iter().all(|t| t.geometry.groups == merged.first().unwrap_or(t).geometry.groups) =>
-                {
-                    names.push(out.node(new).name.clone());
-                    sources.extend(out.node(new).inputs.iter().copied());
-                    merged.extend(terms.iter().cloned());
-                    total.resize(bias.len(), 0.0);
-                    total.iter_mut().zip(bias).for_each(|(t, b)| *t += b);
-                }
-                Some(_) | None => others.push(new),
-            }
-        }
-        if names.len() < 2 {
-            return copy(out, node, inputs);
-        }
-        let sum = out.push(&names.join(" + "), FloatOp::Linear { terms: merged, bias: total }, sources)?;
-        if others.is_empty() {
-            return Ok(sum);
-        }
-        others.insert(0, sum);
-        out.push(&node.name, FloatOp::Add, others)
-    })
-}
-
-/// Sum of two paddings.
-fn padded(a: Padding, b: Padding) -> Padding {
-    Padding { top: a.top + b.top, left: a.left + b.left, bottom: a.bottom + b.bottom, right: a.right + b.right }
+    sums::merge_linears(&graph)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::NodeId;
     use crate::onnx;
     use crate::testing::{Attribute, ModelBuilder};
 

@@ -1,8 +1,9 @@
 //! From pixels to the network's input tensor: the public recipe that a model card carries.
 //!
-//! A model that is fed other numbers than those it was trained on answers worse, silently. So the recipe is data, published with the model,
-//! and every program that reads an image (calibration, evaluation, the client) applies the same one. This module defines the
-//! recipe and its arithmetic on pixels that have the right size already; decoding and resizing image files is the caller's.
+//! A model whose images are prepared otherwise than in its training answers worse, and nobody sees
+//! why. So the recipe is data, published with the model, and whatever reads an image (calibration,
+//! evaluation, the client) applies it. This module defines the recipe and its arithmetic on pixels
+//! that have the right size already; decoding and resizing image files is left to the caller.
 //!
 //! ```
 //! use fusion_model::preprocess::Preprocess;
@@ -15,8 +16,8 @@
 //! # Ok::<(), fusion_model::preprocess::PreprocessError>(())
 //! ```
 
-/// Largest [`Preprocess::crop`] and [`Preprocess::short_side`], in pixels. A card comes from a server that nobody trusts: a larger
-/// one is refused before anything is allocated for it.
+/// Largest [`Preprocess::crop`] and [`Preprocess::short_side`], in pixels. A card comes from a
+/// server that nobody trusts: a larger one is refused before anything is allocated for it.
 pub const MAX_SIDE: u32 = 4096;
 
 /// Which planes the network reads, in this order.
@@ -44,8 +45,8 @@ impl Channels {
 /// The recipe: resize, crop, order of channels, then `(pixel - mean) * scale` per channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preprocess {
-    /// Scale the image so that its shorter side has this many pixels (bilinear with antialiasing), keeping its proportions. `None`: do not
-    /// resize.
+    /// Scale the image so that its shorter side has this many pixels (bilinear with antialiasing),
+    /// keeping its proportions. `None`: do not resize.
     pub short_side: Option<u32>,
     /// Side of the square cut from the centre, in pixels.
     pub crop: u32,
@@ -101,7 +102,8 @@ pub enum PreprocessError {
 }
 
 impl Preprocess {
-    /// The He et al. ImageNet networks (Caffe heritage): short side 256, centre 224, BGR in 0..255 minus the training set's mean.
+    /// The He et al. ImageNet networks (Caffe heritage): short side 256, centre 224, BGR in 0..255
+    /// minus the training set's mean.
     #[must_use]
     pub fn imagenet_caffe() -> Self {
         Self { short_side: Some(256), crop: 224, channels: Channels::Bgr, mean: vec![103.939, 116.779, 123.68], scale: vec![1.0; 3] }
@@ -113,7 +115,8 @@ impl Preprocess {
         Self { short_side: None, crop: 28, channels: Channels::Gray, mean: vec![0.0], scale: vec![1.0 / 255.0] }
     }
 
-    /// CIFAR-10 as most published networks read it: 32 x 32, RGB, each plane normalised by the training set's mean and deviation.
+    /// CIFAR-10 as most published networks read it: 32 x 32, RGB, each plane normalised by the
+    /// training set's mean and deviation.
     #[must_use]
     pub fn cifar10() -> Self {
         let per_plane =
@@ -173,8 +176,8 @@ impl Preprocess {
 
     /// Turns cropped pixels into the network's input.
     ///
-    /// `pixels` are `crop` rows of `crop` pixels; a pixel is one luma byte for [`Channels::Gray`] and the bytes red, green, blue otherwise.
-    /// The tensor is ordered `[channel][row][column]`.
+    /// `pixels` are `crop` rows of `crop` pixels; a pixel is one luma byte for [`Channels::Gray`]
+    /// and the bytes red, green, blue otherwise. The tensor is ordered `[channel][row][column]`.
     ///
     /// # Errors
     /// The recipe is invalid or the buffer's length is not [`Preprocess::len`].

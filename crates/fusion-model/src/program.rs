@@ -1,20 +1,26 @@
 //! The fixed-point program: what the two parties evaluate, step by step.
 //!
-//! A program is public (it is part of the model card). It has no weights: those are in [`Weights`], which only the server holds.
-//! The importer makes it from a float graph, the twin evaluates it in plaintext, the executor evaluates it on shares, and
-//! all three read the same types, so that none can mean something else by a step.
+//! A program is public (it is part of the model card). It has no weights: those are in [`Weights`],
+//! which only the server holds. The planner makes it from a float graph, the twin evaluates it in
+//! plaintext and the executor on shares. All three share these types, so that a step means the same
+//! to each.
 //!
 //! # Values
-//! A tensor holds integers `v` modulo 2^`ring`, two's complement; the real number meant is `v / 2^frac` (times a factor that the
-//! importer has folded into the weights of the next linear step where an average was taken).
+//! A tensor holds integers `v` modulo 2^`ring`, two's complement, which stand for the real numbers
+//! `v / 2^frac`. (Where an average was taken, the sum stands here and the weights of the next
+//! linear step contain the division.)
 
 use fusion_rlwe::{ConvGeometry, Padding, Shape};
 
+mod encode;
+mod error;
 mod validate;
 mod weights;
 
-pub use validate::{MAX_ELEMENTS, MAX_STEPS, MAX_WEIGHTS, ProgramError, StepFault};
+pub use encode::ImageError;
+pub use error::{ProgramError, StepFault};
 pub use weights::WeightsError;
+#[cfg(feature = "full")]
 pub(crate) use weights::row_norm_bits_of;
 
 /// Index of a tensor in [`Program::tensors`].
@@ -39,13 +45,14 @@ pub struct TensorSpec {
 /// The window that a requantisation keeps: shift out the low `shift` bits, keep the next `bits`
 /// bits, sign included.
 ///
-/// The plan guarantees |value| < 2^(shift + bits - 1); a value outside is an overflow (counted by the twin, garbage in the protocol). Where
-/// values are compared (maximum pooling, argmax) or keep their sign ([`Activation::Signed`]) the protocol works with one bit more, which is
-/// free if the ring of the input has it; the planner makes it so.
+/// The plan guarantees |value| < 2^(shift + bits - 1); a value outside is an overflow (counted by
+/// the twin, garbage in the protocol). Where values are compared (maximum pooling, argmax) or keep
+/// their sign ([`Activation::Signed`]) the protocol works with one bit more, which is free if the
+/// ring of the input has it; the planner makes it so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// Low bits shifted out, d. With d > 0 the server adds 2^d first (unbiased stochastic rounding);
-    /// with d = 0 nothing is added.
+    /// Low bits shifted out, d. With d > 0 the server adds 2^d first (unbiased stochastic
+    /// rounding); with d = 0 nothing is added.
     pub shift: u32,
     /// Window width h in bits, 2..=31.
     pub bits: u32,
@@ -58,14 +65,15 @@ pub struct PoolGeometry {
     pub kernel: (usize, usize),
     /// Vertical and horizontal stride.
     pub stride: (usize, usize),
-    /// Positions outside the input are left out of a maximum and count as zero in a sum. Ceil mode appears here as extra
-    /// bottom/right padding.
+    /// Positions outside the input are left out of a maximum and count as zero in a sum. Ceil mode
+    /// appears here as extra bottom/right padding.
     pub padding: Padding,
 }
 
 impl PoolGeometry {
-    /// Output shape of one sample of shape `input`, or `None` if the geometry is impossible: a zero where none may be, a kernel larger
-    /// than the padded input, a window that lies wholly in the padding, sizes that overflow.
+    /// Output shape of one sample of shape `input`, or `None` if the geometry is impossible: a zero
+    /// where none may be, a kernel larger than the padded input, a window that lies wholly in the
+    /// padding, sizes that overflow.
     #[must_use]
     pub fn output(&self, input: Shape) -> Option<Shape> {
         let p = self.padding;
@@ -107,20 +115,24 @@ pub struct LinearTerm {
     pub geometry: ConvGeometry,
 }
 
-/// One step of a program. Every step writes exactly one tensor, `output`, which no other step writes.
+/// One step of a program. Every step writes exactly one tensor, `output`, which no other step
+/// writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
-    /// `output = sum of convolutions + bias`, at product scale, modulo 2^ring of the output. All terms have the same output shape and
-    /// product scale. Every input ring is at least as wide as the output ring (shares are reduced locally).
+    /// `output = sum of convolutions + bias`, at product scale, modulo 2^ring of the output. All
+    /// terms have the same output shape and product scale. Every input ring is at least as wide as
+    /// the output ring (shares are reduced locally).
     Linear {
         /// One or more convolutions.
         terms: Vec<LinearTerm>,
         /// Bound on |weight| over all terms is 2^(weight_bits - 1); at most 16.
         weight_bits: u32,
-        /// Planned bound on the Euclidean norm of any weight row (all terms together), as a power of two: norm <= 2^row_norm_bits.
+        /// Planned bound on the Euclidean norm of any weight row (all terms together), as a power
+        /// of two: norm <= 2^row_norm_bits.
         row_norm_bits: u32,
     },
-    /// Window, then the optional maximum pooling, then the activation, then widening to the output ring: the only step that costs OTs besides argmax.
+    /// Window, then the optional maximum pooling, then the activation, then widening to the output
+    /// ring. Besides the argmax, only this step costs OTs.
     Requantise {
         /// Tensor at product scale.
         input: TensorId,

@@ -292,7 +292,8 @@ impl ModelBuilder {
                 let y = self.pad(&y, [1, 0, 1, 1]);
                 if self.coin() { self.same_conv(&y, 3, 3, 2) } else { self.max_pool(&y) }
             }
-            // Batch normalisation and a constant before the activation, on what may have other readers.
+            // Batch normalisation and a constant before the activation, on a value that others
+            // read, too.
             7 => {
                 let y = self.batch_norm(x);
                 let shift = self.random(&[1, c, 1, 1], 0.3);
@@ -351,7 +352,8 @@ pub fn random_network(seed: u64, blocks: usize) -> (Vec<u8>, Vec<Vec<f32>>) {
 }
 
 /// A planned 1x6x6 network of three classes: card (without hint) and private part.
-pub fn small_model(seed: u64) -> (crate::card::ModelCard, crate::package::PrivateModel) {
+#[cfg(test)]
+pub(crate) fn small_model(seed: u64) -> (crate::card::ModelCard, crate::package::PrivateModel) {
     let (mut b, image) = ModelBuilder::new(seed, [1, 6, 6]);
     let x = b.same_conv(&image, 3, 3, 1);
     let x = b.relu(&x);
@@ -369,7 +371,7 @@ pub fn small_model(seed: u64) -> (crate::card::ModelCard, crate::package::Privat
         preprocess: crate::preprocess::Preprocess { crop: 6, ..crate::preprocess::Preprocess::mnist() },
         labels: ["a", "b", "c"].map(str::to_owned).to_vec(),
         claim: Some(crate::card::Claim { top1: 0.75, dataset: "noise".to_owned() }),
-        weights_digest: crate::card::Digest::of(b"weights"),
+        weights_digest: fusion_ring::symmetric::digest::Digest::of(b"weights"),
         hint: None,
     };
     (card, crate::package::PrivateModel { weights, key: fusion_rlwe::ServerKey::from_bytes([seed as u8; 32]) })

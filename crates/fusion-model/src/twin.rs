@@ -1,41 +1,25 @@
-//! The twin: a plaintext evaluator of a [`Program`] that computes what the two parties compute, bit by bit.
+//! The twin: a plaintext evaluator of a [`Program`] that computes what the two parties compute, bit
+//! by bit.
 //!
-//! The only thing that the protocol does not determine is the carry of the bits that a requantisation drops: the parties shift their
-//! shares separately, so that the result is `floor(y / 2^d)` or one more, depending on how the client's share happens to fall. The twin
-//! draws that share's low bits ([`TruncationCarry::Random`], for accuracy figures) or fixes them.
+//! Only one thing is random in the protocol: the carry out of the bits that a requantisation shifts
+//! out. The parties shift their shares separately, so the result is `floor(y / 2^d)` or one more,
+//! depending on the low bits of the client's share. The twin draws those bits
+//! ([`TruncationCarry::Random`], for accuracy figures) or fixes them.
 //!
-//! Values are exact integers between requantisations; a value that leaves its window is counted as an overflow of the step that
-//! requantises it and then wraps as it does in the protocol. So the twin is both the oracle for protocol tests and the judge of a plan.
+//! Values are exact integers between requantisations. A value that leaves its window counts as an
+//! overflow of the step that requantises it, and wraps as it does in the protocol. So protocol
+//! tests compare with the twin, and the twin says how good a plan is.
 //!
-//! Cost: an integer layer is one `f64` matrix product (exact: every sum of products is below 2^53, otherwise a slow exact path is taken).
+//! Cost: an integer layer is one `f64` matrix product. That is exact as long as every sum of
+//! products is below 2^53; a slow exact path takes the rest.
 
+mod carry;
 mod step;
 
-use rand_core::Rng;
+pub use carry::TruncationCarry;
 
 use self::step::TermWeights;
 use crate::program::{Op, Program, ProgramError, Step, TensorId, Weights, WeightsError};
-
-/// The low bits of the client's shares, which a requantisation drops.
-pub enum TruncationCarry<'a> {
-    /// Uniform, as in the protocol: stochastic rounding without bias.
-    Random(&'a mut dyn Rng),
-    /// All zero: every result with dropped bits is `floor(y / 2^d) + 1`. What the protocol computes when the client's share is zero.
-    Zero,
-    /// Half a unit: rounds to the nearest.
-    Nearest,
-}
-
-impl TruncationCarry<'_> {
-    /// The low `shift` bits of one share.
-    fn draw(&mut self, shift: u32) -> i64 {
-        match self {
-            Self::Random(rng) => i64::from(rng.next_u32() & ((1u32 << shift) - 1)),
-            Self::Zero => 0,
-            Self::Nearest => (1i64 << shift) >> 1,
-        }
-    }
-}
 
 /// Why a twin cannot be made or run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -160,11 +144,12 @@ impl<'a> Twin<'a> {
         Ok(TwinRun { logits, label, overflows })
     }
 
-    /// Evaluates step `index` alone, on the values of the tensors that it reads (in the order of [`Op::inputs`]); returns the result and
-    /// the number of overflows. A protocol test checks each step this way on the very values that the protocol had.
+    /// Evaluates step `index` alone, on the values of the tensors that it reads (in the order of
+    /// [`Op::inputs`]); returns the result and the number of overflows. A protocol test checks each
+    /// step on the values that the protocol had.
     ///
-    /// Inputs are taken as exact integers; where only their residues modulo the ring are known, pass the representative in
-    /// `-2^(ring-1)..2^(ring-1)`.
+    /// Inputs are taken as exact integers; where only their residues modulo the ring are known,
+    /// pass the representative in `-2^(ring-1)..2^(ring-1)`.
     ///
     /// # Errors
     /// A tensor has the wrong length.
@@ -206,31 +191,5 @@ impl<'a> Twin<'a> {
             }
         }
         (best, overflows)
-    }
-}
-
-impl Program {
-    /// Rounds an image (`[channel][row][column]`, the numbers that the float network reads) to the input tensor's scale.
-    ///
-    /// # Errors
-    /// The image has the wrong length.
-    pub fn encode(&self, image: &[f32]) -> Result<Vec<i64>, TwinError> {
-        let spec = self
-            .tensors
-            .get(self.input.0)
-            .ok_or(ProgramError::Tensor { tensor: self.input.0, fault: crate::program::StepFault::NoSuchTensor(self.input.0) })?;
-        if image.len() != spec.shape.len() {
-            return Err(TwinError::Length { tensor: self.input.0, expected: spec.shape.len(), actual: image.len() });
-        }
-        let factor = 2f64.powi(spec.frac);
-        let limit = 2f64.powi(spec.ring.0.cast_signed() - 1) - 1.0;
-        Ok(image.iter().map(|&x| (f64::from(x) * factor).round().clamp(-limit, limit) as i64).collect())
-    }
-
-    /// The real numbers that logits at product scale stand for.
-    #[must_use]
-    pub fn decode_logits(&self, logits: &[i64]) -> Vec<f32> {
-        let factor = self.tensors.get(self.logits.0).map_or(1.0, |spec| 2f64.powi(-spec.frac));
-        logits.iter().map(|&v| (v as f64 * factor) as f32).collect()
     }
 }

@@ -1,4 +1,5 @@
-//! Tests that all meanings of a network agree: an independent float engine, the imported graph, the simplified graph, the twin.
+//! An independent float engine, the imported graph, the simplified graph and the twin agree on what
+//! a network computes.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::path::{Path, PathBuf};

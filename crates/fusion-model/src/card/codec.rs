@@ -1,10 +1,14 @@
 //! Between the card and its protobuf messages.
 
 use bytes::Bytes;
-use fusion_rlwe::{ConvGeometry, Padding, Shape};
+use fusion_ring::symmetric::digest::{Digest, Hasher};
+use fusion_rlwe::{ConvGeometry, Padding, PublicSeed, Shape};
 use prost::Message as _;
 
-use super::{CardError, Claim, Digest, HintFacts, ModelCard, proto};
+use super::error::CardError;
+use super::facts::{Claim, HintFacts, ModelCard};
+use super::limits::MAX_CARD_BYTES;
+use super::proto;
 use crate::preprocess::{Channels, Preprocess};
 use crate::program::{Activation, LinearTerm, Op, PoolGeometry, Program, RingBits, Step, TensorId, TensorSpec, Window};
 
@@ -13,7 +17,50 @@ const VERSION: u32 = 1;
 /// Ring degree N of the linear layers' encryption.
 const DEGREE: u32 = 4096;
 
-pub(super) fn encode(card: &ModelCard) -> Result<Vec<u8>, CardError> {
+impl ModelCard {
+    /// The canonical bytes.
+    ///
+    /// # Errors
+    /// The card is invalid: no invalid card is ever encoded.
+    pub fn encode(&self) -> Result<Vec<u8>, CardError> {
+        self.validate()?;
+        encode(self)
+    }
+
+    /// Reads canonical bytes.
+    ///
+    /// # Errors
+    /// The bytes are not a valid card in canonical form.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CardError> {
+        if bytes.len() > MAX_CARD_BYTES {
+            return Err(CardError::TooLong(bytes.len()));
+        }
+        let card = decode(bytes)?;
+        if card.encode()? == bytes { Ok(card) } else { Err(CardError::NotCanonical) }
+    }
+
+    /// Names the served model: SHA3-256 of the canonical bytes.
+    ///
+    /// # Errors
+    /// As [`ModelCard::encode`].
+    pub fn digest(&self) -> Result<Digest, CardError> {
+        Ok(Digest::of(&self.encode()?))
+    }
+
+    /// Seed of the public polynomials: a hash of the card without the hint, which depends on them.
+    ///
+    /// # Errors
+    /// As [`ModelCard::encode`].
+    pub fn seed(&self) -> Result<PublicSeed, CardError> {
+        let bytes = Self { hint: None, ..self.clone() }.encode()?;
+        let mut hasher = Hasher::default();
+        hasher.update(b"fusion public polynomials v1");
+        hasher.update(&bytes);
+        Ok(PublicSeed(*hasher.finish().as_bytes()))
+    }
+}
+
+fn encode(card: &ModelCard) -> Result<Vec<u8>, CardError> {
     let message = proto::ModelCard {
         version: VERSION,
         name: card.name.clone(),
@@ -22,14 +69,14 @@ pub(super) fn encode(card: &ModelCard) -> Result<Vec<u8>, CardError> {
         labels: card.labels.clone(),
         claim: card.claim.as_ref().map(|c| proto::Claim { top1: c.top1, dataset: c.dataset.clone() }),
         rlwe: Some(proto::Rlwe { degree: DEGREE, modulus_bits: card.modulus_bits()? }),
-        weights_digest: Bytes::copy_from_slice(&card.weights_digest.0),
-        hint_digest: card.hint.map(|h| Bytes::copy_from_slice(&h.digest.0)).unwrap_or_default(),
+        weights_digest: Bytes::copy_from_slice(card.weights_digest.as_bytes()),
+        hint_digest: card.hint.map(|h| Bytes::copy_from_slice(h.digest.as_bytes())).unwrap_or_default(),
         hint_bytes: card.hint.map_or(0, |h| h.bytes),
     };
     Ok(message.encode_to_vec())
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<ModelCard, CardError> {
+fn decode(bytes: &[u8]) -> Result<ModelCard, CardError> {
     let message = proto::ModelCard::decode(bytes).map_err(|e| CardError::Decode(e.to_string()))?;
     if message.version != VERSION {
         return Err(CardError::Version(message.version));
@@ -58,11 +105,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ModelCard, CardError> {
 }
 
 fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, CardError> {
-    let digest = bytes.try_into().map_err(|_| CardError::Invalid { field, reason: format!("{} bytes long", bytes.len()) })?;
-    Ok(Digest(digest))
+    Digest::from_slice(bytes).ok_or_else(|| CardError::Invalid { field, reason: format!("{} bytes long", bytes.len()) })
 }
 
-/// Sizes of a valid program are far below 2^32; a saturated one would fail validation at the reader.
+/// Sizes of a valid program are far below 2^32; the reader's validation refuses a saturated one.
 fn small(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }

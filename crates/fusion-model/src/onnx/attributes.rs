@@ -1,6 +1,7 @@
 //! Reading a node's attributes and making its errors.
 
-use super::{ImportError, proto};
+use super::error::ImportError;
+use super::proto;
 
 /// A node of the file, with typed access to its attributes.
 #[derive(Clone, Copy)]
@@ -61,7 +62,7 @@ impl<'a> OnnxNode<'a> {
         }
     }
 
-    /// A list of `N` numbers in `least..=most`; `default` in every place if the attribute is absent.
+    /// A list of `N` numbers in `least..=most`; `N` times `default` if the attribute is absent.
     pub(super) fn sizes<const N: usize>(self, name: &str, default: usize, least: usize, most: usize) -> Result<[usize; N], ImportError> {
         let Some(attribute) = self.attribute(name) else { return Ok([default; N]) };
         let values: Option<Vec<usize>> =

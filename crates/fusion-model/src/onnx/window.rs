@@ -1,9 +1,10 @@
-//! Windows over the spatial axes: kernel, stride, dilation and the many ways in which ONNX says padding.
+//! Windows over the spatial axes: kernel, stride, dilation, and ONNX's many ways to state padding.
 
 use fusion_rlwe::{Padding, Shape};
 
 use super::attributes::OnnxNode;
-use super::{ImportError, proto};
+use super::error::ImportError;
+use super::proto;
 
 /// Largest image side, kernel, stride or padding that is read.
 const MAX_SIDE: usize = 4096;

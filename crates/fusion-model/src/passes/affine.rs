@@ -1,11 +1,13 @@
-//! Per-channel affine maps (batch normalisation, constant addends, divisions of averages) move into neighbouring linear nodes.
+//! Per-channel affine maps (batch normalisation, constant addends, divisions of averages) move into
+//! neighbouring linear nodes.
 
 use fusion_rlwe::{ConvGeometry, Padding};
 
-use super::{copy, rebuild};
+use crate::graph::rewrite::{copy, rebuild};
 use crate::graph::{FloatOp, FloatTerm, Graph, Node, NodeId, ShapeError};
 
-/// `linear, affine -> linear` and `affine, affine -> affine`, where nobody else reads what lies between.
+/// `linear, affine -> linear` and `affine, affine -> affine`, where nobody else reads what lies
+/// between.
 pub(super) fn fold_backward(graph: &Graph) -> Result<Graph, ShapeError> {
     let consumers = graph.consumers();
     rebuild(graph, |out, id, inputs| {
@@ -36,8 +38,8 @@ pub(super) fn fold_backward(graph: &Graph) -> Result<Graph, ShapeError> {
     })
 }
 
-/// Averages over windows whose area is no power of two become a sum and a factor. (A power of two is a change of binary scale and costs
-/// nothing.)
+/// Averages over windows whose area is no power of two become a sum and a factor. (A power of two
+/// is a change of binary scale and costs nothing.)
 pub(super) fn divide_after_sum(graph: &Graph) -> Result<Graph, ShapeError> {
     rebuild(graph, |out, id, inputs| {
         let node = graph.node(id);
@@ -114,7 +116,8 @@ fn absorb(term: &mut FloatTerm, bias: &mut [f32], scale: &[f32], shift: &[f32]) 
     }
 }
 
-/// What no neighbour absorbs becomes a depthwise 1x1 convolution: an affine map by its weights, a padding by its own padding.
+/// What no neighbour absorbs becomes a depthwise 1x1 convolution: an affine map by its weights, a
+/// padding by its own padding.
 pub(super) fn into_depthwise(graph: &Graph) -> Result<Graph, ShapeError> {
     rebuild(graph, |out, id, inputs| {
         let node = graph.node(id);

@@ -1,7 +1,10 @@
 //! Explicit padding becomes the padding of the window that reads it.
 
-use super::{copy, padded, rebuild};
+use fusion_rlwe::Padding;
+
+use crate::graph::rewrite::{copy, rebuild};
 use crate::graph::{FloatOp, Graph, NodeId, ShapeError};
+use crate::program::PoolGeometry;
 
 /// Folds `Pad` nodes into the convolutions and poolings that read them, where that changes nothing.
 pub(super) fn fold_into_windows(graph: &Graph) -> Result<Graph, ShapeError> {
@@ -23,7 +26,7 @@ pub(super) fn fold_into_windows(graph: &Graph) -> Result<Graph, ShapeError> {
                 let source = out.node(sources[0]);
                 if let FloatOp::Pad(padding) = source.op {
                     let inner = source.inputs[0];
-                    let wider = crate::program::PoolGeometry { padding: padded(pool.padding, padding), ..*pool };
+                    let wider = PoolGeometry { padding: padded(pool.padding, padding), ..*pool };
                     // A zero is no new maximum among values that are not negative.
                     let same = !matches!(node.op, FloatOp::MaxPool(_)) || is_non_negative(out, inner);
                     if same && wider.output(out.node(inner).shape) == Some(node.shape) {
@@ -55,4 +58,9 @@ fn is_non_negative(graph: &Graph, id: NodeId) -> bool {
         FloatOp::Pad(_) => is_non_negative(graph, node.inputs[0]),
         FloatOp::Input | FloatOp::Linear { .. } | FloatOp::ChannelAffine { .. } => false,
     }
+}
+
+/// Sum of two paddings.
+fn padded(a: Padding, b: Padding) -> Padding {
+    Padding { top: a.top + b.top, left: a.left + b.left, bottom: a.bottom + b.bottom, right: a.right + b.right }
 }

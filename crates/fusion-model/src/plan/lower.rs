@@ -1,29 +1,28 @@
-//! Lowering: one pass over the graph that emits steps, then one back over the steps that sets the rings.
+//! Lowering: one pass over the graph that emits steps, then one back over the steps that sets the
+//! rings.
 
 use fusion_rlwe::Shape;
 
+use super::error::PlanError;
+use super::options::PlanOptions;
 use super::quantise::{self, largest_frac};
-use super::{PlanError, PlanOptions};
+use super::rings::{ROUNDING_UNITS, set_rings, window_bits};
 use crate::calibrate::Ranges;
 use crate::graph::{FloatOp, FloatTerm, Graph, NodeId};
 use crate::program::{
     Activation, LinearTerm, LinearWeights, Op, PoolGeometry, Program, RingBits, Step, TensorId, TensorSpec, Weights, Window,
 };
 
-/// Bits that a sum over a pooling window may exceed the window width by and still be read by a linear step directly.
+/// A linear step may read a sum over a pooling window directly if it is at most this many bits
+/// wider than a window.
 const SUM_HEADROOM_BITS: u32 = 2;
-/// A tensor of at most this many elements gets [`SMALL_EXTRA_BITS`] more window: the traffic is negligible, the accuracy is not (dense
-/// layers, the vector before the classifier).
+/// A tensor of at most this many elements gets [`SMALL_EXTRA_BITS`] more window: the traffic is
+/// negligible, the accuracy is not (dense layers, the vector before the classifier).
 const SMALL_ELEMENTS: usize = 4096;
 /// See [`SMALL_ELEMENTS`].
 const SMALL_EXTRA_BITS: u32 = 3;
 /// Window width of the logits: a few thousand elements cost nothing, and ties are rarer.
 const LOGITS_BITS: u32 = 16;
-/// What a comparison or a signed value needs above its window.
-const SPARE_BIT: u32 = 1;
-/// Units that rounding may add to a value, kept free at the top of a window.
-const ROUNDING_UNITS: f64 = 2.0;
-
 /// Whether a linear step may read a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Width {
@@ -38,7 +37,8 @@ struct Lowering<'a> {
     ranges: &'a Ranges,
     options: &'a PlanOptions,
     consumers: Vec<Vec<NodeId>>,
-    /// Per node: the largest magnitude that its scale carries through sums, concatenations and data movement.
+    /// Per node: the largest magnitude among the values that share its scale through sums,
+    /// concatenations and data movement.
     ring_range: Vec<f64>,
     /// Per node: the same through concatenations only, whose parts share one activation scale.
     window_range: Vec<f64>,
@@ -223,8 +223,9 @@ impl Lowering<'_> {
         finest
     }
 
-    /// Largest scale at which everything that this node's scale reaches stays within the widest ring: with the
-    /// sign, the slack of a window over its range, and the spare bit of a comparison.
+    /// Largest scale at which everything that this node's scale reaches stays within the widest
+    /// ring: three bits are for the sign, the slack of a window over its range, and the headroom of
+    /// a comparison.
     fn ring_frac(&self, id: NodeId) -> i32 {
         let limit = 2f64.powi(self.options.max_ring_bits.cast_signed() - 3);
         largest_frac(self.ring_range[id.0] * self.options.margin, limit)
@@ -255,8 +256,9 @@ impl Lowering<'_> {
         Ok(self.emit(name, Op::Requantise { input, window, pool, activation }, output))
     }
 
-    /// What rounding of the inputs of the linear step that wrote `tensor` may make of a zero: a unit of each input times its weight. In an ordinary layer this is
-    /// far below the values; where calibration saw next to none it is all that there is.
+    /// How large rounding of the inputs may make a zero in the result of the linear step that wrote
+    /// `tensor`: one unit of each input times its weight. In most layers that is far below the
+    /// values; where calibration saw hardly any values it is all that there is.
     fn input_rounding(&self, tensor: TensorId) -> f64 {
         let linear = |step: &Step| {
             let Op::Linear { terms, row_norm_bits, .. } = &step.op else { return None };
@@ -323,99 +325,18 @@ impl Lowering<'_> {
         Ok((parts.iter().map(|p| (*p, shift(p))).collect(), finest))
     }
 
-    fn finish(mut self) -> Result<(Program, Weights), PlanError> {
+    fn finish(self) -> Result<(Program, Weights), PlanError> {
         let logits = self.value(self.graph.output)?;
         let range = self.ranges.nodes[self.graph.output.0];
         let extent = range.magnitude() * self.options.margin;
         let from = self.tensors[logits.0].frac;
         let frac = largest_frac(extent, 2f64.powi(LOGITS_BITS.cast_signed() - 1) - ROUNDING_UNITS).min(from);
         let logits_window = Window { shift: (from - frac).unsigned_abs(), bits: window_bits(extent, frac).min(LOGITS_BITS) };
-        self.set_rings(logits, logits_window)?;
-        let program = Program { tensors: self.tensors, input: TensorId(0), steps: self.steps, logits, logits_window };
+        let mut program = Program { tensors: self.tensors, input: TensorId(0), steps: self.steps, logits, logits_window };
+        set_rings(&mut program, self.options)?;
         Ok((program, self.weights))
     }
-
-    /// Makes every ring as wide as its readers need.
-    fn set_rings(&mut self, logits: TensorId, logits_window: Window) -> Result<(), PlanError> {
-        let mut need = vec![1u32; self.tensors.len()];
-        need[logits.0] = logits_window.shift + logits_window.bits + SPARE_BIT;
-        for step in self.steps.iter().rev() {
-            let mut output = need[step.output.0];
-            let mut ask = |id: TensorId, bits: u32| need[id.0] = need[id.0].max(bits);
-            let mut available = 32;
-            match &step.op {
-                Op::Linear { terms, .. } => {
-                    available = self.options.max_ring_bits;
-                    terms.iter().for_each(|t| ask(t.input, output));
-                }
-                Op::Requantise { input, window, pool, activation } => {
-                    let spare = if pool.is_some() || *activation == Activation::Signed { SPARE_BIT } else { 0 };
-                    output = output.max(window.bits);
-                    ask(*input, window.shift + window.bits + spare);
-                }
-                Op::Add { inputs } | Op::Concat { inputs } => {
-                    inputs.iter().for_each(|&(id, shift)| ask(id, output.saturating_sub(shift)));
-                }
-                Op::SumPool { input, .. } | Op::Flatten { input } => ask(*input, output),
-            }
-            if output > available {
-                return Err(PlanError::Ring { layer: step.name.clone(), needed: output, available });
-            }
-            self.tensors[step.output.0].ring = RingBits(output);
-        }
-        self.tensors[0].ring = RingBits(need[0]);
-        Ok(())
-    }
-}
-
-/// Least window width, sign included, for values of this magnitude at this scale.
-fn window_bits(magnitude: f64, frac: i32) -> u32 {
-    let units = magnitude * 2f64.powi(frac) + ROUNDING_UNITS;
-    // Where the scale is so coarse that values are a few units, rounding of weights and inputs is as large as they are: never less than
-    // sixteen units. The upper clamp covers absurd ranges, which the ring check refuses.
-    units.log2().ceil().clamp(4.0, 40.0) as u32 + 1
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{Attribute, ModelBuilder};
-    use crate::{calibrate, onnx};
-
-    /// Validation refuses a program in which a linear step reads another's result: lowering puts a
-    /// requantisation there.
-    #[test]
-    fn linear_layers_without_an_activation_between_them_are_requantised() {
-        for path in ["Identity", "Add", "Concat", "AveragePool", "Flatten"] {
-            let (mut b, (image, shape)) = ModelBuilder::new(3, [2, 4, 4]);
-            let conv = |b: &mut ModelBuilder, x: &str, channels: usize| {
-                let weights = b.random(&[2, channels, 1, 1], 1.0);
-                b.node("Conv", &[x, &weights], &[Attribute::Ints("kernel_shape", vec![1; 2])])
-            };
-            let (first, second) = (conv(&mut b, &image, 2), conv(&mut b, &image, 2));
-            let (joined, channels, side) = match path {
-                "Add" => (b.node(path, &[&first, &second], &[]), 2, 4),
-                "Concat" => (b.node(path, &[&first, &second], &[Attribute::Int("axis", 1)]), 4, 4),
-                "AveragePool" => {
-                    let halves = [Attribute::Ints("kernel_shape", vec![2; 2]), Attribute::Ints("strides", vec![2; 2])];
-                    (b.node(path, &[&first], &halves), 2, 2)
-                }
-                _ => (first, 2, 4),
-            };
-            // A linear layer reads the joined value: another convolution, or the dense layer behind
-            // the flattening.
-            let (last, channels) = if path == "Flatten" { (joined, channels) } else { (conv(&mut b, &joined, channels), 2) };
-            let flat = b.node("Flatten", &[&last], &[]);
-            let weights = b.random(&[3, channels * side * side], 1.0);
-            let logits = b.node("Gemm", &[&flat, &weights], &[Attribute::Int("transB", 1)]);
-            let images: Vec<Vec<f32>> = (0..4).map(|_| (0..shape.iter().product()).map(|_| b.real()).collect()).collect();
-            let graph = onnx::import(&b.finish(&logits, 3)).unwrap();
-            let ranges = calibrate::calibrate(&graph, &images).unwrap();
-            let (program, _) = lower(&graph, &ranges, &PlanOptions::default()).unwrap();
-            assert_eq!(program.validate(), Ok(()), "{path}");
-            let linear = program.steps.iter().filter(|s| matches!(s.op, Op::Linear { .. })).count();
-            let requantised = program.steps.iter().filter(|s| matches!(s.op, Op::Requantise { .. })).count();
-            assert!(linear >= 2 && requantised >= 1, "{path}: {:?}", program.steps);
-        }
-    }
-}
+mod tests;

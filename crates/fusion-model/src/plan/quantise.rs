@@ -10,7 +10,8 @@ pub(super) struct QuantisedLinear {
     pub(super) row_norm_bits: u32,
 }
 
-/// Largest binary scale at which all weights fit `bits` bits, sign included. `None` if all are zero.
+/// Largest binary scale at which all weights fit `bits` bits, sign included. `None` if all are
+/// zero.
 pub(super) fn largest_scale(weights: &[f32], bits: u32) -> Option<i32> {
     let magnitude = weights.iter().fold(0f64, |m, &w| m.max(f64::from(w).abs()));
     (magnitude > 0.0).then(|| largest_frac(magnitude, f64::from((1u32 << (bits - 1)) - 1)))
@@ -31,13 +32,15 @@ pub(super) fn largest_frac(magnitude: f64, limit: f64) -> i32 {
     frac
 }
 
-/// No scale is finer: a tensor that is zero on every calibration image would otherwise have an infinite one.
+/// No scale is finer: a tensor that is zero on every calibration image would otherwise have an
+/// infinite one.
 pub(super) const MOST_FRAC: i32 = 30;
 
 /// Rounds weights to `2^scales[term]` and biases to `2^product`.
 ///
-/// Rounding changes a row's answer by the rounding errors times the inputs. Inputs have means, after a ReLU large ones, so part of that error is
-/// the same for every image: `means` (per term, one per input channel) let the bias take it back.
+/// Rounding changes a row's result by the rounding errors times the inputs. Inputs have means,
+/// large ones after a ReLU, so part of that error is the same for every image, and the bias
+/// corrects it: `means` has, per term, one mean per input channel.
 pub(super) fn quantise(terms: &[FloatTerm], bias: &[f32], means: &[&[f32]], scales: &[i32], product: i32) -> QuantisedLinear {
     let mut bias: Vec<f64> = bias.iter().map(|&b| f64::from(b)).collect();
     let mut weights = Vec::with_capacity(terms.len());

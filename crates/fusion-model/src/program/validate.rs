@@ -1,7 +1,8 @@
 //! Validation of a program that came from a peer.
 //!
-//! The program is part of a model card, and a card may come from a malicious server. Everything that reads a program (the executor,
-//! the twin, the cost model) indexes, shifts and allocates by its numbers; [`Program::validate`] is what makes that safe.
+//! The program is part of a model card, and a card may come from a malicious server. Everything
+//! that reads a program (the executor, the twin, the cost model) indexes, shifts and allocates by
+//! its numbers; [`Program::validate`] makes that safe.
 //!
 //! It also refuses programs whose evaluation would not be private: what a linear step gives must be
 //! requantised before another linear step reads it. A client's share of a linear step is a function
@@ -12,14 +13,15 @@
 
 use fusion_rlwe::{Padding, Shape};
 
+use super::error::{ProgramError, StepFault};
 use super::{Op, PoolGeometry, Program, Step, TensorId, TensorSpec, Window};
 
 /// Most steps, and most tensors, of a program.
-pub const MAX_STEPS: usize = 4096;
+const MAX_STEPS: usize = 4096;
 /// Most elements of one sample of a tensor.
-pub const MAX_ELEMENTS: usize = 1 << 24;
+const MAX_ELEMENTS: usize = 1 << 24;
 /// Most weights of a program.
-pub const MAX_WEIGHTS: usize = 1 << 30;
+const MAX_WEIGHTS: usize = 1 << 30;
 /// Most elements of one sample of all tensors together.
 const MAX_TOTAL_ELEMENTS: usize = 1 << 30;
 /// Most rows and columns of an image, of a kernel, and most padding.
@@ -35,105 +37,6 @@ const MAX_FRAC: i32 = 64;
 /// Largest planned row norm, in bits.
 const MAX_ROW_NORM_BITS: u32 = 32;
 
-/// Why a program cannot be evaluated. Whoever made the program is at fault.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProgramError {
-    /// Something is larger than any supported program needs.
-    #[error("{what}: {actual} is outside 1..={limit}")]
-    Size {
-        /// What was counted.
-        what: &'static str,
-        /// How many there are.
-        actual: usize,
-        /// How many there may be.
-        limit: usize,
-    },
-    /// A tensor's own facts are impossible.
-    #[error("tensor {tensor}: {fault}")]
-    Tensor {
-        /// Its index.
-        tensor: usize,
-        /// What is wrong.
-        fault: StepFault,
-    },
-    /// A step does not fit its tensors.
-    #[error("step {step} `{name}`: {fault}")]
-    Step {
-        /// Its index.
-        step: usize,
-        /// Its name.
-        name: String,
-        /// What is wrong.
-        fault: StepFault,
-    },
-    /// The logits cannot be compared.
-    #[error("logits: {0}")]
-    Logits(StepFault),
-}
-
-/// What is wrong with a step or a tensor.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StepFault {
-    /// An index beyond the last tensor.
-    #[error("there is no tensor {0}")]
-    NoSuchTensor(usize),
-    /// A tensor is read that no earlier step has written.
-    #[error("tensor {0} is read before it is written")]
-    ReadBeforeWritten(usize),
-    /// A tensor has two sources.
-    #[error("tensor {0} is written twice")]
-    WrittenTwice(usize),
-    /// A tensor that no step writes.
-    #[error("it is never written")]
-    NeverWritten,
-    /// A number outside its range.
-    #[error("{what} = {actual} is outside {least}..={most}")]
-    Range {
-        /// The number's name.
-        what: &'static str,
-        /// Its value.
-        actual: i64,
-        /// Smallest allowed.
-        least: i64,
-        /// Largest allowed.
-        most: i64,
-    },
-    /// The output's declared shape is not the computed one (`None`: the geometry is impossible).
-    #[error("shape is {declared:?}, computed {computed:?}")]
-    Shape {
-        /// From the tensor table.
-        declared: Shape,
-        /// From the inputs.
-        computed: Option<Shape>,
-    },
-    /// The output's ring is wider than what the input's shares determine.
-    #[error("needs {needed} bits of tensor {tensor}, whose ring has {available}")]
-    Ring {
-        /// The input.
-        tensor: usize,
-        /// Bits needed.
-        needed: u32,
-        /// Bits there.
-        available: u32,
-    },
-    /// The output's scale is not the one that the inputs imply.
-    #[error("scale is 2^{declared}, computed 2^{computed}")]
-    Scale {
-        /// From the tensor table.
-        declared: i32,
-        /// From the inputs.
-        computed: i32,
-    },
-    /// A linear step reads what another made, directly or through local steps.
-    #[error("it reads the result of linear step `{linear}`, with no requantisation in between")]
-    NotRequantised {
-        /// Name of the step that made it.
-        linear: String,
-    },
-}
-
 fn within(what: &'static str, actual: usize, limit: usize) -> Result<(), ProgramError> {
     if (1..=limit).contains(&actual) { Ok(()) } else { Err(ProgramError::Size { what, actual, limit }) }
 }
@@ -144,8 +47,9 @@ fn range(what: &'static str, actual: impl TryInto<i64>, least: i64, most: i64) -
 }
 
 impl Program {
-    /// Checks that every index is in range, every tensor is written once and before it is read, shapes, scales and widths agree, and
-    /// all sizes are bounded. The evaluators assume that a program has passed.
+    /// Checks that every index is in range, every tensor is written once and before it is read,
+    /// shapes, scales and widths agree, and all sizes are bounded. The evaluators assume that a
+    /// program has passed.
     ///
     /// # Errors
     /// The first fault found, with the step's name.
@@ -344,199 +248,4 @@ fn needs(tensor: TensorId, spec: TensorSpec, needed: u32) -> Result<(), StepFaul
 }
 
 #[cfg(test)]
-mod tests {
-    use fusion_rlwe::ConvGeometry;
-
-    use super::*;
-    use crate::program::{Activation, LinearTerm, RingBits};
-
-    /// Image 2x4x4 -> conv -> requantise with pooling -> add to itself -> flatten -> dense.
-    fn program() -> Program {
-        let spec = |shape, ring, frac| TensorSpec { shape, ring: RingBits(ring), frac };
-        let image = Shape::new(2, 4, 4);
-        let conv = ConvGeometry {
-            input: image,
-            out_channels: 3,
-            kernel: (3, 3),
-            stride: (1, 1),
-            dilation: (1, 1),
-            padding: Padding { top: 1, left: 1, bottom: 1, right: 1 },
-            groups: 1,
-        };
-        let pool = PoolGeometry { kernel: (2, 2), stride: (2, 2), padding: Padding::default() };
-        let step = |name: &str, op, output| Step { name: name.to_owned(), op, output: TensorId(output) };
-        let linear = |input, geometry| Op::Linear {
-            terms: vec![LinearTerm { input: TensorId(input), geometry }],
-            weight_bits: 10,
-            row_norm_bits: 9,
-        };
-        Program {
-            tensors: vec![
-                spec(image, 22, 4),
-                spec(Shape::new(3, 4, 4), 22, 13),
-                spec(Shape::new(3, 2, 2), 20, 4),
-                spec(Shape::new(3, 2, 2), 20, 5),
-                spec(Shape::flat(12), 20, 5),
-                spec(Shape::flat(5), 20, 15),
-            ],
-            input: TensorId(0),
-            steps: vec![
-                step("conv", linear(0, conv), 1),
-                step(
-                    "pool",
-                    Op::Requantise {
-                        input: TensorId(1),
-                        window: Window { shift: 9, bits: 13 },
-                        pool: Some(pool),
-                        activation: Activation::Relu,
-                    },
-                    2,
-                ),
-                step("twice", Op::Add { inputs: vec![(TensorId(2), 1), (TensorId(2), 1)] }, 3),
-                step("flat", Op::Flatten { input: TensorId(3) }, 4),
-                step("dense", linear(4, ConvGeometry::dense(12, 5)), 5),
-            ],
-            logits: TensorId(5),
-            logits_window: Window { shift: 4, bits: 16 },
-        }
-    }
-
-    #[test]
-    fn a_valid_program_passes() {
-        assert_eq!(program().validate(), Ok(()));
-    }
-
-    #[test]
-    fn hostile_programs_are_refused() {
-        type Change = fn(&mut Program);
-        let at = |step: usize, name: &str, fault| ProgramError::Step { step, name: name.to_owned(), fault };
-        let shape = Shape::new;
-        let cases: Vec<(Change, ProgramError)> = vec![
-            (|p| p.tensors.clear(), ProgramError::Size { what: "tensors", actual: 0, limit: MAX_STEPS }),
-            (|p| p.steps.clear(), ProgramError::Size { what: "steps", actual: 0, limit: MAX_STEPS }),
-            (|p| p.steps[0].name = "x".repeat(1000), ProgramError::Size { what: "bytes of a step's name", actual: 1000, limit: MAX_NAME }),
-            (|p| p.input = TensorId(99), ProgramError::Tensor { tensor: 99, fault: StepFault::NoSuchTensor(99) }),
-            (|p| p.logits = TensorId(99), ProgramError::Logits(StepFault::NoSuchTensor(99))),
-            (|p| p.logits_window.shift = 5, ProgramError::Logits(StepFault::Ring { tensor: 5, needed: 21, available: 20 })),
-            (
-                |p| p.tensors[1].shape.width = usize::MAX,
-                ProgramError::Tensor {
-                    tensor: 1,
-                    fault: StepFault::Range { what: "width", actual: i64::MAX, least: 1, most: MAX_SIDE as i64 },
-                },
-            ),
-            (
-                |p| p.tensors[1].ring.0 = 33,
-                ProgramError::Tensor { tensor: 1, fault: StepFault::Range { what: "ring bits", actual: 33, least: 1, most: 32 } },
-            ),
-            (|p| p.tensors.push(p.tensors[0]), ProgramError::Tensor { tensor: 6, fault: StepFault::NeverWritten }),
-            (|p| p.steps[1].output = TensorId(99), at(1, "pool", StepFault::NoSuchTensor(99))),
-            (|p| p.steps.swap(0, 1), at(0, "pool", StepFault::ReadBeforeWritten(1))),
-            (
-                |p| p.steps[4].output = TensorId(0),
-                at(4, "dense", StepFault::Shape { declared: shape(2, 4, 4), computed: Some(shape(5, 1, 1)) }),
-            ),
-            (
-                |p| {
-                    p.tensors[5] = p.tensors[4];
-                    p.steps[4] = p.steps[3].clone();
-                },
-                at(4, "flat", StepFault::WrittenTwice(4)),
-            ),
-            (
-                |p| p.tensors[1].shape.channels = 4,
-                at(0, "conv", StepFault::Shape { declared: shape(4, 4, 4), computed: Some(shape(3, 4, 4)) }),
-            ),
-            (|p| p.tensors[0].ring.0 = 21, at(0, "conv", StepFault::Ring { tensor: 0, needed: 22, available: 21 })),
-            (|p| p.tensors[2].frac = 5, at(1, "pool", StepFault::Scale { declared: 5, computed: 4 })),
-            (|p| p.tensors[3].ring.0 = 22, at(2, "twice", StepFault::Ring { tensor: 2, needed: 21, available: 20 })),
-        ];
-        for (index, (change, expected)) in cases.into_iter().enumerate() {
-            let mut bad = program();
-            change(&mut bad);
-            assert_eq!(bad.validate(), Err(expected), "case {index}");
-        }
-    }
-
-    /// Image -> conv -> the local step of `op`, which reads the convolution last, -> flatten if
-    /// need be -> dense.
-    fn unrequantised(op: Op, output: Shape) -> Program {
-        let mut p = program();
-        let spec = |shape| TensorSpec { shape, ring: RingBits(20), frac: 13 };
-        let flat = Shape::flat(output.len());
-        // An activation of the convolution's shape beside it, for steps of several inputs.
-        let window = Window { shift: 0, bits: 13 };
-        let pure = Op::Requantise { input: TensorId(1), window, pool: None, activation: Activation::Relu };
-        p.tensors.truncate(2);
-        p.tensors.extend([spec(p.tensors[1].shape), spec(output), spec(flat), spec(Shape::flat(5))]);
-        p.steps.truncate(1);
-        let step = |name: &str, op, output| Step { name: name.to_owned(), op, output: TensorId(output) };
-        let terms = vec![LinearTerm { input: TensorId(4), geometry: ConvGeometry::dense(output.len(), 5) }];
-        p.steps.extend([
-            step("pure", pure, 2),
-            step("local", op, 3),
-            step("flat", Op::Flatten { input: TensorId(3) }, 4),
-            step("dense", Op::Linear { terms, weight_bits: 10, row_norm_bits: 9 }, 5),
-        ]);
-        p
-    }
-
-    #[test]
-    fn a_linear_step_reads_no_linear_step_without_a_requantisation() {
-        const POOL: PoolGeometry =
-            PoolGeometry { kernel: (2, 2), stride: (2, 2), padding: Padding { top: 0, left: 0, bottom: 0, right: 0 } };
-        let (image, raw, pure) = (Shape::new(3, 4, 4), TensorId(1), TensorId(2));
-        let refused = |step: usize, name: &str, linear: &str| {
-            let fault = StepFault::NotRequantised { linear: linear.to_owned() };
-            Err(ProgramError::Step { step, name: name.to_owned(), fault })
-        };
-        // Every path is allowed from an activation, and refused from the convolution wherever it
-        // stands among the inputs.
-        type Path = fn(TensorId, TensorId) -> Op;
-        let paths: [(Path, Shape); 6] = [
-            (|input, _| Op::SumPool { input, pool: POOL }, Shape::new(3, 2, 2)),
-            (|from, _| Op::Add { inputs: vec![(from, 0), (from, 0)] }, image),
-            (|from, other| Op::Add { inputs: vec![(other, 0), (from, 0)] }, image),
-            (|from, other| Op::Concat { inputs: vec![(from, 0), (other, 0)] }, Shape::new(6, 4, 4)),
-            (|from, other| Op::Concat { inputs: vec![(other, 0), (from, 0)] }, Shape::new(6, 4, 4)),
-            (|input, _| Op::Flatten { input }, Shape::flat(48)),
-        ];
-        for (index, (op, output)) in paths.into_iter().enumerate() {
-            assert_eq!(unrequantised(op(pure, pure), output).validate(), Ok(()), "path {index}");
-            let bad = unrequantised(op(raw, pure), output).validate();
-            assert_eq!(bad, refused(4, "dense", "conv"), "path {index}");
-        }
-
-        // Directly, and as one of several convolutions of a step.
-        let mut direct = unrequantised(Op::Flatten { input: pure }, Shape::flat(48));
-        let geometry = ConvGeometry { input: image, ..ConvGeometry::dense(3, 3) };
-        let terms = vec![LinearTerm { input: pure, geometry }, LinearTerm { input: raw, geometry }];
-        direct.steps[2] =
-            Step { name: "twice linear".to_owned(), op: Op::Linear { terms, weight_bits: 10, row_norm_bits: 9 }, output: TensorId(3) };
-        direct.tensors[3].shape = image;
-        assert_eq!(direct.validate(), refused(2, "twice linear", "conv"));
-        let message = direct.validate().unwrap_err().to_string();
-        assert!(message.contains("`twice linear`") && message.contains("`conv`"), "{message}");
-    }
-
-    #[test]
-    fn impossible_convolutions_are_refused() {
-        type Change = fn(&mut ConvGeometry);
-        let changes: [Change; 8] = [
-            |g| g.kernel = (0, 3),
-            |g| g.kernel = (9, 9),
-            |g| g.stride = (0, 1),
-            |g| g.dilation = (usize::MAX, 1),
-            |g| g.padding.left = usize::MAX,
-            |g| g.groups = 0,
-            |g| g.groups = 5,
-            |g| g.out_channels = usize::MAX,
-        ];
-        for (index, change) in changes.into_iter().enumerate() {
-            let mut bad = program();
-            let Op::Linear { terms, .. } = &mut bad.steps[0].op else { panic!("the first step is linear") };
-            change(&mut terms[0].geometry);
-            assert!(matches!(bad.validate(), Err(ProgramError::Step { step: 0, .. })), "case {index}");
-        }
-    }
-}
+mod tests;

@@ -39,7 +39,8 @@ pub enum WeightsError {
 }
 
 impl Weights {
-    /// Checks that there is one array of the right length per convolution and that all stated bounds hold. The program must be valid.
+    /// Checks that there is one array of the right length per convolution and that all stated
+    /// bounds hold. The program must be valid.
     ///
     /// # Errors
     /// The first mismatch, with the layer's name.
@@ -74,7 +75,8 @@ impl Weights {
     }
 }
 
-/// The least n with `norm <= 2^n` for the Euclidean norm of every row, a row being one output channel's weights in all terms.
+/// The least n with `norm <= 2^n` for the Euclidean norm of every row, a row being one output
+/// channel's weights in all terms.
 pub(crate) fn row_norm_bits_of(terms: &[Vec<i16>], rows: usize) -> u32 {
     let square = |row: &[i16]| row.iter().map(|&w| u64::from(w.unsigned_abs()).pow(2)).sum::<u64>();
     let largest = (0..rows)

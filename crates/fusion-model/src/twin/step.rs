@@ -2,7 +2,7 @@
 
 use fusion_rlwe::{ConvGeometry, Shape};
 
-use super::TruncationCarry;
+use super::carry::TruncationCarry;
 use crate::conv;
 use crate::program::{Activation, LinearTerm, PoolGeometry, TensorId, Window};
 
@@ -67,7 +67,8 @@ fn add_wrapping_convolution(g: &ConvGeometry, weights: &[i16], input: &[i64], ou
     }
 }
 
-/// Drops low bits and keeps the window; returns the windowed values and how many did not fit.
+/// Shifts out the low bits and keeps the window; returns the windowed values and how many did not
+/// fit.
 pub(super) fn window(values: &[i64], window: Window, carries: &mut TruncationCarry<'_>) -> (Vec<i64>, u64) {
     let Window { shift, bits } = window;
     let mut overflows = 0;
@@ -75,8 +76,8 @@ pub(super) fn window(values: &[i64], window: Window, carries: &mut TruncationCar
         let shifted = if shift == 0 {
             y
         } else {
-            // The server's share is y + 2^d - x_C and each party shifts its own: with r the low bits of x_C, the sum is
-            // floor(y / 2^d) + 1 if r <= y mod 2^d, and floor(y / 2^d) if not.
+            // The server's share is y + 2^d - x_C, and each party shifts its own. With r the low
+            // bits of x_C, the sum is floor(y / 2^d) + 1 if r <= y mod 2^d, else floor(y / 2^d).
             let low = y & ((1i64 << shift) - 1);
             (y >> shift) + i64::from(carries.draw(shift) <= low)
         };
@@ -132,7 +133,8 @@ mod tests {
 
     use super::*;
 
-    /// What the two parties do: shares modulo 2^(d + h), the server adds 2^d, both shift, the sum is reduced.
+    /// What the two parties do: shares modulo 2^(d + h), the server adds 2^d, both shift, the sum
+    /// is reduced.
     fn shifted_shares(y: i64, client: i64, w: Window) -> i64 {
         let modulus = 1i64 << (w.shift + w.bits);
         let server = (y + (1 << w.shift) - client).rem_euclid(modulus);

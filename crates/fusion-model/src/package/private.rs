@@ -1,12 +1,22 @@
-//! The private weights file: safetensors with one array per convolution, one of biases per linear step, and the server's key.
+//! The private weights file: safetensors with one array per convolution, one of biases per linear
+//! step, and the server's key.
 
 use fusion_rlwe::ServerKey;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use zeroize::Zeroizing;
 
-use super::{PackageError, PrivateModel};
+use super::error::PackageError;
 use crate::program::{LinearWeights, Op, Program, Weights};
+
+/// What only the server holds.
+pub struct PrivateModel {
+    /// Integer weights of the program.
+    pub weights: Weights,
+    /// Key of the hint's masks, fresh for every package. It also hides the weights in the public
+    /// digest of their file.
+    pub key: ServerKey,
+}
 
 /// Name of the server's key.
 const KEY: &str = "server_key";

@@ -1,0 +1,106 @@
+//! What a card says, and what must hold for it.
+
+use fusion_ring::symmetric::digest::Digest;
+use fusion_rlwe::RlweParams;
+
+use super::error::CardError;
+use super::limits::{MAX_HINT_BYTES, MAX_TEXT};
+use crate::preprocess::Preprocess;
+use crate::program::{Op, Program};
+
+/// A promise of accuracy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// Fraction of right answers, 0..=1.
+    pub top1: f64,
+    /// On which data.
+    pub dataset: String,
+}
+
+/// What the card says about the hint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HintFacts {
+    /// Of all its bytes.
+    pub digest: Digest,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// The public description of a served model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelCard {
+    /// What the operator calls it.
+    pub name: String,
+    /// What is evaluated.
+    pub program: Program,
+    /// From pixels to the input tensor.
+    pub preprocess: Preprocess,
+    /// Names of the classes: none, or one for each logit.
+    pub labels: Vec<String>,
+    /// What the operator promises, if anything.
+    pub claim: Option<Claim>,
+    /// Of the private weights file, whose random key makes it tell nothing about the weights.
+    pub weights_digest: Digest,
+    /// The hint; `None` only while it is being made, a card without it is not served.
+    pub hint: Option<HintFacts>,
+}
+
+impl ModelCard {
+    /// Checks everything that users of a card rely on.
+    ///
+    /// # Errors
+    /// The first fault found.
+    pub fn validate(&self) -> Result<(), CardError> {
+        let text = |field, s: &str| {
+            let bad = s.len() > MAX_TEXT || s.chars().any(char::is_control);
+            let reason = format!("longer than {MAX_TEXT} bytes or with control characters");
+            if bad { Err(CardError::Invalid { field, reason }) } else { Ok(()) }
+        };
+        self.program.validate()?;
+        self.preprocess.validate()?;
+        text("name", &self.name)?;
+        let input = self.program.tensors[self.program.input.0].shape;
+        if input.len() != self.preprocess.len() {
+            let reason = format!("it makes {} values, the program reads {input:?}", self.preprocess.len());
+            return Err(CardError::Invalid { field: "preprocessing", reason });
+        }
+        let classes = self.classes();
+        if !(self.labels.is_empty() || self.labels.len() == classes) {
+            let reason = format!("{} labels for {classes} classes", self.labels.len());
+            return Err(CardError::Invalid { field: "labels", reason });
+        }
+        self.labels.iter().try_for_each(|label| text("labels", label))?;
+        if let Some(claim) = &self.claim {
+            text("claim", &claim.dataset)?;
+            if !(0.0..=1.0).contains(&claim.top1) {
+                return Err(CardError::Invalid { field: "claim", reason: format!("an accuracy of {}", claim.top1) });
+            }
+        }
+        if let Some(hint) = self.hint.filter(|h| !(1..=MAX_HINT_BYTES).contains(&h.bytes)) {
+            return Err(CardError::Invalid { field: "hint", reason: format!("{} bytes long", hint.bytes) });
+        }
+        self.modulus_bits().map(|_| ())
+    }
+
+    /// Number of classes.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.program.tensors.get(self.program.logits.0).map_or(0, |t| t.shape.channels)
+    }
+
+    /// Bits w of the widest ciphertext modulus 2^w that the linear layers need.
+    ///
+    /// # Errors
+    /// A layer fits no secure modulus; the error names it.
+    pub fn modulus_bits(&self) -> Result<u32, CardError> {
+        let mut widest = 0;
+        for step in &self.program.steps {
+            let Op::Linear { row_norm_bits, .. } = step.op else { continue };
+            let plain_bits = self.program.tensors[step.output.0].ring.0;
+            let params = RlweParams::narrowest(plain_bits, row_norm_bits)
+                .map_err(|e| CardError::Invalid { field: "program", reason: format!("layer `{}`: {e}", step.name) })?;
+            widest = widest.max(params.modulus_bits());
+        }
+        Ok(widest)
+    }
+}

@@ -1,0 +1,89 @@
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+
+use super::*;
+use crate::preprocess::Preprocess;
+use crate::program::Op;
+use crate::testing::small_model;
+
+fn card() -> ModelCard {
+    ModelCard { hint: Some(HintFacts { digest: Digest::of(b"hint"), bytes: 1000 }), ..small_model(1).0 }
+}
+
+#[test]
+fn a_card_survives_its_encoding() {
+    let card = card();
+    let bytes = card.encode().unwrap();
+    assert_eq!(ModelCard::decode(&bytes).unwrap(), card);
+    assert_eq!(card.digest().unwrap(), Digest::of(&bytes));
+    let bare = ModelCard { claim: None, labels: Vec::new(), hint: None, ..card };
+    assert_eq!(ModelCard::decode(&bare.encode().unwrap()).unwrap(), bare);
+}
+
+#[test]
+fn digests_name_what_they_should() {
+    let card = card();
+    let other_hint = ModelCard { hint: Some(HintFacts { digest: Digest::of(b"another"), bytes: 1000 }), ..card.clone() };
+    assert_ne!(card.digest().unwrap(), other_hint.digest().unwrap());
+    assert_eq!(card.seed().unwrap(), other_hint.seed().unwrap());
+    let renamed = ModelCard { name: "other".to_owned(), ..card.clone() };
+    assert_ne!(card.seed().unwrap(), renamed.seed().unwrap());
+}
+
+#[test]
+fn other_encodings_of_the_same_card_are_refused() {
+    let bytes = card().encode().unwrap();
+    // An unknown field (15, a zero varint), and a repeated version field.
+    assert_eq!(ModelCard::decode(&[&bytes[..], &[0x78, 0]].concat()), Err(CardError::NotCanonical));
+    assert_eq!(ModelCard::decode(&[&[0x08, 1], &bytes[..]].concat()), Err(CardError::NotCanonical));
+    assert_eq!(ModelCard::decode(&vec![0; MAX_CARD_BYTES + 1]), Err(CardError::TooLong(MAX_CARD_BYTES + 1)));
+}
+
+#[test]
+fn invalid_cards_are_neither_read_nor_written() {
+    let good = card();
+    let field = |card: ModelCard| match card.encode() {
+        Err(CardError::Invalid { field, .. }) => field,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(field(ModelCard { name: "x".repeat(300), ..good.clone() }), "name");
+    assert_eq!(field(ModelCard { name: "\u{1b}[2J".to_owned(), ..good.clone() }), "name");
+    assert_eq!(field(ModelCard { labels: vec!["a".to_owned()], ..good.clone() }), "labels");
+    assert_eq!(field(ModelCard { preprocess: Preprocess::mnist(), ..good.clone() }), "preprocessing");
+    let claim = Some(Claim { top1: f64::NAN, dataset: String::new() });
+    assert_eq!(field(ModelCard { claim, ..good.clone() }), "claim");
+    let hint = Some(HintFacts { digest: Digest::default(), bytes: u64::MAX });
+    assert_eq!(field(ModelCard { hint, ..good.clone() }), "hint");
+    let mut wide = good;
+    for step in &mut wide.program.steps {
+        if let Op::Linear { row_norm_bits, .. } = &mut step.op {
+            *row_norm_bits = 32;
+        }
+    }
+    assert_eq!(field(wide), "program");
+}
+
+#[test]
+fn decoding_survives_damage() {
+    let bytes = card().encode().unwrap();
+    let mut rng = ChaCha20Rng::seed_from_u64(7);
+    for n in 0..bytes.len() {
+        // A cut just before the hint leaves the card that the seed is made of.
+        let cut = ModelCard::decode(&bytes[..n]);
+        assert!(cut.is_err() || cut.is_ok_and(|c| c.hint.is_none()), "{n} bytes");
+    }
+    let mut accepted = 0;
+    for _ in 0..20_000 {
+        let mut bad = bytes.clone();
+        for _ in 0..=rng.next_u32() % 3 {
+            let at = rng.next_u32() as usize % bad.len();
+            bad[at] = rng.next_u32() as u8;
+        }
+        // What is accepted is a valid card with exactly this encoding.
+        if let Ok(card) = ModelCard::decode(&bad) {
+            assert_eq!(card.encode().unwrap(), bad);
+            accepted += 1;
+        }
+    }
+    assert!(accepted > 0, "some damage only changes a name or a digest");
+}

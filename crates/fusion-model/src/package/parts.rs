@@ -1,0 +1,8 @@
+//! The files of a package.
+
+/// The model card.
+pub(super) const CARD: &str = "card.pb";
+/// The private part.
+pub(super) const WEIGHTS: &str = "weights.safetensors";
+/// The hint.
+pub(super) const HINT: &str = "hint.bin";

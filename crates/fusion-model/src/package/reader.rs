@@ -1,0 +1,108 @@
+//! Opening a package.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use fusion_ring::symmetric::digest::{Digest, Hasher};
+use zeroize::Zeroizing;
+
+use super::error::{PackageError, io_error};
+use super::parts::{CARD, HINT, WEIGHTS};
+use super::private::{self, PrivateModel};
+use crate::card::{CardError, HintFacts, MAX_CARD_BYTES, ModelCard};
+
+/// A package on disk whose parts match.
+pub struct Package {
+    directory: PathBuf,
+    card: ModelCard,
+    private: PrivateModel,
+}
+
+impl Package {
+    /// Reads a package and checks every part. The weights stay in memory; the hint, which is large,
+    /// is read once for its digest.
+    ///
+    /// # Errors
+    /// A part is missing, truncated, damaged, of another model, or invalid.
+    pub fn open(directory: &Path) -> Result<Self, PackageError> {
+        let card = Self::read_card(directory)?;
+        let hint = card.hint.ok_or(CardError::Missing("hint digest"))?;
+        let file = part(directory, WEIGHTS)?;
+        let path = directory.join(WEIGHTS);
+        let limit = private::longest_file(&card.program);
+        let mut bytes = Zeroizing::new(Vec::new());
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(io_error("read", &path))?;
+        if bytes.len() as u64 > limit {
+            return Err(PackageError::Length { part: WEIGHTS, expected: limit, actual: bytes.len() as u64 });
+        }
+        same_digest(WEIGHTS, card.weights_digest, Digest::of(&bytes))?;
+        let private = private::decode(&card.program, &bytes)?;
+        private.weights.validate(&card.program)?;
+        check_hint(directory, hint)?;
+        Ok(Self { directory: directory.to_owned(), card, private })
+    }
+
+    /// Reads the public card alone. `path` is a package, or a card file itself.
+    ///
+    /// # Errors
+    /// There is none, or it is invalid.
+    pub fn read_card(path: &Path) -> Result<ModelCard, PackageError> {
+        let (file, path) = if path.is_dir() {
+            (part(path, CARD)?, path.join(CARD))
+        } else {
+            (File::open(path).map_err(io_error("open", path))?, path.to_owned())
+        };
+        let mut bytes = Vec::new();
+        file.take(MAX_CARD_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(io_error("read", &path))?;
+        Ok(ModelCard::decode(&bytes)?)
+    }
+
+    /// The public card.
+    #[must_use]
+    pub fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    /// The private part.
+    #[must_use]
+    pub fn private(&self) -> &PrivateModel {
+        &self.private
+    }
+
+    /// The hint's file.
+    #[must_use]
+    pub fn hint_path(&self) -> PathBuf {
+        self.directory.join(HINT)
+    }
+}
+
+fn part(directory: &Path, name: &'static str) -> Result<File, PackageError> {
+    let path = directory.join(name);
+    match File::open(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(PackageError::MissingPart { package: directory.to_owned(), part: name }),
+        other => other.map_err(io_error("open", &path)),
+    }
+}
+
+fn same_digest(part: &'static str, expected: Digest, actual: Digest) -> Result<(), PackageError> {
+    if expected == actual { Ok(()) } else { Err(PackageError::Digest { part, expected, actual }) }
+}
+
+fn check_hint(directory: &Path, facts: HintFacts) -> Result<(), PackageError> {
+    let mut file = part(directory, HINT)?;
+    let path = directory.join(HINT);
+    let actual = file.metadata().map_err(io_error("read", &path))?.len();
+    if actual != facts.bytes {
+        return Err(PackageError::Length { part: HINT, expected: facts.bytes, actual });
+    }
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0u8; 1 << 20];
+    loop {
+        match file.read(&mut buffer).map_err(io_error("read", &path))? {
+            0 => break,
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+    same_digest(HINT, facts.digest, hasher.finish())
+}

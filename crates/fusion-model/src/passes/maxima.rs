@@ -1,0 +1,19 @@
+//! A maximum before a ReLU instead of behind it.
+
+use crate::graph::rewrite::{copy, rebuild};
+use crate::graph::{FloatOp, Graph, ShapeError};
+
+/// max(relu(x)) = relu(max(x)), with one ReLU per window instead of one per element.
+pub(super) fn pool_before_relu(graph: &Graph) -> Result<Graph, ShapeError> {
+    rebuild(graph, |out, id, inputs| {
+        let node = graph.node(id);
+        let source = inputs.first().map(|&id| out.node(id).clone());
+        match (&node.op, source) {
+            (FloatOp::MaxPool(_), Some(relu)) if relu.op == FloatOp::Relu => {
+                let pooled = out.push(&node.name, node.op.clone(), relu.inputs.clone())?;
+                out.push(&relu.name, FloatOp::Relu, vec![pooled])
+            }
+            _ => copy(out, node, inputs),
+        }
+    })
+}

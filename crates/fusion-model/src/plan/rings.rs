@@ -1,0 +1,51 @@
+//! How wide windows and rings must be.
+
+use super::error::PlanError;
+use super::options::PlanOptions;
+use crate::program::{Activation, Op, Program, RingBits, TensorId};
+
+/// What a comparison or a signed value needs above its window.
+const HEADROOM_BITS: u32 = 1;
+/// Units that rounding may add to a value, kept free at the top of a window.
+pub(super) const ROUNDING_UNITS: f64 = 2.0;
+
+/// Makes every ring as wide as its readers need.
+pub(super) fn set_rings(program: &mut Program, options: &PlanOptions) -> Result<(), PlanError> {
+    let mut needed = vec![1u32; program.tensors.len()];
+    needed[program.logits.0] = program.logits_window.shift + program.logits_window.bits + HEADROOM_BITS;
+    for step in program.steps.iter().rev() {
+        let mut output = needed[step.output.0];
+        let mut need = |id: TensorId, bits: u32| needed[id.0] = needed[id.0].max(bits);
+        let mut available = 32;
+        match &step.op {
+            Op::Linear { terms, .. } => {
+                available = options.max_ring_bits;
+                terms.iter().for_each(|t| need(t.input, output));
+            }
+            Op::Requantise { input, window, pool, activation } => {
+                let headroom = if pool.is_some() || *activation == Activation::Signed { HEADROOM_BITS } else { 0 };
+                output = output.max(window.bits);
+                need(*input, window.shift + window.bits + headroom);
+            }
+            Op::Add { inputs } | Op::Concat { inputs } => {
+                inputs.iter().for_each(|&(id, shift)| need(id, output.saturating_sub(shift)));
+            }
+            Op::SumPool { input, .. } | Op::Flatten { input } => need(*input, output),
+        }
+        if output > available {
+            return Err(PlanError::Ring { layer: step.name.clone(), needed: output, available });
+        }
+        program.tensors[step.output.0].ring = RingBits(output);
+    }
+    program.tensors[program.input.0].ring = RingBits(needed[program.input.0]);
+    Ok(())
+}
+
+/// Least window width, sign included, for values of this magnitude at this scale.
+pub(super) fn window_bits(magnitude: f64, frac: i32) -> u32 {
+    let units = magnitude * 2f64.powi(frac) + ROUNDING_UNITS;
+    // Never less than sixteen units: at a scale so coarse that values are a few units, rounding of
+    // weights and inputs is as large as the values. The upper clamp covers absurd ranges, which the
+    // ring check refuses.
+    units.log2().ceil().clamp(4.0, 40.0) as u32 + 1
+}
