@@ -38,13 +38,29 @@ fn what_is_written_is_read() {
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
 }
 
+/// Also where an interrupted run left files that everybody may read, or a link.
 #[cfg(unix)]
 #[test]
 fn only_the_owner_reads_the_weights() {
     use std::os::unix::fs::PermissionsExt;
     let scratch = tempfile::tempdir().unwrap();
-    let target = written(scratch.path(), 1);
-    assert_eq!(fs::metadata(target.join(WEIGHTS)).unwrap().permissions().mode() & 0o777, 0o600);
+    let elsewhere = scratch.path().join("elsewhere");
+    fs::write(&elsewhere, "mine").unwrap();
+    for seed in 1..=3 {
+        let left = scratch.path().join(format!("model{seed}.fusion.partial"));
+        if seed > 1 {
+            fs::create_dir(&left).unwrap();
+        }
+        match seed {
+            2 => fs::write(left.join(WEIGHTS), "left").unwrap(),
+            3 => std::os::unix::fs::symlink(&elsewhere, left.join(WEIGHTS)).unwrap(),
+            _ => {}
+        }
+        let target = written(scratch.path(), seed);
+        assert!(Package::open(&target).is_ok() && !left.exists());
+        assert_eq!(fs::metadata(target.join(WEIGHTS)).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(fs::read(&elsewhere).unwrap(), b"mine");
 }
 
 #[test]

@@ -13,6 +13,9 @@ use crate::card::{HintFacts, ModelCard};
 
 /// A package being written: card and weights are fixed, the hint is still to come. A [`Write`] for
 /// the hint's bytes, in layer order.
+///
+/// The files are written to `NAME.partial` beside the target, synced, and renamed in one step by
+/// [`PackageWriter::finish`]: whoever finds the package finds all of it.
 pub struct PackageWriter {
     target: PathBuf,
     directory: PathBuf,
@@ -39,18 +42,11 @@ impl PackageWriter {
         let bytes = private::encode(private)?;
         card.weights_digest = Digest::of(&bytes);
 
-        let mut name = target.file_name().unwrap_or_default().to_owned();
-        name.push(".partial");
-        let directory = target.with_file_name(name);
-        match fs::create_dir(&directory) {
-            // Left by an interrupted run: its files are overwritten.
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            other => other.map_err(io_error("create", &directory))?,
-        }
-        let path = directory.join(WEIGHTS);
-        private_file(&path).and_then(|mut f| f.write_all(&bytes).and_then(|()| f.sync_all())).map_err(io_error("write", &path))?;
+        let directory = partial_directory(target)?;
+        write_file(&directory.join(WEIGHTS), Readers::Owner, &bytes)?;
         let path = directory.join(HINT);
-        let hint = BufWriter::with_capacity(1 << 20, File::create(&path).map_err(io_error("create", &path))?);
+        let hint = new_file(&path, Readers::All).map_err(io_error("create", &path))?;
+        let hint = BufWriter::with_capacity(1 << 20, hint);
         Ok(Self { target: target.to_owned(), directory, card, hint, hasher: Hasher::default(), bytes: 0 })
     }
 
@@ -68,8 +64,8 @@ impl PackageWriter {
         let path = self.directory.join(HINT);
         self.hint.flush().and_then(|()| self.hint.get_ref().sync_all()).map_err(io_error("write", &path))?;
         self.card.hint = Some(HintFacts { digest: self.hasher.finish(), bytes: self.bytes });
-        let path = self.directory.join(CARD);
-        fs::write(&path, self.card.encode()?).map_err(io_error("write", &path))?;
+        write_file(&self.directory.join(CARD), Readers::All, &self.card.encode()?)?;
+        sync_directory(&self.directory).map_err(io_error("write", &self.directory))?;
         fs::rename(&self.directory, &self.target).map_err(io_error("create", &self.target))?;
         Ok(self.card)
     }
@@ -88,11 +84,56 @@ impl Write for PackageWriter {
     }
 }
 
-/// A file that only its owner may read.
-fn private_file(path: &Path) -> io::Result<File> {
+/// The directory `target`.partial, without what an interrupted run may have left in it.
+fn partial_directory(target: &Path) -> Result<PathBuf, PackageError> {
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    let directory = target.with_file_name(name);
+    match fs::create_dir(&directory) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        other => other.map_err(io_error("create", &directory))?,
+    }
+    for part in [CARD, WEIGHTS, HINT] {
+        let path = directory.join(part);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            other => other.map_err(io_error("replace", &path))?,
+        }
+    }
+    Ok(directory)
+}
+
+/// Who may read a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Readers {
+    Owner,
+    All,
+}
+
+/// A file that was not there before. An old one would keep its permissions, and a link would lead
+/// the weights elsewhere.
+fn new_file(path: &Path, readers: Readers) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    if readers == Readers::Owner {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    #[cfg(not(unix))]
+    let _ = readers;
     options.open(path)
+}
+
+fn write_file(path: &Path, readers: Readers, bytes: &[u8]) -> Result<(), PackageError> {
+    let written = new_file(path, readers).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written.map_err(io_error("write", path))
+}
+
+/// Makes the names in a directory survive a power failure, where the system can do that.
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(directory)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = directory;
+    Ok(())
 }
