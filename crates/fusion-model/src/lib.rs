@@ -1,5 +1,5 @@
 //! What private inference computes: from an ONNX file to a fixed-point program that two parties can
-//! evaluate, and the same arithmetic in the clear.
+//! evaluate, and the same arithmetic in the clear. How the parties evaluate it is `fusion-nn`'s.
 //!
 //! ```text
 //!   model.onnx --onnx--> graph --passes--> simplified graph
@@ -19,36 +19,39 @@
 //! prepared model.
 //!
 //! # Example
-//! Plan the demo's digit classifier and evaluate the plan on an image (blank, to keep this short):
+//! Plan the demo's digit classifier and evaluate the plan on a blank image:
 //! ```
-//! use fusion_model::{calibrate::calibrate, onnx, plan, preprocess::Preprocess, twin};
+//! use fusion_model::twin::{TruncationCarry, Twin};
+//! use fusion_model::{calibrate::calibrate, onnx, plan, preprocess::Preprocess};
 //!
-//! let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/mnist/mnist.onnx"))?;
-//! let graph = onnx::import(&file)?;
+//! # let mnist = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/mnist/mnist.onnx");
+//! let graph = onnx::import(&std::fs::read(mnist)?)?;
 //! let image = Preprocess::mnist().tensor(&[0; 28 * 28])?;
 //! let ranges = calibrate(&graph, std::slice::from_ref(&image))?;
 //! let (program, weights) = plan::plan(&graph, &ranges, &plan::PlanOptions::default())?;
-//! let run = twin::Twin::new(&program, &weights)?.run(program.encode(&image)?, &mut twin::TruncationCarry::Nearest)?;
+//! let twin = Twin::new(&program, &weights)?;
+//! let run = twin.run(program.encode(&image)?, &mut TruncationCarry::Nearest)?;
 //! assert_eq!((run.logits.len(), run.total_overflows()), (10, 0));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # What is assumed
 //! The program is public: architecture, shapes, scales, ring widths. Calibration images are typical
-//! of what will be asked; a value beyond its window wraps, and the twin counts such overflows by
-//! layer.
+//! of those that clients send; a value beyond its window wraps, and the twin counts such overflows
+//! by layer.
 //!
 //! # Security
-//! Nothing here is a protocol. Files are hostile all the same: an ONNX file, a card or a package
-//! from elsewhere can be refused, with a reason, but cannot make the reader panic or allocate
-//! without bound. Not audited.
+//! Nothing here is a protocol. But files come from strangers: an ONNX file, a card or a package can
+//! be refused, with a reason, and can make the reader neither panic nor allocate without bound. Not
+//! audited.
 //!
 //! # Where to read next
 //! [`program`] first, then [`twin`] (what is computed), [`plan`](mod@plan) (how scales and windows
-//! are chosen) and [`onnx`] (what is understood).
+//! are chosen) and [`onnx`] (what is understood). `examples/twin.rs` compares the twin with the
+//! float network.
 //!
 //! # Features
-//! `full` (default) is everything; without it [`program`] alone is left, for crates that evaluate
+//! `full` (default) is everything. Without it only [`program`] is left, for crates that evaluate
 //! programs and need neither protobuf nor safetensors.
 #![forbid(unsafe_code)]
 
@@ -81,3 +84,7 @@ pub mod twin;
 
 #[cfg(any(test, feature = "test-utils"))]
 pub mod testing;
+
+#[cfg(all(doctest, feature = "full"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
