@@ -74,8 +74,7 @@ impl Layer {
     }
 
     /// Bytes of one row of the hint.
-    #[must_use]
-    pub fn hint_row_bytes(&self) -> usize {
+    pub(crate) fn hint_row_bytes(&self) -> usize {
         packed_len(DEGREE, self.params.hint_bits())
     }
 
