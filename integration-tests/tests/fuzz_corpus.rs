@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 #[path = "../../fuzz/src/lib.rs"]
-#[expect(unreachable_pub, reason = "a library to the fuzzer")]
+#[allow(unreachable_pub, reason = "a library of its own, compiled here once more")]
 mod bodies;
 
 use std::fs;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use bodies::TARGETS;
 use fusion_mix::batch::{MixedBatch, PublicSample};
-use fusion_mix::soundness::Mix;
+use fusion_mix::mix::Mix;
 use fusion_model::testing;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

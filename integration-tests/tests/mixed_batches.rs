@@ -13,8 +13,9 @@ use fusion_mix::accuracy::PublicLabels;
 use fusion_mix::adversary::{Adversary, Positions, predict};
 use fusion_mix::batch::{AnswerSheet, Item, MixedBatch, PublicSample};
 use fusion_mix::interval::clopper_pearson;
+use fusion_mix::mix::Mix;
 use fusion_mix::plan::{Plan, PlanRequest};
-use fusion_mix::soundness::{Mix, soundness};
+use fusion_mix::soundness::soundness;
 use fusion_mix::verify::{Verdict, verify};
 use fusion_model::program::{Activation, LinearTerm, LinearWeights, Op, Program, RingBits, Step, TensorId, TensorSpec, Weights, Window};
 use fusion_nn::exec::{
@@ -217,8 +218,8 @@ fn deviation(server: Server, program: &Program, lanes: usize, mut rng: ChaCha20R
 }
 
 /// Three queries in two copies among four public samples.
-fn small(tau: u32, kappa: u32) -> Mix {
-    Mix::new(3, 2, 4, tau, kappa).unwrap()
+fn small(tau: u32, max_inconclusive: u32) -> Mix {
+    Mix::new(3, 2, 4, tau, max_inconclusive).unwrap()
 }
 
 fn exactly(m: usize) -> Choice {

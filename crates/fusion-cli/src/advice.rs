@@ -12,7 +12,7 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
         Error::NoServer(_) => Some("start one with `fusion serve PACKAGE`, or name another with --server".to_owned()),
         Error::NoClaim => Some(
             "give --claimed-accuracy, or --certified if the public labels are the model's own outputs, \
-             or a whole mix with --copies, --public, --tau and --kappa"
+             or a whole mix with --copies, --public, --tau and --max-inconclusive"
                 .to_owned(),
         ),
         Error::Journal(JournalError::Taken { path }) => {

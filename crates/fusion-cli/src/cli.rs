@@ -232,8 +232,8 @@ pub struct MixArgs {
     /// Chance that an honest copy's label flips at a near tie.
     #[arg(long, value_name = "RATE", default_value_t = 0.0)]
     pub flip_rate: f64,
-    /// Copies of each query, with --public, --tau and --kappa: judge or use that very plan. Without a claim of accuracy the public labels then count as certified.
-    #[arg(long, value_name = "B", requires_all = ["public", "tau", "kappa"])]
+    /// Copies of each query, with --public, --tau and --max-inconclusive: judge or use that very plan. Without a claim of accuracy the public labels then count as certified.
+    #[arg(long, value_name = "B", requires_all = ["public", "tau", "max_inconclusive"])]
     pub copies: Option<u32>,
     /// Public samples.
     #[arg(long, value_name = "T", requires = "copies")]
@@ -242,8 +242,8 @@ pub struct MixArgs {
     #[arg(long, requires = "copies")]
     pub tau: Option<u32>,
     /// Inconclusive queries tolerated.
-    #[arg(long, requires = "copies")]
-    pub kappa: Option<u32>,
+    #[arg(long, alias = "kappa", requires = "copies")]
+    pub max_inconclusive: Option<u32>,
 }
 
 /// `fusion query`.
@@ -306,7 +306,7 @@ pub struct QueryArgs {
 /// `fusion plan`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  fusion plan --queries 512 --claimed-accuracy 0.747 --detect-below 0.60\n  fusion plan --queries 64 --claimed-accuracy 0.98 --copies 7 --public 110 --tau 6 --kappa 0\n  fusion plan --queries 16 --model mnist.fusion --measured run1.json"
+    after_help = "Examples:\n  fusion plan --queries 512 --claimed-accuracy 0.747 --detect-below 0.60\n  fusion plan --queries 64 --claimed-accuracy 0.98 --copies 7 --public 110 --tau 6 --max-inconclusive 0\n  fusion plan --queries 16 --model mnist.fusion --measured run1.json"
 )]
 pub struct PlanArgs {
     /// Queries in the batch.
@@ -389,10 +389,21 @@ pub struct EvalArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     #[test]
     fn flags_are_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_old_name_of_max_inconclusive_still_works_and_is_not_shown() {
+        for flag in ["--max-inconclusive", "--kappa"] {
+            let line = ["fusion", "plan", "--queries", "8", "--copies", "8", "--public", "9", "--tau", "1", flag, "2"];
+            let super::Command::Plan(args) = super::Cli::try_parse_from(line).unwrap().command else { panic!("another command") };
+            assert_eq!(args.mix.max_inconclusive, Some(2), "{flag}");
+        }
+        let help = super::Cli::command().find_subcommand_mut("plan").unwrap().render_long_help().to_string();
+        assert!(help.contains("--max-inconclusive") && !help.contains("kappa"), "{help}");
     }
 }

@@ -18,6 +18,7 @@ use crate::assets;
 use crate::cli::{DemoArgs, DemoServer};
 use crate::progress::Watcher;
 use crate::query::cores;
+use crate::report::report_text;
 use crate::server_process::ServerProcess;
 use crate::settings::fresh_rng;
 use crate::tables::{human_bytes, phase_table};
@@ -103,5 +104,5 @@ fn print(outcome: &Outcome) -> Result<()> {
         human_bytes(up),
         human_bytes(down)
     ))?;
-    show(outcome.report.to_text())
+    show(report_text(&outcome.report))
 }

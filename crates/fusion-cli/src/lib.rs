@@ -34,6 +34,7 @@ mod predict;
 mod prepare;
 mod progress;
 mod query;
+mod report;
 mod report_commands;
 pub mod serve;
 pub mod server_process;
@@ -45,6 +46,7 @@ pub mod terminal;
 use anyhow::Result;
 
 use crate::cli::Command;
+use crate::report::report_text;
 use crate::terminal::show;
 
 /// Runs one command; returns the process's exit code.
@@ -62,7 +64,7 @@ pub fn run(command: &Command) -> Result<u8> {
         Command::Serve(args) => serve::run(args).map(|()| 0),
         Command::Query(args) => {
             let outcome = query::run(args)?;
-            show(outcome.report.to_text())?;
+            show(report_text(&outcome.report))?;
             if args.profile {
                 show(format_args!("{}\n{}", tables::phase_table(&outcome.costs), tables::step_table(&outcome.costs)))?;
             }

@@ -8,6 +8,8 @@ use fusion::mix::report::Report;
 use fusion::mix::verify::Verdict;
 use serde::Serialize;
 
+use crate::report::report_html;
+
 /// Exit code of a rejected batch.
 pub const EXIT_REJECTED: u8 = 3;
 /// Exit code of an incomplete batch.
@@ -39,7 +41,7 @@ pub fn write(outcome: &Outcome, json: Option<&Path>, html: Option<&Path>) -> Res
 /// # Errors
 /// If it cannot be written.
 pub fn write_html(path: &Path, report: &Report) -> Result<()> {
-    std::fs::write(path, report.to_html()).with_context(|| format!("cannot write {}", path.display()))
+    std::fs::write(path, report_html(report)).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Writes a JSON file.

@@ -143,9 +143,9 @@ fn print_plan(plan: &Plan) {
         mix.overhead()
     );
     eprintln!(
-        "          accepts up to tau = {} wrong public answers and kappa = {} inconclusive queries; soundness 2^{:.2} (asked: 2^-{})",
+        "          accepts up to tau = {} wrong public answers and {} inconclusive queries; soundness 2^{:.2} (asked: 2^-{})",
         mix.tau(),
-        mix.kappa(),
+        mix.max_inconclusive(),
         plan.soundness.log2,
         plan.lambda
     );

@@ -2,14 +2,15 @@
 
 use anyhow::{Context, Result};
 use fusion::mix::audit::{AuditLog, LabelSource};
+use fusion::mix::mix::MAX_SAMPLES;
 use fusion::mix::overview::{audit_overview, plan_overview};
-use fusion::mix::soundness::MAX_SAMPLES;
 use fusion::mix::verify::RevealRejected;
 use fusion::model::package::Package;
 
 use crate::cli::{AuditArgs, PlanArgs, VerifyArgs};
 use crate::outcome::{exit_code, write_html, write_json};
 use crate::predict::sample_cost;
+use crate::report::{audit_text, plan_text, report_text};
 use crate::settings::home;
 use crate::terminal::show;
 
@@ -32,7 +33,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8> {
     }
     let cost = card.as_ref().map(|card| sample_cost(&card.program, args.link, args.measured.as_deref())).transpose()?;
     let overview = plan_overview(&request, mix.mix(args.queries)?, cost.as_ref())?;
-    show(overview.to_text())?;
+    show(plan_text(&overview))?;
     if let Some(path) = &args.json {
         write_json(path, &overview)?;
     }
@@ -45,7 +46,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8> {
 /// A directory that is no run, or is damaged.
 pub(crate) fn verify(args: &VerifyArgs) -> Result<u8> {
     let report = fusion::verify(&args.run, args.show_rejected_answers.then_some(RevealRejected))?;
-    show(report.to_text())?;
+    show(report_text(&report))?;
     if let Some(path) = &args.json {
         write_json(path, &report.to_json())?;
     }
@@ -65,7 +66,7 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<u8> {
     if overview.models.is_empty() {
         show(format_args!("Nothing is audited yet in {}: every verified batch adds its public samples.", path.display()))?;
     } else {
-        show(overview.to_text())?;
+        show(audit_text(&overview))?;
     }
     if let Some(path) = &args.json {
         write_json(path, &overview)?;

@@ -69,7 +69,7 @@ impl MixArgs {
     #[must_use]
     pub fn settings(&self) -> MixSettings {
         // The flags require each other.
-        let given = match (self.copies, self.public, self.tau, self.kappa) {
+        let given = match (self.copies, self.public, self.tau, self.max_inconclusive) {
             (Some(copies), Some(publics), Some(tau), Some(max_inconclusive)) => Some(GivenMix { copies, publics, tau, max_inconclusive }),
             _ => None,
         };

@@ -1,7 +1,9 @@
-//! The accuracy test that the public samples of one batch make: what is claimed, what must be noticed, and with which error rates.
+//! The accuracy test that the public samples of one batch make: what is claimed, what must be
+//! noticed, and with which error rates.
 //!
-//! An answer to a public sample is *wrong* if it differs from the sample's known label. Where that label comes from decides how many
-//! wrong answers an honest server gives, and so how many (`tau`) must be tolerated.
+//! An answer to a public sample is *wrong* if it differs from the sample's known label. Where that
+//! label comes from decides how many wrong answers an honest server gives, and so how many (`tau`)
+//! must be tolerated.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,29 +14,34 @@ use crate::{
 
 /// What the known labels of the public samples are, and what is claimed about them.
 ///
-/// Both kinds make the same binomial test: an honest server answers each sample wrongly with chance `honest_error`, and a function to be
-/// noticed with chance at least `1 - detect_below`.
+/// Both kinds make the same binomial test. An honest server answers each sample wrongly with chance
+/// `honest_error`; a function that must be noticed does so with chance at least `1 - detect_below`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum PublicLabels {
-    /// The labels are the truth (human annotation). An honest model errs on a share of them, which `tau` must tolerate.
+    /// The labels are the truth (human annotation). An honest model errs on a fraction of them,
+    /// which `tau` must tolerate.
     GroundTruth {
         /// The accuracy `p0` that the server claims for its model.
         claimed_accuracy: f64,
-        /// The accuracy `p1 < p0` below which a model is to be noticed, if the batch is to test that.
+        /// The accuracy `p1 < p0` below which a model is to be noticed, if the batch is to test
+        /// that.
         detect_below: Option<f64>,
     },
-    /// The labels are certified outputs of the advertised model itself, so an honest server errs only where rounding flips a near tie.
+    /// The labels are certified outputs of the advertised model itself, so an honest server errs
+    /// only where rounding flips a near tie.
     Certified {
         /// The chance that an honest run differs from a certified label.
         mismatch: f64,
-        /// The rate of agreement with the advertised model below which a function is to be noticed, if the batch is to test that.
+        /// The rate of agreement with the advertised model below which a function is to be noticed,
+        /// if the batch is to test that.
         detect_below: Option<f64>,
     },
 }
 
 impl PublicLabels {
-    /// Checks that all rates are probabilities and that `detect_below` lies below what an honest server reaches.
+    /// Checks that all rates are probabilities and that `detect_below` lies below what an honest
+    /// server reaches.
     ///
     /// # Errors
     /// [`MixError::OutOfRange`].
@@ -76,13 +83,15 @@ impl PublicLabels {
         }
     }
 
-    /// The chance that an honest server gives more than `tau` wrong answers to `publics` samples drawn from the distribution that the claim is about.
+    /// The chance that an honest server gives more than `tau` wrong answers to `publics` samples
+    /// drawn from the distribution that the claim is about.
     #[must_use]
     pub fn false_reject(&self, publics: u32, tau: u32) -> f64 {
         upper_tail(publics.into(), self.honest_error().clamp(0.0, 1.0), tau.into())
     }
 
-    /// The chance that a function that is right with chance exactly `detect_below` gives at most `tau` wrong answers; a worse one passes less often.
+    /// The chance that a function that is right with chance exactly `detect_below` gives at most
+    /// `tau` wrong answers; a worse one passes less often.
     #[must_use]
     pub fn false_accept(&self, publics: u32, tau: u32) -> Option<f64> {
         self.detect_below().map(|p1| lower_tail(publics.into(), (1.0 - p1).clamp(0.0, 1.0), tau.into()))
@@ -105,9 +114,11 @@ pub(crate) fn least_tolerance(trials: u32, p: f64, alpha: f64) -> u32 {
     low
 }
 
-/// An accuracy test on its own: the least `T`, and its `tau`, with false-reject at most `alpha` and false-accept at most `beta`.
+/// An accuracy test on its own: the least `T`, and its `tau`, with false-reject at most `alpha` and
+/// false-accept at most `beta`.
 ///
-/// Returns `None` if more than `limit` samples were needed. Without a `detect_below` there is nothing to notice, and `T = 0` does.
+/// Returns `None` if more than `limit` samples are needed. Without a `detect_below` there is
+/// nothing to notice, and `T = 0` suffices.
 ///
 /// ```
 /// use fusion_mix::accuracy::{PublicLabels, design_test};
@@ -118,7 +129,8 @@ pub(crate) fn least_tolerance(trials: u32, p: f64, alpha: f64) -> u32 {
 /// ```
 #[must_use]
 pub fn design_test(labels: &PublicLabels, alpha: f64, beta: f64, limit: u32) -> Option<(u32, u32)> {
-    // tau(T) does not fall with T, and for a fixed tau the false-accept falls with T: climb to the least fixed point.
+    // tau(T) does not fall with T, and for a fixed tau the false-accept falls with T: climb to the
+    // least fixed point.
     let mut publics = 0;
     loop {
         let tau = labels.least_tau(publics, alpha);
@@ -131,7 +143,8 @@ pub fn design_test(labels: &PublicLabels, alpha: f64, beta: f64, limit: u32) -> 
     }
 }
 
-/// The least `x` of `from..=limit` for which a condition holds that, once true, stays true; found by doubling steps, then bisection.
+/// The least `x` of `from..=limit` for which `holds`, which must stay true from there on. Found by
+/// doubling steps, then bisection.
 fn least_where(from: u32, limit: u32, holds: impl Fn(u32) -> bool) -> Option<u32> {
     if from > limit {
         return None;
@@ -154,7 +167,8 @@ fn least_where(from: u32, limit: u32, holds: impl Fn(u32) -> bool) -> Option<u32
 
 /// How often honest copies of one query disagree.
 ///
-/// Two honest runs on one image draw different random shares, so their rounding carries differ, and a near tie may get another label.
+/// Two honest runs on one image draw different random shares, so their rounding carries differ, and
+/// a near tie may get another label.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FlipRate(f64);
 
@@ -162,7 +176,8 @@ impl FlipRate {
     /// Copies never disagree; then one inconclusive group is already evidence of cheating.
     pub const ZERO: Self = Self(0.0);
 
-    /// `rate` is the chance that one copy's label differs from the usual one of its image, as measured with the twin on public images.
+    /// `rate` is the chance that one copy's label differs from the usual one of its image, as
+    /// measured with the twin on public images.
     ///
     /// # Errors
     /// [`MixError::OutOfRange`] unless `0 <= rate <= 1`.
@@ -179,21 +194,24 @@ impl FlipRate {
         self.0
     }
 
-    /// An upper bound on the chance that a group of `copies` is inconclusive: the union bound, so copies of one image may depend on each other.
+    /// An upper bound on the chance that a group of `copies` is inconclusive: the union bound, so
+    /// copies of one image may depend on each other.
     #[must_use]
     pub fn inconclusive(self, copies: u32) -> f64 {
         if copies == 1 { 0.0 } else { (self.0 * f64::from(copies)).min(1.0) }
     }
 
-    /// The chance that more than `kappa` of `queries` groups are inconclusive with an honest server (at most; see [`Self::inconclusive`]).
+    /// An upper bound (see [`Self::inconclusive`]) on the chance that more than `max_inconclusive`
+    /// of `queries` groups are inconclusive although the server is honest.
     #[must_use]
-    pub fn false_reject(self, queries: u32, copies: u32, kappa: u32) -> f64 {
-        upper_tail(queries.into(), self.inconclusive(copies), kappa.into())
+    pub fn false_reject(self, queries: u32, copies: u32, max_inconclusive: u32) -> f64 {
+        upper_tail(queries.into(), self.inconclusive(copies), max_inconclusive.into())
     }
 
-    /// The least `kappa` with `false_reject <= alpha`. It does not fall as `copies` grows.
+    /// The least `max_inconclusive` with `false_reject <= alpha`. It does not fall as `copies`
+    /// grows.
     #[must_use]
-    pub fn least_kappa(self, queries: u32, copies: u32, alpha: f64) -> u32 {
+    pub fn least_max_inconclusive(self, queries: u32, copies: u32, alpha: f64) -> u32 {
         least_tolerance(queries, self.inconclusive(copies), alpha)
     }
 }
@@ -214,10 +232,10 @@ mod tests {
             }
         }
         let flips = FlipRate::new(0.01).unwrap();
-        let kappa = flips.least_kappa(64, 5, 1e-3);
-        assert!(flips.false_reject(64, 5, kappa) <= 1e-3 && flips.false_reject(64, 5, kappa - 1) > 1e-3);
-        assert_eq!(FlipRate::ZERO.least_kappa(64, 5, 0.0), 0);
-        assert_eq!(flips.least_kappa(64, 1, 1e-9), 0, "a single copy cannot disagree");
+        let max_inconclusive = flips.least_max_inconclusive(64, 5, 1e-3);
+        assert!(flips.false_reject(64, 5, max_inconclusive) <= 1e-3 && flips.false_reject(64, 5, max_inconclusive - 1) > 1e-3);
+        assert_eq!(FlipRate::ZERO.least_max_inconclusive(64, 5, 0.0), 0);
+        assert_eq!(flips.least_max_inconclusive(64, 1, 1e-9), 0, "a single copy cannot disagree");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Kinds of cheating servers, and the exact chance of each outcome.
 //!
-//! The server's view does not depend on the secret order, so a strategy is a choice of positions and of images on which the deviation shows:
+//! The server's view does not depend on the secret order, so a strategy is a choice of positions
+//! and of images on which the deviation shows:
 //!
 //! | server | positions | fires |
 //! |---|---|---|
@@ -8,11 +9,11 @@
 //! | the best position-dependent one | [`Positions::Exactly`] `worst_m` | 1 |
 //! | corrupts each sample with chance rho | [`Positions::Fraction`] | 1 |
 //! | corrupts a whole lane of `L` | [`Positions::Exactly`] the lane's length | 1 |
-//! | substitutes a model | all | the share of images that it errs on |
+//! | substitutes a model | all | the fraction of images that it errs on |
 //! | errs on some images only | all | eps |
 //! | a mixture | some | eps |
 
-use crate::{MixError, binomial::Chance, soundness::Mix};
+use crate::{MixError, binomial::Chance, mix::Mix};
 
 /// The largest number of table entries that [`predict`] visits.
 const MAX_WORK: u64 = 1 << 32;
@@ -31,7 +32,8 @@ pub enum Positions {
 pub struct Adversary {
     /// Where it deviates.
     pub positions: Positions,
-    /// On what share of images a deviation changes the answer. Copies of one image change alike.
+    /// On what fraction of the images a deviation changes the answer. Copies of one image change
+    /// alike.
     pub fires: f64,
     /// The chance that a public answer is wrong without any deviation.
     pub natural_error: f64,
@@ -46,7 +48,8 @@ impl Adversary {
         Self { positions, fires: 1.0, natural_error: 0.0, natural_disagreement: 0.0 }
     }
 
-    /// Computes alike at all positions of `mix` a function that errs on a share `eps` of the images.
+    /// Computes the same function at all positions of `mix`, one that errs on a fraction `eps` of
+    /// the images.
     #[must_use]
     pub fn content_dependent(mix: &Mix, eps: f64) -> Self {
         Self { fires: eps, ..Self::position_dependent(Positions::Exactly(mix.samples())) }
@@ -89,10 +92,12 @@ pub struct Outcome {
 
 /// The exact chances against `adversary`, by walking through the groups one after the other.
 ///
-/// This is slower than [`crate::soundness::soundness`] and shares none of its code but the mass function, and it knows more kinds of servers.
+/// This is slower than [`crate::soundness::soundness`], but it knows more kinds of servers. The two
+/// have only the binomial mass function in common, so each checks the other.
 ///
 /// # Errors
-/// [`MixError::OutOfRange`] if a chance is no probability, more positions are corrupted than there are, or the batch is too large for this way.
+/// [`MixError::OutOfRange`] if a chance is no probability, more positions are corrupted than there
+/// are, or the batch is too large to be walked through.
 pub fn predict(mix: &Mix, adversary: &Adversary) -> Result<Outcome, MixError> {
     adversary.validate(mix)?;
     let samples = u64::from(mix.samples());
@@ -100,10 +105,10 @@ pub fn predict(mix: &Mix, adversary: &Adversary) -> Result<Outcome, MixError> {
         Positions::Exactly(m) => (Chance::from_counts(2 * u64::from(m) + 1, 2 * samples + 1 - 2 * u64::from(m)), u64::from(m)),
         Positions::Fraction(rho) => (Chance::new(rho), samples),
     };
-    let work = u64::from(mix.queries()) * (most + 1) * (u64::from(mix.kappa()) + 1) * u64::from(mix.copies());
+    let work = u64::from(mix.queries()) * (most + 1) * (u64::from(mix.max_inconclusive()) + 1) * u64::from(mix.copies());
     if work > MAX_WORK {
         return Err(MixError::OutOfRange {
-            what: "R * N * kappa * B",
+            what: "R * N * max_inconclusive * B",
             range: "at most 2^32 for an exact prediction",
             value: work.to_string(),
         });
@@ -131,13 +136,16 @@ pub fn predict(mix: &Mix, adversary: &Adversary) -> Result<Outcome, MixError> {
     Ok(Outcome { accepted: accepted.min(1.0), cheated: cheated.min(1.0) })
 }
 
-/// For each number of corrupted copies, up to `most`: the chance of it together with at most `kappa` inconclusive groups, without and with a wrong conclusive one.
+/// For each number of corrupted copies up to `most`, two chances: of that number with at most
+/// `max_inconclusive` inconclusive groups and no conclusive group wrong, and the same with one
+/// wrong.
 fn walk_groups(mix: &Mix, adversary: &Adversary, chance: &Chance, most: usize) -> Vec<[f64; 2]> {
-    let (copies, kappa) = (mix.copies() as usize, mix.kappa() as usize);
+    let (copies, max_inconclusive) = (mix.copies() as usize, mix.max_inconclusive() as usize);
     let sizes: Vec<f64> = (0..=copies).map(|s| chance.ln_mass(copies as u64, s as u64).exp()).collect();
     let (fires, split) = (adversary.fires, adversary.natural_disagreement);
-    let width = kappa + 1;
-    // Entry n * width + c: n corrupted copies so far, c inconclusive groups; without and with a wrong group.
+    let width = max_inconclusive + 1;
+    // Entry n * width + c: n corrupted copies so far, c inconclusive groups; without and with a
+    // wrong group.
     let mut now = vec![[0.0; 2]; (most + 1) * width];
     now[0][0] = 1.0;
     for group in 0..mix.queries() as usize {
@@ -158,7 +166,7 @@ fn walk_groups(mix: &Mix, adversary: &Adversary, chance: &Chance, most: usize) -
                     let base = (n + s) * width + c;
                     next[base][0] += here[0] * right;
                     next[base][1] += here[1] * (right + wrong) + here[0] * wrong;
-                    if c < kappa {
+                    if c < max_inconclusive {
                         next[base + 1][0] += here[0] * inconclusive;
                         next[base + 1][1] += here[1] * inconclusive;
                     }
@@ -170,7 +178,8 @@ fn walk_groups(mix: &Mix, adversary: &Adversary, chance: &Chance, most: usize) -
     now.chunks(width).map(|row| row.iter().fold([0.0; 2], |sum, x| [sum[0] + x[0], sum[1] + x[1]])).collect()
 }
 
-/// For each number of corrupted public samples: its chance together with at most `tau` wrong public answers.
+/// For each number of corrupted public samples: the chance of that number with at most `tau` wrong
+/// public answers.
 fn accept_publics(mix: &Mix, adversary: &Adversary, chance: &Chance) -> Vec<f64> {
     let (publics, tau) = (u64::from(mix.publics()), u64::from(mix.tau()));
     let fires = Chance::new(adversary.fires);

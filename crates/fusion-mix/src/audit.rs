@@ -1,11 +1,14 @@
 //! What public samples have shown about one pinned model over many batches.
 //!
-//! A hint commits the server to its weights, so answers to public samples of all batches under one hint digest are about one set of linear layers and
-//! may be added up. Three rules keep the interval honest:
+//! A hint commits the server to its weights, so answers to public samples of all batches under one
+//! hint digest are about one set of linear layers and may be added up. Three rules keep the
+//! interval valid:
 //!
 //! * A tally belongs to one digest; another model's is never counted.
-//! * A public sample counts once per pool, however often it was asked: a fixed function answers it the same way each time. If it was ever wrong, it counts as wrong.
-//! * *Every* complete batch counts, also a rejected one. Counting accepted batches alone would select for good luck.
+//! * A public sample counts once per pool, however often it was asked: a fixed function answers it
+//!   the same way each time. If it was ever wrong, it counts as wrong.
+//! * *Every* complete batch counts, also a rejected one. Counting accepted batches alone would
+//!   select for good luck.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -24,7 +27,8 @@ const LARGEST: u64 = 1 << 28;
 
 const VERSION: u32 = 1;
 
-/// Where the known labels of a pool come from. Agreement with the truth and with certified outputs are different rates and never added.
+/// Where the known labels of a pool come from. Agreement with the truth and with certified outputs
+/// are different rates and never added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LabelSource {
@@ -46,7 +50,7 @@ impl From<&PublicLabels> for LabelSource {
 /// The rate of right answers that the accumulated public samples show.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct AuditedAccuracy {
-    /// Distinct public samples answered rightly, always.
+    /// Distinct public samples that were answered rightly every time.
     pub correct: u64,
     /// Distinct public samples.
     pub total: u64,
@@ -80,7 +84,7 @@ struct ModelTally {
 #[serde(deny_unknown_fields)]
 struct PoolTally {
     labels: LabelSource,
-    /// Sample id to whether it was always answered rightly.
+    /// By sample id: whether it was answered rightly every time.
     outcomes: BTreeMap<u32, bool>,
 }
 
@@ -119,10 +123,12 @@ impl AuditLog {
         private_file::replace(path, &text)
     }
 
-    /// Adds the public samples of one batch, run under the hint `digest` with samples of the pool `pool` (both hexadecimal). An incomplete batch adds nothing.
+    /// Adds the public samples of one batch, run under the hint `digest` with samples of the pool
+    /// `pool` (both hexadecimal). An incomplete batch adds nothing.
     ///
     /// # Errors
-    /// [`MixError::Misuse`] if a digest is not hexadecimal, or the pool was recorded with labels of another source.
+    /// [`MixError::Misuse`] if a digest is not hexadecimal, or the pool was recorded with labels of
+    /// another source.
     pub fn record(&mut self, digest: &str, pool: &str, labels: LabelSource, batch: &Verification) -> Result<(), MixError> {
         let (digest, pool) = (canonical(digest)?, canonical(pool)?);
         if batch.verdict() == Verdict::Incomplete {
@@ -142,10 +148,12 @@ impl AuditLog {
         Ok(())
     }
 
-    /// What is known about the model with hint `digest`, from pools with labels of the given source; `None` if nothing is.
+    /// What is known about the model with hint `digest`, from pools with labels of the given
+    /// source; `None` if nothing is.
     ///
     /// # Errors
-    /// [`MixError::Misuse`] if the digest is not hexadecimal, [`MixError::OutOfRange`] if the confidence is not between 0 and 1.
+    /// [`MixError::Misuse`] if the digest is not hexadecimal, [`MixError::OutOfRange`] if the
+    /// confidence is not between 0 and 1.
     pub fn accuracy(&self, digest: &str, labels: LabelSource, confidence: f64) -> Result<Option<AuditedAccuracy>, MixError> {
         if !(confidence > 0.0 && confidence < 1.0) {
             return Err(MixError::OutOfRange { what: "the confidence", range: "strictly between 0 and 1", value: confidence.to_string() });
@@ -167,7 +175,8 @@ impl AuditLog {
         self.models.keys().map(String::as_str)
     }
 
-    /// The ids of the samples of `pool` that the log has seen under any model: what a draw should avoid.
+    /// The ids of the samples of `pool` that the log has seen under any model: what a draw should
+    /// avoid.
     #[must_use]
     pub fn used_samples(&self, pool: &str) -> std::collections::BTreeSet<u32> {
         let pool = pool.to_ascii_lowercase();
@@ -189,12 +198,13 @@ mod tests {
     use super::*;
     use crate::{
         batch::{AnswerSheet, MixedBatch, PublicSample},
-        soundness::Mix,
+        mix::Mix,
         verify::verify,
     };
     use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
-    /// A batch of public samples alone but for one query, answered with label 1; those of `wrong` expect another.
+    /// A batch of public samples alone but for one query, answered with label 1; those of `wrong`
+    /// expect another.
     fn batch(ids: std::ops::Range<u32>, wrong: &[u32], tau: u32) -> Verification {
         let publics: Vec<_> = ids.map(|id| PublicSample { id, label: if wrong.contains(&id) { 0 } else { 1 } }).collect();
         let mix = Mix::new(1, 1, publics.len() as u32, tau, 0).unwrap();

@@ -1,10 +1,11 @@
-//! The mixed batch: what stands at which position, which lane runs what, and the answers as they come in.
+//! The mixed batch: what stands at which position, which lane runs what, and the answers as they
+//! come in.
 
 use std::ops::Range;
 
 use rand_core::CryptoRng;
 
-use crate::{MixError, permutation::SecretPermutation, soundness::Mix};
+use crate::{MixError, mix::Mix, permutation::SecretPermutation};
 
 /// A class index, as the protocol's argmax opens it.
 pub type Label = u32;
@@ -35,7 +36,8 @@ pub enum Item {
 
 /// `R` queries in `B` copies each and `T` public samples, in secret order.
 ///
-/// Positions are `0..N`; they are what the server sees. Items `0..RB` are copies (`item / B` is the query), the rest public samples.
+/// Positions are `0..N`; they are what the server sees. Items `0..RB` are copies (`item / B` is the
+/// query), the rest public samples.
 #[derive(Debug)]
 pub struct MixedBatch {
     mix: Mix,
@@ -81,7 +83,8 @@ impl MixedBatch {
         &self.order
     }
 
-    /// What stands at `position`. For the client's own use: whoever else learns it can cheat unnoticed.
+    /// What stands at `position`. For the client's own use: whoever else learns it can cheat
+    /// unnoticed.
     ///
     /// # Panics
     /// If `position >= N`.
@@ -93,7 +96,8 @@ impl MixedBatch {
         }
     }
 
-    /// Splits `0..N` into `lanes` slices whose lengths differ by at most one. All-empty slices occur if there are more lanes than positions.
+    /// Splits `0..N` into `lanes` slices whose lengths differ by at most one. Some are empty if
+    /// there are more lanes than positions.
     #[must_use]
     pub fn lane_slices(&self, lanes: u32) -> Vec<Range<u32>> {
         let total = u64::from(self.mix.samples());
@@ -118,9 +122,11 @@ pub(crate) enum Slot {
     Public(usize),
 }
 
-/// The answers of a batch by position, filled slice by slice. Nothing is compared before it is closed.
+/// The answers of a batch by position, filled slice by slice. Nothing is compared before it is
+/// closed.
 ///
-/// A lane that failed is run again with the same positions and fresh randomness; answers of a failed run are never handed in.
+/// A lane that failed is run again with the same positions and fresh randomness; answers of a
+/// failed run are never handed in.
 pub struct AnswerSheet {
     labels: Vec<Option<Label>>,
     failed: u32,
@@ -128,7 +134,8 @@ pub struct AnswerSheet {
 }
 
 impl AnswerSheet {
-    /// An empty sheet for `batch`, which gives up after more than `allowed_failures` failed lane runs.
+    /// An empty sheet for `batch`, which gives up after more than `allowed_failures` failed lane
+    /// runs.
     #[must_use]
     pub fn new(batch: &MixedBatch, allowed_failures: u32) -> Self {
         Self { labels: vec![None; batch.mix.samples() as usize], failed: 0, allowed_failures }
@@ -150,7 +157,8 @@ impl AnswerSheet {
     /// Enters the answers of a lane that finished its slice.
     ///
     /// # Errors
-    /// [`MixError::Misuse`] if the number of labels is not the slice's, the slice lies outside the batch, or a position is answered already; the sheet is unchanged then.
+    /// [`MixError::Misuse`] if the number of labels is not the slice's, the slice lies outside the
+    /// batch, or a position is answered already; the sheet is unchanged then.
     pub fn record(&mut self, slice: Range<u32>, labels: &[Label]) -> Result<(), MixError> {
         let cells = self
             .labels

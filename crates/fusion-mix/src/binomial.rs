@@ -1,10 +1,12 @@
 //! Binomial probabilities and tails with small *relative* error, also where they are tiny.
 //!
-//! The mass function follows the saddle-point form of Loader ("Fast and accurate computation of binomial probabilities", 2000):
-//! factorials enter only through the remainder of Stirling's series, so nothing large cancels. A tail is summed from its
-//! largest term outwards; all terms are positive, so their relative errors do not grow.
+//! The mass function follows the saddle-point form of Loader ("Fast and accurate computation of
+//! binomial probabilities", 2000): factorials enter only through the remainder of Stirling's
+//! series, so nothing large cancels. A tail is summed from its largest term outwards; all terms are
+//! positive, so their relative errors do not grow.
 
-/// A success probability together with its complement and both logarithms, so that neither end loses digits.
+/// A success probability together with its complement and both logarithms, so that neither end
+/// loses digits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chance {
     p: f64,
@@ -97,7 +99,8 @@ fn deviance(x: f64, mean: f64, ln_mean: f64) -> f64 {
     if gap.abs() >= 0.1 * (x + mean) {
         return x * (x.ln() - ln_mean) - gap;
     }
-    // With v = (x - mean) / (x + mean): ln(x / mean) = 2 artanh v, and the linear part cancels exactly.
+    // With v = (x - mean) / (x + mean): ln(x / mean) = 2 artanh v, and the linear part cancels
+    // exactly.
     let v = gap / (x + mean);
     let square = v * v;
     let mut power = 2.0 * x * v;
@@ -122,7 +125,8 @@ fn stirling_remainder(n: u64) -> f64 {
         let half_ln_tau = 0.918_938_533_204_672_8;
         return factorial.ln() - (x + 0.5) * x.ln() + x - half_ln_tau;
     }
-    // The asymptotic series; its error is below the first term left out, 1/(360360 * 691^-1 * x^11) < 2e-16 at x = 16.
+    // The asymptotic series; its error is below the first term left out, 1/(360360 * 691^-1 * x^11)
+    // < 2e-16 at x = 16.
     let inverse_square = 1.0 / (x * x);
     let series = [1.0 / 12.0, -1.0 / 360.0, 1.0 / 1260.0, -1.0 / 1680.0, 1.0 / 1188.0];
     series.iter().rev().fold(0.0, |sum, term| sum * inverse_square + term) / x
@@ -165,7 +169,8 @@ fn tail_below(trials: u64, chance: Chance, most: u64) -> f64 {
     }
 }
 
-/// `sum of P[X = i] for i = start, start-1, ..., 0`, for a start below the mean, where the terms fall.
+/// `sum of P[X = i] for i = start, start-1, ..., 0`, for a start below the mean, where the terms
+/// fall.
 fn sum_downwards(trials: u64, chance: Chance, start: u64) -> f64 {
     let first = chance.ln_mass(trials, start).exp();
     let odds = chance.q / chance.p;
@@ -180,7 +185,8 @@ fn sum_downwards(trials: u64, chance: Chance, start: u64) -> f64 {
     (first * sum).min(1.0)
 }
 
-/// An upper bound, in natural logarithm, on `P[Bin(trials, p) <= most]`: the geometric series over the ratio of its last two terms.
+/// An upper bound, in natural logarithm, on `P[Bin(trials, p) <= most]`: the geometric series over
+/// the ratio of its last two terms.
 pub(crate) fn ln_lower_tail_bound(trials: u64, chance: &Chance, most: u64) -> f64 {
     if most >= trials || most as f64 >= trials as f64 * chance.p {
         return 0.0;

@@ -1,6 +1,6 @@
-//! Errors of planning and verification, by whose fault they are.
+//! Errors of planning and verification: each says whose fault it is.
 //!
-//! A rejected batch is not an error: it is a [`Verdict`](crate::verify::Verdict) with evidence.
+//! A rejected batch is not an error: it is a verdict with evidence.
 
 use std::path::PathBuf;
 
@@ -45,7 +45,8 @@ pub enum MixError {
     /// The caller broke the contract of a function.
     #[error("misuse: {0}")]
     Misuse(&'static str),
-    /// Too many lanes failed. This says nothing about cheating: a server or a network that is down looks the same.
+    /// Too many lanes failed. This says nothing about cheating: a server or a network that is down
+    /// looks the same.
     #[error("server unavailable: {failed} lane runs failed, at most {allowed} are allowed")]
     ServerUnavailable {
         /// Lane runs that failed.

@@ -1,4 +1,5 @@
-//! What a verdict guarantees, in words: both statements, never one without the other, and never more.
+//! What a verdict guarantees, in words. There are two statements, and no report makes one without
+//! the other or claims more than both.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,7 @@ use crate::{accuracy::PublicLabels, interval::Interval, plan::Plan};
 pub struct Guarantees {
     /// Against a server that treats positions differently.
     pub position_dependent: String,
-    /// About the function that the server computes alike at all positions.
+    /// About the function that the server computes at all positions.
     pub function_dependent: String,
     /// What both rest on.
     pub assumptions: Vec<String>,
@@ -70,13 +71,13 @@ impl Guarantees {
 
 /// How a function that errs on few images fares.
 fn survival(plan: &Plan) -> String {
-    let share = 0.01;
-    let passes = crate::binomial::lower_tail(plan.mix.publics().into(), share, plan.mix.tau().into());
+    let fraction = 0.01;
+    let passes = crate::binomial::lower_tail(plan.mix.publics().into(), fraction, plan.mix.tau().into());
     format!(
         "For example, one that changes the answer on {} of images passes with probability {passes:.3} even if the model were otherwise perfect, and then about {:.2} of the {} \
          answers are wrong.",
-        percent(share),
-        share * f64::from(plan.mix.queries()),
+        percent(fraction),
+        fraction * f64::from(plan.mix.queries()),
         plan.mix.queries()
     )
 }

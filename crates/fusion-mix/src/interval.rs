@@ -11,7 +11,8 @@ pub struct Interval {
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// Confidence, such as 0.95: at least this share of such intervals covers the true rate, whatever that is.
+    /// Confidence, such as 0.95: at least this fraction of such intervals covers the true
+    /// rate, whatever that is.
     pub confidence: f64,
 }
 
@@ -23,9 +24,11 @@ impl Interval {
     }
 }
 
-/// The Clopper-Pearson interval of `hits` successes in `trials` independent trials (Clopper and Pearson, Biometrika 1934).
+/// The Clopper-Pearson interval of `hits` successes in `trials` independent trials (Clopper and
+/// Pearson, Biometrika 1934).
 ///
-/// Each end leaves at most `(1 - confidence) / 2` in its tail. With no trials the interval is `[0, 1]`. Ends are rounded outwards.
+/// Each end leaves at most `(1 - confidence) / 2` in its tail. With no trials the interval is `[0,
+/// 1]`. Ends are rounded outwards.
 ///
 /// # Panics
 /// If `hits > trials` or `confidence` is not between 0 and 1 (both excluded).
@@ -40,7 +43,8 @@ pub fn clopper_pearson(hits: u64, trials: u64, confidence: f64) -> Interval {
     Interval { low, high, confidence }
 }
 
-/// The two neighbouring points of `[0, 1]` between which a condition that holds at 0 and fails at 1 stops holding.
+/// Two neighbouring points of `[0, 1]`: `holds` is true at the first and false at the second. It
+/// must be true at 0 and false at 1.
 fn last_where(holds: impl Fn(f64) -> bool) -> (f64, f64) {
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..100 {

@@ -1,6 +1,5 @@
-//! What `fusion plan` and `fusion audit` print: data for `--json`, text for a terminal. The commands only parse flags.
-
-use std::fmt::Write;
+//! A plan beside the plans for other numbers of queries, and an audit log model by model: what
+//! `fusion plan` and `fusion audit` show, as data.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,8 +7,8 @@ use crate::{
     MixError,
     audit::{AuditLog, AuditedAccuracy, LabelSource},
     guarantee::Guarantees,
+    mix::Mix,
     plan::{Plan, PlanJson, PlanRequest},
-    soundness::Mix,
 };
 
 /// The numbers of queries in the table that stands below a plan.
@@ -88,7 +87,8 @@ pub struct TableRow {
     pub predicted: Option<PredictedCost>,
 }
 
-/// Plans `request`, or judges `given` if the user named a plan, and tabulates the best plans for [`TABLE_QUERIES`].
+/// Plans `request`, or judges `given` if the user named a plan, and tabulates the best plans for
+/// [`TABLE_QUERIES`].
 ///
 /// A row whose request cannot be met (the pool is too small) is left out of the table.
 ///
@@ -147,122 +147,11 @@ fn plan_warnings(request: &PlanRequest, plan: &Plan) -> Vec<String> {
     }
     if plan.mix.overhead() >= 10.0 {
         warnings.push(format!(
-            "small batches are dear: {:.1} samples are computed per query; more queries at once cost less each (see the table)",
+            "small batches are expensive: {:.1} samples are computed per query; more queries at once cost less each (see the table)",
             plan.mix.overhead()
         ));
     }
     warnings
-}
-
-impl PlanOverview {
-    /// The overview for a terminal.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        let mut out = String::new();
-        // Writing to a string cannot fail.
-        let _ = self.write(&mut out);
-        out
-    }
-
-    fn write(&self, out: &mut String) -> std::fmt::Result {
-        let plan = &self.plan;
-        writeln!(
-            out,
-            "R = {} queries, B = {} copies, T = {} public samples, tau = {}, kappa = {}",
-            plan.queries, plan.copies, plan.publics, plan.tau, plan.kappa
-        )?;
-        writeln!(
-            out,
-            "soundness     2^{:.6} (asked for 2^-{}); the adversary's best m = {}",
-            plan.soundness_log2, plan.lambda, plan.worst_m
-        )?;
-        writeln!(out, "overhead      {:.3} samples per query", plan.overhead)?;
-        writeln!(out, "false reject  {:.3e} (an honest server)", plan.false_reject)?;
-        match plan.false_accept {
-            Some(chance) => writeln!(out, "false accept  {chance:.3e} (a function at detect-below, by this batch's public samples)")?,
-            None => writeln!(out, "false accept  not designed for (name an accuracy with detect-below)")?,
-        }
-        if let Some(cost) = &self.predicted {
-            writeln!(
-                out,
-                "predicted     {} in {}, of which per query {} in {}",
-                bytes(cost.bytes),
-                seconds(cost.seconds),
-                bytes(cost.bytes_per_query),
-                seconds(cost.seconds_per_query)
-            )?;
-        }
-        if let Some(basis) = &self.basis {
-            writeln!(out, "basis         {basis}")?;
-        }
-        if let Some(audited) = &self.audited {
-            writeln!(
-                out,
-                "audited       {} of {} right before, {:.2}% interval {:.4} .. {:.4}",
-                audited.correct,
-                audited.total,
-                audited.interval.confidence * 100.0,
-                audited.interval.low,
-                audited.interval.high
-            )?;
-        }
-        for warning in &self.warnings {
-            writeln!(out, "warning       {warning}")?;
-        }
-        writeln!(
-            out,
-            "\nWhat an accepted batch guarantees\n  1. {}\n  2. {}",
-            self.guarantees.position_dependent, self.guarantees.function_dependent
-        )?;
-        writeln!(out, "What that assumes")?;
-        for assumption in &self.guarantees.assumptions {
-            writeln!(out, "  - {assumption}")?;
-        }
-        writeln!(
-            out,
-            "\n{:>8} {:>4} {:>7} {:>5} {:>6} {:>9} {:>10} {:>9}  per query",
-            "R", "B", "T", "tau", "kappa", "overhead", "soundness", "worst m"
-        )?;
-        for row in &self.table {
-            let p = &row.plan;
-            write!(
-                out,
-                "{:>8} {:>4} {:>7} {:>5} {:>6} {:>9.3} {:>10} {:>9}",
-                p.queries,
-                p.copies,
-                p.publics,
-                p.tau,
-                p.kappa,
-                p.overhead,
-                format!("2^{:.2}", p.soundness_log2),
-                p.worst_m
-            )?;
-            match &row.predicted {
-                Some(cost) => writeln!(out, "  {} in {}", bytes(cost.bytes_per_query), seconds(cost.seconds_per_query))?,
-                None => writeln!(out, "  -")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Bytes in binary units.
-fn bytes(count: f64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let (mut count, mut unit) = (count, 0);
-    while count >= 1024.0 && unit + 1 < units.len() {
-        count /= 1024.0;
-        unit += 1;
-    }
-    format!("{count:.1} {}", units[unit])
-}
-
-fn seconds(count: f64) -> String {
-    match count {
-        s if s < 120.0 => format!("{s:.2} s"),
-        s if s < 7200.0 => format!("{:.1} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
-    }
 }
 
 /// What an audit log knows about one model.
@@ -302,39 +191,6 @@ pub fn audit_overview(log: &AuditLog, digest: Option<&str>, confidence: f64) -> 
     Ok(AuditOverview { models })
 }
 
-impl AuditOverview {
-    /// The overview for a terminal.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        if self.models.is_empty() {
-            return "No public samples are on record for this model.\n".to_owned();
-        }
-        let mut out = String::new();
-        for row in &self.models {
-            let a = &row.accuracy;
-            let labels = match row.labels {
-                LabelSource::GroundTruth => "the truth",
-                LabelSource::Certified => "certified labels",
-            };
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                out,
-                "hint {}\n  {} of {} distinct public samples agree with {labels}, over {} batches ({} rejected)\n  {:.2}% interval {:.5} .. {:.5}",
-                row.digest,
-                a.correct,
-                a.total,
-                a.batches,
-                a.rejected,
-                a.interval.confidence * 100.0,
-                a.interval.low,
-                a.interval.high
-            );
-        }
-        out.push_str("The interval is about the function computed under that hint, on samples drawn like these; every complete batch counts, rejected ones too.\n");
-        out
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -352,15 +208,19 @@ mod tests {
         assert_eq!(overview.table.len(), TABLE_QUERIES.len());
         assert!(overview.table.windows(2).all(|pair| pair[1].plan.overhead <= pair[0].plan.overhead), "larger batches cost less per query");
         let json = serde_json::to_value(&overview).unwrap();
-        for field in ["R", "B", "T", "tau", "kappa", "lambda", "soundness_log2", "worst_m", "overhead", "false_reject", "false_accept"] {
+        for field in
+            ["R", "B", "T", "tau", "max_inconclusive", "lambda", "soundness_log2", "worst_m", "overhead", "false_reject", "false_accept"]
+        {
             assert!(json[field].is_number(), "{field}");
             assert!(json["table"][0][field].is_number(), "table {field}");
         }
         let samples = f64::from(overview.plan.copies) * 1e5 + f64::from(overview.plan.publics);
         assert!((overview.predicted.unwrap().bytes - 1e9 - samples * 2e8).abs() < 1.0);
-        let text = overview.to_text();
-        assert!(text.contains("deviates at some positions") && text.contains("another function alike") && text.contains("2^-"), "{text}");
-        assert!(text.contains("a guess"), "{text}");
+        let guarantees = &overview.guarantees;
+        assert!(guarantees.position_dependent.contains("deviates at some positions"), "{guarantees:?}");
+        assert!(guarantees.function_dependent.contains("another function alike"), "{guarantees:?}");
+        assert!(guarantees.position_dependent.contains("2^-"), "{guarantees:?}");
+        assert_eq!(overview.basis.as_deref(), Some("a guess"));
     }
 
     #[test]
@@ -396,7 +256,7 @@ mod tests {
     #[test]
     fn an_audit_overview_knows_only_its_digest() {
         let log = AuditLog::default();
-        assert!(audit_overview(&log, Some("aa"), 0.95).unwrap().to_text().contains("No public samples"));
+        assert!(audit_overview(&log, Some("aa"), 0.95).unwrap().models.is_empty());
         assert!(audit_overview(&log, Some("not hex"), 0.95).is_err());
     }
 }

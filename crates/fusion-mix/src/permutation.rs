@@ -1,4 +1,5 @@
-//! The secret order of a mixed batch. Everything that verification promises rests on the server not knowing it.
+//! The secret order of a mixed batch. Everything that verification promises rests on the server not
+//! knowing it.
 
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -9,17 +10,17 @@ use crate::MixError;
 ///
 /// It has no `Clone`, and its `Debug` shows only its length.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub struct SecretPermutation {
+pub(crate) struct SecretPermutation {
     /// The item at each position.
     items: Vec<u32>,
 }
 
 impl SecretPermutation {
-    /// A uniform permutation of `0..len` (Fisher and Yates's shuffle, by rejection and so without bias).
+    /// A uniform permutation of `0..len`: Fisher and Yates's shuffle, with rejection sampling so
+    /// that there is no bias.
     ///
     /// `rng` must be seeded from the operating system; a fixed seed belongs in tests alone.
-    #[must_use]
-    pub fn sample(len: u32, rng: &mut impl CryptoRng) -> Self {
+    pub(crate) fn sample(len: u32, rng: &mut impl CryptoRng) -> Self {
         let mut items: Vec<u32> = (0..len).collect();
         for last in (1..items.len()).rev() {
             items.swap(last, uniform_below(last as u32 + 1, rng) as usize);
@@ -30,8 +31,9 @@ impl SecretPermutation {
     /// The permutation with the given item at each position.
     ///
     /// # Errors
-    /// [`MixError::Misuse`] unless every item of `0..len` occurs exactly once; `items` is wiped then.
-    pub fn from_items(mut items: Vec<u32>) -> Result<Self, MixError> {
+    /// [`MixError::Misuse`] unless every item of `0..len` occurs exactly once; `items` is wiped
+    /// then.
+    pub(crate) fn from_items(mut items: Vec<u32>) -> Result<Self, MixError> {
         let mut seen = vec![false; items.len()];
         let valid = items.iter().all(|&item| seen.get_mut(item as usize).is_some_and(|slot| !std::mem::replace(slot, true)));
         if valid {
@@ -42,23 +44,15 @@ impl SecretPermutation {
     }
 
     /// The number of positions.
-    #[must_use]
-    pub fn len(&self) -> u32 {
+    pub(crate) fn len(&self) -> u32 {
         self.items.len() as u32
-    }
-
-    /// Whether there are no positions.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
     }
 
     /// The item at `position`.
     ///
     /// # Panics
     /// If `position >= len`.
-    #[must_use]
-    pub fn item(&self, position: u32) -> u32 {
+    pub(crate) fn item(&self, position: u32) -> u32 {
         self.items[position as usize]
     }
 
@@ -97,7 +91,8 @@ mod tests {
         counts.iter().map(|&c| (f64::from(c) - mean).powi(2) / mean).sum()
     }
 
-    /// Above this a uniform sample lies less than once in 10^5 (Wilson and Hilferty's approximation, z = 4.27).
+    /// Above this a uniform sample lies less than once in 10^5 (Wilson and Hilferty's
+    /// approximation, z = 4.27).
     fn critical(freedom: f64) -> f64 {
         freedom * (1.0 - 2.0 / (9.0 * freedom) + 4.27 * (2.0 / (9.0 * freedom)).sqrt()).powi(3)
     }
@@ -129,7 +124,8 @@ mod tests {
                 counts[position * n + item as usize] += 1;
             }
         }
-        // Rows and columns have fixed sums: (n-1)^2 degrees of freedom, and the statistic is scaled by (n-1)/n.
+        // Rows and columns have fixed sums: (n-1)^2 degrees of freedom, and the statistic is scaled
+        // by (n-1)/n.
         let found = chi_square(&counts) * (n - 1) as f64 / n as f64;
         assert!(found < critical(((n - 1) * (n - 1)) as f64), "chi-square {found}");
     }
@@ -139,14 +135,15 @@ mod tests {
         assert!(SecretPermutation::from_items(vec![2, 0, 1]).is_ok());
         assert!(SecretPermutation::from_items(vec![0, 0, 1]).is_err());
         assert!(SecretPermutation::from_items(vec![0, 3, 1]).is_err());
-        assert!(SecretPermutation::from_items(Vec::new()).unwrap().is_empty());
+        assert_eq!(SecretPermutation::from_items(Vec::new()).unwrap().len(), 0);
     }
 
     #[test]
     fn reveals_nothing_when_printed_and_is_wiped() {
         let mut permutation = SecretPermutation::from_items(vec![2, 0, 1]).unwrap();
         assert_eq!(format!("{permutation:?}"), "SecretPermutation(3 positions)");
-        // Dropping runs the same code (ZeroizeOnDrop is derived); the buffer can be seen only before it is freed.
+        // Dropping runs the same code (ZeroizeOnDrop is derived); the buffer can be seen only
+        // before it is freed.
         permutation.items.as_mut_slice().zeroize();
         assert_eq!(permutation.items, [0, 0, 0]);
         fn wiped_on_drop<T: ZeroizeOnDrop>(_: &T) {}

@@ -1,4 +1,5 @@
-//! Choosing a plan: the least overhead that meets the user's demands, and judging a plan that the user chose.
+//! Choosing a plan: the least overhead that meets the user's demands, and judging a plan that the
+//! user chose.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,8 @@ use crate::{
     accuracy::{FlipRate, PublicLabels},
     audit::AuditedAccuracy,
     binomial::ln_choose,
-    soundness::{MAX_SAMPLES, Mix, Soundness, is_sound, soundness},
+    mix::{MAX_SAMPLES, Mix},
+    soundness::{Soundness, is_sound, soundness},
 };
 
 /// The most copies that the planner tries.
@@ -30,12 +32,14 @@ pub struct PlanRequest {
     pub flips: FlipRate,
     /// The most public samples that the plan may draw: the size of the pool.
     pub max_publics: u32,
-    /// The accuracy that earlier batches under the same hint digest have shown. If it already lies above `detect_below`, this batch need not show it again.
+    /// The accuracy that earlier batches under the same hint digest have shown. If it already lies
+    /// above `detect_below`, this batch need not show it again.
     pub audited: Option<AuditedAccuracy>,
 }
 
 impl PlanRequest {
-    /// A request with the defaults `alpha = 1e-3`, `beta = 1e-3`, no honest disagreement, and no limit on the pool.
+    /// A request with the defaults `alpha = 1e-3`, `beta = 1e-3`, no honest disagreement, and no
+    /// limit on the pool.
     #[must_use]
     pub fn new(queries: u32, lambda: f64, labels: PublicLabels) -> Self {
         let max_publics = MAX_SAMPLES as u32;
@@ -59,7 +63,8 @@ impl PlanRequest {
         self.labels.validate()
     }
 
-    /// Whether the public samples of this batch must themselves notice a function at `detect_below`.
+    /// Whether the public samples of this batch must themselves notice a function at
+    /// `detect_below`.
     fn must_notice(&self) -> bool {
         match (self.labels.detect_below(), &self.audited) {
             (Some(p1), Some(audited)) => audited.interval.low < p1,
@@ -68,10 +73,10 @@ impl PlanRequest {
         }
     }
 
-    /// `kappa` for `copies`, and what it leaves of `alpha` for the public samples.
+    /// `max_inconclusive` for `copies`, and what it leaves of `alpha` for the public samples.
     fn split_alpha(&self, copies: u32) -> (u32, f64) {
-        let kappa = self.flips.least_kappa(self.queries, copies, self.alpha / 2.0);
-        (kappa, self.alpha - self.flips.false_reject(self.queries, copies, kappa))
+        let max_inconclusive = self.flips.least_max_inconclusive(self.queries, copies, self.alpha / 2.0);
+        (max_inconclusive, self.alpha - self.flips.false_reject(self.queries, copies, max_inconclusive))
     }
 }
 
@@ -86,7 +91,8 @@ pub struct Plan {
     pub soundness: Soundness,
     /// The chance that an honest server is rejected.
     pub false_reject: f64,
-    /// The chance that this batch's public samples accept a function at `detect_below`, if one was named.
+    /// The chance that this batch's public samples accept a function at `detect_below`, if one was
+    /// named.
     pub false_accept: Option<f64>,
     /// What the known labels are and what is claimed about them.
     pub labels: PublicLabels,
@@ -109,7 +115,8 @@ pub struct PlanJson {
     /// Wrong public answers tolerated.
     pub tau: u32,
     /// Inconclusive groups tolerated.
-    pub kappa: u32,
+    #[serde(alias = "kappa")]
+    pub max_inconclusive: u32,
     /// Soundness asked for, bits.
     pub lambda: f64,
     /// `log2 P`, to 1e-6.
@@ -122,7 +129,8 @@ pub struct PlanJson {
     pub overhead: f64,
     /// The chance that an honest server is rejected.
     pub false_reject: f64,
-    /// The chance that a function at `detect_below` passes this batch's public samples; null if none was named.
+    /// The chance that a function at `detect_below` passes this batch's public samples; null if
+    /// none was named.
     pub false_accept: Option<f64>,
     /// What the known labels are.
     pub labels: PublicLabels,
@@ -133,14 +141,17 @@ pub struct PlanJson {
 impl Plan {
     /// The least overhead that meets `request`; among equals, the fewest copies.
     ///
-    /// For each `B` the least `T` is found exactly: `P` falls with `T` and grows with `tau`, and `tau(T)`, the least that keeps an honest
-    /// server's rejection within `alpha`, does not fall with `T`; so climbing from below meets the least common solution.
+    /// For each `B` the least `T` is found exactly. Let `tau(T)` be the least tolerance that keeps
+    /// the rejection of an honest server within `alpha`; it does not fall as `T` grows. `P` falls
+    /// with `T` and grows with `tau`. So climbing from below stops at the least `T` that meets all.
     ///
     /// # Errors
-    /// [`MixError::OutOfRange`] for a malformed request, [`MixError::NoPlan`] if nothing within the limits meets it.
+    /// [`MixError::OutOfRange`] for a malformed request, [`MixError::NoPlan`] if nothing within the
+    /// limits meets it.
     pub fn optimise(request: &PlanRequest) -> Result<Self, MixError> {
         request.validate()?;
-        // Plans with few public samples are cheap to judge, and a good one bounds the search among the others.
+        // Plans with few public samples are cheap to judge, and a good one bounds the search among
+        // the others.
         let few = request.max_publics.min(request.queries.saturating_mul(2).saturating_add(1024));
         let best = search(request, 0, few, None);
         let best = search(request, few + 1, request.max_publics, best);
@@ -164,7 +175,7 @@ impl Plan {
             return Err(MixError::OutOfRange { what: "the plan's R", range: "that of the request", value: mix.queries().to_string() });
         }
         let public = request.labels.false_reject(mix.publics(), mix.tau());
-        let copies = request.flips.false_reject(mix.queries(), mix.copies(), mix.kappa());
+        let copies = request.flips.false_reject(mix.queries(), mix.copies(), mix.max_inconclusive());
         Ok(Self {
             mix,
             lambda: request.lambda,
@@ -191,7 +202,7 @@ impl Plan {
             copies: self.mix.copies(),
             publics: self.mix.publics(),
             tau: self.mix.tau(),
-            kappa: self.mix.kappa(),
+            max_inconclusive: self.mix.max_inconclusive(),
             lambda: self.lambda,
             soundness_log2: self.soundness.log2,
             sound: self.is_sound(),
@@ -205,7 +216,8 @@ impl Plan {
     }
 }
 
-/// The plan with the fewest samples and from `fewest` to `most` public ones, if it has fewer samples than `best`; else `best`.
+/// The plan with the fewest samples and from `fewest` to `most` public ones, if it has fewer
+/// samples than `best`; else `best`.
 fn search(request: &PlanRequest, fewest: u32, most: u32, mut best: Option<Mix>) -> Option<Mix> {
     for copies in 1..=MOST_COPIES {
         let copied = u64::from(request.queries) * u64::from(copies);
@@ -219,13 +231,14 @@ fn search(request: &PlanRequest, fewest: u32, most: u32, mut best: Option<Mix>) 
     best
 }
 
-/// The plan with `copies` and the least number of public samples of `fewest..=most` that meets `request`.
+/// The plan with `copies` and the least number of public samples of `fewest..=most` that meets
+/// `request`.
 fn least_publics(request: &PlanRequest, copies: u32, fewest: u32, most: u32) -> Option<Mix> {
-    let (kappa, alpha) = request.split_alpha(copies);
-    let with = |publics, tau| Mix::new(request.queries, copies, publics, tau, kappa).ok();
+    let (max_inconclusive, alpha) = request.split_alpha(copies);
+    let with = |publics, tau| Mix::new(request.queries, copies, publics, tau, max_inconclusive).ok();
     let noticed =
         |publics, tau| !request.must_notice() || request.labels.false_accept(publics, tau).is_none_or(|chance| chance <= request.beta);
-    // First with a lower bound on P that costs nothing, then with P itself.
+    // First with a lower bound on P that is quick to compute, then with P itself.
     let glance =
         |publics, tau| noticed(publics, tau) && with(publics, tau).is_some_and(|mix| lower_bound_log2(&mix) <= 1e-6 - request.lambda);
     let exact = |publics, tau| glance(publics, tau) && with(publics, tau).is_some_and(|mix| is_sound(&mix, request.lambda));
@@ -236,13 +249,15 @@ fn least_publics(request: &PlanRequest, copies: u32, fewest: u32, most: u32) -> 
     with(publics, tau)
 }
 
-/// The least `T` of `from..=most` for which `holds(T, tau(T))`, with its `tau`, if no smaller `T` can have it.
+/// The least `T` of `from..=most` for which `holds(T, tau(T))`, with its `tau`, if no smaller `T`
+/// can have it.
 ///
-/// For a fixed `tau`, `holds` stays true as `T` grows; it stays false as `tau` grows, which does not fall with `T`. So whatever fails at `tau(low)`
-/// fails for good, up to and including that `T`, and with it `low` and its `tau` rise.
+/// For a fixed `tau`, `holds` stays true as `T` grows; for a fixed `T`, it stays false as `tau`
+/// grows; and `tau(T)` does not fall as `T` grows. So if `holds(t, tau(low))` is false, no `T` from
+/// `low` to `t` can succeed, and `low` rises above `t`.
 fn climb(from: u32, most: u32, tau: &dyn Fn(u32) -> u32, holds: &dyn Fn(u32, u32) -> bool) -> Option<(u32, u32)> {
     let mut low = from;
-    // A number that held with a tolerance that was right for some smaller number.
+    // A `T` for which `holds` was true, with the `tau` of some smaller `T`.
     let mut high: Option<(u32, u32)> = None;
     let mut step = (from / 8).max(1);
     while low <= most {
@@ -254,7 +269,7 @@ fn climb(from: u32, most: u32, tau: &dyn Fn(u32) -> u32, holds: &dyn Fn(u32, u32
                 }
                 (low + (publics - low) / 2, true)
             }
-            // The tolerance has risen: what held may hold no more.
+            // `tau` has risen since then, so it must be tried again.
             Some((publics, _)) => (publics, true),
             None => (low.saturating_add(step).min(most), false),
         };
@@ -271,7 +286,8 @@ fn climb(from: u32, most: u32, tau: &dyn Fn(u32) -> u32, holds: &dyn Fn(u32, u32
     None
 }
 
-/// A lower bound on `log2 P`: one query corrupted in full and no public sample, or as many as are tolerated.
+/// A lower bound on `log2 P`: one query corrupted in full and no public sample, or as many as are
+/// tolerated.
 fn lower_bound_log2(mix: &Mix) -> f64 {
     let [samples, copies, publics, tau] = [mix.samples(), mix.copies(), mix.publics(), mix.tau()].map(u64::from);
     let ln_queries = f64::from(mix.queries()).ln();

@@ -18,7 +18,8 @@ pub struct Pool {
 #[serde(tag = "warning", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum PoolWarning {
-    /// The pool is so small beside the draw that a model which is good on the pool alone would pass.
+    /// The pool is so small beside the draw that a model which is good on the pool alone would
+    /// pass.
     SmallPool {
         /// Samples in the pool.
         pool: u32,
@@ -80,7 +81,8 @@ impl Pool {
         self.samples.is_empty()
     }
 
-    /// Draws `count` samples, uniformly without replacement: from those whose id is not in `used`, as long as there are any, then from the rest.
+    /// Draws `count` samples, uniformly and without replacement. Samples whose id is in `used` are
+    /// drawn only after all others.
     ///
     /// # Errors
     /// [`MixError::PoolTooSmall`].

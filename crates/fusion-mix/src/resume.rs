@@ -1,9 +1,11 @@
-//! Keeping a mixed batch on disk, so that a client that was interrupted can finish it with the same positions.
+//! Keeping a mixed batch on disk, so that a client that was interrupted can finish it with the same
+//! positions.
 //!
-//! The file holds the secret order: mode 0600, created afresh, refused on loading if others may read it. It must never be sent anywhere.
+//! The file holds the secret order: mode 0600, created afresh, refused on loading if others may
+//! read it. It must never be sent anywhere.
 //!
-//! Layout: `FUSIONMIX1\n`, then little-endian 32-bit words `R B T tau kappa`, `T` pairs (id, label), the item at each of the `N` positions, and the
-//! SHA3-256 digest of all that.
+//! Layout: `FUSIONMIX1\n`, then little-endian 32-bit words `R B T tau max_inconclusive`, `T` pairs
+//! (id, label), the item at each of the `N` positions, and the SHA3-256 digest of all that.
 
 use std::path::Path;
 
@@ -13,9 +15,9 @@ use zeroize::Zeroizing;
 use crate::{
     MixError,
     batch::{MixedBatch, PublicSample},
+    mix::{MAX_SAMPLES, Mix},
     permutation::SecretPermutation,
     private_file,
-    soundness::{MAX_SAMPLES, Mix},
 };
 
 const MAGIC: &[u8] = b"FUSIONMIX1\n";
@@ -34,22 +36,23 @@ impl MixedBatch {
         let words = 5 + 2 * self.publics().len() + self.order().items().len();
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAGIC.len() + 4 * words + DIGEST));
         bytes.extend_from_slice(MAGIC);
-        let head = [mix.queries(), mix.copies(), mix.publics(), mix.tau(), mix.kappa()];
+        let head = [mix.queries(), mix.copies(), mix.publics(), mix.tau(), mix.max_inconclusive()];
         let publics = self.publics().iter().flat_map(|sample| [sample.id, sample.label]);
         for word in head.into_iter().chain(publics).chain(self.order().items().iter().copied()) {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         let digest = Sha3_256::digest(&bytes[..]);
         bytes.extend_from_slice(&digest);
-        private_file::create(path, &bytes)
+        private_file::create_new(path, &bytes)
     }
 
     /// Reads a batch that [`Self::save`] wrote.
     ///
     /// # Errors
-    /// [`MixError::File`] if it cannot be read; [`MixError::BadFile`] if others may read it, or if it is not such a file or was damaged.
+    /// [`MixError::File`] if it cannot be read; [`MixError::BadFile`] if others may read it, or if
+    /// it is not such a file or was damaged.
     pub fn load(path: &Path) -> Result<Self, MixError> {
-        let bytes = private_file::read_secret(path, LARGEST)?;
+        let bytes = private_file::read(path, LARGEST)?;
         parse(&bytes).map_err(|reason| MixError::BadFile { path: path.to_owned(), reason: reason.to_owned() })
     }
 }

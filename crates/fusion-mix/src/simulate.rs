@@ -1,13 +1,14 @@
 //! Monte-Carlo simulation of whole batches, to check the arithmetic against what actually happens.
 //!
-//! It plays the game with counts instead of images: it draws which items stand at the corrupted positions and applies the client's rule.
+//! It plays the game with counts instead of images: it draws which items stand at the corrupted
+//! positions and applies the client's rule.
 
 use rand_core::Rng;
 
 use crate::{
     MixError,
     adversary::{Adversary, Positions},
-    soundness::Mix,
+    mix::Mix,
 };
 
 /// How simulated batches ended.
@@ -21,7 +22,8 @@ pub struct Tally {
     pub cheated: u64,
     /// Those with more than `tau` wrong public answers.
     pub rejected_accuracy: u64,
-    /// Those with at most `tau` wrong public answers but more than `kappa` inconclusive groups.
+    /// Those with at most `tau` wrong public answers but more than `max_inconclusive` inconclusive
+    /// groups.
     pub rejected_inconsistent: u64,
     /// Wrong answers in accepted batches, summed.
     pub wrong_answers: u64,
@@ -34,7 +36,8 @@ pub struct Tally {
 pub fn simulate(mix: &Mix, adversary: &Adversary, batches: u64, rng: &mut impl Rng) -> Result<Tally, MixError> {
     adversary.validate(mix)?;
     let copied = mix.queries() * mix.copies();
-    // Shuffling the front of any order gives a uniform subset, so the order carries over from batch to batch.
+    // Shuffling the front of any order gives a uniform subset, so the order carries over from batch
+    // to batch.
     let mut items: Vec<u32> = (0..mix.samples()).collect();
     let mut hits = vec![0u32; mix.queries() as usize];
     let mut tally = Tally { batches, ..Tally::default() };
@@ -65,7 +68,7 @@ pub fn simulate(mix: &Mix, adversary: &Adversary, batches: u64, rng: &mut impl R
         }
         if wrong_publics > mix.tau() {
             tally.rejected_accuracy += 1;
-        } else if inconclusive > mix.kappa() {
+        } else if inconclusive > mix.max_inconclusive() {
             tally.rejected_inconsistent += 1;
         } else {
             tally.accepted += 1;
@@ -82,7 +85,8 @@ fn corrupt(items: &mut [u32], positions: Positions, rng: &mut impl Rng) -> usize
         Positions::Exactly(m) if m as usize == items.len() => items.len(),
         Positions::Exactly(m) => {
             for i in 0..m as usize {
-                // Lemire's multiply-shift without rejection: its bias, below N / 2^64, is far under what a simulation resolves.
+                // Lemire's multiply-shift without rejection: its bias, below N / 2^64, is far too
+                // small for a simulation to notice.
                 let draw = (u128::from(rng.next_u64()) * (items.len() - i) as u128) >> 64;
                 items.swap(i, i + draw as usize);
             }

@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 use crate::{
     MixError,
     batch::{AnswerSheet, Label, MixedBatch, Slot},
-    drift::LabelDrift,
+    label_shift::LabelShift,
 };
 
 /// What the client concludes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
-    /// At most `tau` public answers are wrong and at most `kappa` groups inconclusive.
+    /// At most `tau` public answers are wrong and at most `max_inconclusive` groups inconclusive.
     #[serde(rename = "accepted")]
     Accepted,
     /// More than `tau` public answers are wrong (whatever else is).
     #[serde(rename = "rejected(accuracy)")]
     RejectedAccuracy,
-    /// More than `kappa` groups are inconclusive.
+    /// More than `max_inconclusive` groups are inconclusive.
     #[serde(rename = "rejected(inconsistent copies)")]
     RejectedInconsistentCopies,
     /// Answers are missing. Nothing was compared, and nothing is said about cheating.
@@ -57,7 +57,8 @@ pub struct Answer {
     pub agreeing: u32,
 }
 
-/// A query whose copies disagree. It names no label (the batch may be rejected) and tells nothing about positions.
+/// A query whose copies disagree. It names no label (the batch may be rejected) and tells nothing
+/// about positions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disagreement {
     /// The query's index.
@@ -90,9 +91,11 @@ pub struct Evidence {
     pub missing: u32,
     /// Lane runs that failed and were repeated.
     pub failed_lane_runs: u32,
-    /// How far the labels given to queries and to public samples lie apart; `None` if there are too few to say.
-    pub drift: Option<LabelDrift>,
-    /// The public samples' outcome by id: right or wrong. What [`crate::audit`] accumulates.
+    /// How far the labels given to queries and to public samples lie apart; `None` if there are too
+    /// few to say.
+    #[serde(alias = "drift")]
+    pub label_shift: Option<LabelShift>,
+    /// The public samples' outcome by id: right or wrong. An audit log accumulates these.
     #[serde(skip)]
     pub public_outcomes: BTreeMap<u32, bool>,
 }
@@ -137,7 +140,8 @@ impl Verification {
         (self.verdict == Verdict::Accepted).then_some(&self.answers)
     }
 
-    /// The answers whatever the verdict is; none if the batch is incomplete. Show them only beside the verdict.
+    /// The answers whatever the verdict is; none if the batch is incomplete. Show them only beside
+    /// the verdict.
     #[must_use]
     pub fn answers_despite_rejection(&self, _consent: RevealRejected) -> &[Answer] {
         &self.answers
@@ -198,10 +202,10 @@ pub fn verify(batch: &MixedBatch, sheet: &AnswerSheet) -> Result<Verification, M
         answers.push(Answer { query, label, agreeing });
     }
 
-    evidence.drift = LabelDrift::between(&query_labels, &public_labels);
+    evidence.label_shift = LabelShift::between(&query_labels, &public_labels);
     let verdict = if evidence.wrong_publics.len() > mix.tau() as usize {
         Verdict::RejectedAccuracy
-    } else if evidence.disagreements.len() > mix.kappa() as usize {
+    } else if evidence.disagreements.len() > mix.max_inconclusive() as usize {
         Verdict::RejectedInconsistentCopies
     } else {
         Verdict::Accepted
@@ -212,7 +216,7 @@ pub fn verify(batch: &MixedBatch, sheet: &AnswerSheet) -> Result<Verification, M
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{batch::PublicSample, soundness::Mix};
+    use crate::{batch::PublicSample, mix::Mix};
     use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
     const PUBLICS: [PublicSample; 4] = [
@@ -222,9 +226,10 @@ mod tests {
         PublicSample { id: 9, label: 0 },
     ];
 
-    /// Six queries of three copies; query `q` is answered `q`, public samples rightly, except where `spoil` (item -> label) says otherwise.
-    fn run(tau: u32, kappa: u32, spoil: &[(u32, Label)]) -> Verification {
-        let mix = Mix::new(6, 3, 4, tau, kappa).unwrap();
+    /// Six queries of three copies; query `q` is answered `q`, public samples rightly, except where
+    /// `spoil` (item -> label) says otherwise.
+    fn run(tau: u32, max_inconclusive: u32, spoil: &[(u32, Label)]) -> Verification {
+        let mix = Mix::new(6, 3, 4, tau, max_inconclusive).unwrap();
         let batch = MixedBatch::assemble(mix, PUBLICS.to_vec(), &mut ChaCha20Rng::seed_from_u64(11)).unwrap();
         let labels: Vec<Label> = batch
             .order()

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use fusion_mix::{
     MixError,
     accuracy::{FlipRate, PublicLabels},
+    mix::Mix,
     plan::{Plan, PlanRequest},
-    soundness::{Mix, soundness},
+    soundness::soundness,
 };
 
 const IMAGENET: PublicLabels = PublicLabels::GroundTruth { claimed_accuracy: 0.747, detect_below: Some(0.60) };
@@ -39,11 +40,11 @@ fn no_smaller_plan_meets_the_demands() {
         let request = PlanRequest { beta: 0.05, alpha: 0.02, ..request(queries, lambda, labels, flips) };
         let found = Plan::optimise(&request).unwrap();
         for copies in 1..found.mix.samples() / queries + 1 {
-            let kappa = request.flips.least_kappa(queries, copies, request.alpha / 2.0);
-            let alpha = request.alpha - request.flips.false_reject(queries, copies, kappa);
+            let max_inconclusive = request.flips.least_max_inconclusive(queries, copies, request.alpha / 2.0);
+            let alpha = request.alpha - request.flips.false_reject(queries, copies, max_inconclusive);
             for publics in 0.. {
                 let tau = labels.least_tau(publics, alpha);
-                let mix = Mix::new(queries, copies, publics, tau, kappa).unwrap();
+                let mix = Mix::new(queries, copies, publics, tau, max_inconclusive).unwrap();
                 if mix.samples() >= found.mix.samples() {
                     break;
                 }
@@ -55,7 +56,8 @@ fn no_smaller_plan_meets_the_demands() {
     }
 }
 
-/// Processor time of this thread, where the system tells (Linux): other work on the machine must not fail a test of speed.
+/// Processor time of this thread, where the system tells (Linux): other work on the machine must
+/// not fail a test of speed.
 fn cpu_time() -> Option<Duration> {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     stat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
@@ -86,8 +88,9 @@ fn says_soon_that_there_is_no_plan() {
 }
 
 #[test]
-fn costs_what_the_design_page_says() {
-    // About x4 for thousands of queries, x5 for 500, x7 for 64, x12 for 8, when little is tolerated.
+fn costs_what_the_docs_say() {
+    // About x4 for thousands of queries, x5 for 500, x7 for 64, x12 for 8, when little is
+    // tolerated.
     let strict = PublicLabels::Certified { mismatch: 0.0, detect_below: None };
     for (queries, overhead) in [(5000, 4.0), (500, 5.0), (64, 7.0), (8, 12.0)] {
         let plan = Plan::optimise(&request(queries, 40.0, strict, 0.0)).unwrap();

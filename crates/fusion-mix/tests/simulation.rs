@@ -8,9 +8,10 @@ use fusion_mix::{
     adversary::{Adversary, Positions, predict},
     binomial::lower_tail,
     interval::clopper_pearson,
+    mix::Mix,
     plan::{Plan, PlanRequest},
     simulate::simulate,
-    soundness::{Mix, soundness, success_log2},
+    soundness::{soundness, success_log2},
 };
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
@@ -30,7 +31,7 @@ fn agrees(mix: &Mix, adversary: &Adversary, batches: u64, seed: u64) {
 
 fn mixes() -> [Mix; 4] {
     [(3, 2, 6, 1, 1), (8, 2, 10, 0, 0), (4, 3, 5, 2, 0), (6, 1, 9, 1, 0)]
-        .map(|(r, b, t, tau, kappa)| Mix::new(r, b, t, tau, kappa).unwrap())
+        .map(|(r, b, t, tau, max_inconclusive)| Mix::new(r, b, t, tau, max_inconclusive).unwrap())
 }
 
 #[test]
@@ -98,7 +99,8 @@ fn a_substituted_model() {
     }
 }
 
-/// The second guarantee: copies agree by construction, `(1 - eps)^T` survive when nothing is tolerated, and some `R eps` answers are wrong.
+/// The second guarantee: copies agree by construction, `(1 - eps)^T` survive when nothing is
+/// tolerated, and some `R eps` answers are wrong.
 #[test]
 fn content_dependent_deviations() {
     let mix = Mix::new(8, 3, 24, 0, 0).unwrap();

@@ -1,7 +1,11 @@
-//! The soundness arithmetic against enumeration, against big rationals, against itself, and against known points.
+//! The soundness arithmetic against enumeration, against big rationals, against itself, and against
+//! known points.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use fusion_mix::soundness::{Mix, soundness, success_log2};
+use fusion_mix::{
+    mix::Mix,
+    soundness::{soundness, success_log2},
+};
 use num_bigint::BigUint;
 use rand_chacha::{
     ChaCha20Rng,
@@ -23,7 +27,8 @@ fn choose(n: u64, k: u64) -> BigUint {
     (0..k).fold(BigUint::from(1u8), |c, i| c * (n - i) / (i + 1))
 }
 
-/// Counts subsets of the positions by (size, full groups, partial groups, corrupted publics), by walking through all of them.
+/// Counts subsets of the positions by (size, full groups, partial groups, corrupted publics), by
+/// walking through all of them.
 fn enumerate(r: u32, b: u32, t: u32) -> Vec<[u32; 4]> {
     let copies = r * b;
     let group = (1u64 << b) - 1;
@@ -47,7 +52,8 @@ fn equals_enumeration_for_all_small_plans() {
         for b in 1..=4 {
             for t in 0..=6u32 {
                 let n = r * b + t;
-                // wins[m][p][j]: winning subsets of m positions with p partial groups and j corrupted publics.
+                // wins[m][p][j]: winning subsets of m positions with p partial groups and j
+                // corrupted publics.
                 let (rows, cols) = (r as usize + 1, t as usize + 1);
                 let mut wins = vec![0u64; (n as usize + 1) * rows * cols];
                 for [m, full, partial, public] in enumerate(r, b, t) {
@@ -56,12 +62,12 @@ fn equals_enumeration_for_all_small_plans() {
                     }
                 }
                 for tau in 0..=t {
-                    for kappa in 0..=r {
-                        let mix = Mix::new(r, b, t, tau, kappa).unwrap();
+                    for max_inconclusive in 0..=r {
+                        let mix = Mix::new(r, b, t, tau, max_inconclusive).unwrap();
                         let mut best = (0.0, 0);
                         for m in 0..=n {
                             let mut count = 0u64;
-                            for p in 0..=kappa as usize {
+                            for p in 0..=max_inconclusive as usize {
                                 for j in 0..=tau as usize {
                                     count += wins[(m as usize * rows + p) * cols + j];
                                 }
@@ -69,7 +75,10 @@ fn equals_enumeration_for_all_small_plans() {
                             let all: f64 = choose(n.into(), m.into()).to_string().parse().unwrap();
                             let want = count as f64 / all;
                             let got = success_log2(&mix, m).exp2();
-                            assert!((got - want).abs() <= 1e-11 * want, "R={r} B={b} T={t} tau={tau} kappa={kappa} m={m}: {got} {want}");
+                            assert!(
+                                (got - want).abs() <= 1e-11 * want,
+                                "R={r} B={b} T={t} tau={tau} max_inconclusive={max_inconclusive} m={m}: {got} {want}"
+                            );
                             if want > best.0 * (1.0 + 1e-12) {
                                 best = (want, m);
                             }
@@ -86,13 +95,14 @@ fn equals_enumeration_for_all_small_plans() {
     assert_eq!(plans, 4 * 28 * (2 + 3 + 4 + 5));
 }
 
-/// The formula of the design page, term by term, in exact integers: numerators of `P(m)` over `C(N, m)`.
-fn numerators(r: u64, b: u64, t: u64, tau: u64, kappa: u64) -> Vec<BigUint> {
+/// The formula of `docs/verification.md`, term by term, in exact integers: the numerators of `P(m)`
+/// over `C(N, m)`.
+fn numerators(r: u64, b: u64, t: u64, tau: u64, max_inconclusive: u64) -> Vec<BigUint> {
     let n = (r * b + t) as usize;
     let inner: Vec<BigUint> = (0..=b).map(|s| if s == 0 || s == b { BigUint::ZERO } else { choose(b, s) }).collect();
     let mut sums = vec![BigUint::ZERO; n + 1];
     let mut power = vec![BigUint::from(1u8)];
-    for p in 0..=kappa.min(r - 1) {
+    for p in 0..=max_inconclusive.min(r - 1) {
         for k in 1..=r - p {
             let groups = choose(r, k) * choose(r - k, p);
             for (s, coefficient) in power.iter().enumerate() {
@@ -125,9 +135,9 @@ fn equals_big_rationals_on_a_thousand_plans() {
         // Mostly small plans, every eighth one larger.
         let (r_most, t_most) = if trial % 8 == 0 { (60, 120) } else { (20, 40) };
         let (r, b, t) = (1 + below(r_most), 1 + below(7), below(t_most));
-        let (tau, kappa) = (below(t.min(7) + 1), below(r.min(4) + 1));
-        let mix = Mix::new(r as u32, b as u32, t as u32, tau as u32, kappa as u32).unwrap();
-        let exact: Vec<f64> = numerators(r, b, t, tau, kappa)
+        let (tau, max_inconclusive) = (below(t.min(7) + 1), below(r.min(4) + 1));
+        let mix = Mix::new(r as u32, b as u32, t as u32, tau as u32, max_inconclusive as u32).unwrap();
+        let exact: Vec<f64> = numerators(r, b, t, tau, max_inconclusive)
             .iter()
             .enumerate()
             .map(|(m, x)| if *x == BigUint::ZERO { f64::NEG_INFINITY } else { log2(x) - log2(&choose(r * b + t, m as u64)) })
@@ -147,11 +157,11 @@ fn equals_big_rationals_on_a_thousand_plans() {
 /// Where many inconclusive groups are tolerated another path through the code runs.
 #[test]
 fn equals_big_rationals_with_many_partial_groups() {
-    for (r, b, t, tau, kappa) in [(70u64, 3, 12, 1, 40), (60, 4, 5, 0, 35), (150, 3, 10, 1, 100)] {
-        let mix = Mix::new(r as u32, b as u32, t as u32, tau as u32, kappa as u32).unwrap();
+    for (r, b, t, tau, max_inconclusive) in [(70u64, 3, 12, 1, 40), (60, 4, 5, 0, 35), (150, 3, 10, 1, 100)] {
+        let mix = Mix::new(r as u32, b as u32, t as u32, tau as u32, max_inconclusive as u32).unwrap();
         let found = soundness(&mix);
         let mut best = f64::NEG_INFINITY;
-        for (m, ways) in numerators(r, b, t, tau, kappa).iter().enumerate() {
+        for (m, ways) in numerators(r, b, t, tau, max_inconclusive).iter().enumerate() {
             let want = if *ways == BigUint::ZERO { f64::NEG_INFINITY } else { log2(ways) - log2(&choose(r * b + t, m as u64)) };
             let got = success_log2(&mix, m as u32);
             assert!(got == want || (got - want).abs() <= found.error_log2 + 1e-12, "{mix:?} m={m}: {got}, exact {want}");
@@ -161,8 +171,8 @@ fn equals_big_rationals_with_many_partial_groups() {
     }
 }
 
-fn log2_of(r: u32, b: u32, t: u32, tau: u32, kappa: u32) -> f64 {
-    soundness(&Mix::new(r, b, t, tau, kappa).unwrap()).log2
+fn log2_of(r: u32, b: u32, t: u32, tau: u32, max_inconclusive: u32) -> f64 {
+    soundness(&Mix::new(r, b, t, tau, max_inconclusive).unwrap()).log2
 }
 
 #[test]
@@ -171,19 +181,20 @@ fn monotone_in_copies_publics_and_tolerance() {
     let mut below = |n: u32| rng.next_u32() % n;
     for _ in 0..400 {
         let (r, b, t) = (1 + below(200), 1 + below(7), 1 + below(150));
-        let (tau, kappa) = (below(t.min(9)), below(r.min(6)));
-        let here = log2_of(r, b, t, tau, kappa);
+        let (tau, max_inconclusive) = (below(t.min(9)), below(r.min(6)));
+        let here = log2_of(r, b, t, tau, max_inconclusive);
         let slack = 1e-9;
-        assert!(log2_of(r, b + 1, t, tau, kappa) <= here + slack, "more copies");
-        assert!(log2_of(r, b, t + 1, tau, kappa) <= here + slack, "more public samples");
-        assert!(log2_of(r, b, t, tau + 1, kappa) >= here - slack, "more wrong answers allowed");
-        assert!(log2_of(r, b, t, tau, kappa + 1) >= here - slack, "more inconclusive groups allowed");
+        assert!(log2_of(r, b + 1, t, tau, max_inconclusive) <= here + slack, "more copies");
+        assert!(log2_of(r, b, t + 1, tau, max_inconclusive) <= here + slack, "more public samples");
+        assert!(log2_of(r, b, t, tau + 1, max_inconclusive) >= here - slack, "more wrong answers allowed");
+        assert!(log2_of(r, b, t, tau, max_inconclusive + 1) >= here - slack, "more inconclusive groups allowed");
     }
 }
 
-/// lambda = 40, tau = kappa = 0, T = 100. The design page quotes the least R at which B copies suffice.
+/// The least R at which B copies reach 40 bits, with T = 100 and nothing tolerated: quoted values,
+/// the large ones to within 3%.
 #[test]
-fn known_points_of_the_design_page() {
+fn known_points() {
     for (b, quoted) in [(4, 4684), (5, 439), (6, 92), (7, 27), (8, 8)] {
         let enough = |r: u32| log2_of(r, b, 100, 0, 0) <= -40.0;
         let least = (1..).find(|&r| enough(r)).unwrap();
@@ -208,7 +219,7 @@ fn nothing_tolerated_has_the_closed_form() {
 
 #[test]
 fn refuses_parameters_outside_their_range() {
-    for (r, b, t, tau, kappa) in [
+    for (r, b, t, tau, max_inconclusive) in [
         (0, 1, 1, 0, 0),
         (1, 0, 1, 0, 0),
         (1, 1025, 1, 0, 0),
@@ -217,7 +228,7 @@ fn refuses_parameters_outside_their_range() {
         (u32::MAX, 1024, u32::MAX, 0, 0),
         (100_000, 8, 100, 0, 10_001),
     ] {
-        let error = Mix::new(r, b, t, tau, kappa).unwrap_err();
+        let error = Mix::new(r, b, t, tau, max_inconclusive).unwrap_err();
         assert!(error.to_string().contains("must be"), "{error}");
     }
 }

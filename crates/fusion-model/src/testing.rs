@@ -352,8 +352,8 @@ pub fn random_network(seed: u64, blocks: usize) -> (Vec<u8>, Vec<Vec<f32>>) {
 }
 
 /// A planned 1x6x6 network of three classes: card (without hint) and private part.
-#[cfg(test)]
-pub(crate) fn small_model(seed: u64) -> (crate::card::ModelCard, crate::package::PrivateModel) {
+#[must_use]
+pub fn small_model(seed: u64) -> (crate::card::ModelCard, crate::package::PrivateModel) {
     let (mut b, image) = ModelBuilder::new(seed, [1, 6, 6]);
     let x = b.same_conv(&image, 3, 3, 1);
     let x = b.relu(&x);

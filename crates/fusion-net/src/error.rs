@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use fusion_ring::channel::ChannelError;
 
-use crate::digest::Digest;
-use crate::limits::LimitName;
+use crate::limit_name::LimitName;
+use fusion_ring::symmetric::digest::Digest;
 
 /// Who has to act on an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +17,9 @@ pub enum Fault {
     Network,
     /// Settings, files or calls of this side.
     Local,
-    /// Both sides are right and do not fit: another version, another model, a limit.
-    Terms,
+    /// Neither side is wrong, but they do not fit together: another version, another model, a
+    /// limit.
+    Incompatible,
 }
 
 /// An error of this crate.
@@ -182,7 +183,7 @@ impl NetError {
         match self {
             Self::PeerMisbehaved(_) | Self::PeerFailed(_) => Fault::Peer,
             Self::Unreachable { .. } | Self::Closed | Self::Timeout { .. } | Self::Transport(_) | Self::ShuttingDown => Fault::Network,
-            Self::Limit { .. } | Self::Mismatch(_) => Fault::Terms,
+            Self::Limit { .. } | Self::Mismatch(_) => Fault::Incompatible,
             Self::Unauthenticated | Self::Rejected(_) | Self::Settings(_) | Self::Disk { .. } => Fault::Local,
         }
     }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use fusion_ring::channel::{Channel, ChannelError};
 
-use crate::digest::Digest;
 use crate::error::{Misbehaviour, NetError};
-use crate::terms::LaneRequest;
+use crate::lane_request::LaneRequest;
+use fusion_ring::symmetric::digest::Digest;
 
 /// The public description of a served model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,14 +32,15 @@ pub enum HintSource {
     File(PathBuf),
 }
 
-/// Why a lane ended before its time, from the code that ran it.
+/// Why a lane failed, from the code that ran it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LaneFailure {
     /// The channel failed; its error stands for itself.
     #[error(transparent)]
     Channel(#[from] ChannelError),
-    /// The client broke the lane's protocol. The text is sent to the client: it must hold nothing private.
+    /// The client broke the lane's protocol. The text is sent to the client: it must hold nothing
+    /// private.
     #[error("the client misbehaved: {0}")]
     PeerMisbehaved(String),
     /// This server failed. The text goes to its log, never to the client.
@@ -51,7 +52,7 @@ impl LaneFailure {
     /// What the client is told, given what the channel itself ran into.
     pub(crate) fn into_error(self, of_channel: Option<&NetError>) -> NetError {
         match (self, of_channel) {
-            // Without the channel's own error the handler made this one up.
+            // The channel has not failed, so the handler made this error itself.
             (Self::Channel(error), None) => NetError::Transport(error.to_string()),
             (Self::Channel(_), Some(error)) => error.clone(),
             (Self::PeerMisbehaved(what), _) => Misbehaviour::Protocol(what).into(),
@@ -70,10 +71,11 @@ pub trait LaneHandler: Send + Sync + 'static {
 
     /// Runs one lane to its end on a thread of its own.
     ///
-    /// The request's card digest and versions are those of [`LaneHandler::describe`]; its number of samples is within
-    /// the server's limits.
+    /// The request's card digest and versions are those of [`LaneHandler::describe`]; its number of
+    /// samples is within the server's limits.
     ///
     /// # Errors
-    /// A [`LaneFailure`], which ends this lane and no other. A panic does the same, as an internal failure.
+    /// A [`LaneFailure`], which ends this lane and no other. A panic does the same, as an internal
+    /// failure.
     fn run_lane(&self, request: LaneRequest, channel: &mut dyn Channel) -> Result<(), LaneFailure>;
 }

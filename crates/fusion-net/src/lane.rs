@@ -5,9 +5,9 @@
 //!   send  -> frame buffer -> outgoing pipe (4 MiB, bounded) -> OutgoingFrames -> HTTP/2
 //!   recv  <- front chunk  <- incoming pipe (4 MiB, bounded) <- read_frames    <- HTTP/2
 //! ```
-//! A party that computes stops reading its pipe; the pipe fills, the reading task stops, the HTTP/2 window closes and
-//! the peer's `send` waits: memory stays bounded on both sides, and each direction buffers more than
-//! [`fusion_ring::channel::MAX_CROSSING_BYTES`].
+//! While a party computes, it does not read its pipe. Then the pipe fills, the reading task stops,
+//! the HTTP/2 window closes, and the peer's `send` waits. So memory stays bounded on both sides.
+//! Each direction buffers more than [`fusion_ring::channel::MAX_CROSSING_BYTES`].
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use tokio_stream::Stream;
 use tonic::{Status, Streaming};
 
 use crate::error::{Misbehaviour, NetError};
-use crate::limits::LimitName;
+use crate::limit_name::LimitName;
 use crate::pipe::{Pipe, Waited};
 use crate::proto::{Frame, frame::Kind};
 use crate::tuning::{FRAME_BYTES, QUEUE_BYTES};
@@ -55,7 +55,8 @@ impl LanePipes {
     }
 }
 
-/// One end of a lane: ordered reliable bytes to the peer. After any error it is dead and repeats that error.
+/// One end of a lane: ordered, reliable bytes to and from the peer. After an error every further
+/// call returns that error again.
 ///
 /// Dropping it before the end of the protocol ends the lane at once for both sides.
 pub struct LaneChannel {
@@ -99,10 +100,12 @@ impl LaneChannel {
         self.failure.as_ref()
     }
 
-    /// Ends the protocol in order: sends what is queued, then waits until the peer has ended it in order as well.
+    /// Ends the lane without an error: sends what is queued, then waits until the peer has ended it
+    /// without an error as well.
     ///
     /// # Errors
-    /// The peer's verdict if it is not "done"; [`Misbehaviour::TrailingBytes`] if the peer sent more than was read.
+    /// The error with which the peer ended the lane; [`Misbehaviour::TrailingBytes`] if the peer
+    /// sent more than was read.
     pub fn finish(mut self) -> Result<Traffic, NetError> {
         self.flush_frames()?;
         self.pipes.outgoing.close(Ok(()));
@@ -116,7 +119,8 @@ impl LaneChannel {
         }
     }
 
-    /// Ends this side only: sends what is queued and then the end of the stream, and waits for nothing.
+    /// Ends this side only: sends what is queued and then the end of the stream, and waits for
+    /// nothing.
     pub(crate) fn end_sending(mut self) -> Result<(), NetError> {
         self.flush_frames()?;
         self.pipes.outgoing.close(Ok(()));
@@ -247,7 +251,8 @@ impl Drop for LaneChannel {
     fn drop(&mut self) {
         self.reader.abort();
         self.pipes.incoming.abort(NetError::Closed);
-        // After an orderly end this changes nothing: the first end counts, but what is queued must still go out.
+        // After an orderly end this changes nothing: the first end counts, but what is queued must
+        // still go out.
         self.pipes.outgoing.close(Err(NetError::Closed));
     }
 }
@@ -270,11 +275,13 @@ pub(crate) async fn read_frames(mut frames: Streaming<Frame>, pipe: Arc<Pipe>, i
     pipe.close(end);
 }
 
-/// The outgoing pipe as a stream of frames for the transport. When the transport drops it, the lane has no way out.
+/// The outgoing pipe as a stream of frames for the transport. Once the transport drops it, the lane
+/// can send no more.
 pub(crate) struct OutgoingFrames {
     first: Option<Frame>,
     pipes: LanePipes,
-    /// A server's lane has no one to read from once its response is gone; a client still waits for its status.
+    /// Whether dropping this ends the incoming pipe too. On a server it does; a client still waits
+    /// for the call's status.
     ends_reading: bool,
 }
 
@@ -304,8 +311,8 @@ impl Drop for OutgoingFrames {
     }
 }
 
-/// The client's side: gRPC has no way to end a request stream with an error, so a failed lane just ends it. The server
-/// always knows how many bytes must come, and the connection is cut as well.
+/// The client's side: gRPC has no way to end a request stream with an error, so a failed lane just
+/// ends it. The server always knows how many bytes must come, and the connection is cut as well.
 impl Stream for OutgoingFrames {
     type Item = Frame;
 

@@ -1,94 +1,26 @@
 //! What a server allows its clients, and what a client allows its server.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::error::NetError;
+use crate::limit_name::LimitName;
 use crate::proto;
 use crate::tuning::FRAME_BYTES;
 
-/// Name of a limit, as it stands in errors and statuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum LimitName {
-    /// [`Limits::lanes_total`].
-    LanesTotal,
-    /// [`Limits::lanes_per_client`].
-    LanesPerClient,
-    /// [`Limits::samples_per_lane`].
-    SamplesPerLane,
-    /// [`Limits::bytes_per_lane`].
-    BytesPerLane,
-    /// [`Limits::message_bytes`].
-    MessageBytes,
-    /// [`Limits::idle`].
-    Idle,
-    /// [`Limits::lane`].
-    LaneTime,
-    /// [`Limits::hints_total`].
-    HintsTotal,
-    /// [`Limits::connections_total`].
-    ConnectionsTotal,
-    /// `max_hint_bytes` of the client's settings.
-    HintBytes,
-}
-
-impl LimitName {
-    const ALL: [Self; 10] = [
-        Self::LanesTotal,
-        Self::LanesPerClient,
-        Self::SamplesPerLane,
-        Self::BytesPerLane,
-        Self::MessageBytes,
-        Self::Idle,
-        Self::LaneTime,
-        Self::HintsTotal,
-        Self::ConnectionsTotal,
-        Self::HintBytes,
-    ];
-
-    /// The name on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::LanesTotal => "lanes_total",
-            Self::LanesPerClient => "lanes_per_client",
-            Self::SamplesPerLane => "samples_per_lane",
-            Self::BytesPerLane => "bytes_per_lane",
-            Self::MessageBytes => "message_bytes",
-            Self::Idle => "idle_seconds",
-            Self::LaneTime => "lane_seconds",
-            Self::HintsTotal => "hints_total",
-            Self::ConnectionsTotal => "connections_total",
-            Self::HintBytes => "hint_bytes",
-        }
-    }
-
-    pub(crate) fn from_wire(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|limit| limit.as_str() == name)
-    }
-}
-
-impl fmt::Display for LimitName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Limits of a server. Each has a default and is its operator's to set; a reached one ends the call with
-/// `RESOURCE_EXHAUSTED` and the limit's name.
+/// Limits of a server. Each has a default, and the operator may set it. A call that reaches one
+/// ends with `RESOURCE_EXHAUSTED` and the limit's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Lanes at the same time, over all clients (64).
     pub lanes_total: u32,
-    /// Lanes of one client at the same time (32). A client is known by its certificate under mutual TLS, else by its
-    /// address; behind a proxy that terminates the connection all clients are one.
+    /// Lanes of one client at the same time (32). A client is known by its certificate under mutual
+    /// TLS, else by its address; behind a proxy that terminates the connection all clients are one.
     pub lanes_per_client: u32,
     /// Samples in one lane (4096).
     pub samples_per_lane: u32,
     /// Payload bytes of one lane, both directions together (256 GiB).
     pub bytes_per_lane: u64,
-    /// Bytes of one encoded message (4 MiB; at least twice the frames of a lane).
+    /// Bytes of one encoded message (4 MiB; at least two full frames of a lane, 512 KiB).
     pub message_bytes: usize,
     /// Time without a frame while this side waits, after which a lane ends (300 s).
     pub idle: Duration,
@@ -96,7 +28,8 @@ pub struct Limits {
     pub lane: Duration,
     /// Hint downloads at the same time, over all clients (16).
     pub hints_total: u32,
-    /// Connections at the same time, over all clients (256). A connection above it is closed before it can be told why.
+    /// Connections at the same time, over all clients (256). A connection above it is closed before
+    /// it can be told why.
     pub connections_total: u32,
 }
 
@@ -186,14 +119,6 @@ impl From<proto::Limits> for AnnouncedLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_name_survives_the_wire() {
-        for limit in LimitName::ALL {
-            assert_eq!(LimitName::from_wire(limit.as_str()), Some(limit));
-        }
-        assert_eq!(LimitName::from_wire("no_such_limit"), None);
-    }
 
     #[test]
     fn limits_that_forbid_everything_are_refused_by_name() {

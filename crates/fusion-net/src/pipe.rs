@@ -1,4 +1,5 @@
-//! A bounded queue of bytes between a computing thread (blocking, with deadlines) and a transport task (async).
+//! A bounded queue of bytes between a computing thread (blocking, with deadlines) and a transport
+//! task (async).
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -10,8 +11,9 @@ use bytes::{Bytes, BytesMut};
 
 use crate::error::NetError;
 
-/// Neighbours in the queue whose sum stays below this become one, so that a peer's many tiny frames cost no more
-/// than their bytes, and our own do not trip the peer's guard against tiny HTTP/2 frames.
+/// Neighbouring chunks whose total length is below this are merged. So many tiny frames of a peer
+/// cost no more than their bytes, and ours do not trigger the peer's guard against tiny HTTP/2
+/// frames.
 const MERGE_BELOW: usize = 4096;
 
 /// How the queue ended: in order, or by an error.
@@ -25,9 +27,10 @@ pub(crate) enum Waited<T> {
     TimedOut,
 }
 
-/// See the module.
+/// A bounded queue of bytes; see the module.
 ///
-/// A push is accepted whole whenever less than `capacity` bytes wait, so a pipe holds at most `capacity` plus one push.
+/// A push is accepted whole whenever less than `capacity` bytes wait, so a pipe holds at most
+/// `capacity` plus one push.
 pub(crate) struct Pipe {
     state: Mutex<State>,
     changed: Condvar,
@@ -77,7 +80,8 @@ impl Pipe {
         Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), capacity })
     }
 
-    // Every update of the state is complete when its guard drops, so a panic elsewhere leaves it usable.
+    // Every update of the state is complete when its guard drops, so the state is sound even if a
+    // thread panicked.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,5 @@
-//! Who may talk to whom: TLS, mutual TLS, bearer tokens, and plaintext only where it cannot be overheard.
+//! Who may talk to whom: TLS, mutual TLS, bearer tokens, and plaintext only where it cannot be
+//! overheard.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -64,8 +65,8 @@ impl ServerSecurity {
 /// How a client protects its connections.
 #[derive(Debug, Clone, Default)]
 pub struct ClientSecurity {
-    /// Certificates of the authorities that may vouch for the server (`--tls-ca`, PEM); without it connections are
-    /// plaintext.
+    /// Certificates of the authorities that may vouch for the server (`--tls-ca`, PEM); without it
+    /// connections are plaintext.
     pub server_ca: Option<PathBuf>,
     /// Name that the server's certificate must carry, if it is not the host of the address.
     pub server_name: Option<String>,
@@ -99,12 +100,12 @@ impl ClientSecurity {
     }
 }
 
-/// Takes the cipher suites of TLS 1.2 out of this process: tonic has no setting for the version, and offers a version
-/// only if the process has suites for it.
+/// Removes the cipher suites of TLS 1.2 from this process. tonic has no setting for the version,
+/// but it offers only versions for which the process has suites.
 fn only_tls13() {
     let mut provider = rustls::crypto::ring::default_provider();
     provider.cipher_suites.retain(|suite| suite.tls13().is_some());
-    // An application that has chosen a provider before us has decided for itself.
+    // Fails if the application has chosen a provider already; its choice stands.
     let _ = provider.install_default();
 }
 
@@ -116,7 +117,8 @@ fn read(path: &Path) -> Result<Vec<u8>, NetError> {
     std::fs::read(path).map_err(|error| NetError::disk(path, &error))
 }
 
-/// A bearer token. It comes from a file or the environment, never from a command line that others can list.
+/// A bearer token. It comes from a file or the environment, never from a command line that others
+/// can list.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(Zeroizing<String>);
 
@@ -158,7 +160,8 @@ impl Token {
         Zeroizing::new(format!("Bearer {}", self.0.as_str()))
     }
 
-    /// Whether an `authorization` header carries this token; takes the same time for every wrong token of its length.
+    /// Whether an `authorization` header carries this token; takes the same time for every wrong
+    /// token of its length.
     pub(crate) fn is_header(&self, header: &[u8]) -> bool {
         self.header().as_bytes().ct_eq(header).into()
     }

@@ -1,13 +1,14 @@
 //! Errors as gRPC statuses and back.
 //!
-//! The code says the kind; the metadata entry `fusion-reason` names the limit or the mismatch for machines; the message
-//! is for people. What a peer writes into a message is cut to a length and to printable characters before anyone sees it.
+//! The code says the kind of error, the metadata entry `fusion-reason` names the limit or the
+//! mismatch for machines, and the message is for people. A peer's message is shortened, and its
+//! control characters are removed, before anyone sees it.
 
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use crate::error::{Misbehaviour, Mismatch, NetError};
-use crate::limits::LimitName;
+use crate::limit_name::LimitName;
 
 const REASON: &str = "fusion-reason";
 
@@ -77,7 +78,8 @@ pub(crate) fn from_client(status: &Status) -> NetError {
         return NetError::Closed;
     }
     match status.code() {
-        // Only the decoder of this process makes statuses on this path: too large, or not a message.
+        // A status without a source comes from the decoder of this process: the message is too
+        // large or malformed.
         Code::OutOfRange => NetError::Limit { limit: LimitName::MessageBytes },
         Code::Internal | Code::Unimplemented | Code::InvalidArgument => Misbehaviour::MalformedMessage.into(),
         Code::Ok

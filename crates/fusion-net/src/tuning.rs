@@ -1,8 +1,9 @@
 //! Numbers that make gRPC fast here; both sides use the same.
 //!
-//! HTTP/2 throughput is window / round-trip time. The defaults of the stack (64 KiB) move less than 1 Gbit/s on loopback
-//! and 13 Mbit/s over 40 ms; with these windows one lane fills 3 Gbit/s at 40 ms. The connection's window is above twice
-//! its streams', since a lane has a connection of its own. The adaptive window stays off: it resets both to 64 KiB.
+//! HTTP/2 throughput is window / round-trip time. The defaults of the stack (64 KiB) move less than
+//! 1 Gbit/s on loopback and 13 Mbit/s over 40 ms; with these windows one lane fills 3 Gbit/s at 40
+//! ms. The connection's window is above twice its streams', since a lane has a connection of its
+//! own. The adaptive window stays off: it resets both to 64 KiB.
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ pub(crate) const CONNECTION_WINDOW: u32 = 64 << 20;
 pub(crate) const MAX_HTTP2_FRAME: u32 = 512 << 10;
 pub(crate) const MAX_HEADER_LIST: u32 = 16 << 10;
 
-/// Streams that a client may hold open on one connection; it needs one for a lane and few for the rest.
+/// Streams that a client may hold open on one connection; it needs one for a lane and few for the
+/// rest.
 pub(crate) const STREAMS_PER_CONNECTION: u32 = 8;
 
 pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);

@@ -1,8 +1,9 @@
 //! What a program will cost: bytes, OTs and rounds per step, predicted from public numbers alone.
 //!
-//! Linear steps and layer protocols state their own cost to the byte ([`fusion_rlwe::Layer`], [`layers::cost`](crate::layers::cost)); this
-//! module adds them up over a program. Random OTs are made in large rounds by the silent extension, so their traffic is predicted by its
-//! rate per OT, which holds for many samples and is the only part that is not exact.
+//! Linear steps and layer protocols state their own cost to the byte ([`fusion_rlwe::Layer`],
+//! [`layers::cost`](crate::layers::cost)); this module adds them up over a program. The silent
+//! extension makes random OTs in large batches, so their traffic is predicted from its rate per OT:
+//! right for many samples, and the only part that is not exact.
 
 use fusion_ot::functionality::ChoiceBits;
 use fusion_ot::silent::Parameters;

@@ -1,6 +1,6 @@
-//! Two-party evaluation of convolutional networks on secret shares: a private ReLU for whoever wants
-//! one, and whole programs of `fusion-model` from encrypted images to labels that only the client
-//! learns.
+//! Two-party evaluation of convolutional networks on secret shares: single layers, such as a private
+//! ReLU, and whole programs of `fusion-model`. The client has images, the server has weights; the
+//! client alone learns the labels.
 //!
 //! ```text
 //!   fusion_model::Program (public)         fusion_model::Weights (private) + hint
@@ -14,21 +14,42 @@
 //! ```
 //!
 //! # Example
-//! [`layers`] has one of two parties that compute a ReLU together.
+//! A ReLU of numbers that neither party knows, over base OTs and silent OT:
+//! ```
+//! use fusion_nn::layers::{AdditiveShares, ClearNumbers, Party, RingBits, Role, relu};
+//! use fusion_ring::channel::memory_pair;
+//!
+//! let numbers = ClearNumbers::from_signed(&[8, -1], RingBits(13));
+//! let [mine, theirs] = AdditiveShares::share(&numbers, &mut rand::rng());
+//! let (client_end, server_end) = memory_pair();
+//! let server = std::thread::spawn(move || {
+//!     let end = Box::new(server_end);
+//!     let mut party = Party::connect(Role::Server, b"example", end, &mut rand::rng()).unwrap();
+//!     relu(&mut party, &theirs, RingBits(25))
+//! });
+//! let end = Box::new(client_end);
+//! let mut party = Party::connect(Role::Client, b"example", end, &mut rand::rng())?;
+//! let mine = relu(&mut party, &mine, RingBits(25))?;
+//! let theirs = server.join().unwrap()?;
+//! assert_eq!(mine.reveal(&theirs)?[..], [8, 0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//! The test `pinned_lane` runs a whole program.
 //!
 //! # What is assumed
-//! The program is public and both parties run the same one (the card's digest sees to that).
+//! The program is public and both parties run the same one; the digest of the model card makes sure
+//! of that.
 //!
 //! # Security
-//! Against a malicious server the client's images stay hidden: all that the server receives is
+//! The client's images stay hidden from a malicious server: all that the server receives is
 //! ciphertexts and messages masked by fresh random OTs. The *answers* are only as right as the
-//! server is honest; `fusion-mix` is for catching it. Against a semi-honest client the weights stay
-//! hidden but for the answers; a malicious client is not defended against. `docs/threats.md` lists
-//! the known attacks and where each is answered. Not audited.
+//! server is honest; `fusion-mix` catches one that is not. The weights stay hidden from a
+//! semi-honest client, but for what the answers tell; a malicious client is not defended against.
+//! `docs/threats.md` lists the known attacks and where each is answered. Not audited.
 //!
 //! # Where to read next
-//! [`layers`] (how a ReLU is bought), then [`exec`] (who sends what). What is computed stands in
-//! `fusion_model::program` and its twin.
+//! [`layers`] (what a layer costs and why it is secure), then [`exec`] (who sends what).
+//! `fusion_model::program` and its twin say what is computed.
 #![forbid(unsafe_code)]
 
 pub mod cost;
@@ -39,3 +60,7 @@ pub mod layers;
 /// protocols, the order and the packing of messages. Any change of the bytes inside a lane raises
 /// it; the test `pinned_lane` notices such a change.
 pub const LANE_VERSION: u32 = 1;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -1,13 +1,12 @@
 //! A server that may deviate in order to read the client's inputs, rather than to change answers.
 //!
-//! Mixing and checking find wrong answers; a server that answers rightly, or whose deviation does not
-//! reach the answer, is not found by them (the criticism of mix-and-check in Conan, section VIII-B).
-//! What stops it is that it sees nothing: every message of the client is masked by a random OT that
-//! no deviation reaches. Here that is shown exactly, by enumeration: for every input of the client
-//! and every byte that the server may send wrongly, the server's view takes each value equally often
-//! over the OTs' randomness.
+//! Mixing and checking find wrong answers; a server that answers rightly, or whose deviation does
+//! not reach the answer, is not found by them (the criticism of mix-and-check in Conan, section
+//! VIII-B). What stops it is that it sees nothing: every message of the client is masked by a
+//! random OT that no deviation reaches. Here that is shown exactly, by enumeration: for every input
+//! of the client and every byte that the server may send wrongly, the server's view takes each
 
-#![expect(clippy::unwrap_used, reason = "a test")]
+//! value equally often over the OTs' randomness.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
 //! Whatever the planner of `fusion-model` makes, the two parties can run.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use fusion_model::calibrate::calibrate;
 use fusion_model::onnx;

@@ -1,5 +1,5 @@
-//! A party of a lane that grinds its oblivious transfers, against an honest peer: a whole layer runs
-//! to its right end, and the attacker has no pad but its own.
+//! A party of a lane that grinds its oblivious transfers, against an honest peer: a whole layer
+//! runs to its right end, and the attacker has no pad but its own.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 

@@ -1,5 +1,4 @@
 //! The bytes of a whole lane, pinned: whatever changes them makes a new version of the lane.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use fusion_model::program::{Activation, LinearTerm, LinearWeights, Op, Program, RingBits, Step, TensorId, TensorSpec, Weights, Window};
 use fusion_nn::LANE_VERSION;

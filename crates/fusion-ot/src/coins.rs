@@ -18,12 +18,12 @@ impl PublicCoins {
         Self { secret, drawn: 0 }
     }
 
-    /// A stream of its own for a part of the protocol.
+    /// A separate stream for a part of the protocol.
     pub(crate) fn fork(&mut self) -> Self {
         Self { secret: Zeroizing::new(self.next()), drawn: 0 }
     }
 
-    /// Sixteen coins of eight bits.
+    /// Sixteen random bytes.
     pub(crate) fn draw(&mut self) -> [u8; 16] {
         let all = Zeroizing::new(self.next());
         std::array::from_fn(|i| all[i])

@@ -36,10 +36,10 @@
 //!
 //! *What the receiver can make twice*: it grows the trees, so it can grind their roots until rows v
 //! (and their choices u) are what it likes, two rows equal among them. So a row never enters a
-//! fixed function alone: pads are hashed with a tweak that never repeats, and who builds on rows
-//! ([`crate::silent`]) keys what it computes from them by a seed drawn after them. The sender's own
-//! freedom is its Delta, which no honest message depends on, and its challenge, which meets columns
-//! under a one-time mask once.
+//! fixed function alone: pads are hashed with a tweak that never repeats, and whoever builds on
+//! rows ([`crate::silent`]) hashes them under keys from a seed that is drawn after them. The
+//! sender's own freedom is its Delta, which no honest message depends on, and its challenge, which
+//! meets columns under a one-time mask once.
 //!
 //! *Many targets*: salts, keys and challenges belong to one run, those of a tree to one tree, so a
 //! cipher call of an attacker counts against one tree or one batch. A hidden seed of a tree takes

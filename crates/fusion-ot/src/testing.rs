@@ -89,7 +89,7 @@ pub fn check_random_ot<S: RandomOtSender, R: RandomOtReceiver>(
 
 /// The predicate of random OTs: the receiver's pad is the sender's at the choice and at no other,
 /// and choices take every value. (Pads of b bits at another choice are equal with probability 2^-b,
-/// so some are let pass.)
+/// so a few such coincidences are allowed.)
 ///
 /// # Panics
 /// If it does not hold.

@@ -5,7 +5,7 @@ use std::fs;
 use crate::harness::{User, asset};
 
 const PREPARE: &str = "--preprocess mnist --calibrate <queries>";
-const QUERY: &str = "--public-mnist --copies 2 --public 4 --tau 1 --kappa 0 --lanes 1";
+const QUERY: &str = "--public-mnist --copies 2 --public 4 --tau 1 --max-inconclusive 0 --lanes 1";
 
 fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());

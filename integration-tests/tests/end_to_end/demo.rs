@@ -10,7 +10,7 @@ const PROMISED: [&str; 21] = [
     "plan/B",
     "plan/T",
     "plan/tau",
-    "plan/kappa",
+    "plan/max_inconclusive",
     "plan/lambda",
     "plan/soundness_log2",
     "plan/overhead",
@@ -85,8 +85,8 @@ fn caught(server: &str, options: &str) {
     assert_eq!(json["answers"], Value::Array(Vec::new()), "answers of a rejected batch are withheld");
     assert_eq!(json["answers_withheld"], true);
     let count = |list: &str| json["evidence"][list].as_array().unwrap().len() as u64;
-    let (tau, kappa) = (json["plan"]["tau"].as_u64().unwrap(), json["plan"]["kappa"].as_u64().unwrap());
-    assert!(count("wrong_publics") > tau || count("disagreements") > kappa, "{:#}", json["evidence"]);
+    let (tau, max_inconclusive) = (json["plan"]["tau"].as_u64().unwrap(), json["plan"]["max_inconclusive"].as_u64().unwrap());
+    assert!(count("wrong_publics") > tau || count("disagreements") > max_inconclusive, "{:#}", json["evidence"]);
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn prepare_serve_query_verify_and_audit() {
     user.run("verify {run} --json {again.json}").expect(0);
     let again = user.json("again.json");
     for part in ["verdict", "answers", "plan", "evidence"] {
-        assert_eq!(without_drift(&again[part]), without_drift(&outcome[part]), "{part}");
+        assert_eq!(without_label_shift(&again[part]), without_label_shift(&outcome[part]), "{part}");
     }
     // The secret order is the user's alone.
     #[cfg(unix)]
@@ -36,8 +36,8 @@ fn prepare_serve_query_verify_and_audit() {
     }
 
     // The second time the digest is known, and the hint is on disk.
-    let one = "--copies 2 --public 2 --tau 1 --kappa 1 --lanes 1";
-    let small = "--copies 2 --public 6 --tau 2 --kappa 2 --lanes 1";
+    let one = "--copies 2 --public 2 --tau 1 --max-inconclusive 1 --lanes 1";
+    let small = "--copies 2 --public 6 --tau 2 --max-inconclusive 2 --lanes 1";
     let ended = user.run(&format!("{query} {small} --pin {digest} --out {{run2}}")).expect(0);
     assert!(ended.stderr.contains("pinned"), "{}", ended.stderr);
     let ended =
@@ -67,10 +67,10 @@ fn prepare_serve_query_verify_and_audit() {
 }
 
 /// Evidence without the comparison of histograms, which only the run that has the images may draw.
-fn without_drift(value: &Value) -> Value {
+fn without_label_shift(value: &Value) -> Value {
     let mut value = value.clone();
     if let Some(object) = value.as_object_mut() {
-        object.remove("drift");
+        object.remove("label_shift");
     }
     value
 }

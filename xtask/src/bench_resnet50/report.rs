@@ -154,7 +154,7 @@ pub(crate) struct Verified {
     pub(crate) B: u32,
     pub(crate) T: u32,
     pub(crate) tau: u32,
-    pub(crate) kappa: u32,
+    pub(crate) max_inconclusive: u32,
     pub(crate) lambda: f64,
     pub(crate) soundness_log2: f64,
     /// Samples per query.
@@ -233,7 +233,7 @@ impl Report {
                 B: plan.mix.copies(),
                 T: plan.mix.publics(),
                 tau: plan.mix.tau(),
-                kappa: plan.mix.kappa(),
+                max_inconclusive: plan.mix.max_inconclusive(),
                 lambda: plan.lambda,
                 soundness_log2: plan.soundness.log2,
                 overhead: plan.mix.overhead(),

@@ -120,7 +120,7 @@ impl Report {
     }
 
     fn verified_table(&self) -> String {
-        let mut table = plain_table(&["R", "B", "T", "tau", "kappa", "log2 P", "overhead", "seconds", "GiB"]);
+        let mut table = plain_table(&["R", "B", "T", "tau", "max_inconclusive", "log2 P", "overhead", "seconds", "GiB"]);
         let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
         for v in &self.verified {
             table.add_row([
@@ -128,7 +128,7 @@ impl Report {
                 v.B.to_string(),
                 v.T.to_string(),
                 v.tau.to_string(),
-                v.kappa.to_string(),
+                v.max_inconclusive.to_string(),
                 format!("{:.2}", v.soundness_log2),
                 format!("{:.2}", v.overhead),
                 number(v.seconds),

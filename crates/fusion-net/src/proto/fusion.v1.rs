@@ -99,7 +99,7 @@ pub mod frame {
         Payload(::prost::bytes::Bytes),
     }
 }
-/// The terms of one lane.
+/// What a client asks of a lane.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LaneOpen {
     /// Version of this wire protocol that the client speaks.

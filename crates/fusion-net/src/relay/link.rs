@@ -98,7 +98,8 @@ impl Wire {
         Self { bytes_per_second: link.bytes_per_second(), free_at: Mutex::new(Instant::now()) }
     }
 
-    /// Puts bytes that arrive now behind what the wire already has to carry; returns when the last of them has left.
+    /// Queues bytes that arrive now behind those that the wire still has to carry. Returns the time
+    /// at which the last of them has left.
     pub(super) fn carry(&self, bytes: usize) -> Instant {
         let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
         let begin = (*free_at).max(Instant::now());

@@ -4,7 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::{Link, Relay, Script};
+use super::link::Link;
+use super::proxy::Relay;
+use super::script::Script;
 
 /// Bytes written at a time when the rate is measured.
 const BLOCK: usize = 64 << 10;

@@ -1,4 +1,5 @@
-//! Two threads per direction of a connection: one takes bytes in at the link's rate, one lets them out after its delay.
+//! Two threads per direction of a connection: one takes bytes in at the link's rate, one lets them
+//! out after its delay.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -10,7 +11,8 @@ use std::time::{Duration, Instant};
 use super::inject::{Injector, Step};
 use super::link::{Link, Wire};
 
-/// How far the taking thread may run ahead of the wire: the link's own queue. It also hides how late threads wake.
+/// How far the taking thread may run ahead of the wire: the link's own queue. It also absorbs the
+/// lateness with which threads wake up.
 const QUEUE_TIME: Duration = Duration::from_millis(10);
 
 /// Bytes are cut to pieces that take about this long on the wire.
@@ -94,7 +96,7 @@ fn take(way: &OneWay, queue: &SyncSender<Item>, step: Step) -> bool {
 }
 
 fn let_out(way: &OneWay, items: &Receiver<Item>, mut to: TcpStream, back: &TcpStream) {
-    // The sender of a stream that was cut short must not hang on a full socket, so its bytes are still taken in.
+    // After a truncation the bytes are still read: the sender must not hang on a full socket.
     let mut ended = false;
     for item in items {
         match item {

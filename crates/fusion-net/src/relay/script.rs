@@ -18,8 +18,8 @@ pub enum Direction {
 pub enum Position {
     /// Before the byte with this offset.
     Byte(u64),
-    /// At the HTTP/2 DATA frame with this number, counted from 0, over plaintext. Other frames pass untouched, so what
-    /// arrives is HTTP/2 still, and the fault meets the layers above.
+    /// At the HTTP/2 DATA frame with this number, counted from 0, over plaintext. Other frames pass
+    /// untouched, so what arrives is HTTP/2 still, and the fault meets the layers above.
     Message(u64),
 }
 
@@ -62,7 +62,11 @@ pub struct Script {
 
 impl Script {
     /// Reads faults separated by `;`, each of the form
-    /// `CONNECTION c2s|s2c byte|message K drop [BYTES]|stall [MS]|truncate|corrupt|reorder [BYTES]|disconnect`.
+    ///
+    /// ```text
+    /// CONNECTION c2s|s2c byte|message K ACTION
+    /// ACTION: drop [BYTES] | stall [MS] | truncate | corrupt | reorder [BYTES] | disconnect
+    /// ```
     ///
     /// ```
     /// use fusion_net::relay::Script;

@@ -1,4 +1,5 @@
-//! A server of lanes: accepts, checks, counts, runs each lane on a thread of its own, and stops in order.
+//! A server of lanes: accepts, checks, counts, runs each lane on a thread of its own, and stops in
+//! order.
 
 mod accept;
 mod service;
@@ -15,22 +16,19 @@ use tonic::transport::server::TcpIncoming;
 
 use self::accept::Accept;
 use self::service::Service;
-pub(crate) use self::service::far;
 use self::slots::Slots;
-use crate::digest::Digest;
 use crate::error::NetError;
 use crate::handler::LaneHandler;
 use crate::limits::Limits;
 use crate::proto::DESCRIPTORS;
 use crate::proto::fusion_server::FusionServer;
 use crate::security::ServerSecurity;
+use crate::transport::{deadline_after, runtime};
 use crate::tuning::{
     CONNECTION_WINDOW, DESCRIPTION_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MAX_HEADER_LIST, MAX_HTTP2_FRAME, STREAM_WINDOW,
     STREAMS_PER_CONNECTION,
 };
-
-/// Threads that move bytes; lanes have their own.
-const TRANSPORT_THREADS: usize = 2;
+use fusion_ring::symmetric::digest::Digest;
 
 /// How long the last frames of ended lanes may take to leave once the grace period is over.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -81,14 +79,15 @@ impl Server {
 
     /// Stops accepting, waits up to `grace` for the running lanes, then cancels the rest. Blocks.
     pub fn shutdown(mut self, grace: Duration) -> Shutdown {
-        let end = far(grace);
+        let end = deadline_after(grace);
         self.slots.close();
         self.stop_accepting();
         let left = self.slots.wait_empty(grace);
         self.slots.cancel_all();
         self.slots.wait_empty(FAREWELL);
         if let (Some(runtime), Some(serving)) = (self.runtime.take(), self.serving.take()) {
-            // Connections close by themselves once their streams are done and their last frames are out.
+            // Connections close by themselves once their streams have ended and their last frames
+            // are sent.
             let time = end.saturating_duration_since(Instant::now()).min(FAREWELL).max(FAREWELL / 4);
             let drained = runtime.block_on(async { tokio::time::timeout(time, serving).await });
             if drained.is_err() {
@@ -136,8 +135,8 @@ impl<H: LaneHandler> ServerBuilder<H> {
     /// Listens on `address` and serves until the [`Server`] is shut down or dropped.
     ///
     /// # Errors
-    /// [`NetError::Settings`] for limits, TLS settings or an address that cannot be used; [`NetError::Disk`] for
-    /// certificate files that cannot be read.
+    /// [`NetError::Settings`] for limits, TLS settings or an address that cannot be used;
+    /// [`NetError::Disk`] for certificate files that cannot be read.
     pub fn start(self, address: SocketAddr) -> Result<Server, NetError> {
         self.limits.check()?;
         let tls = self.security.tls(address)?;
@@ -175,7 +174,7 @@ impl<H: LaneHandler> ServerBuilder<H> {
             transport = transport.tls_config(tls).map_err(setup)?;
         }
 
-        let runtime = transport_runtime()?;
+        let runtime = runtime()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = {
             let _entered = runtime.enter();
@@ -200,14 +199,4 @@ impl<H: LaneHandler> ServerBuilder<H> {
 
 fn setup(error: impl std::fmt::Display) -> NetError {
     NetError::Settings(format!("cannot set up the server: {error}"))
-}
-
-/// A runtime for moving bytes; nothing computes on it.
-pub(crate) fn transport_runtime() -> Result<Runtime, NetError> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(TRANSPORT_THREADS)
-        .thread_name("fusion-net")
-        .enable_all()
-        .build()
-        .map_err(|error| NetError::Settings(format!("cannot start the transport: {error}")))
 }

@@ -11,18 +11,20 @@ use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::slots::{ClientId, HintSlot, LaneSlot, Slots};
-use crate::digest::Digest;
 use crate::error::{Misbehaviour, Mismatch, NetError};
 use crate::handler::{Description, HintSource, LaneHandler};
 use crate::lane::{LaneBounds, LaneChannel, LanePipes, OutgoingFrames, ReplyFrames, read_frames};
-use crate::limits::{LimitName, Limits};
+use crate::lane_request::LaneRequest;
+use crate::limit_name::LimitName;
+use crate::limits::Limits;
 use crate::proto::fusion_server::Fusion;
 use crate::proto::{DescribeReply, DescribeRequest, Frame, HintChunk, HintRequest, frame::Kind};
 use crate::security::Token;
 use crate::status::{from_client, to_status};
-use crate::terms::LaneRequest;
+use crate::transport::deadline_after;
 use crate::tuning::{HINT_CHUNK_BYTES, OPENING_TIMEOUT};
 use crate::{PROTOCOL_VERSION, RELEASE};
+use fusion_ring::symmetric::digest::Digest;
 
 type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -42,7 +44,7 @@ impl<H: LaneHandler> Service<H> {
         if presented.is_some_and(|header| expected.is_header(header)) { Ok(()) } else { Err(NetError::Unauthenticated) }
     }
 
-    fn check_terms(&self, request: &LaneRequest) -> Result<(), NetError> {
+    fn check_request(&self, request: &LaneRequest) -> Result<(), NetError> {
         if request.params_version != self.description.params_version {
             return Err(NetError::Mismatch(Mismatch::ParamsVersion));
         }
@@ -69,17 +71,17 @@ impl<H: LaneHandler> Service<H> {
         let Some(Frame { kind: Some(Kind::Open(open)) }) = first else {
             return Err(Misbehaviour::NotOpened.into());
         };
-        let terms = LaneRequest::from_wire(&open)?;
-        self.check_terms(&terms)?;
+        let asked = LaneRequest::from_wire(&open)?;
+        self.check_request(&asked)?;
 
-        let bounds = LaneBounds { idle: self.limits.idle, deadline: far(self.limits.lane), bytes: self.limits.bytes_per_lane };
+        let bounds = LaneBounds { idle: self.limits.idle, deadline: deadline_after(self.limits.lane), bytes: self.limits.bytes_per_lane };
         let reader = tokio::spawn(read_frames(frames, Arc::clone(&pipes.incoming), from_client)).abort_handle();
         let replies = ReplyFrames::new(OutgoingFrames::of_server(pipes.clone()));
         let channel = LaneChannel::new(pipes, bounds, reader, Box::new(()));
         let handler = Arc::clone(&self.handler);
         std::thread::Builder::new()
             .name(format!("lane-{}", slot.id))
-            .spawn(move || run_lane(&*handler, terms, channel, slot))
+            .spawn(move || run_lane(&*handler, asked, channel, slot))
             .map_err(|error| NetError::PeerFailed(format!("no thread for a lane: {error}")))?;
         Ok(Box::pin(replies))
     }
@@ -100,11 +102,12 @@ impl<H: LaneHandler> Service<H> {
     }
 }
 
-/// Runs one lane on this thread. The slot is given back when the thread is done with it, however it ends.
-fn run_lane<H: LaneHandler>(handler: &H, terms: LaneRequest, mut channel: LaneChannel, slot: LaneSlot) {
+/// Runs one lane on this thread. The slot is released when this returns, however the lane ends.
+fn run_lane<H: LaneHandler>(handler: &H, request: LaneRequest, mut channel: LaneChannel, slot: LaneSlot) {
     let started = Instant::now();
-    // The handler is ours: if it panics, that is a failure of this server, and the lane's state dies with the lane.
-    let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler.run_lane(terms, &mut channel)));
+    // The handler is ours: if it panics, that is a failure of this server, and the lane's state
+    // dies with the lane.
+    let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler.run_lane(request, &mut channel)));
     let traffic = fusion_ring::channel::Channel::traffic(&channel);
     let outcome = match ran {
         Ok(Ok(())) => channel.end_sending(),
@@ -122,14 +125,15 @@ fn run_lane<H: LaneHandler>(handler: &H, terms: LaneRequest, mut channel: LaneCh
     let (lane, seconds) = (slot.id, started.elapsed().as_secs_f64());
     let (sent, received, turns) = (traffic.sent, traffic.received, traffic.turns);
     match outcome {
-        Ok(()) => tracing::info!(lane, samples = terms.n_samples, sent, received, turns, seconds, "lane done"),
-        Err(error) => tracing::warn!(lane, samples = terms.n_samples, sent, received, turns, seconds, %error, "lane failed"),
+        Ok(()) => tracing::info!(lane, samples = request.n_samples, sent, received, turns, seconds, "lane done"),
+        Err(error) => tracing::warn!(lane, samples = request.n_samples, sent, received, turns, seconds, %error, "lane failed"),
     }
 }
 
 #[tonic::async_trait]
 impl<H: LaneHandler> Fusion for Service<H> {
-    // A client that speaks another version of the protocol is told ours and decides; lanes are where it is refused.
+    // A client that speaks another version of the protocol is told ours and decides; only its lanes
+    // are refused.
     async fn describe(&self, request: Request<DescribeRequest>) -> Result<Response<DescribeReply>, Status> {
         self.authorize(&request).map_err(|error| to_status(&error))?;
         Ok(Response::new(DescribeReply {
@@ -185,7 +189,7 @@ impl HintReader {
             if error != NetError::Closed {
                 tracing::error!(%error, "cannot send the hint");
             }
-            // A receiver that is gone needs no report, and one that does not read gets none.
+            // Fails if the receiver is gone or does not read; neither can be told anything.
             let _ = send.try_send(Err(to_status(&error)));
         }
     }
@@ -227,10 +231,4 @@ fn client_id<T>(request: &Request<T>) -> ClientId {
         return ClientId::Certificate(Digest::of(certificate));
     }
     request.remote_addr().map_or(ClientId::Unknown, |address| ClientId::Address(address.ip()))
-}
-
-/// `time` from now, or a day that never comes.
-pub(crate) fn far(time: Duration) -> Instant {
-    const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
-    Instant::now() + time.min(CENTURY)
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::NetError;
 use crate::lane::LanePipes;
-use crate::limits::{LimitName, Limits};
+use crate::limit_name::LimitName;
+use crate::limits::Limits;
 
 /// Who a client is for [`Limits::lanes_per_client`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -1,4 +1,5 @@
-//! Links that lose, hold, cut, damage and swap bytes: nobody hangs, nothing leaks, and downloads still end well.
+//! Links that lose, hold, cut, damage and swap bytes: nobody hangs, nothing leaks, and downloads
+//! still end well.
 
 use std::time::{Duration, Instant};
 
@@ -71,7 +72,8 @@ fn a_damaged_message_never_passes_for_the_right_one() {
             for action in ["corrupt", "reorder"] {
                 let script = format!("1 {direction} message {message} {action}");
                 let outcome = outcome(&script);
-                // Without TLS the transport cannot know; the answer is wrong or the lane ends, never right.
+                // Without TLS the transport cannot know; the answer is wrong or the lane ends,
+                // never right.
                 assert_ne!(outcome, Ok(true), "{script}");
             }
         }

@@ -67,7 +67,8 @@ fn a_damaged_or_foreign_part_is_found_out() {
     let digest = Digest::of(&hint);
     std::fs::write(cache.part_path(digest), vec![0; 500]).unwrap();
     assert!(matches!(fetch(&server, &cache).0, Err(NetError::PeerMisbehaved(Misbehaviour::HintDigest { .. }))));
-    // The bad part is gone, so the next try starts from nothing and works; so does one from a part that is too long.
+    // The bad part is gone, so the next try starts from nothing and works; so does one from a part
+    // that is too long.
     fetch(&server, &cache).0.unwrap();
     std::fs::rename(cache.path(digest), cache.part_path(digest)).unwrap();
     std::fs::write(cache.part_path(digest), vec![0; 100_001]).unwrap();

@@ -72,7 +72,7 @@ fn a_failing_handler_ends_its_lane_with_its_own_kind_of_error() {
 }
 
 #[test]
-fn terms_that_do_not_fit_are_refused_by_name() {
+fn requests_that_do_not_fit_are_refused_by_name() {
     let server = serve(Limits::default());
     let client = connect(&server);
     let wrong_params = fusion_net::LaneRequest { params_version: PARAMS + 1, ..lane(ECHO) };

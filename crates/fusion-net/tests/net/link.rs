@@ -80,6 +80,7 @@ fn one_lane_fills_a_wide_area_link() {
     let start = Instant::now();
     channel.recv_vec(24 << 20).unwrap();
     let mbit = (24 << 20) as f64 * 8e-6 / start.elapsed().as_secs_f64();
-    // The stack's own windows would give 13 Mbit/s here; half the link leaves room for a busy machine.
+    // The stack's own windows would give 13 Mbit/s here; half the link leaves room for a busy
+    // machine.
     assert!(mbit > 200.0, "{mbit} Mbit/s");
 }

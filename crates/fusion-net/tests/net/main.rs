@@ -1,4 +1,5 @@
-//! The crate from outside, over loopback. One binary, since each would link the whole gRPC stack again.
+//! The crate from outside, over loopback. One binary, since each would link the whole gRPC stack
+//! again.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 

@@ -1,4 +1,5 @@
-//! The standard services beside ours: health for load balancers, reflection for people with a gRPC tool.
+//! The standard services beside ours: health for load balancers, reflection for people with a gRPC
+//! tool.
 
 use fusion_net::{Limits, ServerSecurity, Token};
 use tokio_stream::StreamExt as _;

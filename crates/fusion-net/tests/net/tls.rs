@@ -40,7 +40,8 @@ fn client(server: &Server, security: ClientSecurity) -> Result<Client, NetError>
     Client::connect(ClientSettings { security, ..settings(server.local_addr()) })
 }
 
-/// Under TLS 1.3 a client learns that its certificate was refused with the first answer, not in the handshake.
+/// Under TLS 1.3 a client learns that its certificate was refused with the first answer, not in the
+/// handshake.
 fn is_refused(server: &Server, security: ClientSecurity) {
     let error = client(server, security).and_then(|client| client.describe()).unwrap_err();
     assert_eq!(error.fault(), Fault::Network, "{error}");

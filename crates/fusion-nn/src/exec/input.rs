@@ -8,7 +8,8 @@ use fusion_ring::secret::Wiped;
 use super::error::LaneError;
 use crate::layers::{AdditiveShares, ClearNumbers};
 
-/// One image as the network reads it: `[channel][row][column]`, modulo the ring of the input tensor.
+/// One image as the network reads it: `[channel][row][column]`, modulo the ring of the input
+/// tensor.
 pub struct EncodedImage(ClearNumbers);
 
 impl EncodedImage {

@@ -1,12 +1,9 @@
 //! One lane: a party's walk through the steps of a program.
 
 use std::marker::PhantomData;
-use std::time::Instant;
 
 use fusion_model::program::{Op, Step, TensorId};
 use fusion_ot::functionality::{RandomOtReceiver, RandomOtSender};
-use fusion_ot::session::Session;
-use fusion_ot::silent;
 use fusion_ring::channel::Channel;
 use fusion_rlwe::{ClientLane, ServerLane};
 use rand_core::CryptoRng;
@@ -19,11 +16,11 @@ use super::local;
 use super::model::{Hint, Prepared, PublicModel, ServerModel};
 use super::opened::{Opened, Reveal};
 use super::side::{Client, Server, Side};
-use crate::layers::{self, AdditiveShares, Ledger, Party, Phase, RingBits, Role};
+use crate::layers::{self, AdditiveShares, Ledger, Party, Phase, RingBits};
 
 /// A way of deviating from the protocol: told the step's name and the number of samples, it may
-/// change this party's shares of the step's result, `[channel][sample][row][column]`. They are plain
-/// words because a cheat knows no types; they are reduced again afterwards. For tests and
+/// change this party's shares of the step's result, `[channel][sample][row][column]`. They are
+/// plain words because a cheat knows no types; they are reduced again afterwards. For tests and
 /// demonstrations of what verification catches.
 pub type Deviation<'a> = Box<dyn FnMut(&str, usize, &mut [u32]) + 'a>;
 
@@ -42,7 +39,9 @@ pub type Deviation<'a> = Box<dyn FnMut(&str, usize, &mut [u32]) + 'a>;
 ///
 /// ```compile_fail,E0061
 /// use fusion_nn::exec::{Hint, Lane, LaneInput, PublicModel, Server};
-/// # fn example(lane: Lane<'_, Server>, model: &PublicModel, hint: &Hint, input: LaneInput, rng: &mut rand_chacha::ChaCha20Rng) {
+/// # use rand_chacha::ChaCha20Rng;
+/// # type ClientHas<'a> = (&'a PublicModel, &'a Hint, LaneInput);
+/// # fn example(lane: Lane<'_, Server>, rng: &mut ChaCha20Rng, (model, hint, input): ClientHas<'_>) {
 /// let _ = lane.run(model, hint, input, rng, &mut |_| ());
 /// # }
 /// ```
@@ -84,15 +83,12 @@ impl<'a, S: Side> Connection<'a, S> {
     #[must_use]
     pub fn lane(mut self, samples: usize, reveal: Reveal) -> Lane<'a, S> {
         let booked = self.party.ledger();
-        Lane { party: self.party, samples, reveal, costs: Vec::new(), booked, deviation: None, side: PhantomData }
+        Lane::new(self.party, booked, samples, reveal)
     }
 }
 
 impl<'a, S: Side> Lane<'a, S> {
-    /// Connects the two parties of a lane of `samples` samples on `channel`: base OTs and the silent
-    /// extension, in both directions, bound to `lane_request` (the bytes of all that is public about
-    /// the lane: the same on both sides, unlike those of other lanes). Parties with different
-    /// requests fail here or at the first layer.
+    /// A lane of `samples` samples, connected as by [`Party::connect`].
     ///
     /// # Errors
     /// [`LaneError::SetUp`].
@@ -100,20 +96,11 @@ impl<'a, S: Side> Lane<'a, S> {
         lane_request: &[u8],
         samples: usize,
         reveal: Reveal,
-        mut channel: Box<dyn Channel + 'a>,
+        channel: Box<dyn Channel + 'a>,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, LaneError> {
-        let ot_role = match S::ROLE {
-            Role::Client => fusion_ot::Role::First,
-            Role::Server => fusion_ot::Role::Second,
-        };
-        let (before, start) = (channel.traffic(), Instant::now());
-        let session = Session::new(lane_request);
-        let (sender, receiver) =
-            silent::setup_with(layers::EXTENSION_SIZE, &session, ot_role, &mut channel, rng).map_err(LaneError::SetUp)?;
-        let mut lane = Self::on(channel, Box::new(sender), Box::new(receiver), samples, reveal);
-        lane.party = lane.party.set_up_since(before, start);
-        Ok(lane)
+        let party = Party::connect(S::ROLE, lane_request, channel, rng).map_err(LaneError::SetUp)?;
+        Ok(Self::new(party, Ledger::default(), samples, reveal))
     }
 
     /// A lane on oblivious transfers that are set up already: `sender` is connected to the peer's
@@ -126,8 +113,12 @@ impl<'a, S: Side> Lane<'a, S> {
         samples: usize,
         reveal: Reveal,
     ) -> Self {
-        let party = Party::new(S::ROLE, channel, sender, receiver);
-        Self { party, samples, reveal, costs: Vec::new(), booked: Ledger::default(), deviation: None, side: PhantomData }
+        Self::new(Party::new(S::ROLE, channel, sender, receiver), Ledger::default(), samples, reveal)
+    }
+
+    /// `party` is of the role of this side.
+    fn new(party: Party<'a>, booked: Ledger, samples: usize, reveal: Reveal) -> Self {
+        Self { party, samples, reveal, costs: Vec::new(), booked, deviation: None, side: PhantomData }
     }
 }
 
@@ -287,7 +278,8 @@ impl<'a, S: Side> Lane<'a, S> {
     }
 }
 
-/// Index of the last step that reads each tensor; tensors that are never dropped early get `usize::MAX`.
+/// Index of the last step that reads each tensor; tensors that are never dropped early get
+/// `usize::MAX`.
 fn last_uses(steps: &[Step], logits: TensorId, tensors: usize) -> Vec<usize> {
     let mut last = vec![usize::MAX; tensors];
     for (index, step) in steps.iter().enumerate() {

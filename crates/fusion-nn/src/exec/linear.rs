@@ -8,7 +8,8 @@ use super::model::{Hint, PreparedLinear, ServerModel};
 
 /// A party's part in the linear steps of a lane.
 pub(super) trait LinearSteps {
-    /// This party's shares of the step's result, from its shares of the inputs (one tensor per term).
+    /// This party's shares of the step's result, from its shares of the inputs (one tensor per
+    /// term).
     fn run(&mut self, step: &PreparedLinear, inputs: &[&[u32]], samples: usize, channel: &mut dyn Channel)
     -> Result<Wiped<u32>, RlweError>;
 }

@@ -2,24 +2,28 @@
 //!
 //! ```text
 //!   client                                        server
-//!   PublicModel + hint                            PublicModel + weights = ServerModel
-//!   images, quantised        -- one lane --       zeros
+//!   PublicModel + Hint                            PublicModel + weights = ServerModel
+//!   LaneInput: images        -- one lane --       zeros
 //!     Linear                 encrypt / multiply / decrypt (fusion-rlwe)
 //!     Requantise             windows and OTs (layers)
 //!     Add, Concat, SumPool, Flatten               local
 //!   labels (or logits)       opened to the client only
 //! ```
 //!
-//! A *lane* runs `samples` samples through the whole network on one channel and one thread per party. Tensors are held as
-//! `[channel][sample][row][column]`, so that a channel is one stream for the linear layers; they are dropped after their last use.
+//! A *lane* runs `samples` samples through the whole network on one channel and one thread per
+//! party. Tensors are held as `[channel][sample][row][column]`, so that a channel is one stream for
+//! the linear layers; they are dropped after their last use.
+//!
+//! The client: [`Lane::<Client>::connect`](Lane::connect), then
+//! [`run`](Lane::<Client>::run) with a [`LaneInput`]. The server: the same with [`Server`] and its
+//! model. A run consumes its lane; what it leaves is [`Finished`]. The test `pinned_lane` is a whole
+//! example.
 //!
 //! # Security
-//! Each step is secure against a malicious server and a semi-honest client (see `fusion-rlwe` and [`layers`](crate::layers)); every message of a lane is masked by
-//! randomness of that lane, and a lane is never continued after an error. What a malicious server can do is make answers wrong; the
-//! caller's mixing is for that.
-//!
-//! # Example
-//! The tests of this module run both parties of random networks over an in-memory channel, against the twin.
+//! Each step is secure against a malicious server and a semi-honest client (see `fusion-rlwe` and
+//! [`layers`](crate::layers)); every message of a lane is masked by randomness of that lane, and no
+//! lane goes on after an error. A malicious server can make answers wrong; the caller's mixing
+//! catches that.
 
 mod account;
 mod error;

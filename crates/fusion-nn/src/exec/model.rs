@@ -1,4 +1,5 @@
-//! What each party knows of a model before a lane starts. Built once, shared read-only by all lanes.
+//! What each party knows of a model before a lane starts. Built once, shared read-only by all
+//! lanes.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -47,7 +48,8 @@ impl PublicModel {
     /// Prepares every step of a validated `program`. `seed` chooses the public polynomials.
     ///
     /// # Errors
-    /// [`LaneError::Step`] naming the step whose parameters, noise budget or layout do not work out.
+    /// [`LaneError::Step`] naming the step whose parameters, noise budget or layout do not work
+    /// out.
     pub fn new(program: Program, seed: PublicSeed) -> Result<Self, LaneError> {
         program.validate().map_err(LaneError::Program)?;
         let mut prepared = Vec::with_capacity(program.steps.len());
@@ -100,15 +102,6 @@ impl PublicModel {
         })
     }
 
-    /// The requantisation of step `step`, if it is one: for cost prediction.
-    #[must_use]
-    pub fn requantise(&self, step: usize) -> Option<&Requantise> {
-        match self.prepared.get(step) {
-            Some(Prepared::Requantise(requantise)) => Some(requantise),
-            Some(Prepared::Linear(_) | Prepared::Local) | None => None,
-        }
-    }
-
     pub(super) fn seed(&self) -> PublicSeed {
         self.seed
     }
@@ -147,7 +140,8 @@ impl Hint {
     /// run: a changed hint makes wrong answers.
     ///
     /// # Errors
-    /// [`LaneError::HintSize`] for the hint of another model, [`LaneError::HintFile`] if the file cannot be opened.
+    /// [`LaneError::HintSize`] for the hint of another model, [`LaneError::HintFile`] if the file
+    /// cannot be opened.
     pub fn open(model: &PublicModel, path: &Path) -> Result<Self, LaneError> {
         let fail = |e: std::io::Error| LaneError::HintFile { path: path.display().to_string(), reason: e.to_string() };
         let file = File::open(path).map_err(fail)?;
@@ -235,7 +229,8 @@ impl ServerModel {
         &self.bias[number]
     }
 
-    /// Makes the whole hint, layer by layer; `done` is told the bytes made after each layer. Uses the rayon pool.
+    /// Makes the whole hint, layer by layer; `done` is told the bytes made after each layer. Uses
+    /// the rayon pool.
     pub fn hint(&self, rng: &mut impl CryptoRng, mut done: impl FnMut(usize)) -> Vec<u8> {
         let mut hint = Vec::with_capacity(self.public.hint_bytes);
         for layer in &self.layers {

@@ -74,7 +74,8 @@ fn sample_of(program: &Program, tensor: usize, values: &[u32], sample: usize, sa
     channels.flat_map(|c| &c[sample * area..(sample + 1) * area]).map(|&v| i64::from(((v << shift) as i32) >> shift)).collect()
 }
 
-/// Every step of the protocol is the twin's on the same inputs; where bits are dropped, up to the carry.
+/// Every step of the protocol is the twin's on the same inputs; where bits are dropped, up to the
+/// carry.
 fn check(seed: u64, real_ot: bool) {
     let (file, images) = random_network(seed, 1 + seed as usize % 5);
     let graph = onnx::import(&file).unwrap();

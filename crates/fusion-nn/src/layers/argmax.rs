@@ -9,15 +9,17 @@
 //! Symmetric, but for the last message, which goes from the server to the client.
 //!
 //! # Protocol
-//! A knock-out tournament with labels (`maximum`), the left of each pair having the lower index and winning ties; all samples play at once. Then the
-//! server sends its share of the winner's index.
+//! A knock-out tournament with labels (`maximum`), the left of each pair having the lower index and
+//! winning ties; all samples play at once. Then the server sends its share of the winner's index.
 //!
 //! # Cost
-//! `classes` - 1 labelled comparisons per sample; ceil(log2 classes) times the rounds of one, and one more.
+//! `classes` - 1 labelled comparisons per sample; ceil(log2 classes) times the rounds of one, and
+//! one more.
 //!
 //! # Security
-//! As in `compare`. A malicious server can choose the label (that is what mixing is for), even one that is not below `classes`: the
-//! client must treat such a label as a wrong answer, not as a reason to stop, since stopping early would tell the server something.
+//! As in `compare`. A malicious server can choose the label (that is what mixing is for), even one
+//! that is not below `classes`: the client must treat such a label as a wrong answer, not as a
+//! reason to stop, since stopping early would tell the server something.
 
 use fusion_model::program::{RingBits, Window};
 use fusion_ring::bits::pack::{pack, packed_len, unpack};
@@ -48,7 +50,8 @@ pub fn argmax(party: &mut Party<'_>, x: &AdditiveShares, classes: usize) -> Resu
             return Err(ProtocolError::Misuse("argmax: whole samples of 1..=2^24 classes"));
         }
         let samples = x.len() / classes;
-        // The indices are public at the start: the client's shares are the indices, the server's are zero.
+        // The indices are public at the start: the client's shares are the indices, the server's
+        // are zero.
         let label = |i: usize| if party.role() == Role::Client { (i % classes) as u32 } else { 0 };
         let labels = Wiped::filled(x.len(), (0..x.len()).map(label));
         let labels = AdditiveShares::from_reduced(labels, RingBits(label_bits(classes)));
@@ -122,8 +125,8 @@ pub(super) fn logits_window(ring: RingBits, window: Window) -> Result<(Window, u
     }
 }
 
-/// Opens shares to the client: one message from the server. `None` for the server. A ring of no bits
-/// has nothing to send.
+/// Opens shares to the client: one message from the server. `None` for the server. A ring of no
+/// bits has nothing to send.
 ///
 /// # Errors
 /// [`ProtocolError`]; the lane is dead afterwards.

@@ -1,8 +1,8 @@
 //! Sign and carry of additively shared numbers.
 //!
 //! # Functionality
-//! [`carry`]: for shares x0 + x1 of every element, XOR shares of 1{x0 mod 2^n + x1 mod 2^n >= 2^n}. [`msb`]: XOR shares of the most
-//! significant bit of x0 + x1 mod 2^h.
+//! [`carry`]: for shares x0 + x1 of every element, XOR shares of 1{x0 mod 2^n + x1 mod 2^n >= 2^n}.
+//! [`msb`]: XOR shares of the most significant bit of x0 + x1 mod 2^h.
 //!
 //! # Roles
 //! On each half of a tile one party is the OT sender at the first (lowest) digit and the other the
@@ -21,12 +21,13 @@
 //! message. msb(x) = msb(x0) ^ msb(x1) ^ carry of the bits below.
 //!
 //! # Cost
-//! Rounds: one, and one per digit. Per digit one 1-of-2^m OT and m + 2^m - 1 bits, m being the bits of the digit and, above the lowest, one more. See [`cost`](super::cost).
+//! Rounds: one, and one per digit. Per digit one 1-of-2^m OT and m + 2^m - 1 bits, m being the bits
+//! of the digit and, above the lowest, one more. See `cost`.
 //!
 //! # Security
-//! As secure as the OT instances, against a malicious peer for privacy: each message is masked by pads or choices of fresh random OTs that the peer
-//! does not know. Correctness is not protected: a peer that sends other bytes gets shares of other bits.
-//! Every byte string is a valid message.
+//! As secure as the OT instances, against a malicious peer for privacy: each message is masked by
+//! pads or choices of fresh random OTs that the peer does not know. Correctness is not protected: a
+//! peer that sends other bytes gets shares of other bits. Every byte string is a valid message.
 
 use fusion_ring::bits::pack::{SLACK, pack_into, packed_len, unpack};
 use fusion_ring::secret::Wiped;

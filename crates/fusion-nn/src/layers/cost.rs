@@ -1,4 +1,5 @@
-//! What the layer protocols cost, from public numbers alone. Tests hold measured traffic against these formulas, to the byte.
+//! What the layer protocols cost, from public numbers alone. Tests hold measured traffic against
+//! these formulas, to the byte.
 
 use std::iter;
 
@@ -14,10 +15,10 @@ use super::tile::Tile;
 use super::truncate::Headroom;
 use fusion_model::program::{RingBits, Window};
 
-/// What one round carries per element: widths in bits of what either party sends, named for its part
-/// at the first digit.
+/// What one round carries per element: widths in bits of what either party sends, named for its
+/// part at the first digit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Flight {
+struct Round {
     sender: Vec<u32>,
     receiver: Vec<u32>,
 }
@@ -33,7 +34,7 @@ pub struct Cost {
     pub binary_ots: u32,
     /// Rounds: how often each party sends and then waits for what the peer sent meanwhile.
     pub rounds: u32,
-    flights: Vec<Flight>,
+    messages: Vec<Round>,
 }
 
 /// Cost of a number of elements.
@@ -70,15 +71,15 @@ impl std::ops::AddAssign for Total {
 }
 
 impl Cost {
-    fn fly(mut self, sender: Vec<u32>, receiver: Vec<u32>) -> Self {
+    fn round(mut self, sender: Vec<u32>, receiver: Vec<u32>) -> Self {
         self.bits += sender.iter().chain(&receiver).sum::<u32>();
         self.rounds += 1;
-        self.flights.push(Flight { sender, receiver });
+        self.messages.push(Round { sender, receiver });
         self
     }
 
     fn symmetric(self, widths: Vec<u32>) -> Self {
-        self.fly(widths.clone(), widths)
+        self.round(widths.clone(), widths)
     }
 
     /// A comparison.
@@ -86,12 +87,13 @@ impl Cost {
         for &m in digits.choices() {
             *(if m == ChoiceBits::ONE { &mut self.binary_ots } else { &mut self.m_ary_ots }) += 1;
         }
-        // The answer at one digit travels with the corrections for the next; the parties take turns.
+        // The answer at one digit travels with the corrections for the next; the parties take
+        // turns.
         let corrections = digits.choices().iter().map(|m| Some(m.bits()));
         let answers = digits.iter().map(|digit| Some(digit.answer_bits()));
         for (i, (answer, correction)) in iter::once(None).chain(answers).zip(corrections.chain([None])).enumerate() {
             let widths = answer.into_iter().chain(correction).collect();
-            self = if i % 2 == 0 { self.fly(Vec::new(), widths) } else { self.fly(widths, Vec::new()) };
+            self = if i % 2 == 0 { self.round(Vec::new(), widths) } else { self.round(widths, Vec::new()) };
         }
         self
     }
@@ -104,7 +106,7 @@ impl Cost {
 
     fn widen(mut self, from: u32, to: u32) -> Self {
         self.binary_ots += 1;
-        self.fly(vec![to - from], vec![1])
+        self.round(vec![to - from], vec![1])
     }
 
     /// The cost of `n` elements in tiles of twice `half_tile`, exact to the byte. A tile of up to
@@ -117,11 +119,11 @@ impl Cost {
             ..Total::default()
         };
         for tile in Tile::all(n, half_tile) {
-            for flight in &self.flights {
+            for round in &self.messages {
                 let (client, server) = (tile.sent_by(Role::Client).len(), tile.sent_by(Role::Server).len());
                 let bytes = |n: usize, widths: &[u32]| widths.iter().map(|&bits| packed_len(n, bits) as u64).sum::<u64>();
-                total.client_to_server += bytes(client, &flight.sender) + bytes(server, &flight.receiver);
-                total.server_to_client += bytes(server, &flight.sender) + bytes(client, &flight.receiver);
+                total.client_to_server += bytes(client, &round.sender) + bytes(server, &round.receiver);
+                total.server_to_client += bytes(server, &round.sender) + bytes(client, &round.receiver);
             }
             total.rounds += u64::from(self.rounds);
         }
@@ -163,7 +165,8 @@ pub fn max_pool(planes: usize, schedule: &PoolSchedule, h: u32, half_tile: usize
     total
 }
 
-/// [`argmax`](super::argmax::argmax) of `samples` samples in `h` bits, with the opening of the labels.
+/// [`argmax`](super::argmax::argmax) of `samples` samples in `h` bits, with the opening of the
+/// labels.
 #[must_use]
 pub fn argmax(samples: usize, classes: usize, h: u32, half_tile: usize) -> Total {
     let bits = label_bits(classes);

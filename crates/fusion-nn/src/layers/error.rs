@@ -3,8 +3,8 @@
 use fusion_ot::OtError;
 use fusion_ring::channel::ChannelError;
 
-/// Why a layer protocol stopped. The lane is dead afterwards, since its channel may be in the middle
-/// of a message: every later call on its party is [`ProtocolError::Dead`].
+/// Why a layer protocol stopped. The lane is dead afterwards, since its channel may be in the
+/// middle of a message: every later call on its party is [`ProtocolError::Dead`].
 ///
 /// Layer protocols have no message that could be malformed: every byte string of the expected
 /// length is a valid one, so a misbehaving peer causes a wrong answer (which mixing catches), or an

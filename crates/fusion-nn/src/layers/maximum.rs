@@ -1,8 +1,10 @@
-//! The larger of two shared numbers, with or without a label carried along: what pooling and argmax are made of.
+//! The larger of two shared numbers, with or without a label carried along: what pooling and argmax
+//! are made of.
 //!
 //! # Functionality
-//! From additive shares modulo 2^h of a and b, |a - b| < 2^(h-1): additive shares of max(a, b) modulo 2^h. With labels: also shares of the label of the larger, that
-//! of `a` where both are equal.
+//! From additive shares modulo 2^h of a and b, |a - b| < 2^(h-1): additive shares of max(a, b)
+//! modulo 2^h. With labels: also shares of the label of the larger, that of `a` where both are
+//! equal.
 //!
 //! # Roles
 //! Symmetric over a whole tile (see `tile`).
@@ -12,7 +14,8 @@
 //! multiplexer round as the value, on OTs of its own.
 //!
 //! # Cost
-//! For h = 13: 67 + 28 = 95 bits and 6 OTs (3 of 1-of-16, 1 of 1-of-8, 2 of 1-of-2), 6 rounds. [`cost::maximum`](super::cost::maximum) has the formula.
+//! For h = 13: 67 + 28 = 95 bits and 6 OTs (3 of 1-of-16, 1 of 1-of-8, 2 of 1-of-2), 6 rounds.
+//! `cost::maximum` has the formula.
 //!
 //! # Security
 //! As in `compare`.

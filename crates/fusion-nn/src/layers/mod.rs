@@ -1,4 +1,4 @@
-//! Non-linear layers on additive shares, bought in random OTs.
+//! Non-linear layers on additive shares, paid for in random OTs.
 //!
 //! # What a caller sees
 //! A [`Party`] is one side of a lane. Layer functions take own [`AdditiveShares`] and return own
@@ -19,38 +19,41 @@
 //! ```
 //!
 //! # What is assumed
-//! Random OTs with malicious security in both directions ([`fusion_ot::functionality`]). Then a malicious peer learns nothing: every message is masked by
-//! fresh random OTs. It can make the results wrong, undetected here; the mixing of queries detects that. Widths, shapes and tile sizes are public and trusted (they come from a
-//! checked program, not from the peer).
+//! Random OTs with malicious security in both directions ([`fusion_ot::functionality`]). Then a
+//! malicious peer learns nothing: every message is masked by fresh random OTs. It can make the
+//! results wrong, undetected here; the mixing of queries detects that. Widths, shapes and tile
+//! sizes are public and trusted (they come from a checked program, not from the peer).
 //!
 //! # Exactness
-//! Apart from the local window step, which rounds at random, every protocol computes its function exactly.
+//! Apart from the local window step, which rounds at random, every protocol computes its function
+//! exactly.
 //!
 //! # Example
-//! ReLU from 13 bits into 25 bits on ideal OT, both parties in one process:
+//! Two samples of three classes on ideal OT; the client alone learns which class is largest:
 //! ```
-//! use fusion_nn::layers::{AdditiveShares, ClearNumbers, Party, RingBits, Role, relu};
+//! use fusion_nn::layers::{AdditiveShares, ClearNumbers, Party, RingBits, Role, argmax};
 //! use fusion_ot::ideal;
 //! use fusion_ring::channel::memory_pair;
 //! # use rand_core::SeedableRng;
-//! # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(1); // in earnest: seeded by the operating system
+//! # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(1); // really: from the OS
 //!
-//! let numbers = ClearNumbers::from_signed(&[8, -1], RingBits(13));
-//! let [mine, theirs] = AdditiveShares::share(&numbers, &mut rng);
+//! let logits = ClearNumbers::from_signed(&[-3, 40, 5, 7, 6, -1], RingBits(13));
+//! let [mine, theirs] = AdditiveShares::share(&logits, &mut rng);
 //! let (client_end, server_end) = memory_pair();
 //! let (client_sends, server_receives) = ideal::pair(1);
 //! let (server_sends, client_receives) = ideal::pair(2);
 //! let server = std::thread::spawn(move || {
-//!     let mut party = Party::new(Role::Server, Box::new(server_end), Box::new(server_sends), Box::new(server_receives));
-//!     relu(&mut party, &theirs, RingBits(25))
+//!     let (sends, receives) = (Box::new(server_sends), Box::new(server_receives));
+//!     let mut party = Party::new(Role::Server, Box::new(server_end), sends, receives);
+//!     argmax(&mut party, &theirs, 3).map(|opened| opened.is_none())
 //! });
-//! let mut party = Party::new(Role::Client, Box::new(client_end), Box::new(client_sends), Box::new(client_receives));
-//! let mine = relu(&mut party, &mine, RingBits(25))?;
-//! let theirs = server.join().unwrap()?;
-//! assert_eq!(mine.reveal(&theirs)?[..], [8, 0]);
+//! let (sends, receives) = (Box::new(client_sends), Box::new(client_receives));
+//! let mut party = Party::new(Role::Client, Box::new(client_end), sends, receives);
+//! assert_eq!(argmax(&mut party, &mine, 3)?.unwrap()[..], [1, 0]);
+//! assert!(server.join().unwrap()?, "nothing is opened to the server");
 //! # Ok::<(), fusion_nn::layers::ProtocolError>(())
 //! ```
-//! Shares have a type and carry their width, so that no number in the clear passes for one:
+//! Shares are a type of their own and carry their width: neither passes for a number in the clear.
 //! ```compile_fail,E0308
 //! # use fusion_nn::layers::{Party, ProtocolError, RingBits, relu};
 //! # fn example(mut party: Party<'_>) -> Result<(), ProtocolError> {
@@ -93,8 +96,7 @@ pub use digits::{Digits, MAX_COMPARED_BITS};
 pub use error::ProtocolError;
 pub use fusion_model::program::RingBits;
 pub use maximum::maximum;
-pub use ot_batch::EXTENSION_SIZE;
-pub use party::{HALF_TILE, Ledger, Party, Phase, PhaseCost, Role};
+pub use party::{EXTENSION_SIZE, HALF_TILE, Ledger, Party, Phase, PhaseCost, Role};
 pub use pool::{PoolSchedule, max_pool};
 pub use relu::relu;
 pub use requantise::Requantise;

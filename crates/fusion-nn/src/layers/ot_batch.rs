@@ -4,7 +4,6 @@ use std::cell::Cell;
 
 use fusion_ot::OtError;
 use fusion_ot::functionality::{ChoiceBits, PAD_BIT, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
-use fusion_ot::silent::ExtensionSize;
 use fusion_ring::channel::Channel;
 use fusion_ring::secret::{Element, Wiped};
 
@@ -12,11 +11,6 @@ use super::digits::Digits;
 use super::error::ProtocolError;
 use super::party::{Party, Phase, Role};
 use super::tile::Tile;
-
-/// Size of the extensions in which a lane's OTs are made. The smallest: several lanes share a core and its
-/// cache, and a small network does not pay for many millions of OTs. What attacks cost at this size:
-/// [`fusion_ot::silent::estimate`] (2^133 for 1-of-2 OTs, more for wider ones).
-pub const EXTENSION_SIZE: ExtensionSize = ExtensionSize::Small;
 
 /// How many random OTs of each width a tile needs, by direction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,9 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use fusion_ot::OtError;
 use fusion_ot::functionality::{RandomOtReceiver, RandomOtSender};
+use fusion_ot::session::Session;
+use fusion_ot::silent::{self, ExtensionSize};
 use fusion_ring::channel::{Channel, MAX_CROSSING_BYTES, Traffic};
 use fusion_ring::secret::Wiped;
+use rand_core::CryptoRng;
 
 use super::error::ProtocolError;
 
@@ -129,18 +133,23 @@ impl std::ops::AddAssign for Ledger {
     }
 }
 
+/// Size of the extensions in which a lane's OTs are made. The smallest: several lanes share a core
+/// and its cache, and a small network does not pay for many millions of OTs. What attacks cost at
+/// this size: [`fusion_ot::silent::estimate`] (2^133 for 1-of-2 OTs, more for wider ones).
+pub const EXTENSION_SIZE: ExtensionSize = ExtensionSize::Small;
+
 /// Elements of half a tile unless [`Party::with_half_tile`] says otherwise.
 pub const HALF_TILE: usize = 1 << 17;
 
 /// One party of a lane. Its peer must be a party of the other role with the same
-/// [`half_tile`](Party::half_tile), and both must call the same layer functions with the same public
-/// arguments in the same order.
+/// [`half_tile`](Party::half_tile), and both must call the same layer functions with the same
+/// public arguments in the same order.
 ///
 /// After any error, misuse included, the lane is dead: every later call fails with
 /// [`ProtocolError::Dead`] and sends nothing.
 ///
-/// The role is a value and not a type, other than that of [`Lane`](crate::exec::Lane): layers are
-/// symmetric, so that one function serves both parties.
+/// The role is a value, not a type as in `Lane`: layers are symmetric, one function serves both
+/// parties.
 pub struct Party<'a> {
     role: Role,
     channel: Box<dyn Channel + 'a>,
@@ -167,12 +176,22 @@ impl<'a> Party<'a> {
         Self { role, channel, sender, receiver, half_tile: HALF_TILE, ledger: Ledger::default(), phase: Phase::Setup, since, dead: false }
     }
 
-    /// Books the set-up of the oblivious transfers as well: what the channel carried since
-    /// `traffic`, and the time since `start`.
-    #[must_use]
-    pub(crate) fn set_up_since(mut self, traffic: Traffic, start: Instant) -> Self {
-        self.since = (traffic, start);
-        self
+    /// Connects to the peer on `channel`: base OTs and the silent extension, in both directions,
+    /// bound to `lane_request` (the bytes of all that is public about the lane: the same on both
+    /// sides, unlike those of other lanes). Parties with different requests fail here or at the
+    /// first layer.
+    ///
+    /// # Errors
+    /// [`OtError`].
+    pub fn connect(role: Role, lane_request: &[u8], mut channel: Box<dyn Channel + 'a>, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
+        let ot_role = match role {
+            Role::Client => fusion_ot::Role::First,
+            Role::Server => fusion_ot::Role::Second,
+        };
+        let since = (channel.traffic(), Instant::now());
+        let (sender, receiver) = silent::setup_with(EXTENSION_SIZE, &Session::new(lane_request), ot_role, &mut channel, rng)?;
+        // The set-up is booked as well.
+        Ok(Self { since, ..Self::new(role, channel, Box::new(sender), Box::new(receiver)) })
     }
 
     /// Sets how many elements half a tile holds (rounded up to a multiple of 64, at least 64).
@@ -207,7 +226,8 @@ impl<'a> Party<'a> {
         &mut *self.channel
     }
 
-    /// Runs a layer, or a part of one, and books it under `phase`. The party is dead after an error.
+    /// Runs a layer, or a part of one, and books it under `phase`. The party is dead after an
+    /// error.
     pub(crate) fn layer<T>(&mut self, phase: Phase, run: impl FnOnce(&mut Self) -> Result<T, ProtocolError>) -> Result<T, ProtocolError> {
         if self.dead {
             return Err(ProtocolError::Dead);

@@ -53,7 +53,8 @@ impl PoolSchedule {
     /// The cheapest schedule for planes of `height` x `width`.
     ///
     /// # Errors
-    /// Misuse if the geometry is impossible: a zero, a kernel larger than the padded plane, or a window that sees no input at all.
+    /// Misuse if the geometry is impossible: a zero, a kernel larger than the padded plane, or a
+    /// window that sees no input at all.
     pub fn new(height: usize, width: usize, pool: &PoolGeometry) -> Result<Self, ProtocolError> {
         let p = pool.padding;
         let rows = windows(height, p.top, p.bottom, pool.kernel.0, pool.stride.0)?;
@@ -87,7 +88,8 @@ impl PoolSchedule {
         self.level_sizes().iter().sum()
     }
 
-    /// Comparisons per plane of each level that has any; a level takes the rounds of one [`maximum`].
+    /// Comparisons per plane of each level that has any; a level takes the rounds of one
+    /// [`maximum`].
     #[must_use]
     pub fn level_sizes(&self) -> Vec<usize> {
         let count = |level: &Vec<Node>| level.iter().filter(|node| matches!(node, Node::Max(..))).count();
@@ -142,7 +144,8 @@ fn at_once(rows: &[Range<usize>], columns: &[Range<usize>], width: usize) -> Vec
     vec![rows.iter().flat_map(|r| columns.iter().map(|c| window(r, c)).collect::<Vec<_>>()).collect()]
 }
 
-/// The levels that leave one value per group, in the order of the groups. A pair that several groups share is compared once.
+/// The levels that leave one value per group, in the order of the groups. A pair that several
+/// groups share is compared once.
 fn tournament(mut groups: Vec<Group>) -> Vec<Vec<Node>> {
     let mut levels = Vec::new();
     while groups.iter().any(|group| group.len() > 1) {

@@ -1,8 +1,11 @@
-//! Products of shared bits with a party's ring elements, from random 1-of-2 OTs: local computations.
+//! Products of shared bits with a party's ring elements, from random 1-of-2 OTs: local
+//! computations.
 //!
-//! A random OT with pads p0, p1 at the sender and choice u, pad p_u at the receiver is a random product: p_u = p0 + u * (p1 - p0). Both
-//! parties open how their inputs differ from the random factors, *at the same time*, since neither opening depends on
-//! the other's: a product costs one round, as with a multiplication triple, and one choice bit plus one message per OT, as with a correlated OT.
+//! A random OT with pads p0, p1 at the sender and choice u, pad p_u at the receiver is a random
+//! product: p_u = p0 + u * (p1 - p0). Both parties open how their inputs differ from the random
+//! factors, *at the same time*, since neither opening depends on the other's: a product costs one
+//! round, as with a multiplication triple, and one choice bit plus one message per OT, as with a
+//! correlated OT.
 
 use fusion_ring::bits::bitslice::bitslice_of_bytes;
 use fusion_ring::bits::pack::mask32;
@@ -11,7 +14,8 @@ use fusion_ring::secret::Wiped;
 
 use super::ot_batch::{OtBatch, Received};
 
-/// The sender's side of products c * delta in Z_2^bits, delta being the sender's, the bit c the receiver's. 1 + bits bits per product.
+/// The sender's side of products c * delta in Z_2^bits, delta being the sender's, the bit c the
+/// receiver's. 1 + bits bits per product.
 pub(super) struct RingSender<'s> {
     pairs: &'s [u32],
     delta: Wiped<u32>,

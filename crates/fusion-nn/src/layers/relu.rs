@@ -13,7 +13,7 @@
 //!
 //! # Cost
 //! For h = 13 and l = 25: 67 + 28 + 13 = 108 bits and 7 OTs (3 of 1-of-16, 1 of 1-of-8, 3 of
-//! 1-of-2), 7 rounds. [`cost::relu`](super::cost::relu) has the formula.
+//! 1-of-2), 7 rounds. `cost::relu` has the formula.
 //!
 //! # Security
 //! As in `compare`.

@@ -1,8 +1,9 @@
-//! A whole requantisation step of a program: window, optional maximum pooling, activation, widening.
+//! A whole requantisation step of a program: window, optional maximum pooling, activation,
+//! widening.
 //!
 //! # Functionality
-//! [`Op::Requantise`](fusion_model::program::Op::Requantise) on shares. OtSlice the numbers in the window, which the local step rounds up or down, the result is
-//! exact for every |number| < 2^(bits - 1).
+//! [`Op::Requantise`](fusion_model::program::Op::Requantise) on shares. Given the numbers in the
+//! window, which the local step rounds up or down, the result is exact for |number| < 2^(bits-1).
 //!
 //! # Roles
 //! Symmetric, but for constants that one party adds.

@@ -18,7 +18,7 @@ use super::tile::Tile;
 /// ```
 /// use fusion_nn::layers::{AdditiveShares, ClearNumbers, RingBits};
 /// # use rand_core::SeedableRng;
-/// # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(1); // in earnest: seeded by the operating system
+/// # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(1); // really: from the OS
 /// let numbers = ClearNumbers::from_signed(&[-5, 7], RingBits(13));
 /// let [client, server] = AdditiveShares::share(&numbers, &mut rng);
 /// assert_eq!(client.reveal(&server)?.to_signed()[..], [-5, 7]);

@@ -1,7 +1,9 @@
-//! Signed widening: the second half of a truncation that keeps the sign (the first half, [`to_window`](super::window::to_window), is local).
+//! Signed widening: the second half of a truncation that keeps the sign (the first half,
+//! [`to_window`](super::window::to_window), is local).
 //!
 //! # Functionality
-//! From additive shares modulo 2^h of x, |x| < 2^(h-1) (|x| < 2^(h-2) with [`Headroom::OneBit`]): additive shares of x modulo 2^l. Exact.
+//! From additive shares modulo 2^h of x, |x| < 2^(h-1) (|x| < 2^(h-2) with [`Headroom::OneBit`]):
+//! additive shares of x modulo 2^l. Exact.
 //!
 //! # Roles
 //! Symmetric over a whole tile (see `tile`).

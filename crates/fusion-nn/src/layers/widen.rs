@@ -8,10 +8,10 @@
 //! On each half of a tile the sender at the first digit is the sender of the OT.
 //!
 //! # Protocol
-//! x = x0 + x1 - 2^h w over the integers, where w says whether the sum of the shares wraps. When the
-//! top bit of x is known to be zero, the sum wraps exactly if a share has its top bit set (w =
-//! msb(x0) OR msb(x1)), which needs no comparison (the known-sign case of SIRNN, Rathee et al. 2021,
-//! section III-B). One correlated OT makes w additive modulo 2^(l-h): c + s - c s for an OR,
+//! x = x0 + x1 - 2^h w over the integers, where w says whether the sum of the shares wraps. When
+//! the top bit of x is known to be zero, the sum wraps exactly if a share has its top bit set (w =
+//! msb(x0) OR msb(x1)), which needs no comparison (the known-sign case of SIRNN, Rathee et al.
+//! 2021, section III-B). One correlated OT makes w additive modulo 2^(l-h): c + s - c s for an OR,
 //! c + s - 2 c s for an XOR.
 //!
 //! # Cost

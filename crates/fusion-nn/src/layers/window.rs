@@ -1,5 +1,5 @@
-//! The local step before every non-linear protocol: both parties reduce their shares to a window and
-//! shift its low bits out.
+//! The local step before every non-linear protocol: both parties reduce their shares to a window
+//! and shift its low bits out.
 
 use fusion_model::program::{RingBits, Window};
 use fusion_ring::bits::pack::mask32;
@@ -11,10 +11,10 @@ use super::shares::AdditiveShares;
 /// Shares modulo 2^bits of the numbers in the window, from shares modulo at least 2^(shift + bits).
 /// Local.
 ///
-/// The numbers are floor(v / 2^shift) or one more (with `shift` = 0, exactly v): shifting both shares
-/// loses the carry of their low bits. The server adds 2^shift first when shift > 0, which makes the
-/// result a stochastic rounding of v / 2^shift with an error of at most one unit and a bias of
-/// 2^-shift units.
+/// The numbers are floor(v / 2^shift) or one more (with `shift` = 0, exactly v): shifting both
+/// shares loses the carry of their low bits. The server adds 2^shift first when shift > 0, which
+/// makes the result a stochastic rounding of v / 2^shift with an error of at most one unit and a
+/// bias of 2^-shift units.
 #[must_use]
 pub fn to_window(role: Role, shares: &AdditiveShares, window: Window) -> AdditiveShares {
     let Window { shift, bits } = window;
@@ -49,7 +49,8 @@ mod tests {
             } else {
                 prop_assert!(got == floor || got == floor + 1, "{got} of {v} >> {shift}");
                 if v & mask32(shift) as i32 == 0 {
-                    // Nothing to round: the carry that is lost and the one that was added cancel unless both low parts are zero.
+                    // Nothing to round: the carry that is lost and the one that was added cancel
+                    // unless both low parts are zero.
                     prop_assert!(got == floor || mask & mask32(shift) == 0);
                 }
             }
@@ -61,7 +62,8 @@ mod tests {
         let (shift, bits, v) = (6, 10, 1234i32);
         let window = Window { shift, bits };
         let sum: i64 = (0..1u32 << shift).map(|low| i64::from(in_window(low, (v as u32).wrapping_sub(low), 32, window))).sum();
-        // The mean over all low parts of a share is v / 2^shift, but for the one low part in 2^shift that makes no carry.
+        // The mean over all low parts of a share is v / 2^shift, but for the one low part in
+        // 2^shift that makes no carry.
         assert_eq!(sum, i64::from(v) + 1);
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Engine<E: End> {
     after: Zeroizing<Vec<Block>>,
     /// Outputs of all extensions so far, so that no extension repeats a part of the code.
     code_base: u64,
-    /// Of one tree, then its outputs.
+    /// The leaves of one tree, then its outputs.
     leaves: Zeroizing<Vec<Block>>,
     queue: OutputQueue,
 }
@@ -45,7 +45,7 @@ impl<E: End> Engine<E> {
         Self { end, shape, code, reserve, after, code_base: 0, leaves, queue: OutputQueue::default() }
     }
 
-    /// Outputs of the code so far.
+    /// How many outputs the code has given so far.
     #[cfg(test)]
     pub(super) fn code_base(&self) -> u64 {
         self.code_base

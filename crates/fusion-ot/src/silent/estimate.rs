@@ -44,7 +44,7 @@
 //! count), and a few dozen thousand million of those would do; but no way is known to find words
 //! noticeably lighter than the core's other than decoding, and that is what this rests on.
 //!
-//! How to read it: 2^133 means that no attack that we know of, given memory for nothing, takes
+//! How to read it: 2^133 means that no attack that we know of, even with free memory, takes
 //! fewer than 2^133 operations on words. Nobody has proved that there is no better one. The sets
 //! have thirteen bits in hand over the bound that a set must meet, because the code's sparseness
 //! has been studied less than its noise. The best core that such a code can have at all, 0.602 of

@@ -1,8 +1,8 @@
 //! The public keys and salts of an extension's trees, one set per tree.
 //!
-//! An extension's seed is the sender's. It draws the seed when the receiver can influence nothing
-//! that the keys will meet: the correlations set aside, the receiver's corrections, Delta. From
-//! then on seed and keys are public. So every key is uniform and independent of every input of the
+//! An extension's seed is the sender's. It draws the seed when all that the ciphers will encrypt
+//! depends on is fixed: the correlations set aside, the receiver's corrections, Delta. From then on
+//! seed and keys are public. So every key is uniform and independent of every input of the
 //! ciphers keyed with it, however the receiver made its roots; and since no two trees share a key
 //! or an offset, two trees with equal roots are unrelated.
 

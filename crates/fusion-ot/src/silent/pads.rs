@@ -45,8 +45,8 @@ const BATCH: usize = 64;
 /// Bits of the number of a batch: trees of all parameter sets have at most 2^13 outputs.
 const UPPER: usize = 7;
 
-/// Pads per OT from which making them takes longer than the encoding waits for memory, so that the
-/// two go together. Where there are fewer the encoding goes faster by itself.
+/// From this many pads per OT on, hashing takes longer than the encoding waits for memory, and the
+/// two are interleaved; with fewer, encoding is faster by itself.
 const MANY: usize = 4;
 
 /// Hashes the outputs of one tree, in order.

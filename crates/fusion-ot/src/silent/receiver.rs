@@ -24,7 +24,7 @@ pub(super) struct State {
     values: Zeroizing<Vec<Block>>,
     /// The combination of the noise, for the check.
     noise: Zeroizing<Block>,
-    /// Of all leaves.
+    /// The combination of all leaves.
     combination: Zeroizing<Block>,
 }
 
@@ -34,7 +34,7 @@ pub struct ReceivingEnd {
     /// For noise values.
     coins: AesPrg,
     chain: Chain,
-    /// Of the sender about one tree.
+    /// The sender's message about one tree.
     message: Vec<u8>,
     /// The leaves before they are in order.
     scratch: Zeroizing<Vec<Block>>,

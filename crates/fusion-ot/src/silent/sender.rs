@@ -20,14 +20,14 @@ use crate::coins::PublicCoins;
 use crate::session::RunId;
 use crate::softspoken::{self, SoftSpoken};
 
-/// Sends when it has as many bytes.
+/// The trees' messages are sent once they have this many bytes.
 const CHUNK: usize = 1 << 15;
 
 /// What an extension adds up.
 pub(super) struct State {
-    /// Of all leaves, for the check.
+    /// The combination of all leaves, for the check.
     combination: Zeroizing<Block>,
-    /// What is to be sent.
+    /// Not sent yet.
     message: Vec<u8>,
 }
 

@@ -101,6 +101,7 @@ pub struct Encoding<'a> {
     out: &'a mut [[Block; BATCH]],
     /// Number of the next batch.
     batch: usize,
+    /// How many of its outputs have had their entries prefetched.
     prefetched: usize,
     /// One has the indices of the next batch, the other is for the batch after that.
     streams: [[Block; STREAM]; 2],

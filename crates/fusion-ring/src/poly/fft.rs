@@ -50,7 +50,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::poly::residues::{Residues, ResiduesMut};
 use crate::simd::{Tier, tier};
 pub use points::DEGREE;
-use points::{PLACES, Point, Points};
+use points::{Point, Points, SLOTS};
 
 /// Widest pieces whose products with any ternary polynomial are proven exact.
 pub const PROVEN_BITS: u32 = 30;
@@ -67,17 +67,17 @@ struct Spectrum(Vec<Point>);
 
 impl Default for Spectrum {
     fn default() -> Self {
-        Self(vec![Point::default(); PLACES])
+        Self(vec![Point::default(); SLOTS])
     }
 }
 
 impl Spectrum {
     fn points(&self) -> &Points {
-        self.0.first_chunk().expect("a spectrum has PLACES places for points from its construction on")
+        self.0.first_chunk().expect("a spectrum has SLOTS points from its construction on")
     }
 
     fn points_mut(&mut self) -> &mut Points {
-        self.0.first_chunk_mut().expect("a spectrum has PLACES places for points from its construction on")
+        self.0.first_chunk_mut().expect("a spectrum has SLOTS points from its construction on")
     }
 }
 

@@ -129,7 +129,7 @@ fn checked_card(served: &Served) -> Result<ModelCard, Error> {
     }
     let card = ModelCard::decode(&served.description.card)?;
     let facts = card.hint.ok_or_else(|| refuse("its card names no hint".to_owned()))?;
-    if facts.digest.0 != *served.description.hint_digest.as_bytes() || facts.bytes != served.description.hint_bytes {
+    if facts.digest != served.description.hint_digest || facts.bytes != served.description.hint_bytes {
         return Err(refuse("the server announces another hint than its card".to_owned()));
     }
     Ok(card)

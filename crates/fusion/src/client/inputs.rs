@@ -6,10 +6,9 @@ use std::sync::Arc;
 use fusion_mix::batch::{Item, Label, MixedBatch, PublicSample};
 use fusion_mix::pool::Pool;
 use fusion_model::card::ModelCard;
-use fusion_net::Digest;
 use fusion_nn::exec::EncodedImage;
 use fusion_ring::secret::Wiped;
-use sha3::{Digest as _, Sha3_256};
+use fusion_ring::symmetric::digest::{Digest, Hasher};
 
 use crate::error::Error;
 use crate::event::{Event, Events};
@@ -40,39 +39,37 @@ pub(super) fn public_pool(samples: &[Sample]) -> Result<Pool, Error> {
 /// Digests of the images of a run as they are stored, nothing decoded.
 pub(super) struct Sources {
     /// Of the pool: by it the audit tally knows which public samples were used before.
-    pub(super) pool: String,
+    pub(super) pool: Digest,
     /// Of queries and pool: a resumed run is given the same images.
-    pub(super) all: String,
+    pub(super) all: Digest,
 }
 
 impl Sources {
     /// Reads every file once.
     pub(super) fn of(inputs: &[Sample], pool: &[Sample]) -> Result<Self, Error> {
-        let digest = |samples: &[Sample]| -> Result<[u8; 32], Error> {
-            let mut hash = Sha3_256::new();
+        let digest = |samples: &[Sample]| -> Result<Digest, Error> {
+            let mut hash = Hasher::default();
             for sample in samples {
-                hash.update(sample.digest()?);
+                hash.update(sample.digest()?.as_bytes());
             }
-            Ok(hash.finalize().into())
+            Ok(hash.finish())
         };
-        let (inputs, pool) = (digest(inputs)?, digest(pool)?);
-        let all = Sha3_256::new().chain_update(inputs).chain_update(pool).finalize();
-        Ok(Self { pool: hex(&pool), all: hex(&all) })
+        let pool = digest(pool)?;
+        let mut all = Hasher::default();
+        all.update(digest(inputs)?.as_bytes());
+        all.update(pool.as_bytes());
+        Ok(Self { pool, all: all.finish() })
     }
 }
 
 /// Digest of all input tensors in order, by which runs of the first format know their images. Holds
 /// one image at a time.
-pub(super) fn tensors_digest(card: &ModelCard, inputs: &[Sample], pool: &[Sample]) -> Result<String, Error> {
-    let mut hash = Sha3_256::new();
+pub(super) fn tensors_digest(card: &ModelCard, inputs: &[Sample], pool: &[Sample]) -> Result<Digest, Error> {
+    let mut hash = Hasher::default();
     for sample in inputs.iter().chain(pool) {
-        encode(card, sample)?.words().iter().for_each(|v| hash.update(v.to_le_bytes()));
+        encode(card, sample)?.words().iter().for_each(|v| hash.update(&v.to_le_bytes()));
     }
-    Ok(hex(&hash.finalize()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    Digest::from_slice(bytes).map_or_else(String::new, |digest| digest.to_string())
+    Ok(hash.finish())
 }
 
 /// Images as the network reads them.

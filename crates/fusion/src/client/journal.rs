@@ -272,7 +272,7 @@ mod tests {
     }
 
     fn facts() -> RunFacts {
-        let mix = fusion_mix::soundness::Mix::new(4, 3, 5, 0, 0).unwrap();
+        let mix = fusion_mix::mix::Mix::new(4, 3, 5, 0, 0).unwrap();
         let labels = fusion_mix::accuracy::PublicLabels::Certified { mismatch: 0.0, detect_below: None };
         let plan = fusion_mix::plan::Plan::evaluate(&fusion_mix::plan::PlanRequest::new(4, 5.0, labels), mix).unwrap().to_json();
         RunFacts {

@@ -109,7 +109,7 @@ impl<'a> Lanes<'a> {
             live.sample_steps.fetch_add(samples as u64, Ordering::Relaxed);
         };
         let reveal = opened_by(request.reveal);
-        let run = Lane::<ClientSide>::connect(&request.terms(), samples, reveal, Box::new(&mut channel), &mut rng)
+        let run = Lane::<ClientSide>::connect(&request.binding(), samples, reveal, Box::new(&mut channel), &mut rng)
             .and_then(|lane| lane.run(self.model, self.hint, input, &mut rng, &mut progress))
             .map(|finished| (finished.opened, finished.costs, finished.largest_noise));
         // The transport knows better than the protocol why a lane died.

@@ -2,8 +2,8 @@
 
 use fusion_mix::MixError;
 use fusion_mix::accuracy::{FlipRate, PublicLabels};
+use fusion_mix::mix::Mix;
 use fusion_mix::plan::{Plan, PlanRequest};
-use fusion_mix::soundness::Mix;
 use fusion_model::card::ModelCard;
 
 use crate::error::Error;

@@ -114,7 +114,7 @@ impl Client {
         }
         let sources = Sources::of(&inputs.samples, publics)?;
         let audit = AuditLog::load(&client.settings.home.join("audit.json"))?;
-        let (drawn, warnings) = public_pool(publics)?.draw(plan.mix.publics(), &audit.used_samples(&sources.pool), rng)?;
+        let (drawn, warnings) = public_pool(publics)?.draw(plan.mix.publics(), &audit.used_samples(&sources.pool.to_string()), rng)?;
         let batch = MixedBatch::assemble(plan.mix, drawn, rng)?;
         let encoded = Encoded::read(&client.card, &batch, &inputs.samples, publics, events)?;
         let facts = RunFacts {
@@ -123,7 +123,7 @@ impl Client {
             card_digest: client.served.card_digest.to_string(),
             hint_digest: client.served.description.hint_digest.to_string(),
             plan: plan.to_json(),
-            inputs: RunInputs { source: journal.source, digest: sources.all },
+            inputs: RunInputs { source: journal.source, digest: sources.all.to_string() },
             slices: batch.lane_slices(self.lanes_needed(plan.mix.samples())),
             max_failures: Some(client.settings.max_failures),
         };
@@ -136,7 +136,7 @@ impl Client {
             plan: plan.clone(),
             batch,
             encoded,
-            pool: sources.pool,
+            pool: sources.pool.to_string(),
             done: Vec::new(),
             failures: (client.settings.max_failures, 0),
             float_labels: inputs.float_labels.clone(),
@@ -168,7 +168,7 @@ impl Client {
             1 => tensors_digest(&client.card, &inputs.samples, publics)?,
             _ => sources.all,
         };
-        if digest != facts.inputs.digest {
+        if digest.to_string() != facts.inputs.digest {
             return Err(Error::OtherInputs);
         }
         let (batch, plan) = load_batch(&dir, &facts)?;
@@ -176,7 +176,7 @@ impl Client {
         AnswerSheet::resumed(&batch, failures.0, failures.1)?;
         let encoded = Encoded::read(&client.card, &batch, &inputs.samples, publics, events)?;
         let float_labels = inputs.float_labels.clone();
-        Ok(Run { client, dir, facts, plan, batch, encoded, pool: sources.pool, done, failures, float_labels, warnings, began })
+        Ok(Run { client, dir, facts, plan, batch, encoded, pool: sources.pool.to_string(), done, failures, float_labels, warnings, began })
     }
 
     /// How many slices the batch is cut into.

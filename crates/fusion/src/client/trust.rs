@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use fusion_mix::private_file;
 use fusion_net::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -102,12 +103,9 @@ impl TrustStore {
 
     fn save(&self, known: &BTreeMap<String, String>) -> Result<(), TrustError> {
         let text = serde_json::to_vec_pretty(known).map_err(|e| self.fail(&e))?;
-        let partial = self.path.with_extension("json.new");
         let directory = self.path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(directory)
-            .and_then(|()| std::fs::write(&partial, text))
-            .and_then(|()| std::fs::rename(&partial, &self.path))
-            .map_err(|e| self.fail(&e))
+        std::fs::create_dir_all(directory).map_err(|e| self.fail(&e))?;
+        private_file::replace(&self.path, &text).map_err(|e| self.fail(&e))
     }
 
     fn fail(&self, reason: &dyn std::fmt::Display) -> TrustError {

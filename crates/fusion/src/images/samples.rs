@@ -9,8 +9,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use fusion_model::preprocess::Preprocess;
+use fusion_ring::symmetric::digest::{Digest, Hasher};
 use image::DynamicImage;
-use sha3::{Digest as _, Sha3_256};
 
 use super::decode;
 use super::error::{ImageError, MAX_FILE_BYTES};
@@ -51,8 +51,8 @@ impl Sample {
     ///
     /// # Errors
     /// The file is gone, or larger than an image file may be.
-    pub fn digest(&self) -> Result<[u8; 32], ImageError> {
-        let mut hash = Sha3_256::new();
+    pub fn digest(&self) -> Result<Digest, ImageError> {
+        let mut hash = Hasher::default();
         match &self.source {
             Source::File(path) => {
                 let read = |source| ImageError::Read { path: path.clone(), source };
@@ -72,11 +72,11 @@ impl Sample {
                 }
             }
             Source::Pixels(image) => {
-                hash.update(image.width().to_le_bytes());
+                hash.update(&image.width().to_le_bytes());
                 hash.update(image.as_bytes());
             }
         }
-        Ok(hash.finalize().into())
+        Ok(hash.finish())
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use fusion_model::card::CardError;
 use fusion_model::package::Package;
-use fusion_net::{Description, Digest, HintSource, LaneFailure, LaneHandler, LaneRequest};
+use fusion_net::{Description, HintSource, LaneFailure, LaneHandler, LaneRequest};
 use fusion_nn::LANE_VERSION;
 use fusion_nn::exec::{Lane, LaneError, PublicModel, Server, ServerModel};
 use fusion_ring::channel::Channel;
@@ -20,7 +20,7 @@ use crate::server::cheat::Cheat;
 pub(super) struct ModelHandler {
     model: ServerModel,
     card: Bytes,
-    hint_digest: Digest,
+    hint_digest: fusion_net::Digest,
     hint_bytes: u64,
     hint: HintSource,
     cheat: Option<Cheat>,
@@ -38,7 +38,7 @@ impl ModelHandler {
         Ok(Self {
             model,
             card: Bytes::from(card.encode()?),
-            hint_digest: Digest::from(facts.digest.0),
+            hint_digest: facts.digest,
             hint_bytes: facts.bytes,
             hint: HintSource::File(package.hint_path()),
             cheat,
@@ -60,8 +60,8 @@ impl LaneHandler for ModelHandler {
         let start = std::time::Instant::now();
         let mut rng = ChaCha20Rng::from_rng(&mut *self.seeds.lock().unwrap_or_else(PoisonError::into_inner));
         let samples = request.n_samples as usize;
-        let mut lane =
-            Lane::<Server>::connect(&request.terms(), samples, opened_by(request.reveal), Box::new(channel), &mut rng).map_err(failure)?;
+        let mut lane = Lane::<Server>::connect(&request.binding(), samples, opened_by(request.reveal), Box::new(channel), &mut rng)
+            .map_err(failure)?;
         if let Some(cheat) = &self.cheat {
             let own = ChaCha20Rng::from_rng(&mut rng);
             lane = lane.deviating(cheat.deviation(self.model.public().program(), samples, own));

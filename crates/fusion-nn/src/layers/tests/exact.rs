@@ -95,7 +95,8 @@ fn classify_takes_the_bit_of_headroom_or_makes_one() {
         let (samples, classes) = (4, 10);
         // Well inside the window, since the server's unit moves them up.
         let x: Vec<i32> = values(samples * classes, 9, 7);
-        // All low bits zero on both shares, so that the window step is exact up to the server's one unit, which moves all logits alike.
+        // All low bits zero on both shares, so that the window step is exact up to the server's one
+        // unit, which moves all logits alike.
         let scaled: Vec<i32> = x.iter().map(|v| v << 3).collect();
         let shared = Shared::new(&scaled, ring);
         let low = |c: &u32| c & 7;

@@ -30,7 +30,8 @@ fn pooled(x: &[i32], planes: usize, (h, w): (usize, usize), pool: &PoolGeometry)
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
-    /// OtSlice the numbers in the window, a whole step is exact: every activation, pooling, width and ring.
+    /// Given the numbers in the window, a whole step is exact: every activation, pooling, width
+    /// and ring.
     #[test]
     fn a_requantisation_is_exact(
         (channels, height, width, samples) in (1usize..4, 1usize..7, 1usize..7, 1usize..3),

@@ -9,8 +9,8 @@
 //! another.
 //!
 //! [`Peeling`] runs on the real code ([`LocalCode::indices`]); [`Core`] is what it measured,
-//! written down, and a test measures it again. [`least_core`] says how much better than by peeling
-//! one could ever do: at 13.28 rows per secret, peeling reaches 0.640 and no core below 0.602
+//! written down, and a test measures it again. [`least_core`] says how much smaller
+//! a core can be at all: at 13.28 rows per secret, peeling reaches 0.640 and no core below 0.602
 //! exists.
 
 use fusion_ring::ot::lpn::{LocalCode, WEIGHT};

@@ -1,9 +1,9 @@
 //! The receiver of the look-ups: it learns one entry of each table of
 //! [`crate::ot::lookup::sender`], by random OTs. No branch and no address depends on data.
 //!
-//! The receiver has a digit b of w bits, the sender the digit a of each table. The index is v + 2^w
-//! c1, where v = 2^w - 1 - b (a + b carries exactly if v < a) and c1 is the receiver's share of the
-//! carry.
+//! The receiver has a digit b of w bits, the sender the digit a of each table. The index is
+//! v + 2^w c1, where v = 2^w - 1 - b (a + b carries exactly if v < a) and c1 is the receiver's
+//! share of the carry.
 //!
 //! Kernels are plain Rust, compiled once per instruction tier so that the compiler vectorises them.
 

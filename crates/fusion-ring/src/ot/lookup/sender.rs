@@ -2,8 +2,8 @@
 //! No branch and no address depends on data.
 //!
 //! A table has N = 2, 4, 8 or 16 one-bit entries. Without a carry, entry v says whether v < a, for
-//! a secret digit a. With a carry, of which the two parties hold XOR shares c0 and c1, entry v +
-//! 2^w c1 says whether v < a + (c0 ^ c1), for digits of w bits.
+//! a secret digit a of w bits. With a carry, of which the parties hold XOR shares c0 and c1, entry
+//! v + 2^w c1 says whether v < a + (c0 ^ c1).
 //!
 //! The kernel is plain Rust, compiled once per instruction tier so that the compiler vectorises it.
 

@@ -2,7 +2,7 @@
 //! out of doubles.
 
 use super::f64x8::{F64x8, Portable, WIDTH};
-use super::points::{BLOCK, BLOCKS, DEGREE, POINTS, Point, Points, VECTORS, WIDE_STEP, place};
+use super::points::{BLOCK, BLOCKS, DEGREE, POINTS, Point, Points, VECTORS, WIDE_STEP, slot};
 use super::twiddles::{LaneRoot, Root, twiddles};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Level;
@@ -232,7 +232,7 @@ fn forward_body<V: F64x8>(points: &mut Points) {
         }
         for group in GROUPS * block..GROUPS * (block + 1) {
             let lanes = &twiddles.lanes[group];
-            let first = place(8 * group);
+            let first = slot(8 * group);
             let mut tile = gather::<V, 8>(points, first, 1);
             split_eight(&mut tile, |i| node(below(32 + group, i)));
             let mut tile = transposed(tile);
@@ -250,7 +250,7 @@ fn multiply_body<V: F64x8>(a: &Points, b: &Points, out: &mut Points) {
     for block in 0..BLOCKS {
         for group in GROUPS * block..GROUPS * (block + 1) {
             let lanes = &twiddles.lanes[group];
-            let first = place(8 * group);
+            let first = slot(8 * group);
             let mut tile = gather::<V, 8>(a, first, 1);
             let factor = gather::<V, 8>(b, first, 1);
             for k in 0..8 {
@@ -279,7 +279,7 @@ fn multiply_body<V: F64x8>(a: &Points, b: &Points, out: &mut Points) {
 fn load_small_body<V: F64x8>(coefficients: &[i8], points: &mut Points) {
     let (re, im) = coefficients.split_at(DEGREE / 2);
     for (k, (re, im)) in re.as_chunks::<WIDTH>().0.iter().zip(im.as_chunks::<WIDTH>().0).enumerate() {
-        let point = &mut points[place(k)];
+        let point = &mut points[slot(k)];
         V::from_small(re).store(&mut point.re);
         V::from_small(im).store(&mut point.im);
     }
@@ -290,7 +290,7 @@ fn load_wide_body<V: F64x8>(low: &[u64], high: &[u64], from: u32, mask: u64, poi
     let ((low, high), down, up) = if from < 64 { ((low, high), from, 64 - from) } else { ((high, high), from - 64, 64) };
     let (low, high) = (low.as_chunks::<WIDTH>().0, high.as_chunks::<WIDTH>().0);
     for k in 0..VECTORS {
-        let point = &mut points[place(k)];
+        let point = &mut points[slot(k)];
         V::from_bits(&low[k], &high[k], down, up, mask).store(&mut point.re);
         V::from_bits(&low[k + VECTORS], &high[k + VECTORS], down, up, mask).store(&mut point.im);
     }
@@ -301,7 +301,7 @@ fn round_body<V: F64x8>(points: &Points, start: usize, out: &mut [u64]) {
     let end = start + out.len();
     // Coefficients of the lower half are real parts, those of the upper half imaginary parts.
     for vector in start / WIDTH..end.div_ceil(WIDTH) {
-        let part = if vector < VECTORS { &points[place(vector)].re } else { &points[place(vector - VECTORS)].im };
+        let part = if vector < VECTORS { &points[slot(vector)].re } else { &points[slot(vector - VECTORS)].im };
         let first = vector * WIDTH;
         if let Some(whole) = first.checked_sub(start).and_then(|at| out.get_mut(at..)?.first_chunk_mut()) {
             V::load(part).store_nearest(UNSCALE, whole);

@@ -25,10 +25,10 @@ pub(super) const VECTORS: usize = POINTS / WIDTH;
 
 /// Slots for vectors. One is left empty after every [`BLOCK`]: without that, the vectors of a
 /// butterfly of the first three levels would all fall into one set of the first-level cache.
-pub(super) const PLACES: usize = BLOCKS * WIDE_STEP;
+pub(super) const SLOTS: usize = BLOCKS * WIDE_STEP;
 
 /// The points of one transform.
-pub(super) type Points = [Point; PLACES];
+pub(super) type Points = [Point; SLOTS];
 
 /// Blocks after the first three levels.
 pub(super) const BLOCKS: usize = 8;
@@ -36,7 +36,8 @@ pub(super) const BLOCKS: usize = 8;
 pub(super) const BLOCK: usize = VECTORS / BLOCKS;
 /// Distance between the vectors of a butterfly of the first three levels.
 pub(super) const WIDE_STEP: usize = BLOCK + 1;
+
 /// The slot of a vector.
-pub(super) const fn place(vector: usize) -> usize {
+pub(super) const fn slot(vector: usize) -> usize {
     vector + vector / BLOCK
 }

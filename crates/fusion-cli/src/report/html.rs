@@ -2,15 +2,17 @@
 
 use std::fmt::Write;
 
-use super::{Report, text};
-use crate::{interval::Interval, verify::Verdict};
+use fusion::mix::{interval::Interval, plan::PlanJson, report::Report, verify::Verdict};
+
+use super::text::{reason, report_text};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}\
 table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .8rem;border-bottom:1px solid #ddd;text-align:right}\
 th:first-child,td:first-child{text-align:left}.accepted{color:#176b2c}.rejected{color:#a11}.incomplete{color:#855}\
 .warning{background:#fff4d6;padding:.5rem 1rem;margin:.5rem 0}details{margin:1rem 0}pre{overflow:auto}";
 
-pub(super) fn render(report: &Report) -> String {
+/// The report as one self-contained HTML page: no scripts, nothing fetched.
+pub(crate) fn report_html(report: &Report) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = write(report, &mut out);
@@ -28,19 +30,37 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Fusion: {}</title><style>{STYLE}</style>",
         report.verdict
     )?;
-    write!(out, "<h1 class=\"{class}\">{}</h1><p>{}.</p>", escape(&report.verdict.to_string()), escape(&report.reason()))?;
+    write!(out, "<h1 class=\"{class}\">{}</h1><p>{}.</p>", escape(&report.verdict.to_string()), escape(&reason(report)))?;
     for warning in &report.warnings {
         write!(out, "<p class=\"warning\">{}</p>", escape(warning))?;
     }
 
-    let plan = &report.plan;
+    write_plan(&report.plan, out)?;
+    write_publics(report, out)?;
+    write_answers(report, out)?;
+    if let Some(guarantees) = &report.guarantees {
+        write!(
+            out,
+            "<h2>What this guarantees</h2><ol><li>{}<li>{}</ol><h2>What it assumes</h2><ul>",
+            escape(&guarantees.position_dependent),
+            escape(&guarantees.function_dependent)
+        )?;
+        for assumption in &guarantees.assumptions {
+            write!(out, "<li>{}", escape(assumption))?;
+        }
+        out.push_str("</ul>");
+    }
+    write!(out, "<details><summary>All evidence as text</summary><pre>{}</pre></details></html>", escape(&report_text(report)))
+}
+
+fn write_plan(plan: &PlanJson, out: &mut String) -> std::fmt::Result {
     out.push_str("<h2>Plan</h2><table>");
     for (name, value) in [
         ("Queries R", plan.queries.to_string()),
         ("Copies of each, B", plan.copies.to_string()),
         ("Public samples T", plan.publics.to_string()),
         ("Wrong public answers allowed, tau", plan.tau.to_string()),
-        ("Inconclusive queries allowed, kappa", plan.kappa.to_string()),
+        ("Inconclusive queries allowed, max_inconclusive", plan.max_inconclusive.to_string()),
         ("Samples per query, B + T/R", format!("{:.2}", plan.overhead)),
         ("Soundness", format!("2^{:.3} (asked for 2^-{})", plan.soundness_log2, plan.lambda)),
         ("Adversary's best m", plan.worst_m.to_string()),
@@ -49,7 +69,10 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         write!(out, "<tr><td>{name}<td>{value}")?;
     }
     out.push_str("</table>");
+    Ok(())
+}
 
+fn write_publics(report: &Report, out: &mut String) -> std::fmt::Result {
     if let Some(interval) = &report.public.interval {
         write!(out, "<h2>Public samples</h2><p>{} of {} right in this batch.", report.public.correct, report.public.total)?;
         bar(out, interval, f64::from(report.public.correct) / f64::from(report.public.total))?;
@@ -62,7 +85,10 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         )?;
         bar(out, &sum.interval, sum.correct as f64 / sum.total.max(1) as f64)?;
     }
+    Ok(())
+}
 
+fn write_answers(report: &Report, out: &mut String) -> std::fmt::Result {
     if report.answers_withheld {
         out.push_str("<h2>Answers</h2><p>Withheld: the batch was rejected, so they may be wrong on purpose.");
     }
@@ -80,20 +106,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         }
         out.push_str("</table>");
     }
-
-    if let Some(guarantees) = &report.guarantees {
-        write!(
-            out,
-            "<h2>What this guarantees</h2><ol><li>{}<li>{}</ol><h2>What it assumes</h2><ul>",
-            escape(&guarantees.position_dependent),
-            escape(&guarantees.function_dependent)
-        )?;
-        for assumption in &guarantees.assumptions {
-            write!(out, "<li>{}", escape(assumption))?;
-        }
-        out.push_str("</ul>");
-    }
-    write!(out, "<details><summary>All evidence as text</summary><pre>{}</pre></details></html>", escape(&text::render(report)))
+    Ok(())
 }
 
 /// A rate and its interval on a line from 0 to 1.

@@ -1,4 +1,7 @@
-//! The client's side: describe, download the hint, open lanes. Calls block; the transport runs on threads of its own.
+//! The client's side: describe, download the hint, open lanes. Calls block; the transport runs on
+//! threads of its own.
+
+mod hint;
 
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,37 +12,36 @@ use hyper_util::rt::TokioIo;
 use tokio::runtime::Runtime;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status, Streaming};
+use tonic::{Request, Status};
 
 use crate::PROTOCOL_VERSION;
-use crate::digest::Digest;
 use crate::error::{Misbehaviour, Mismatch, NetError};
 use crate::handler::Description;
-use crate::hint::{HintCache, HintProgress};
 use crate::lane::{LaneBounds, LaneChannel, LanePipes, OutgoingFrames, read_frames};
+use crate::lane_request::LaneRequest;
 use crate::limits::AnnouncedLimits;
 use crate::proto::fusion_client::FusionClient;
-use crate::proto::{DescribeReply, DescribeRequest, HintChunk, HintRequest};
+use crate::proto::{DescribeReply, DescribeRequest};
 use crate::security::ClientSecurity;
-use crate::server::{far, transport_runtime};
 use crate::status::from_server;
-use crate::terms::LaneRequest;
+use crate::transport::{deadline_after, runtime};
 use crate::tuning::{
-    CONNECTION_WINDOW, DESCRIPTION_BYTES, FRAME_BYTES, HINT_CHUNK_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MAX_HEADER_LIST,
-    MAX_HTTP2_FRAME, STREAM_WINDOW,
+    CONNECTION_WINDOW, DESCRIPTION_BYTES, FRAME_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MAX_HEADER_LIST, MAX_HTTP2_FRAME,
+    STREAM_WINDOW,
 };
+use fusion_ring::symmetric::digest::Digest;
 
 /// Characters of the server's release that are kept.
 const RELEASE_CHARS: usize = 64;
 
-/// Whom a client talks to, and what it puts up with.
+/// Whom a client talks to, and what it allows its server.
 #[derive(Debug, Clone)]
 pub struct ClientSettings {
     /// `host:port` of the server.
     pub address: String,
     /// TLS and tokens.
     pub security: ClientSecurity,
-    /// How long a connection may take to stand (10 s).
+    /// How long setting up a connection may take (10 s).
     pub connect_timeout: Duration,
     /// Time without a byte from the server while we wait for one, after which a call ends (300 s).
     pub idle: Duration,
@@ -49,7 +51,8 @@ pub struct ClientSettings {
     pub bytes_per_lane: u64,
     /// Length of the longest hint that is downloaded (64 GiB).
     pub max_hint_bytes: u64,
-    /// How often a broken hint download is taken up again within one call, as long as every try gets further (5).
+    /// How often one call resumes a broken hint download, as long as every attempt makes progress
+    /// (5).
     pub hint_retries: u32,
 }
 
@@ -83,7 +86,8 @@ pub struct Served {
     pub limits: AnnouncedLimits,
 }
 
-/// A connection to one server. Cheap to clone; lanes and calls may be made from any thread that is not async.
+/// A connection to one server. Cheap to clone. Its calls block, so they must not be made from async
+/// code.
 #[derive(Debug, Clone)]
 pub struct Client {
     transport: Arc<Transport>,
@@ -120,12 +124,12 @@ impl Client {
     /// Connects to a server.
     ///
     /// # Errors
-    /// [`NetError::Unreachable`] if nobody answers there (or not with the right certificate), [`NetError::Settings`]
-    /// for an address or TLS settings that cannot be used.
+    /// [`NetError::Unreachable`] if nobody answers there (or not with the right certificate),
+    /// [`NetError::Settings`] for an address or TLS settings that cannot be used.
     pub fn connect(settings: ClientSettings) -> Result<Self, NetError> {
         let endpoint = endpoint(&settings)?;
         let token = settings.security.token.as_ref().map(|token| bearer(&token.header())).transpose()?;
-        let transport = Arc::new(Transport(Some(transport_runtime()?)));
+        let transport = Arc::new(Transport(Some(runtime()?)));
         let connection = transport.block_on(dial(&endpoint, &settings))?;
         let control = FusionClient::new(connection.channel.clone()).max_decoding_message_size(DESCRIPTION_BYTES);
         Ok(Self { transport, endpoint, token, control, settings: Arc::new(settings) })
@@ -134,8 +138,9 @@ impl Client {
     /// Asks what is served.
     ///
     /// # Errors
-    /// [`NetError::Mismatch`] if the server speaks another version of the wire protocol; [`NetError::PeerMisbehaved`]
-    /// for a description that contradicts itself; errors of the transport.
+    /// [`NetError::Mismatch`] if the server speaks another version of the wire protocol;
+    /// [`NetError::PeerMisbehaved`] for a description that contradicts itself; errors of the
+    /// transport.
     pub fn describe(&self) -> Result<Served, NetError> {
         let mut control = self.control.clone();
         let request = self.request(DescribeRequest { protocol_version: PROTOCOL_VERSION });
@@ -143,27 +148,11 @@ impl Client {
         served(reply.into_inner())
     }
 
-    /// The hint of `served` in the cache, downloaded first if it is not there. A broken download goes on where it
-    /// stopped, in this call or in a later one.
-    ///
-    /// # Errors
-    /// [`Misbehaviour::HintDigest`] with both digests if the bytes are not the announced ones (they are deleted);
-    /// [`NetError::Limit`] for a hint above [`ClientSettings::max_hint_bytes`]; [`NetError::Disk`]; errors of the
-    /// transport, after which the part that arrived stays in the cache.
-    pub fn fetch_hint(
-        &self,
-        served: &Served,
-        cache: &HintCache,
-        progress: &mut dyn FnMut(HintProgress),
-    ) -> Result<std::path::PathBuf, NetError> {
-        crate::hint::fetch(self, served, cache, progress)
-    }
-
     /// Opens a lane on a connection of its own.
     ///
     /// # Errors
-    /// The server's refusal ([`NetError::Mismatch`], [`NetError::Limit`], [`NetError::Unauthenticated`],
-    /// [`NetError::ShuttingDown`]), or errors of the transport.
+    /// The server's refusal ([`NetError::Mismatch`], [`NetError::Limit`],
+    /// [`NetError::Unauthenticated`], [`NetError::ShuttingDown`]), or errors of the transport.
     pub fn open_lane(&self, request: LaneRequest) -> Result<LaneChannel, NetError> {
         let pipes = LanePipes::new();
         let frames = OutgoingFrames::of_client(request.to_wire(), pipes.clone());
@@ -175,25 +164,9 @@ impl Client {
             Ok((connection, reader))
         };
         let (connection, reader) = self.transport.block_on(opening)?;
-        let bounds = LaneBounds { idle: self.settings.idle, deadline: far(self.settings.lane), bytes: self.settings.bytes_per_lane };
+        let bounds =
+            LaneBounds { idle: self.settings.idle, deadline: deadline_after(self.settings.lane), bytes: self.settings.bytes_per_lane };
         Ok(LaneChannel::new(pipes, bounds, reader, Box::new((Hangup(connection), Arc::clone(&self.transport)))))
-    }
-
-    pub(crate) fn settings(&self) -> &ClientSettings {
-        &self.settings
-    }
-
-    /// Starts a download of the hint at `offset`.
-    pub(crate) fn open_hint(&self, digest: Digest, offset: u64) -> Result<HintStream, NetError> {
-        let request = self.request(HintRequest { digest: Bytes::copy_from_slice(digest.as_bytes()), offset });
-        // A connection of its own: after a failure the control connection may be dead.
-        let opening = async {
-            let connection = dial(&self.endpoint, &self.settings).await?;
-            let mut hints = FusionClient::new(connection.channel).max_decoding_message_size(4 * HINT_CHUNK_BYTES);
-            within(self.settings.idle, hints.hint(request)).await
-        };
-        let chunks = self.transport.block_on(opening)?.into_inner();
-        Ok(HintStream { client: self.clone(), chunks })
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
@@ -202,19 +175,6 @@ impl Client {
             request.metadata_mut().insert("authorization", token.clone());
         }
         request
-    }
-}
-
-/// The pieces of a hint as they arrive.
-pub(crate) struct HintStream {
-    client: Client,
-    chunks: Streaming<HintChunk>,
-}
-
-impl HintStream {
-    /// The next piece, or `None` after the last.
-    pub(crate) fn next(&mut self) -> Result<Option<HintChunk>, NetError> {
-        self.client.transport.block_on(within(self.client.settings.idle, self.chunks.message()))
     }
 }
 
@@ -235,8 +195,8 @@ struct Connection {
 
 /// Cuts a lane's connection when the lane is over.
 ///
-/// Dropping the gRPC call would not do: what a lane has queued goes on waiting for a window that a server which itself
-/// waits for this client never opens.
+/// Dropping the gRPC call is not enough. What a lane has queued would go on waiting for HTTP/2
+/// window space, and a server that itself waits for this client never grants any.
 struct Hangup(Connection);
 
 impl Drop for Hangup {
@@ -269,7 +229,7 @@ async fn dial(endpoint: &Endpoint, settings: &ClientSettings) -> Result<Connecti
     Ok(Connection { channel, socket })
 }
 
-/// The transport wraps the cause in several layers that say nothing.
+/// The cause of an error: the transport wraps it in several layers that say nothing.
 fn innermost(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), innermost)
 }

@@ -1,11 +1,11 @@
-//! The terms under which a lane runs.
+//! What a client asks of a lane: both sides check it, and the lane's protocol is bound to it.
 
 use bytes::Bytes;
 
 use crate::PROTOCOL_VERSION;
-use crate::digest::Digest;
 use crate::error::{Misbehaviour, Mismatch, NetError};
 use crate::proto::{self, Frame, frame::Kind};
+use fusion_ring::symmetric::digest::Digest;
 
 /// What a client learns of each sample of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,7 +16,7 @@ pub enum Reveal {
     Logits,
 }
 
-/// The terms of one lane, as its client proposes them.
+/// One lane, as its client asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LaneRequest {
     /// Digest of the model card that the client works by.
@@ -32,17 +32,17 @@ pub struct LaneRequest {
 }
 
 impl LaneRequest {
-    /// The terms as bytes, the same on both sides and unlike those of any other terms: what the
-    /// lane's protocol is bound to.
+    /// The request as bytes: the same on both sides, and different for different requests. The
+    /// lane's OT session is bound to them, so that parties who mean different lanes share no key.
     #[must_use]
-    pub fn terms(&self) -> Vec<u8> {
+    pub fn binding(&self) -> Vec<u8> {
         let reveal = match self.reveal {
             Reveal::Label => 0,
             Reveal::Logits => 1,
         };
         let numbers = [PROTOCOL_VERSION, self.params_version, self.n_samples, reveal, self.lane];
         let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
-        // Fixed lengths, so that no two terms look alike.
+        // Fixed lengths, so that no two requests have the same bytes.
         self.card_digest.as_bytes().iter().copied().chain(numbers).collect()
     }
 
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn different_terms_have_different_bytes() {
+    fn different_requests_have_different_bindings() {
         let base = LaneRequest { card_digest: Digest::of(b"card"), params_version: 1, n_samples: 2, reveal: Reveal::Label, lane: 3 };
         let all = [
             base,
@@ -97,7 +97,7 @@ mod tests {
             LaneRequest { lane: 2, ..base },
         ];
         for (i, a) in all.iter().enumerate() {
-            assert!(all[..i].iter().all(|b| a.terms() != b.terms()));
+            assert!(all[..i].iter().all(|b| a.binding() != b.binding()));
         }
     }
 }

@@ -1,21 +1,20 @@
-//! The client's cache of hints: one file per digest, whole or not there; a part stays until it is whole.
+//! The client's cache of hints. A hint is under its own name only when it is complete and has the
+//! right digest; until then its beginning is kept beside it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::client::{Client, HintStream, Served};
-use crate::digest::{Digest, Hasher};
-use crate::error::{Fault, Misbehaviour, NetError};
-use crate::limits::LimitName;
+use crate::error::{Misbehaviour, NetError};
+use fusion_ring::symmetric::digest::{Digest, Hasher};
 
 /// Bytes read at a time when a file is hashed.
 const READ_BYTES: usize = 1 << 20;
 
-/// A directory of hints, shared by any number of processes of one user.
+/// A directory of hints, which any number of processes of one user may use at the same time.
 ///
-/// `<digest>.hint` is a whole hint, `<digest>.part` the beginning of one. A process that downloads holds the lock on
-/// `<digest>.lock`; others wait for it and then find the hint.
+/// `<digest>.hint` is a whole hint, `<digest>.part` the beginning of one. A process that downloads
+/// holds the lock on `<digest>.lock`; others wait for it and then find the hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HintCache {
     directory: PathBuf,
@@ -49,8 +48,8 @@ impl HintCache {
         self.directory.join(format!("{digest}.part"))
     }
 
-    /// Waits until no other process works on this hint; the lock goes with the file.
-    fn lock(&self, digest: Digest) -> Result<File, NetError> {
+    /// Waits until no other process works on this hint. Dropping the file releases the lock.
+    pub(crate) fn lock(&self, digest: Digest) -> Result<File, NetError> {
         let path = self.directory.join(format!("{digest}.lock"));
         fs::create_dir_all(&self.directory).map_err(|error| NetError::disk(&self.directory, &error))?;
         let lock = OpenOptions::new().create(true).append(true).open(&path).map_err(|error| NetError::disk(&path, &error))?;
@@ -58,9 +57,9 @@ impl HintCache {
         Ok(lock)
     }
 
-    /// The whole hint, if it is there and has its digest. A file that was damaged on disk is deleted: a wrong hint
-    /// would make honest answers look wrong.
-    fn lookup(&self, digest: Digest) -> Result<Option<PathBuf>, NetError> {
+    /// The whole hint, if it is there and has its digest. A file that was damaged on disk is
+    /// deleted: a wrong hint would make honest answers look wrong.
+    pub(crate) fn lookup(&self, digest: Digest) -> Result<Option<PathBuf>, NetError> {
         let path = self.path(digest);
         match hash_file(&path) {
             Ok((hasher, len)) => {
@@ -77,8 +76,8 @@ impl HintCache {
     }
 }
 
-/// The part of a hint on disk. Whoever has it holds the hint's lock.
-struct Part {
+/// The part of a hint on disk. Its owner holds the hint's lock.
+pub(crate) struct Part {
     path: PathBuf,
     file: File,
     hasher: Hasher,
@@ -88,7 +87,7 @@ struct Part {
 
 impl Part {
     /// Opens the part and hashes what it has. A part that is longer than the hint starts anew.
-    fn open(path: PathBuf, total: u64) -> Result<Self, NetError> {
+    pub(crate) fn open(path: PathBuf, total: u64) -> Result<Self, NetError> {
         let fail = |error: std::io::Error| NetError::disk(&path, &error);
         let file = OpenOptions::new().create(true).append(true).read(true).open(&path).map_err(fail)?;
         let (mut hasher, mut len) = hash_file(&path).map_err(fail)?;
@@ -99,7 +98,17 @@ impl Part {
         Ok(Self { path, file, hasher, len, total })
     }
 
-    fn append(&mut self, offset: u64, data: &[u8]) -> Result<(), NetError> {
+    /// How far the download is.
+    pub(crate) fn progress(&self) -> HintProgress {
+        HintProgress { done: self.len, total: self.total }
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.len == self.total
+    }
+
+    /// Adds the next piece, which must begin where the part ends and not go beyond the hint.
+    pub(crate) fn append(&mut self, offset: u64, data: &[u8]) -> Result<(), NetError> {
         if offset != self.len {
             return Err(Misbehaviour::HintOrder { expected: self.len, found: offset }.into());
         }
@@ -113,7 +122,7 @@ impl Part {
     }
 
     /// Turns a complete part into the hint, or deletes it if it is another one.
-    fn finish(self, announced: Digest, whole: &Path) -> Result<(), NetError> {
+    pub(crate) fn finish(self, announced: Digest, whole: &Path) -> Result<(), NetError> {
         let fail = |error: std::io::Error| NetError::disk(&self.path, &error);
         let found = self.hasher.finish();
         if found != announced {
@@ -138,49 +147,4 @@ fn hash_file(path: &Path) -> std::io::Result<(Hasher, u64)> {
         hasher.update(&buffer[..n]);
         len += n as u64;
     }
-}
-
-/// See [`Client::fetch_hint`].
-pub(crate) fn fetch(
-    client: &Client,
-    served: &Served,
-    cache: &HintCache,
-    progress: &mut dyn FnMut(HintProgress),
-) -> Result<PathBuf, NetError> {
-    let (digest, total) = (served.description.hint_digest, served.description.hint_bytes);
-    if total > client.settings().max_hint_bytes {
-        return Err(NetError::Limit { limit: LimitName::HintBytes });
-    }
-    let _lock = cache.lock(digest)?;
-    if let Some(path) = cache.lookup(digest)? {
-        progress(HintProgress { done: total, total });
-        return Ok(path);
-    }
-    let mut part = Part::open(cache.part_path(digest), total)?;
-    progress(HintProgress { done: part.len, total });
-    let mut retries = client.settings().hint_retries;
-    while part.len < total {
-        let before = part.len;
-        let attempt = client.open_hint(digest, part.len).and_then(|chunks| download(chunks, &mut part, progress));
-        match attempt {
-            Ok(()) => {}
-            Err(error) if error.fault() == Fault::Network && part.len > before && retries > 0 => {
-                tracing::info!(%error, done = part.len, total, "taking up the hint download again");
-                retries -= 1;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    let whole = cache.path(digest);
-    part.finish(digest, &whole)?;
-    Ok(whole)
-}
-
-/// Appends what arrives until the hint is complete; a stream that ends before is a lost connection.
-fn download(mut chunks: HintStream, part: &mut Part, progress: &mut dyn FnMut(HintProgress)) -> Result<(), NetError> {
-    while let Some(chunk) = chunks.next()? {
-        part.append(chunk.offset, &chunk.data)?;
-        progress(HintProgress { done: part.len, total: part.total });
-    }
-    if part.len < part.total { Err(NetError::Closed) } else { Ok(()) }
 }

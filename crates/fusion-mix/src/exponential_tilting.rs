@@ -1,10 +1,11 @@
-//! `P(m)` by exponential tilting: independent corruption with chance `theta`, conditioned on its total.
+//! `P(m)` by exponential tilting: each position is corrupted independently with chance `theta`, and
+//! the result is conditioned on the number of corrupted positions.
 
 use std::collections::VecDeque;
 
 use crate::{
     binomial::{Chance, ln_add},
-    soundness::Mix,
+    mix::Mix,
 };
 
 /// The law of one position and of one group when each position is corrupted independently.
@@ -38,10 +39,11 @@ impl GroupLaw {
     }
 }
 
-/// Parts of a sum below this share of it may be left out.
+/// Parts of a sum below this fraction of it may be left out.
 const NEGLIGIBLE: f64 = 1e-13;
 
-/// How small a chance must be to be left out of a sum, tried in turn until what is left out matters nowhere.
+/// How small a chance must be to be left out of a sum. Tried in turn until what is left out is
+/// negligible for every `m`.
 const FLOORS: [f64; 3] = [1e-40, 1e-90, 0.0];
 
 /// `ln P(m)` for all `first <= m <= last`, where `B <= first` and `last <= N`, under one `theta`.
@@ -69,7 +71,8 @@ pub(crate) fn ln_success(mix: &Mix, first: u64, last: u64) -> Vec<f64> {
     }
 }
 
-/// A lower bound on `ln P(m)`, for `B <= m <= N`: the largest terms of the sum alone. Far quicker than the sum.
+/// A lower bound on `ln P(m)`, for `B <= m <= N`: the largest terms of the sum alone. Far quicker
+/// than the sum.
 pub(crate) fn ln_success_at_least(mix: &Mix, m: u64) -> f64 {
     let law = GroupLaw::new(mix, m, m);
     let (publics, copies) = (f64::from(mix.publics()), u64::from(mix.copies()));
@@ -90,8 +93,9 @@ fn scaled(logs: Vec<f64>) -> (Vec<f64>, f64) {
     (logs.into_iter().map(|x| (x - shift).exp()).collect(), shift)
 }
 
-/// For each `n` of `least..=last` the chance that `n` copies are corrupted with some group full and at most `kappa` partial, times `e^-x`, where `x` is the second
-/// result. Chances below `floor` are left out, and the third result bounds what every mass lacks for that.
+/// For each `n` of `least..=last` the chance that `n` copies are corrupted with some group full and
+/// at most `max_inconclusive` partial, times `e^-x`, where `x` is the second result. Chances below
+/// `floor` are left out; the third result bounds how much each mass is too small because of that.
 fn group_masses(mix: &Mix, law: &GroupLaw, least: u64, last: u64, floor: f64) -> (Vec<f64>, f64, f64) {
     let copies = u64::from(mix.copies());
     let weights = GroupWeights::new(mix, law, least, last, floor);
@@ -121,7 +125,8 @@ fn group_masses(mix: &Mix, law: &GroupLaw, least: u64, last: u64, floor: f64) ->
 struct GroupWeights {
     /// The number of partial groups that `rows[0]` belongs to.
     first: u64,
-    /// For each number of partial groups: pairs of a number `k >= 1` of full groups and the chance of both, times `e^-ln_scale`.
+    /// For each number of partial groups: pairs of a number `k >= 1` of full groups and the chance
+    /// of both, times `e^-ln_scale`.
     rows: VecDeque<Vec<(u64, f64)>>,
     ln_scale: f64,
     /// A bound on the (scaled) sum of those left out.
@@ -129,7 +134,8 @@ struct GroupWeights {
 }
 
 impl GroupWeights {
-    /// All that can contribute to `least..=last` corrupted copies, but for those below `floor` of the largest.
+    /// All that can contribute to `least..=last` corrupted copies, except those below `floor` times
+    /// the largest.
     fn new(mix: &Mix, law: &GroupLaw, least: u64, last: u64, floor: f64) -> Self {
         // A full group takes B of the last n copies; every partial group takes at least one.
         let most = mix.partial_limit().min(last - u64::from(mix.copies()));
@@ -160,7 +166,8 @@ impl GroupWeights {
         found
     }
 
-    /// Logarithms for `p` partial groups; `None` if they are all below `floor` of the largest so far.
+    /// Logarithms for `p` partial groups; `None` if they are all below `floor` times the largest so
+    /// far.
     fn row(&mut self, mix: &Mix, law: &GroupLaw, least: u64, last: u64, p: u64, floor: f64) -> Option<Vec<(u64, f64)>> {
         let (queries, copies) = (u64::from(mix.queries()), u64::from(mix.copies()));
         let ln_partial = law.partial.ln_mass(queries, p);
@@ -231,7 +238,8 @@ impl Spread {
         all
     }
 
-    /// Two independent sets of groups together. More than `most` extra copies are of no interest, and neither are ends of the law whose chances sum to less than `floor`.
+    /// Two independent sets of groups together. More than `most` extra copies are of no interest,
+    /// and neither are ends of the law whose chances sum to less than `floor`.
     fn join(&self, other: &Self, most: usize, floor: f64) -> Self {
         let first = self.first + other.first;
         let (short, long) = if self.chances.len() < other.chances.len() { (self, other) } else { (other, self) };
@@ -267,13 +275,13 @@ fn negligible<'a>(chances: impl Iterator<Item = &'a f64>, floor: f64) -> (usize,
 mod tests {
     use super::*;
 
-    /// What is left out is really bounded by what is said to be left out.
+    /// The bound on what is left out holds.
     #[test]
     fn small_chances_do_not_matter() {
-        for (queries, copies, publics, kappa, first, last) in
+        for (queries, copies, publics, max_inconclusive, first, last) in
             [(3000, 5, 200, 300, 290, 350), (3000, 5, 200, 300, 20, 60), (500, 3, 40, 200, 180, 260), (40, 9, 30, 3, 9, 40)]
         {
-            let mix = Mix::new(queries, copies, publics, 4, kappa).unwrap();
+            let mix = Mix::new(queries, copies, publics, 4, max_inconclusive).unwrap();
             let law = GroupLaw::new(&mix, first, last);
             let (exact, ln_exact, nothing) = group_masses(&mix, &law, first, last, 0.0);
             assert_eq!(nothing, 0.0);
@@ -290,15 +298,15 @@ mod tests {
 
     #[test]
     fn the_quick_bound_is_below_and_near() {
-        for (queries, copies, publics, tau, kappa) in
+        for (queries, copies, publics, tau, max_inconclusive) in
             [(5000, 5, 300, 15, 100), (100_000, 7, 400, 130, 2000), (16, 9, 40, 3, 0), (1, 20, 90, 2, 1)]
         {
-            let mix = Mix::new(queries, copies, publics, tau, kappa).unwrap();
-            for m in [copies, copies + kappa, copies + kappa + kappa / 30, copies + tau] {
+            let mix = Mix::new(queries, copies, publics, tau, max_inconclusive).unwrap();
+            for m in [copies, copies + max_inconclusive, copies + max_inconclusive + max_inconclusive / 30, copies + tau] {
                 let exact = ln_success(&mix, m.into(), m.into())[0];
                 let bound = ln_success_at_least(&mix, m.into());
                 assert!(bound <= exact + 1e-9, "{mix:?} m = {m}: {bound} {exact}");
-                assert!(bound >= exact - 1.0 || m > copies + kappa, "{mix:?} m = {m}: {bound} {exact}");
+                assert!(bound >= exact - 1.0 || m > copies + max_inconclusive, "{mix:?} m = {m}: {bound} {exact}");
             }
         }
     }

@@ -1,0 +1,163 @@
+//! What an application relies on, with a real server in this process.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fusion::client::{Next, RunError, Told, read_facts};
+use fusion::images::{self, Sample};
+use fusion::mix::batch::PublicSample;
+use fusion::mix::pool::Pool;
+use fusion::mix::verify::Verdict;
+use fusion::model::preprocess::Preprocess;
+use fusion::{
+    Client, ClientSettings, Error, Event, GivenMix, Inputs, Journal, MixSettings, PackageSettings, QuantiseSettings, Server,
+    ServerSettings, SystemClock, prepare, quantise_file, silent,
+};
+use fusion_nn::exec::EncodedImage;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use tempfile::TempDir;
+
+fn asset(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mnist").join(name)
+}
+
+fn pool() -> Vec<Sample> {
+    let text = std::fs::read_to_string(asset("pool.csv")).unwrap();
+    images::sheet(&std::fs::read(asset("pool.png")).unwrap(), &text, 28, "pool").unwrap()
+}
+
+/// A served digit classifier, and a home for its client.
+struct Served {
+    scratch: TempDir,
+    server: Server,
+}
+
+impl Served {
+    fn new() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let settings = QuantiseSettings { weight_bits: 10, margin: 1.5, ..QuantiseSettings::new(Preprocess::mnist()) };
+        let quantised = quantise_file(&asset("mnist.onnx"), &settings, &pool()[..16]).unwrap();
+        let package = scratch.path().join("package");
+        let mut made = 0;
+        let mut events = |event: Event<'_>| {
+            if let Event::Package { done, total } = event {
+                assert!(done > made && done <= total);
+                made = done;
+            }
+        };
+        prepare(&package, quantised, PackageSettings::default(), &SystemClock::new(), &mut rng, &mut events).unwrap();
+        assert!(made > 0, "progress is told");
+        let server = Server::serve(&package, ServerSettings::new(([127, 0, 0, 1], 0).into()), &mut rng).unwrap();
+        Self { scratch, server }
+    }
+
+    fn settings(&self) -> ClientSettings {
+        let mut settings = ClientSettings::new(self.server.local_addr().to_string(), self.scratch.path().join("home"));
+        settings.lanes = Some(2);
+        settings
+    }
+}
+
+/// Two queries in two copies among four public samples.
+fn small_mix() -> MixSettings {
+    MixSettings { given: Some(GivenMix { copies: 2, publics: 4, tau: 2, max_inconclusive: 1 }), ..MixSettings::at_lambda(2.0, None) }
+}
+
+#[test]
+fn a_query_reads_only_what_was_drawn_and_keeps_a_journal() {
+    let served = Served::new();
+    let client = Client::connect(served.settings()).unwrap();
+    let queries = images::folder(&asset("queries")).unwrap()[..2].to_vec();
+    // A pool of files, of which those that the seed does not draw are no images.
+    let folder = served.scratch.path().join("known");
+    std::fs::create_dir(&folder).unwrap();
+    let digits = images::folder(&asset("queries")).unwrap();
+    let seed = 7;
+    let labels: Vec<_> = (0..16).map(|id| PublicSample { id, label: 0 }).collect();
+    let drawn = Pool::new(labels).unwrap().draw(4, &BTreeSet::new(), &mut ChaCha20Rng::seed_from_u64(seed)).unwrap().0;
+    let drawn: BTreeSet<u32> = drawn.iter().map(|sample| sample.id).collect();
+    let truth = std::fs::read_to_string(asset("queries.csv")).unwrap();
+    let mut list = "file,label\n".to_owned();
+    for (id, digit) in (0u32..16).zip(&digits) {
+        let content = std::fs::read(asset("queries").join(&digit.name)).unwrap();
+        let content = if drawn.contains(&id) { content } else { b"no image".to_vec() };
+        std::fs::write(folder.join(&digit.name), content).unwrap();
+        let line = truth.lines().find(|line| line.starts_with(&digit.name)).unwrap();
+        list += &format!("{line}\n");
+    }
+    std::fs::write(folder.join("labels.csv"), list).unwrap();
+    let publics = images::labelled_folder(&folder, &folder.join("labels.csv")).unwrap();
+    assert_eq!(publics.len(), 16);
+
+    let plan = client.plan(&small_mix(), queries.len(), publics.len()).unwrap();
+    let path = served.scratch.path().join("run");
+    let source = [("where".to_owned(), "known".into())].into_iter().collect();
+    let journal = Journal::at(&path).keeping(source);
+    let (mut read, mut lanes) = (0, 0);
+    let mut events = |event: Event<'_>| match event {
+        Event::Images { done, total } => read = if total == 6 { done } else { panic!("{total} images") },
+        Event::LaneDone { slice, .. } => lanes += slice.len(),
+        _ => {}
+    };
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let inputs = Inputs::from(queries);
+    let outcome = client.query(&inputs, &publics, &plan, journal.clone(), &mut rng, &mut events).unwrap();
+    assert_eq!((read, lanes, outcome.costs.samples), (6, 8, 8));
+    assert_eq!(outcome.report.verdict, Verdict::Accepted);
+    assert_eq!(read_facts(&path).unwrap().inputs.source["where"], "known");
+    // Judged again from the journal alone: the same answers.
+    let again = fusion::verify(&path, None).unwrap();
+    assert_eq!((again.verdict, again.answers), (outcome.report.verdict, outcome.report.answers));
+    // A finished run has nothing to resume, a taken directory takes no second run, and other images are noticed.
+    let resumed = client.resume(&inputs, &publics, &path, &mut rng, &mut silent).unwrap();
+    assert_eq!((resumed.report.verdict, resumed.costs.samples), (Verdict::Accepted, 0));
+    let taken = client.query(&inputs, &publics, &plan, journal, &mut rng, &mut silent);
+    assert!(matches!(taken, Err(Error::Journal(_))));
+    let others = Inputs::from(digits[2..4].to_vec());
+    assert!(matches!(client.resume(&others, &publics, &path, &mut rng, &mut silent), Err(Error::OtherInputs)));
+}
+
+#[test]
+fn a_panic_in_a_lane_ends_the_run_and_the_others_do_not_wait() {
+    let served = Served::new();
+    let client = Client::connect(served.settings()).unwrap();
+    let blank = vec![0i64; 28 * 28];
+    let begun = AtomicUsize::new(0);
+    let image = |position: u32| {
+        begun.fetch_add(1, Ordering::Relaxed);
+        assert!(position != 1, "this image bites");
+        Ok(Arc::new(EncodedImage::new(&client.card().program, &blank).unwrap()))
+    };
+    let lanes = client.unverified_lanes(&image, &mut ChaCha20Rng::seed_from_u64(3));
+    let mut failure = None;
+    // More slices than threads: before, the thread that was left waited for a queue that nobody closed.
+    lanes.run_all((0..6).map(|i| i..i + 1).collect(), 2, &mut |told| match told {
+        Told::Failed(failed) => {
+            failure = Some(failed.error);
+            Next::Stop
+        }
+        Told::Progress(_) | Told::Done(_) => Next::Go,
+    });
+    assert!(matches!(&failure, Some(RunError::Panicked(text)) if text.contains("bites")), "{failure:?}");
+    assert!(!failure.unwrap().is_transient(), "it would panic again");
+    assert!(begun.load(Ordering::Relaxed) < 6, "no lane begins after the failure");
+}
+
+#[tokio::test]
+async fn async_programs_get_the_same_client() {
+    let served = tokio::task::spawn_blocking(Served::new).await.unwrap();
+    let client = fusion::asynchronous::Client::connect(served.settings()).await.unwrap();
+    let publics = pool()[..40].to_vec();
+    let inputs = Inputs::from(pool()[40..42].to_vec());
+    let plan = client.blocking().plan(&small_mix(), 2, publics.len()).unwrap();
+    let journal = Journal::at(served.scratch.path().join("run"));
+    let outcome = client.query(inputs, publics, plan, journal, ChaCha20Rng::seed_from_u64(9), |_| ()).await.unwrap();
+    assert_eq!(outcome.report.verdict, Verdict::Accepted);
+    // Neither end may block this thread when it goes.
+    tokio::task::spawn_blocking(move || drop((client, served))).await.unwrap();
+}
