@@ -1,2 +1,18 @@
-//! Benchmarks of the Fusion workspace: wall-clock ones in `benches/`, and the gate on instruction
-//! counts in `src/bin/instructions.rs`. This library is empty.
+//! Benchmarks of the Fusion workspace: what `cargo xtask bench-ot`, `bench-relu`, `bench-linear`
+//! and `bench-resnet50` do.
+//!
+//! ```text
+//!   xtask (flags) ──> ot, relu, linear, resnet50 ──> text, JSON, HTML
+//!                                     |
+//!                              resnet50_weights   by npm, from a file, or made up
+//! ```
+//!
+//! Beside this library, `benches/` has wall-clock benchmarks of inner loops by criterion, and
+//! `src/bin/instructions.rs` the gate on instruction counts.
+
+pub mod checkout;
+pub mod linear;
+pub mod ot;
+pub mod relu;
+pub mod resnet50;
+pub mod resnet50_weights;

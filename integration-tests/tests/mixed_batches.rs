@@ -1,7 +1,10 @@
-//! Verification over the real protocol: 200 batches against every kind of cheating server, and the exact prediction of `fusion-mix` for each.
+//! Verification over the real protocol: 200 batches against every kind of cheating server, and the
+//! exact prediction of `fusion-mix` for each.
 //!
-//! The network is small (two dense layers, a ReLU and the argmax) so that a lane takes milliseconds; encryption, oblivious transfer, hints, mixing and verification
-//! are those of the product, at full parameters. Both parties are threads of this process, and lanes of one test share their base OTs.
+//! The network is small (two dense layers, a ReLU and the argmax) so that a lane takes
+//! milliseconds; encryption, oblivious transfer, hints, mixing and verification are those of the
+//! product, at full parameters. Both parties are threads of this process, and lanes of one test
+//! share their base OTs.
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -29,7 +32,8 @@ use rand_chacha::ChaCha20Rng;
 /// Batches of a series.
 const BATCHES: u64 = 200;
 
-/// The confidence of every interval here: with some twenty of them a sound build fails once in 50,000 runs.
+/// The confidence of every interval here: with some twenty of them a sound build fails once in
+/// 50,000 runs.
 const CONFIDENCE: f64 = 1.0 - 1e-6;
 
 const CLASSES: usize = 4;
@@ -116,7 +120,8 @@ impl Tally {
     }
 }
 
-/// Runs a series of batches in `lanes` lanes each. Images are of classes 1 to 3; a public label is wrong with chance `mislabelled`.
+/// Runs a series of batches in `lanes` lanes each. Images are of classes 1 to 3; a public label is
+/// wrong with chance `mislabelled`.
 fn series(mix: Mix, lanes: u32, server: Server, mislabelled: f64, seed: u64) -> Tally {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let program = program();

@@ -1,7 +1,8 @@
 //! `cargo xtask codegen`: from `proto/*.proto` to committed Rust.
 //!
-//! The output is committed, so that nobody who builds Fusion needs `protoc` or runs a build script; a test here fails
-//! when a committed file is stale. To add a file of messages, add a line to [`UNITS`] and run the task.
+//! The output is committed, so that nobody who builds Fusion needs `protoc` or runs a build script;
+//! a test here fails when a committed file is stale. To add a file of messages, add a line to
+//! [`UNITS`] and run the task.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -17,7 +18,8 @@ const PROTO_DIR: &str = "proto";
 struct Unit {
     /// File names in `proto/`.
     sources: &'static [&'static str],
-    /// Output directory, relative to the workspace. It gets one `<package>.rs` per protobuf package.
+    /// Output directory, relative to the workspace. It gets one `<package>.rs` per protobuf
+    /// package.
     out: &'static str,
     /// With a gRPC service: client and server code, and a descriptor set for reflection beside it.
     service: bool,
@@ -102,7 +104,8 @@ fn generate_unit(root: &Path, unit: &Unit) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     Ok(files)
 }
 
-/// Reflection has no use for source positions, and without them an edited comment does not change the binary file.
+/// Reflection has no use for source positions, and without them an edited comment does not change
+/// the binary file.
 fn without_comments(mut descriptors: FileDescriptorSet) -> FileDescriptorSet {
     for file in &mut descriptors.file {
         file.source_code_info = None;
@@ -116,12 +119,12 @@ mod tests {
 
     #[test]
     fn committed_code_is_current() {
-        check(&crate::workspace_root()).unwrap();
+        check(&fusion_benches::checkout::root()).unwrap();
     }
 
     #[test]
     fn a_stale_file_is_named() {
-        let root = crate::workspace_root();
+        let root = fusion_benches::checkout::root();
         let copy = tempfile::tempdir().unwrap();
         fs::create_dir(copy.path().join(PROTO_DIR)).unwrap();
         for unit in UNITS {

@@ -1,15 +1,11 @@
 //! Maintenance tasks of the Fusion workspace: `cargo xtask <task>`.
 
-mod bench_linear;
-mod bench_ot;
-mod bench_relu;
-mod bench_resnet50;
 mod codegen;
-mod resnet50_weights;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use fusion_benches::{checkout, linear, ot, relu, resnet50, resnet50_weights};
 
 /// Maintenance tasks of the Fusion workspace.
 #[derive(Parser)]
@@ -26,20 +22,23 @@ enum Task {
         /// Also writes the rows to this file
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
-        /// Runs of each protocol, of which the mean counts: enough for several rounds of OT generation
+        /// Runs of each protocol, of which the mean counts: enough for several rounds of OT
+        /// generation
         #[arg(long, default_value_t = 64)]
         repeat: usize,
     },
-    /// Runs private ResNet50 inference between two processes and reports bytes, seconds, memory and labels
+    /// Runs private ResNet50 inference between two processes and reports bytes, seconds, memory and
+    /// labels
     #[command(name = "bench-resnet50")]
-    BenchResnet50(bench_resnet50::Options),
+    BenchResnet50(resnet50::Options),
     /// The server of bench-resnet50
     #[command(hide = true)]
     Serve(fusion_cli::cli::ServeArgs),
-    /// Measures the linear layers of ResNet50: seconds a side, share of the kernel's peak, bytes, hint
-    BenchLinear(bench_linear::Options),
+    /// Measures the linear layers of ResNet50: seconds a side, share of the kernel's peak, bytes,
+    /// hint
+    BenchLinear(linear::Options),
     /// Measures random OT: rate, bytes, memory, share of the memory-bound limit
-    BenchOt(bench_ot::Options),
+    BenchOt(ot::Options),
     /// Writes the Rust code and descriptor sets of proto/*.proto into the crates that use them
     Codegen {
         /// Writes nothing; fails if a committed file is not what would be written
@@ -59,22 +58,17 @@ fn main() -> anyhow::Result<()> {
     // A tier that cannot be had is an error now, and not a panic in some kernel later.
     fusion_ring::simd::select()?;
     match args.task {
-        Task::BenchRelu { json, repeat } => bench_relu::run(json.as_deref(), repeat),
-        Task::BenchLinear(options) => bench_linear::run(&options, &workspace_root().join(resnet50_weights::CACHE)),
-        Task::BenchOt(options) => bench_ot::run(&options),
-        Task::BenchResnet50(options) => bench_resnet50::run(&options),
+        Task::BenchRelu { json, repeat } => relu::run(json.as_deref(), repeat),
+        Task::BenchLinear(options) => linear::run(&options, &checkout::root().join(resnet50_weights::CACHE)),
+        Task::BenchOt(options) => ot::run(&options),
+        Task::BenchResnet50(options) => resnet50::run(&options),
         Task::Serve(args) => fusion_cli::serve::run(&args),
-        Task::Codegen { check: false } => codegen::write(&workspace_root()),
-        Task::Codegen { check: true } => codegen::check(&workspace_root()),
+        Task::Codegen { check: false } => codegen::write(&checkout::root()),
+        Task::Codegen { check: true } => codegen::check(&checkout::root()),
         Task::Resnet50 { model } => {
-            let found = resnet50_weights::obtain(model.as_deref(), &workspace_root().join(resnet50_weights::CACHE))?;
+            let found = resnet50_weights::obtain(model.as_deref(), &checkout::root().join(resnet50_weights::CACHE))?;
             println!("{}: {}{}", found.path.display(), found.source, if found.synthetic { " (SYNTHETIC)" } else { "" });
             Ok(())
         }
     }
-}
-
-/// The checkout that this binary was built from.
-fn workspace_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }

@@ -34,7 +34,8 @@ fn files_of_a_crate_import_in_one_direction() {
 
 type Edges<'a> = BTreeMap<&'a Path, BTreeMap<&'a Path, usize>>;
 
-/// For each module the others that it uses, with a line that does. Handing on by `pub use` is no use.
+/// For each module the others that it uses, with a line that does. Handing on by `pub use` is no
+/// use.
 fn edges(modules: &BTreeMap<Path, Module>) -> Edges<'_> {
     let mut edges = Edges::new();
     for (from, module) in modules {

@@ -162,8 +162,8 @@ fn tree(tokens: &[Token], mut at: usize, prefix: &Path, found: &mut Vec<(Path, S
     at
 }
 
-/// The path from the root of its crate on; nothing if it is not of this crate, or an item of the same
-/// file.
+/// The path from the root of its crate on; nothing if it is not of this crate, or an item of the
+/// same file.
 fn absolute(path: &Path, module: &Path, children: &[(String, bool)]) -> Option<Path> {
     let ups = path.iter().take_while(|part| *part == "super").count();
     let base: &[String] = match path.first()?.as_str() {

@@ -1,4 +1,5 @@
-//! The protocol gives the float model's labels, and the twin's up to ties, on 200 digits in one lane.
+//! The protocol gives the float model's labels, and the twin's up to ties, on 200 digits in one
+//! lane.
 
 use fusion::{QuantiseSettings, quantise};
 use fusion_cli::assets;
@@ -52,7 +53,8 @@ fn labels_equal_the_float_models_and_the_twins_up_to_ties() {
     let right = labels.iter().zip(digits).filter(|(a, d)| d.label == Some(**a)).count();
     assert!(right * 100 >= DIGITS * 96, "{right} of {DIGITS} labels are true: the model's accuracy is 98.9%");
 
-    // Rounding is random in the protocol. A digit whose twin gives the same label however it rounds has no tie.
+    // Rounding is random in the protocol. A digit whose twin gives the same label however it rounds
+    // has no tie.
     let twin = Twin::new(program, &quantised.weights).unwrap();
     let mut firm = 0;
     for (image, &label) in encoded.iter().zip(&labels) {
@@ -69,7 +71,8 @@ fn labels_equal_the_float_models_and_the_twins_up_to_ties() {
     }
     assert!(firm * 100 >= DIGITS * 98, "only {firm} of {DIGITS} digits are clear of ties");
 
-    // The silent extension makes OTs in large rounds, most of which a network this small does not use: they are left out of the comparison.
+    // The silent extension makes OTs in large rounds, most of which a network this small does not
+    // use: they are left out of the comparison.
     let measured = |phases: &[Phase]| -> u64 { costs.iter().flat_map(|c| phases.iter().map(|&p| c.ledger.get(p).traffic.total())).sum() };
     let predicted = cost::predict(program, DIGITS).unwrap().by_phase();
     for (what, measured, predicted) in [

@@ -50,7 +50,8 @@ fn packages_that_cannot_be_served() {
         let mut flipped = whole.clone();
         flipped[whole.len() / 2] ^= 1;
         fs::write(&path, &flipped).unwrap();
-        // A bit of the card may be any figure; what it changes is found by the digests or the validation of the program, unless it is a text.
+        // A bit of the card may be any figure; what it changes is found by the digests or the
+        // validation of the program, unless it is a text.
         if part != "card.pb" {
             serve().expect_error(words);
         }

@@ -1,8 +1,9 @@
-//! Every kind of cheating server at small parameters, with the digit classifier and the real service: a wrong answer is accepted no more often than the plan
-//! says, and honest servers are accepted as often as it says.
+//! Every kind of cheating server at small parameters, with the digit classifier and the real
+//! service: a wrong answer is accepted no more often than the plan says, and honest servers are
+//! accepted as often as it says.
 //!
-//! A batch takes about two seconds of processor time, so the series of 200 batches are ignored by default;
-//! the test `mixed_batches` plays as many on a small network within a minute.
+//! A batch takes about two seconds of processor time, so the series of 200 batches are ignored by
+//! default; the test `mixed_batches` plays as many on a small network within a minute.
 
 use fusion::images::{self, Sample};
 use fusion::{ClientSettings, GivenMix, Inputs, Journal, MixSettings, silent};
@@ -16,10 +17,12 @@ use rand_chacha::ChaCha20Rng;
 
 use crate::harness::{Serving, User, asset, labels, true_labels};
 
-/// Two queries in three copies among six public samples. Two lanes, so that cheats of whole lanes have a choice.
+/// Two queries in three copies among six public samples. Two lanes, so that cheats of whole lanes
+/// have a choice.
 const SMALL: &str = "--copies 3 --public 6 --tau 0 --kappa 0 --lanes 2";
 
-/// The confidence of every interval here: with some ten of them a sound build fails once in 10^5 runs.
+/// The confidence of every interval here: with some ten of them a sound build fails once in 10^5
+/// runs.
 const CONFIDENCE: f64 = 1.0 - 1e-6;
 
 fn first_linear_step() -> String {
@@ -114,7 +117,8 @@ impl Client {
         Self { user, _server: server, client, pool: assets::mnist_pool().unwrap(), queries, truth: true_labels()[..2].to_vec() }
     }
 
-    /// `runs` batches of `copies` copies of two digits and `publics` public samples, none of which may be wrong.
+    /// `runs` batches of `copies` copies of two digits and `publics` public samples, none of which
+    /// may be wrong.
     fn batches(&self, runs: u64, copies: u32, publics: u32) -> Tally {
         let given = Some(GivenMix { copies, publics, tau: 0, max_inconclusive: 0 });
         let mix = MixSettings { given, ..MixSettings::at_lambda(40.0, Some(0.7)) };
@@ -145,7 +149,8 @@ impl Client {
 /// Batches of a series.
 const SERIES: u64 = 200;
 
-/// The chance that two copies agree, and that they agree on a wrong label, if each is corrupted as `corrupted` says and then its label is uniform among ten.
+/// The chance that two copies agree, and that they agree on a wrong label, if each is corrupted as
+/// `corrupted` says and then its label is uniform among ten.
 fn agreement(corrupted: [bool; 2]) -> (f64, f64) {
     match corrupted {
         [false, false] => (1.0, 0.0),
@@ -154,8 +159,9 @@ fn agreement(corrupted: [bool; 2]) -> (f64, f64) {
     }
 }
 
-/// The chances that two queries of two copies and two public samples are accepted, and accepted with a wrong answer, if `chance` is that of each set of
-/// corrupted positions (bits 0-3 copies, bits 4-5 public samples) and a model that is right on `accuracy` of the public samples.
+/// The chances that two queries of two copies and two public samples are accepted, and accepted
+/// with a wrong answer, if `chance` is that of each set of corrupted positions (bits 0-3 copies,
+/// bits 4-5 public samples) and a model that is right on `accuracy` of the public samples.
 fn uniform_labels(chance: impl Fn(u32) -> f64, accuracy: f64) -> (f64, f64) {
     (0..64).fold((0.0, 0.0), |(accepted, fooled), set| {
         let hit = |position: u32| set >> position & 1 == 1;
@@ -178,7 +184,8 @@ fn uniform_labels_are_counted_right() {
 /// The fraction of the pool that the model gets right, as its fixed-point twin does.
 const ACCURACY: f64 = 0.988;
 
-/// Holds a series to the exact chances of a server that corrupts each set of positions with the given chance.
+/// Holds a series to the exact chances of a server that corrupts each set of positions with the
+/// given chance.
 fn expect_corruption(tally: &Tally, chance: impl Fn(u32) -> f64) {
     let (accepted, fooled) = uniform_labels(chance, ACCURACY);
     assert!(fooled < tally.soundness);
@@ -199,7 +206,8 @@ fn series_of_a_server_that_corrupts_some_samples() {
 #[ignore = "200 batches take minutes"]
 fn series_of_a_server_that_corrupts_whole_lanes() {
     let tally = Client::new("mnist.onnx", "--cheat lanes=0.5", 2).batches(SERIES, 2, 2);
-    // Two lanes of three positions each: none, one or both corrupted; one is any three positions of six.
+    // Two lanes of three positions each: none, one or both corrupted; one is any three positions of
+    // six.
     let chance = |set: u32| match set.count_ones() {
         0 | 6 => 0.25,
         3 => 0.5 / 20.0,
@@ -228,7 +236,8 @@ fn series_of_a_server_that_flips_one_bit() {
 #[ignore = "200 batches take minutes"]
 fn series_of_a_server_with_a_low_quality_model() {
     let tally = Client::new("mnist-low.onnx", "", 1).batches(SERIES, 1, 6);
-    // The second guarantee: its model is right on 60% of the pool, less than the 70% that are to be noticed.
+    // The second guarantee: its model is right on 60% of the pool, less than the 70% that are to be
+    // noticed.
     tally.expect_rate(tally.accepted, 0.6f64.powi(6));
     tally.expect_at_most(tally.accepted, tally.false_accept);
 }

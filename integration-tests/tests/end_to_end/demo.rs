@@ -55,7 +55,8 @@ fn the_demo_is_accepted_and_writes_what_it_promises() {
         assert_fields(answer, &["index", "label", "float_label", "copies"]);
         assert_eq!(answer["copies"], json["plan"]["B"]);
     }
-    // A copy may differ from the float model at a near tie, and then the digit is one of the ambiguous few.
+    // A copy may differ from the float model at a near tie, and then the digit is one of the
+    // ambiguous few.
     let equal = json["answers"].as_array().unwrap().iter().filter(|a| a["label"] == a["float_label"]).count();
     assert!(equal >= 5, "{:#}", json["answers"]);
 

@@ -25,8 +25,9 @@ pub(crate) fn asset(name: &str) -> PathBuf {
 
 /// The `fusion` command, of the profile that this test was built with.
 ///
-/// `cargo test --workspace` builds it beside this test; `cargo test -p integration-tests` does not, and then it is built here. It is built here
-/// only if it is missing or older than a source, because a build of one package may choose other features of dependencies than the outer build
+/// `cargo test --workspace` builds it beside this test; `cargo test -p integration-tests` does not,
+/// and then it is built here. It is built here only if it is missing or older than a source,
+/// because a build of one package may choose other features of dependencies than the outer build
 /// did, and compile them again.
 pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
@@ -45,7 +46,8 @@ pub(crate) fn binary() -> &'static Path {
     })
 }
 
-/// Whether the binary is younger than every source that cargo noted for it in the `.d` file beside it, and than the lock file.
+/// Whether the binary is younger than every source that cargo noted for it in the `.d` file beside
+/// it, and than the lock file.
 fn is_fresh(path: &Path) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|m| m.modified());
     let (Ok(built), Ok(noted)) = (modified(path), fs::read_to_string(path.with_extension("d"))) else { return false };
@@ -73,7 +75,8 @@ impl Ended {
         self
     }
 
-    /// Panics unless the process failed with exit code 1, without a panic, and its error contains all of `words`.
+    /// Panics unless the process failed with exit code 1, without a panic, and its error contains
+    /// all of `words`.
     #[track_caller]
     pub(crate) fn expect_error(self, words: &[&str]) -> Self {
         let ended = self.expect(1);
@@ -148,7 +151,8 @@ impl User {
         names
     }
 
-    /// `fusion` with the words of `line` as arguments; `{name}` in a word stands for a path in the working directory, `<name>` for an asset.
+    /// `fusion` with the words of `line` as arguments; `{name}` in a word stands for a path in the
+    /// working directory, `<name>` for an asset.
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(binary());
         command.env("FUSION_HOME", self.path("home")).env_remove("FUSION_TOKEN").env_remove("FUSION_SERVER").env_remove("RUST_LOG");
@@ -182,7 +186,8 @@ impl User {
         self.prepare_model("mnist.onnx", package);
     }
 
-    /// Prepares a package of a digit classifier, which claims the good one's accuracy whatever it is.
+    /// Prepares a package of a digit classifier, which claims the good one's accuracy whatever it
+    /// is.
     pub(crate) fn prepare_model(&self, model: &str, package: &str) {
         let line = "--preprocess mnist --calibrate <queries> --margin 1.5 --claimed-accuracy 0.9887";
         self.run(&format!("prepare <{model}> {line} --out {{{package}}}")).expect(0);

@@ -1,4 +1,5 @@
-//! Processes that are killed in the middle of a run: nothing that was finished is lost, and nobody waits for the dead.
+//! Processes that are killed in the middle of a run: nothing that was finished is lost, and nobody
+//! waits for the dead.
 
 use crate::harness::{User, labels, true_labels};
 
@@ -61,7 +62,8 @@ fn a_killed_server_loses_nothing_of_the_run() {
     let before = user.journal("run");
     assert!((1..6).contains(&before.len()), "the server was killed in the middle: {before:?}");
 
-    // A server of another model in its place is refused, by the address's history and by the run itself.
+    // A server of another model in its place is refused, by the address's history and by the run
+    // itself.
     user.prepare("other.fusion");
     let other = user.serve_at("other.fusion", &address, "");
     let ended = user.run(&format!("query --resume {{run}} --server {address}")).expect_error(&["changed since it was first seen"]);

@@ -1,4 +1,5 @@
-//! Fusion as its users meet it: the real `fusion` command, real processes over loopback, real digits, full cryptographic parameters.
+//! Fusion as its users meet it: the real `fusion` command, real processes over loopback, real
+//! digits, full cryptographic parameters.
 //!
 //! | module | what it holds the command to |
 //! |---|---|
@@ -10,8 +11,9 @@
 //! | `cheats` | every kind of cheating server at small parameters |
 //! | `agreement` | protocol against float model and twin on 200 digits |
 //!
-//! Everything is written below temporary directories; `FUSION_HOME` is set for every process. Longer repetitions are `#[ignore]`d; run them with
-//! `cargo test --release -p integration-tests -- --ignored`.
+//! Everything is written below temporary directories; `FUSION_HOME` is set for every process.
+//! Longer repetitions are `#[ignore]`d; run them with `cargo test --release -p integration-tests --
+//! --ignored`.
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do, by panicking")]
 

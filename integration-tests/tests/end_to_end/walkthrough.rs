@@ -54,7 +54,8 @@ fn prepare_serve_query_verify_and_audit() {
     let other = "ab".repeat(32);
     user.run(&format!("{query} {small} --pin {other} --out {{run4}}")).expect_error(&[&other, &digest, "pinned"]);
 
-    // So is another package at the same address: even of the same weights it has another key, hence another hint.
+    // So is another package at the same address: even of the same weights it has another key, hence
+    // another hint.
     let address = server.kill();
     user.prepare("other.fusion");
     let server = user.serve_at("other.fusion", &address, "");

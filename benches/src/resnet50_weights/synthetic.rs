@@ -28,7 +28,8 @@ impl Weights for Seeded {
                 uniform((6.0 / inputs as f32).sqrt())
             }
             "moving_variance" => vec![1.0; count],
-            // The residual branch is damped: sixteen undamped sums would grow 2^16-fold in variance.
+            // The residual branch is damped: sixteen undamped sums would grow 2^16-fold in
+            // variance.
             "gamma" if layer.ends_with("branch2c") => vec![0.25; count],
             "gamma" => vec![1.0; count],
             _ => uniform(0.05),

@@ -42,8 +42,8 @@ impl Row {
     }
 }
 
-/// Measures every number of [`LANES`] that the samples suffice for and that is not measured yet; `settings` gives the setting for a number. Ends early when
-/// interrupted.
+/// Measures every number of [`LANES`] that the samples suffice for and that is not measured yet;
+/// `settings` gives the setting for a number. Ends early when interrupted.
 ///
 /// # Errors
 /// As [`measure::run`].

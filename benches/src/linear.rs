@@ -1,10 +1,14 @@
 //! `cargo xtask bench-linear`: the linear layers of ResNet50 alone, one lane, one party at a time.
 //!
-//! Every layer runs as in a lane: the client encrypts into a recording, the server multiplies from it into another, the client decrypts that. So each side has
-//! a core to itself and its time is its own. Figures are CPU seconds per sample where the system tells them (Linux), which other work on the machine disturbs less than the wall clock.
+//! Every layer runs as in a lane: the client encrypts into a recording, the server multiplies from
+//! it into another, the client decrypts that. So each side has a core to itself and its time is its
+//! own. Figures are CPU seconds per sample where the system tells them (Linux), which other work on
+//! the machine disturbs less than the wall clock.
 //!
-//! `byte_macs` counts what the kernel does: multiply-adds of 16-bit limbs (`fusion_ring::gemm` says why 16 bits), one each. The peak beside it is the same kernel on a problem
-//! that stays in the first-level cache, measured before and after every layer, because a busy machine is not always equally fast.
+//! `byte_macs` counts what the kernel does: multiply-adds of 16-bit limbs (`fusion_ring::gemm` says
+//! why 16 bits), one each. The peak beside it is the same kernel on a problem that stays in the
+//! first-level cache, measured before and after every layer, because a busy machine is not always
+//! equally fast.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -30,14 +34,15 @@ use crate::resnet50_weights;
 
 /// What to measure.
 #[derive(clap::Args)]
-pub(crate) struct Options {
+pub struct Options {
     /// An ONNX file of ResNet50 (224 x 224) instead of the published weights
     #[arg(long, value_name = "ONNX")]
     model: Option<PathBuf>,
     /// Samples in the lane
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     samples: u16,
-    /// Makes no hint and decrypts with zeros: for profiling the rest, since answers cannot be checked then
+    /// Makes no hint and decrypts with zeros: for profiling the rest, since answers cannot be
+    /// checked then
     #[arg(long)]
     skip_hint: bool,
     /// Writes the rows as JSON
@@ -178,11 +183,13 @@ struct Peak {
 }
 
 impl Peak {
-    /// Positions of eight register tiles, so that what a product costs beside its tiles does not count.
+    /// Positions of eight register tiles, so that what a product costs beside its tiles does not
+    /// count.
     const POSITIONS: usize = 512;
 
     fn new() -> anyhow::Result<Self> {
-        // 512 steps over 10 KB of rows and 12 KB of weights, one limb, six outputs, loads on cache lines.
+        // 512 steps over 10 KB of rows and 12 KB of weights, one limb, six outputs, loads on cache
+        // lines.
         let offsets: Vec<usize> = (0..128).map(|tap| tap % 4 * 16).collect();
         let taps: Vec<&[usize]> = vec![&offsets; 8];
         let weights = PackedWeights::new(Reduction::new(&taps), 6, |j, r, t| (j + r + t) as i16 - 40);
@@ -218,7 +225,8 @@ fn network(named: Option<&Path>, cache: &Path, rng: &mut ChaCha20Rng) -> anyhow:
     let found = resnet50_weights::obtain(named, cache)?;
     eprintln!("planning {} ...", found.source);
     let graph = fusion_model::onnx::import(&std::fs::read(&found.path)?)?;
-    // Scales decide ring widths only, which noise on a grey image sets well enough for measuring speed.
+    // Scales decide ring widths only, which noise on a grey image sets well enough for measuring
+    // speed.
     let recipe = Preprocess::imagenet_caffe();
     let pixels: Vec<u8> = (0..3 * 224 * 224).map(|_| 64 + (rng.next_u32() % 128) as u8).collect();
     let ranges = calibrate(&graph, &[recipe.tensor(&pixels)?])?;
@@ -333,7 +341,7 @@ fn print(row: &Row, mark: &str) {
 }
 
 /// Measures, prints a table, and writes the rows if asked to.
-pub(crate) fn run(options: &Options, cache: &Path) -> anyhow::Result<()> {
+pub fn run(options: &Options, cache: &Path) -> anyhow::Result<()> {
     let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
     let network = network(options.model.as_deref(), cache, &mut rng)?;
     let layers = network.model.layers();

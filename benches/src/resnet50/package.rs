@@ -1,4 +1,5 @@
-//! The served package: prepared once per model, options and version of the crates that decide its content.
+//! The served package: prepared once per model, options and version of the crates that decide its
+//! content.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -14,7 +15,8 @@ use sha2::{Digest, Sha256};
 use super::machine;
 use super::photos::{Model, Photos, hex};
 
-/// Top-1 accuracy of the published ResNet50 on ImageNet's validation set, from a single centre crop.
+/// Top-1 accuracy of the published ResNet50 on ImageNet's validation set, from a single centre
+/// crop.
 pub(crate) const CLAIMED_ACCURACY: f64 = 0.747;
 
 /// A package on disk.
@@ -46,8 +48,8 @@ pub(crate) fn obtain(model: &Model, synthetic: bool, options: &QuantiseSettings,
     Ok(Prepared { path, seconds: Some(start.elapsed().as_secs_f64()) })
 }
 
-/// What the package's content depends on. The state of the crates is that of their committed trees: whoever changes them without committing
-/// removes the cache.
+/// What the package's content depends on. The state of the crates is that of their committed trees:
+/// whoever changes them without committing removes the cache.
 fn key(model: &Model, options: &QuantiseSettings, photos: &Photos) -> String {
     let mut hash = Sha256::new();
     hash.update(&model.digest);
@@ -55,7 +57,7 @@ fn key(model: &Model, options: &QuantiseSettings, photos: &Photos) -> String {
     photos.calibration.iter().for_each(|p| hash.update(&p.name));
     hash.update(&photos.source);
     for tree in ["HEAD:crates/fusion-model", "HEAD:crates/fusion-rlwe", "HEAD:crates/fusion-ring/src/poly"] {
-        hash.update(machine::git(&crate::workspace_root(), &["rev-parse", tree]).unwrap_or_default());
+        hash.update(machine::git(&crate::checkout::root(), &["rev-parse", tree]).unwrap_or_default());
     }
     hex(&hash.finalize()[..8])
 }

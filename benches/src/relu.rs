@@ -1,4 +1,5 @@
-//! `cargo xtask bench-relu`: bytes, OTs and time of the non-linear layers, two threads over an in-memory channel.
+//! `cargo xtask bench-relu`: bytes, OTs and time of the non-linear layers, two threads over an
+//! in-memory channel.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -41,8 +42,9 @@ struct Row {
     ot_bytes_per_element: f64,
     /// Both directions together.
     ots_per_element: u32,
-    /// Processor time of one party, the busier one, OT generation included: unlike wall-clock time it does not suffer from other work on the machine.
-    /// Where the system does not tell it (it does on Linux), wall-clock time.
+    /// Processor time of one party, the busier one, OT generation included: unlike wall-clock time
+    /// it does not suffer from other work on the machine. Where the system does not tell it (it
+    /// does on Linux), wall-clock time.
     us_per_element: f64,
     /// The part of it spent making random OTs.
     ot_us_per_element: f64,
@@ -141,7 +143,8 @@ struct Measured {
 }
 
 impl Measured {
-    /// The mean: OT generation works in rounds that serve several tiles, so that a single run says little.
+    /// The mean: OT generation works in rounds that serve several tiles, so that a single run says
+    /// little.
     fn mean(runs: &[Self]) -> Option<Self> {
         let n = runs.len() as u32;
         let mean = |time: fn(&Self) -> Duration| runs.iter().map(time).sum::<Duration>() / n.max(1);
@@ -204,7 +207,7 @@ fn measure(role: Role, channel: MemoryChannel, ops: &[Op], repeat: usize) -> any
 }
 
 /// Measures, prints a table, and writes the rows to `json` if given.
-pub(crate) fn run(json: Option<&Path>, repeat: usize) -> anyhow::Result<()> {
+pub fn run(json: Option<&Path>, repeat: usize) -> anyhow::Result<()> {
     let ops = [
         Op::Relu { h: 13, l: 25 },
         Op::Relu { h: 11, l: 25 },

@@ -1,8 +1,10 @@
 //! `cargo xtask bench-ot`: random OTs per second, one thread per party over an in-memory channel.
 //!
-//! Every row runs both parties for at least the wanted number of outputs (whole rounds, set-up and first round excluded), once for the correlated blocks and once
-//! with pads. The limit beside them is the bare LPN fold over a table of the same size, on one thread, measured in the same run. Rates are by the clock on the wall; on a machine
-//! that is busy with other things the figures by CPU time of the slower party say more, so both are printed.
+//! Every row runs both parties for at least the wanted number of outputs (whole rounds, set-up and
+//! first round excluded), once for the correlated blocks and once with pads. The limit beside them
+//! is the bare LPN fold over a table of the same size, on one thread, measured in the same run.
+//! Rates are by the clock on the wall; on a machine that is busy with other things the figures by
+//! CPU time of the slower party say more, so both are printed.
 //!
 //! `--against PROGRAM` compares with another build's `xtask` in the same run ([`against`]):
 //!
@@ -13,6 +15,7 @@
 //! ```
 
 mod against;
+mod rows;
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -28,14 +31,15 @@ use fusion_ring::channel::{Channel, MemoryChannel, memory_pair};
 use fusion_ring::ot::lpn::LocalCode;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use serde::Serialize;
+
+use rows::{Report, Row};
 
 /// Pads made by one call, as a layer would.
 const PADS_AT_ONCE: usize = 1 << 16;
 
 /// What to measure.
 #[derive(clap::Args)]
-pub(crate) struct Options {
+pub struct Options {
     /// Fewest outputs per row
     #[arg(long, default_value_t = 10_000_000)]
     outputs: usize,
@@ -48,36 +52,6 @@ pub(crate) struct Options {
     /// How many turns each build has
     #[arg(long, value_name = "N", default_value_t = 5, requires = "against")]
     pairs: u32,
-}
-
-#[derive(Serialize)]
-struct Row {
-    kind: &'static str,
-    m: u32,
-    malicious: bool,
-    /// Million outputs per second before pads.
-    mots: f64,
-    mots_with_pads: f64,
-    bits_per_output: f64,
-    /// Of the bare LPN fold; absent where there is none.
-    fraction_of_limit: Option<f64>,
-    /// What both parties together added to the process at their peak, in MB.
-    peak_mb: f64,
-    /// As `mots`, by CPU time of the slower party.
-    mots_cpu: f64,
-    mots_with_pads_cpu: f64,
-    fraction_of_limit_cpu: Option<f64>,
-}
-
-#[derive(Serialize)]
-struct Report {
-    host: String,
-    tier: &'static str,
-    aes: String,
-    /// Million outputs per second of the bare fold, by the wall and by CPU time.
-    limit_mots: f64,
-    limit_mots_cpu: f64,
-    rows: Vec<Row>,
 }
 
 /// Wall and CPU seconds of the calling thread.
@@ -263,7 +237,7 @@ fn host() -> String {
 }
 
 /// Runs the benchmark.
-pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+pub fn run(options: &Options) -> anyhow::Result<()> {
     if let Some(program) = &options.against {
         return against::run(program, options.outputs, options.pairs, || measure(options.outputs));
     }

@@ -191,7 +191,8 @@ fn bars(bars: &[Bar], log: bool) -> String {
     svg + "</svg>"
 }
 
-/// Seconds and GiB of a verified query against R: two lines over a logarithmic axis, figures at every point.
+/// Seconds and GiB of a verified query against R: two lines over a logarithmic axis, figures at
+/// every point.
 fn cost_curve(report: &Report) -> String {
     let points: Vec<_> = report.verified.iter().filter_map(|v| Some((v, v.seconds?, v.gib?))).collect();
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return "<p>Not measured.</p>".to_owned() };

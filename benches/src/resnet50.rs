@@ -1,9 +1,12 @@
-//! `cargo xtask bench-resnet50`: private ResNet50 inference between two processes, on real weights and photos, every label checked.
+//! `cargo xtask bench-resnet50`: private ResNet50 inference between two processes, on real weights
+//! and photos, every label checked.
 //!
-//! This process is the client; the server is the same binary again, serving the package with the code of `fusion serve`. With a link they talk
-//! through the relay of fusion-net, else over loopback. What is prepared once (weights, package, float labels, the client's hint) is kept under
-//! `target/bench-resnet50/`, which may be deleted at any time. Seconds are the wall clock's; processor seconds of both sides stand beside them,
-//! because two processes, and whatever else runs, share the cores.
+//! This process is the client; the server is the same binary again, serving the package with the
+//! code of `fusion serve`. With a link they talk through the relay of fusion-net, else over
+//! loopback. What is prepared once (weights, package, float labels, the client's hint) is kept
+//! under `target/bench-resnet50/`, which may be deleted at any time. Seconds are the wall clock's;
+//! processor seconds of both sides stand beside them, because two processes, and whatever else
+//! runs, share the cores.
 
 mod machine;
 mod measure;
@@ -34,7 +37,7 @@ const LANE_SAMPLES: usize = 8;
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Options {
+pub struct Options {
     /// ONNX file of ResNet50 [default: the published weights by npm, else synthetic ones]
     #[arg(long, value_name = "ONNX")]
     model: Option<PathBuf>,
@@ -53,7 +56,8 @@ pub(crate) struct Options {
     /// Photos to classify
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     samples: u32,
-    /// Lanes side by side [default: two per core, four where a round trip takes 10 ms, but no more than four samples each need]
+    /// Lanes side by side [default: two per core, four where a round trip takes 10 ms, but no more
+    /// than four samples each need]
     #[arg(long, value_name = "L", value_parser = clap::value_parser!(u32).range(1..=32))]
     lanes: Option<u32>,
     /// Queries of the batch whose price is compared with the paper's
@@ -62,13 +66,15 @@ pub(crate) struct Options {
     /// Soundness of verified queries in bits
     #[arg(long, default_value_t = 40.0)]
     lambda: f64,
-    /// Window width h of activations, bits: 13 are as close to the float model as any, 11 take a sixth less time and keep 99.6% of its labels
+    /// Window width h of activations, bits: 13 are as close to the float model as any, 11 take a
+    /// sixth less time and keep 99.6% of its labels
     #[arg(long, value_name = "BITS", default_value_t = 11)]
     window: u32,
     /// Bits of a weight, sign included
     #[arg(long, value_name = "BITS", default_value_t = 12)]
     weight_bits: u32,
-    /// Keep the client to the first N cores and the server to the last N [default: both may use all]
+    /// Keep the client to the first N cores and the server to the last N [default: both may use
+    /// all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     cores_per_party: Option<u32>,
     /// Also measure 1, 2, 4 and 8 lanes, each on all samples
@@ -107,7 +113,8 @@ impl Options {
     }
 }
 
-/// Slices of at most [`LANE_SAMPLES`], as equal as they can be, a multiple of `lanes` of them if there are enough samples.
+/// Slices of at most [`LANE_SAMPLES`], as equal as they can be, a multiple of `lanes` of them if
+/// there are enough samples.
 fn slices(samples: u32, lanes: usize) -> Vec<Range<u32>> {
     let rounds = (samples as usize).div_ceil(lanes * LANE_SAMPLES);
     let count = (rounds * lanes).min(samples as usize) as u64;
@@ -118,9 +125,10 @@ fn slices(samples: u32, lanes: usize) -> Vec<Range<u32>> {
 /// Runs the benchmark.
 ///
 /// # Errors
-/// Anything that keeps it from being finished, an interruption included; what was measured until then is reported first.
-pub(crate) fn run(options: &Options) -> Result<()> {
-    let root = crate::workspace_root();
+/// Anything that keeps it from being finished, an interruption included; what was measured until
+/// then is reported first.
+pub fn run(options: &Options) -> Result<()> {
+    let root = crate::checkout::root();
     let cache = root.join("target/bench-resnet50");
     // A bad plan is found before minutes are spent.
     report::plans(options.queries, options.lambda)?;
@@ -186,13 +194,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         host,
         commit: machine::commit(&root),
     };
-    let report = report::Report::new(&measured, context)?;
+    show(&report::Report::new(&measured, context)?, options)
+}
+
+/// Prints the report and writes the files that were asked for.
+fn show(report: &report::Report, options: &Options) -> Result<()> {
     fusion_cli::terminal::show(report.text())?;
     if let Some(path) = &options.json {
-        write_json(path, &report)?;
+        write_json(path, report)?;
     }
     if let Some(path) = &options.html {
-        std::fs::write(path, page::html(&report)).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(path, page::html(report)).with_context(|| format!("cannot write {}", path.display()))?;
     }
     if report.interrupted {
         bail!("interrupted after {} of {} samples", report.samples, report.samples_wanted);

@@ -40,7 +40,8 @@ fn field(path: &str, name: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
-/// Largest resident memory of a process so far, in 10^6 bytes; `None` if it is gone or the system does not tell.
+/// Largest resident memory of a process so far, in 10^6 bytes; `None` if it is gone or the system
+/// does not tell.
 pub(crate) fn peak_rss_mb(process: u32) -> Option<f64> {
     field(&format!("/proc/{process}/status"), "VmHWM:").map(|kb| kb * 1024e-6)
 }
@@ -48,18 +49,21 @@ pub(crate) fn peak_rss_mb(process: u32) -> Option<f64> {
 /// Processor seconds of a process and its threads so far, or `None` if it is gone.
 pub(crate) fn cpu_seconds(process: u32) -> Option<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // Behind the name in parentheses, user and system time are fields 12 and 13, in ticks; Linux shows 100 of them a second.
+    // Behind the name in parentheses, user and system time are fields 12 and 13, in ticks; Linux
+    // shows 100 of them a second.
     let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
     let ticks = |index: usize| fields.get(index)?.parse::<f64>().ok();
     Some((ticks(11)? + ticks(12)?) / 100.0)
 }
 
-/// Makes [`peak_rss_mb`] of this process begin anew. Where that is not allowed the figure includes what went before.
+/// Makes [`peak_rss_mb`] of this process begin anew. Where that is not allowed the figure includes
+/// what went before.
 pub(crate) fn forget_peak() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
-/// Lets the calling thread, and threads and processes that it starts from now on, run on these cores only.
+/// Lets the calling thread, and threads and processes that it starts from now on, run on these
+/// cores only.
 ///
 /// # Errors
 /// If the system does not have them or cannot do that.

@@ -28,7 +28,8 @@ pub(crate) struct Photos {
     pub(crate) synthetic: bool,
 }
 
-/// The first `samples` images of `folder` by name, and the last `calibration` ones. Without a folder: made-up pictures, kept in `cache`.
+/// The first `samples` images of `folder` by name, and the last `calibration` ones. Without a
+/// folder: made-up pictures, kept in `cache`.
 ///
 /// # Errors
 /// A folder that cannot be read or has too few images.
@@ -83,7 +84,8 @@ fn picture(number: u64) -> RgbImage {
     })
 }
 
-/// The float model's labels, kept in `cache` by the digests of model and tensor: a plain evaluation takes seconds per photo.
+/// The float model's labels, kept in `cache` by the digests of model and tensor: a plain evaluation
+/// takes seconds per photo.
 ///
 /// # Errors
 /// Images that cannot be read, a cache that cannot be written.

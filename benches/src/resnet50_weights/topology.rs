@@ -1,4 +1,5 @@
-//! ResNet50 v1 as Keras defines it (stride in the first 1x1 convolution of a stage), built around any source of weights.
+//! ResNet50 v1 as Keras defines it (stride in the first 1x1 convolution of a stage), built around
+//! any source of weights.
 
 use anyhow::{Result, ensure};
 
@@ -9,7 +10,8 @@ const EPSILON: f32 = 1e-3;
 
 /// Where the numbers come from.
 pub(super) trait Weights {
-    /// The tensor `layer/part` as Keras stores it: kernels `[rows, columns, inputs, outputs]`, dense kernels `[inputs, outputs]`.
+    /// The tensor `layer/part` as Keras stores it: kernels `[rows, columns, inputs, outputs]`,
+    /// dense kernels `[inputs, outputs]`.
     ///
     /// # Errors
     /// There is none of this name and shape.
@@ -42,7 +44,8 @@ struct Net<'a, W> {
 }
 
 impl<W: Weights> Net<'_, W> {
-    /// Bottleneck block: 1x1, 3x3, 1x1 beside the identity or, where the shape changes, a projection.
+    /// Bottleneck block: 1x1, 3x3, 1x1 beside the identity or, where the shape changes, a
+    /// projection.
     fn block(&mut self, name: &str, x: &str, inputs: usize, width: usize, stride: usize, project: bool) -> Result<String> {
         let names = |branch: &str| (format!("res{name}_{branch}"), format!("bn{name}_{branch}"));
         let one = |stride, inputs, outputs| Conv { kernel: 1, stride, pad: 0, inputs, outputs };

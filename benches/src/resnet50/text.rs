@@ -41,7 +41,6 @@ impl Report {
             line(format!("{mark}No lane came to its end: there are no figures. Fewer samples a lane (more --lanes) end sooner."));
             return out;
         }
-        let bytes = &self.bytes_per_sample;
         let spread = self
             .seconds
             .spread
@@ -52,18 +51,7 @@ impl Report {
             number(self.cpu_seconds_per_sample.client),
             number(self.cpu_seconds_per_sample.server)
         ));
-        line(format!(
-            "{mark}bytes     {} per sample: {} to the server, {} to the client; of it {} lane set-up",
-            size(bytes.total),
-            size(bytes.client_to_server),
-            size(bytes.server_to_client),
-            size(bytes.lane_setup)
-        ));
-        let off = 100.0 * ((bytes.total - bytes.lane_setup) / bytes.predicted - 1.0);
-        line(format!("{mark}predicted {} per sample; measured without lane set-up {off:+.1}%", size(bytes.predicted)));
-        if let Some(wire) = bytes.on_the_wire {
-            line(format!("{mark}wire      {} per sample with transport framing", size(wire)));
-        }
+        self.byte_lines().into_iter().for_each(&mut line);
         line(format!(
             "{mark}memory    {} MB client, {} MB server at peak",
             number(self.peak_rss_mb.client),
@@ -87,6 +75,24 @@ impl Report {
         line(self.verified_table());
         line(self.peer_table());
         out
+    }
+
+    fn byte_lines(&self) -> Vec<String> {
+        let (mark, bytes) = (self.mark(), &self.bytes_per_sample);
+        let size = |bytes: f64| human_bytes(bytes as u64);
+        let mut lines = vec![format!(
+            "{mark}bytes     {} per sample: {} to the server, {} to the client; of it {} lane set-up",
+            size(bytes.total),
+            size(bytes.client_to_server),
+            size(bytes.server_to_client),
+            size(bytes.lane_setup)
+        )];
+        let off = 100.0 * ((bytes.total - bytes.lane_setup) / bytes.predicted - 1.0);
+        lines.push(format!("{mark}predicted {} per sample; measured without lane set-up {off:+.1}%", size(bytes.predicted)));
+        if let Some(wire) = bytes.on_the_wire {
+            lines.push(format!("{mark}wire      {} per sample with transport framing", size(wire)));
+        }
+        lines
     }
 
     fn headed(&self, heading: &str, table: &comfy_table::Table) -> String {

@@ -1,4 +1,5 @@
-//! Writing an ONNX file: the messages that a convolutional network needs (field numbers of `onnx.proto`), and a builder for its nodes.
+//! Writing an ONNX file: the messages that a convolutional network needs (field numbers of
+//! `onnx.proto`), and a builder for its nodes.
 
 use prost::Message;
 
@@ -127,7 +128,8 @@ pub(super) struct Conv {
     pub(super) outputs: usize,
 }
 
-/// Appends nodes; each is named, and so is its one output, which the method returns for use as an input.
+/// Appends nodes; each is named, and so is its one output, which the method returns for use as an
+/// input.
 pub(super) struct Builder(Graph);
 
 impl Builder {
@@ -167,7 +169,8 @@ impl Builder {
         self.push("Gemm", name, &[x, &w, &b], vec![transposed])
     }
 
-    /// The file's bytes; `input` is named with the shape of one sample, `output` with its number of features.
+    /// The file's bytes; `input` is named with the shape of one sample, `output` with its number of
+    /// features.
     pub(super) fn finish(mut self, input: (&str, [usize; 3]), output: (&str, usize)) -> Vec<u8> {
         self.0.input = vec![batch_of(input.0, &input.1)];
         self.0.output = vec![batch_of(output.0, &[output.1])];

@@ -1,5 +1,5 @@
-//! `bench-ot --against PROGRAM`: this build and another one by turns, so that a loud neighbour slows
-//! both alike.
+//! `bench-ot --against PROGRAM`: this build and another one by turns, so that a loud neighbour
+//! slows both alike.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 
-use super::{Report, Row};
+use super::rows::{Report, Row};
 
 /// What is read of another build's report: fields that all versions have had.
 #[derive(Deserialize)]

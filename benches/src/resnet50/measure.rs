@@ -75,7 +75,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) stopper: &'a Stopper,
 }
 
-/// Cores that each party is kept to: the client to the first ones, the server to the last ones. They overlap if there are too few.
+/// Cores that each party is kept to: the client to the first ones, the server to the last ones.
+/// They overlap if there are too few.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cores {
     /// Of each party.
@@ -110,6 +111,11 @@ impl Stopper {
         of(&mut self.server.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether Ctrl-C was pressed.
+    fn pressed(&self) -> bool {
+        self.pressed.load(Ordering::Relaxed)
+    }
+
     /// Ends the server at Ctrl-C: lanes then fail, and the client goes on with what it has.
     ///
     /// # Errors
@@ -127,21 +133,12 @@ impl Stopper {
 /// Runs the measurement.
 ///
 /// # Errors
-/// A server that does not come up, a hint that cannot be had, lanes that fail for a reason that another try does not mend.
+/// A server that does not come up, a hint that cannot be had, lanes that fail for a reason that
+/// another try does not mend.
 pub(crate) fn run(setting: &Setting<'_>) -> Result<Measured> {
     let stopper = setting.stopper;
     let began = Instant::now();
-    let mut command = Command::new(std::env::current_exe().context("cannot find this program's file")?);
-    command.arg("serve");
-    if let Some(cores) = setting.cores {
-        cores.of_server()?;
-    }
-    let process = ServerProcess::launch(command, setting.package)?;
-    if let Some(cores) = setting.cores {
-        cores.of_client()?;
-    }
-    let (server_id, direct) = (process.id(), process.address.clone());
-    stopper.server(|server| *server = Some(process));
+    let (server_id, direct) = launch(setting)?;
     let relay = match setting.link {
         Some(link) => Some(Relay::start(direct.parse().context("the server's address")?, link, Script::default())?),
         None => None,
@@ -151,6 +148,60 @@ pub(crate) fn run(setting: &Setting<'_>) -> Result<Measured> {
 
     machine::forget_peak();
     let mut rng = ChaCha20Rng::try_from_rng(&mut SysRng).context("no randomness from the operating system")?;
+    let client = connect(setting, address)?;
+    let card = client.card();
+    let image = |position: u32| -> Result<Arc<EncodedImage>, String> {
+        let tensor = (setting.tensor)(position as usize).map_err(|e| format!("{e:#}"))?;
+        let encoded = card.program.encode(&tensor).map_err(|e| e.to_string())?;
+        EncodedImage::new(&card.program, &encoded).map(Arc::new).map_err(|e| e.to_string())
+    };
+    let lanes = client.unverified_lanes(&image, &mut rng);
+    let mut measured = Measured::new(&client, setting.slices.iter().map(Range::len).sum());
+    measured.costs.setup_seconds = began.elapsed().as_secs_f64();
+    let before = relay.as_ref().map(Relay::carried);
+    let cpu = || (machine::cpu_seconds(std::process::id()), machine::cpu_seconds(server_id));
+    let cpu_before = cpu();
+    let start = Instant::now();
+    let mut line = Line::new(relay.as_ref());
+    lanes.run_all(setting.slices.clone(), setting.lanes, &mut |told| measured.hear(told, &mut line, stopper));
+    drop(line);
+    measured.costs.wall_seconds = start.elapsed().as_secs_f64();
+    measured.carried = relay.as_ref().zip(before).map(|(relay, before)| {
+        let now = relay.carried();
+        Carried {
+            client_to_server: now.client_to_server - before.client_to_server,
+            server_to_client: now.server_to_client - before.server_to_client,
+        }
+    });
+    let spent = |now: Option<f64>, before: Option<f64>| Some(now? - before?);
+    measured.cpu_seconds = (spent(cpu().0, cpu_before.0), spent(cpu().1, cpu_before.1));
+    measured.peak_rss_mb = (machine::peak_rss_mb(std::process::id()), machine::peak_rss_mb(server_id));
+    measured.interrupted = stopper.pressed();
+    stopper.server(|server| drop(server.take()));
+    if measured.lanes.is_empty() && !measured.interrupted {
+        bail!("no lane came to its end: {}", measured.failures.join("; "));
+    }
+    Ok(measured)
+}
+
+/// Starts this program as the server, on its cores, and returns its process and address.
+fn launch(setting: &Setting<'_>) -> Result<(u32, String)> {
+    let mut command = Command::new(std::env::current_exe().context("cannot find this program's file")?);
+    command.arg("serve");
+    if let Some(cores) = setting.cores {
+        cores.of_server()?;
+    }
+    let process = ServerProcess::launch(command, setting.package)?;
+    if let Some(cores) = setting.cores {
+        cores.of_client()?;
+    }
+    let found = (process.id(), process.address.clone());
+    setting.stopper.server(|server| *server = Some(process));
+    Ok(found)
+}
+
+/// Connects to the server at `address`, with a bar while the hint comes.
+fn connect(setting: &Setting<'_>, address: String) -> Result<Client> {
     let mut settings = ClientSettings::new(address, setting.home);
     // Ports come again with other models: what the package says counts.
     settings.pin = Package::read_card(setting.package)?.hint.map(|hint| hint.digest.to_string());
@@ -164,77 +215,56 @@ pub(crate) fn run(setting: &Setting<'_>) -> Result<Measured> {
         }
     })?;
     bar.finish_and_clear();
-    let card = client.card();
-    let image = |position: u32| -> Result<Arc<EncodedImage>, String> {
-        let tensor = (setting.tensor)(position as usize).map_err(|e| format!("{e:#}"))?;
-        let encoded = card.program.encode(&tensor).map_err(|e| e.to_string())?;
-        EncodedImage::new(&card.program, &encoded).map(Arc::new).map_err(|e| e.to_string())
-    };
-    let lanes = client.unverified_lanes(&image, &mut rng);
-    let samples: usize = setting.slices.iter().map(Range::len).sum();
-    let mut measured = Measured {
-        hint_bytes: card.hint.map_or(0, |hint| hint.bytes),
-        hint_cached: client.hint_was_cached(),
-        labels: vec![None; samples],
-        costs: Costs::default(),
-        lanes: Vec::new(),
-        peak_rss_mb: (None, None),
-        cpu_seconds: (None, None),
-        carried: None,
-        interrupted: false,
-        failures: Vec::new(),
-        card: card.clone(),
-    };
-    measured.costs.setup_seconds = began.elapsed().as_secs_f64();
-    let before = relay.as_ref().map(Relay::carried);
-    let cpu = || (machine::cpu_seconds(std::process::id()), machine::cpu_seconds(server_id));
-    let cpu_before = cpu();
-    let start = Instant::now();
-    let mut line = Line::new(relay.as_ref());
-    lanes.run_all(setting.slices.clone(), setting.lanes, &mut |told| match told {
-        Told::Progress(progress) => {
-            line.show(progress);
-            Next::Go
+    Ok(client)
+}
+
+impl Measured {
+    fn new(client: &Client, samples: usize) -> Self {
+        let card = client.card();
+        Self {
+            hint_bytes: card.hint.map_or(0, |hint| hint.bytes),
+            hint_cached: client.hint_was_cached(),
+            labels: vec![None; samples],
+            costs: Costs::default(),
+            lanes: Vec::new(),
+            peak_rss_mb: (None, None),
+            cpu_seconds: (None, None),
+            carried: None,
+            interrupted: false,
+            failures: Vec::new(),
+            card: card.clone(),
         }
-        Told::Done(lane) => {
-            if let Opened::Labels(labels) = &lane.opened {
-                for (position, &label) in lane.slice.clone().zip(labels.iter()) {
-                    measured.labels[position as usize] = Some(label);
-                }
-            }
-            let before = measured.costs.bytes();
-            measured.costs.add(&lane);
-            let after = measured.costs.bytes();
-            let bytes = after.0 + after.1 - before.0 - before.1;
-            measured.lanes.push(LaneFigures { samples: lane.slice.len(), seconds: lane.seconds, bytes });
-            Next::Go
-        }
-        Told::Failed(failed) => {
-            if !stopper.pressed.load(Ordering::Relaxed) {
-                measured.failures.push(format!("samples {:?}: {}", failed.slice, failed.error));
-            }
-            // A measurement with a failed lane in it is none: no second try.
-            Next::Stop
-        }
-    });
-    drop(line);
-    measured.costs.wall_seconds = start.elapsed().as_secs_f64();
-    measured.carried = relay.as_ref().zip(before).map(|(relay, before)| {
-        let now = relay.carried();
-        Carried {
-            client_to_server: now.client_to_server - before.client_to_server,
-            server_to_client: now.server_to_client - before.server_to_client,
-        }
-    });
-    let spent = |now: Option<f64>, before: Option<f64>| Some(now? - before?);
-    measured.cpu_seconds = (spent(cpu().0, cpu_before.0), spent(cpu().1, cpu_before.1));
-    measured.peak_rss_mb = (machine::peak_rss_mb(std::process::id()), machine::peak_rss_mb(server_id));
-    measured.interrupted = stopper.pressed.load(Ordering::Relaxed);
-    stopper.server(|server| drop(server.take()));
-    if measured.lanes.is_empty() && !measured.interrupted {
-        bail!("no lane came to its end: {}", measured.failures.join("; "));
     }
-    Ok(measured)
+
+    /// Takes in what the lanes tell.
+    fn hear(&mut self, told: Told, line: &mut Line<'_>, stopper: &Stopper) -> Next {
+        match told {
+            Told::Progress(progress) => {
+                line.show(progress);
+                Next::Go
+            }
+            Told::Done(lane) => {
+                if let Opened::Labels(labels) = &lane.opened {
+                    for (position, &label) in lane.slice.clone().zip(labels.iter()) {
+                        self.labels[position as usize] = Some(label);
+                    }
+                }
+                let before = self.costs.bytes();
+                self.costs.add(&lane);
+                let after = self.costs.bytes();
+                let bytes = after.0 + after.1 - before.0 - before.1;
+                self.lanes.push(LaneFigures { samples: lane.slice.len(), seconds: lane.seconds, bytes });
+                Next::Go
+            }
+            Told::Failed(failed) => {
+                if !stopper.pressed() {
+                    self.failures.push(format!("samples {:?}: {}", failed.slice, failed.error));
+                }
+                // A measurement with a failed lane in it is none: no second try.
+                Next::Stop
+            }
+        }
+    }
 }
 
 /// The progress line.

@@ -1,4 +1,5 @@
-//! What a run reports: the JSON of `--json`, field by field. `text` has the same as text, `page` as a page.
+//! What a run reports: the JSON of `--json`, field by field. `text` has the same as text, `page` as
+//! a page.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,8 @@ use super::scaling;
 /// Numbers of queries that the verified query is priced at.
 const QUERIES: [u32; 5] = [1, 16, 64, 512, 8192];
 
-/// Everything that is known of a run. Bytes and seconds are per sample where the name does not say otherwise, and bytes are payload of the lanes.
+/// Everything that is known of a run. Bytes and seconds are per sample where the name does not say
+/// otherwise, and bytes are payload of the lanes.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Report {
     pub(crate) model: String,
@@ -73,7 +75,8 @@ pub(crate) struct LinkJson {
     pub(crate) rtt_ms: f64,
 }
 
-/// The fixed-point plan: window, widest ring of a linear layer, ciphertext modulus and weights, in bits.
+/// The fixed-point plan: window, widest ring of a linear layer, ciphertext modulus and weights, in
+/// bits.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct PlanFacts {
     pub(crate) h: u32,
@@ -103,9 +106,11 @@ pub(crate) struct Seconds {
     pub(crate) prepare: Option<f64>,
     /// Wall clock of all lanes over samples; null if none came to its end.
     pub(crate) per_sample: Option<f64>,
-    /// Least and most of what the lanes would give, were there only lanes like it: a lane's seconds over its samples and the lanes beside it.
+    /// Least and most of what the lanes would give, were there only lanes like it: a lane's seconds
+    /// over its samples and the lanes beside it.
     pub(crate) spread: Option<(f64, f64)>,
-    /// The client's seconds inside lanes, waiting included, over samples. Lanes run side by side: the sum may exceed `per_sample`.
+    /// The client's seconds inside lanes, waiting included, over samples. Lanes run side by side:
+    /// the sum may exceed `per_sample`.
     pub(crate) by_phase: BTreeMap<&'static str, f64>,
 }
 
@@ -115,8 +120,8 @@ pub(crate) struct StepFigures {
     pub(crate) name: String,
     pub(crate) client_to_server: f64,
     pub(crate) server_to_client: f64,
-    /// Both directions, from the formulas, with the random OTs that the step uses up; they are made in large rounds, so a step's measured bytes
-    /// may hold those of its neighbours.
+    /// Both directions, from the formulas, with the random OTs that the step uses up; they are made
+    /// in large rounds, so a step's measured bytes may hold those of its neighbours.
     pub(crate) predicted: f64,
     /// The client's seconds inside lanes, waiting included.
     pub(crate) seconds: f64,
@@ -226,36 +231,10 @@ impl Report {
         let (up, down) = costs.bytes();
         let total = over((up + down) as f64);
         let per_sample = (samples > 0).then(|| over(costs.wall_seconds));
-        let verified: Vec<Verified> = plans(context.queries, context.lambda)?
-            .iter()
-            .map(|plan| Verified {
-                R: plan.mix.queries(),
-                B: plan.mix.copies(),
-                T: plan.mix.publics(),
-                tau: plan.mix.tau(),
-                max_inconclusive: plan.mix.max_inconclusive(),
-                lambda: plan.lambda,
-                soundness_log2: plan.soundness.log2,
-                overhead: plan.mix.overhead(),
-                seconds: per_sample.map(|s| s * plan.mix.overhead()),
-                gib: per_sample.map(|_| total * plan.mix.overhead() / f64::from(1 << 30)),
-            })
-            .collect();
+        let verified = verified(&plans(context.queries, context.lambda)?, per_sample, total);
         let peers = Peers::load()?;
-        let ratio = verified.iter().find(|v| v.R == context.queries).and_then(|v| {
-            let bytes = v.gib? * f64::from(1 << 30);
-            Some(Ratio {
-                queries: v.R,
-                time_vs_paper: peers.paper.seconds / v.seconds?,
-                bytes_vs_paper: peers.paper.gigabytes * 1e9 / bytes,
-            })
-        });
-        let labels: Vec<(usize, u32)> = measured.labels.iter().enumerate().filter_map(|(i, label)| Some((i, (*label)?))).collect();
-        let mismatches: Vec<Mismatch> = labels
-            .iter()
-            .filter(|&&(i, opened)| context.float_labels[i] != opened)
-            .map(|&(i, opened)| Mismatch { photo: context.names[i].clone(), float: context.float_labels[i], opened })
-            .collect();
+        let ratio = ratio(&verified, context.queries, &peers);
+        let labels = Labels::of(measured, &context);
         let program = &measured.card.program;
         let linear_rings = program.steps.iter().filter(|s| matches!(s.op, Op::Linear { .. })).map(|s| program.tensors[s.output.0].ring.0);
         // The first entry is the lane's set-up, which has no prediction.
@@ -306,7 +285,7 @@ impl Report {
             peak_rss_mb: Sides { client: measured.peak_rss_mb.0, server: measured.peak_rss_mb.1 },
             cpu_seconds_per_sample: Sides { client: measured.cpu_seconds.0.map(over), server: measured.cpu_seconds.1.map(over) },
             largest_noise: costs.noise(),
-            labels: Labels { matching: labels.len() - mismatches.len(), total: labels.len(), mismatches },
+            labels,
             verified,
             ratio,
             peers,
@@ -326,6 +305,43 @@ impl Report {
     pub(crate) fn link_text(&self) -> String {
         self.link.map_or_else(|| "loopback".to_owned(), |l| format!("{} Mbit/s each way, {} ms round trip", l.mbit, l.rtt_ms))
     }
+}
+
+impl Labels {
+    /// Of the samples that were opened, those whose label is not the float model's.
+    fn of(measured: &Measured, context: &Context) -> Self {
+        let opened: Vec<(usize, u32)> = measured.labels.iter().enumerate().filter_map(|(i, label)| Some((i, (*label)?))).collect();
+        let mismatches: Vec<Mismatch> = opened
+            .iter()
+            .filter(|&&(i, opened)| context.float_labels[i] != opened)
+            .map(|&(i, opened)| Mismatch { photo: context.names[i].clone(), float: context.float_labels[i], opened })
+            .collect();
+        Self { matching: opened.len() - mismatches.len(), total: opened.len(), mismatches }
+    }
+}
+
+/// What a verified query costs under each plan, from the seconds and bytes of a sample.
+fn verified(plans: &[Plan], per_sample: Option<f64>, bytes: f64) -> Vec<Verified> {
+    let price = |plan: &Plan| Verified {
+        R: plan.mix.queries(),
+        B: plan.mix.copies(),
+        T: plan.mix.publics(),
+        tau: plan.mix.tau(),
+        max_inconclusive: plan.mix.max_inconclusive(),
+        lambda: plan.lambda,
+        soundness_log2: plan.soundness.log2,
+        overhead: plan.mix.overhead(),
+        seconds: per_sample.map(|s| s * plan.mix.overhead()),
+        gib: per_sample.map(|_| bytes * plan.mix.overhead() / f64::from(1 << 30)),
+    };
+    plans.iter().map(price).collect()
+}
+
+/// The batch of `queries` beside the paper's.
+fn ratio(verified: &[Verified], queries: u32, peers: &Peers) -> Option<Ratio> {
+    let ours = verified.iter().find(|v| v.R == queries)?;
+    let bytes = ours.gib? * f64::from(1 << 30);
+    Some(Ratio { queries, time_vs_paper: peers.paper.seconds / ours.seconds?, bytes_vs_paper: peers.paper.gigabytes * 1e9 / bytes })
 }
 
 fn spread(figures: &[LaneFigures], lanes: usize) -> Option<(f64, f64)> {
