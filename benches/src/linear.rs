@@ -1,7 +1,7 @@
 //! `cargo xtask bench-linear`: the linear layers of ResNet50 alone, one lane, one party at a time.
 //!
-//! Every layer runs as in a lane: the client encrypts into a recording, the server multiplies from
-//! it into another, the client decrypts that. So each side has a core to itself and its time is its
+//! Every layer runs as in a lane: the client encrypts into a queue, the server multiplies from it
+//! into another, the client decrypts that. So each side has a core to itself and its time is its
 //! own. Figures are CPU seconds per sample where the system tells them (Linux), which other work on
 //! the machine disturbs less than the wall clock.
 //!
@@ -21,7 +21,7 @@ use fusion_model::preprocess::Preprocess;
 use fusion_model::program::Op;
 use fusion_nn::exec::{PublicModel, ServerModel};
 use fusion_ring::bits::pack::mask32;
-use fusion_ring::channel::{Channel, ChannelError, Traffic};
+use fusion_ring::channel::{Channel as _, memory_pair};
 use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
 use fusion_ring::poly::residues::Residues;
 use fusion_rlwe::{ClientLane, HintSource, PublicSeed, RlweError, RlweParams, ServerKey, ServerLane, ServerLayer};
@@ -92,43 +92,6 @@ struct Run {
     hint_cpu_s: f64,
     /// Whether seconds are CPU time (else wall-clock time).
     cpu_time: bool,
-}
-
-/// One direction at a time: what is sent is kept, what was kept is received.
-#[derive(Default)]
-struct Recording {
-    sent: Vec<u8>,
-    arriving: Vec<u8>,
-    read: usize,
-}
-
-impl Recording {
-    /// The other side of the bytes sent so far.
-    fn turned(self) -> Self {
-        Self { sent: Vec::new(), arriving: self.sent, read: 0 }
-    }
-}
-
-impl Channel for Recording {
-    fn send(&mut self, bytes: &[u8]) -> Result<(), ChannelError> {
-        self.sent.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), ChannelError> {
-        Ok(())
-    }
-
-    fn recv(&mut self, buf: &mut [u8]) -> Result<(), ChannelError> {
-        let bytes = self.arriving.get(self.read..self.read + buf.len()).ok_or(ChannelError::Closed)?;
-        buf.copy_from_slice(bytes);
-        self.read += buf.len();
-        Ok(())
-    }
-
-    fn traffic(&self) -> Traffic {
-        Traffic { sent: self.sent.len() as u64, received: self.read as u64, turns: 0 }
-    }
 }
 
 /// A hint of zeros, for `--skip-hint`.
@@ -266,22 +229,17 @@ impl Lane {
         let (mine, theirs): (Vec<&[u32]>, Vec<&[u32]>) =
             (mine.iter().map(Vec::as_slice).collect(), theirs.iter().map(Vec::as_slice).collect());
 
-        let mut channel = Recording::default();
-        let (done, encrypt) = timed(|| self.client.encrypt(public, &mine, samples, &mut channel));
+        // The queue between the two ends holds what one says until the other runs.
+        let (mut near, mut far) = memory_pair();
+        let (done, encrypt) = timed(|| self.client.encrypt(public, &mine, samples, &mut near));
         done?;
-        let up = channel.sent.len();
-        let mut channel = channel.turned();
         let before = peak.measure();
-        let (done, server) = timed(|| self.server.multiply(layer, &theirs, samples, &mut channel));
+        let (done, server) = timed(|| self.server.multiply(layer, &theirs, samples, &mut far));
         done?;
         let rate = (before + peak.measure()) / 2.0;
-        let down = channel.sent.len();
-        ensure!(
-            up as u64 >= public.bytes_up(samples) && down as u64 == public.bytes_down(samples),
-            "{name}: bytes differ from the formula"
-        );
-        let mut channel = channel.turned();
-        let (done, decrypt) = timed(|| self.client.decrypt(public, hint.as_ref(), samples, &mut channel));
+        let (up, down) = (near.traffic().sent, far.traffic().sent);
+        ensure!(up >= public.bytes_up(samples) && down == public.bytes_down(samples), "{name}: bytes differ from the formula");
+        let (done, decrypt) = timed(|| self.client.decrypt(public, hint.as_ref(), samples, &mut near));
         done?;
 
         let per = samples as f64;

@@ -173,6 +173,7 @@ pub fn unpacked(data: &[u8]) {
     let (bits, data) = case(data);
     let bits = u32::from(bits % 32) + 1;
     let count = data.len() * 8 / bits as usize;
+    let data = &data[..packed_len(count, bits)];
     let values = unpack(data, bits, count);
     assert!(values.len() == count && values.iter().all(|&value| u64::from(value) < 1 << bits));
     let packed = pack(&values, bits);

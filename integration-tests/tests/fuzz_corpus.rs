@@ -131,7 +131,7 @@ fn package() -> Vec<u8> {
     let target = folder.path().join("package");
     let writer = fusion_model::package::PackageWriter::create(&target, card, &private).unwrap();
     let mut card = writer.card().clone();
-    card.hint = Some(fusion_model::card::HintFacts { digest: card.weights_digest, bytes: 0 });
+    card.hint = Some(fusion_model::card::HintFacts { digest: card.weights_digest, bytes: 1 });
     let written: Vec<PathBuf> = walk(folder.path());
     let weights = written.iter().find(|path| path.ends_with("weights.safetensors")).unwrap();
     let (card, weights) = (card.encode().unwrap(), fs::read(weights).unwrap());
