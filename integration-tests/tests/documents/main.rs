@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod circles;
-mod layers;
 mod modules;
 mod paths;
 mod rules;
