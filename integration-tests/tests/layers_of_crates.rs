@@ -27,8 +27,8 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
-/// Dependencies of a manifest that are crates of this workspace, for whatever target and optional or
-/// not, but not those of tests.
+/// Dependencies of a manifest that are crates of this workspace, for whatever target and optional
+/// or not, but not those of tests.
 fn dependencies(manifest: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut relevant = false;
