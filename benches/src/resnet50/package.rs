@@ -7,13 +7,13 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use fusion::model::card::Claim;
 use fusion::{PackageSettings, QuantiseSettings, SystemClock, prepare, quantise, silent};
+use fusion_ring::symmetric::digest::Hasher;
 use rand::SeedableRng;
 use rand::rngs::SysRng;
 use rand_chacha::ChaCha20Rng;
-use sha2::{Digest, Sha256};
 
 use super::machine;
-use super::photos::{Model, Photos, hex};
+use super::photos::{Model, Photos};
 
 /// Top-1 accuracy of the published ResNet50 on ImageNet's validation set, from a single centre
 /// crop.
@@ -51,13 +51,13 @@ pub(crate) fn obtain(model: &Model, synthetic: bool, options: &QuantiseSettings,
 /// What the package's content depends on. The state of the crates is that of their committed trees:
 /// whoever changes them without committing removes the cache.
 fn key(model: &Model, options: &QuantiseSettings, photos: &Photos) -> String {
-    let mut hash = Sha256::new();
-    hash.update(&model.digest);
-    hash.update(format!("{options:?}"));
-    photos.calibration.iter().for_each(|p| hash.update(&p.name));
-    hash.update(&photos.source);
+    let mut hash = Hasher::default();
+    hash.update(model.digest.as_bytes());
+    hash.update(format!("{options:?}").as_bytes());
+    photos.calibration.iter().for_each(|p| hash.update(p.name.as_bytes()));
+    hash.update(photos.source.as_bytes());
     for tree in ["HEAD:crates/fusion-model", "HEAD:crates/fusion-rlwe", "HEAD:crates/fusion-ring/src/poly"] {
-        hash.update(machine::git(&crate::checkout::root(), &["rev-parse", tree]).unwrap_or_default());
+        hash.update(machine::git(&crate::checkout::root(), &["rev-parse", tree]).unwrap_or_default().as_bytes());
     }
-    hex(&hash.finalize()[..8])
+    hash.finish().to_string()[..16].to_owned()
 }

@@ -7,11 +7,11 @@ use fusion::images::{self, Sample};
 use fusion_model::graph::Graph;
 use fusion_model::preprocess::Preprocess;
 use fusion_model::{float, onnx};
+use fusion_ring::symmetric::digest::{Digest, Hasher};
 use image::{Rgb, RgbImage};
 use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use sha2::{Digest, Sha256};
 
 /// How many pictures stand in for photos if there are none.
 const MADE_UP: u64 = 32;
@@ -96,10 +96,10 @@ pub(crate) fn float_labels(model: &Model, photos: &[Sample], recipe: &Preprocess
         .iter()
         .map(|photo| {
             let tensor = photo.tensor(recipe)?;
-            let mut hash = Sha256::new();
-            hash.update(&model.digest);
-            tensor.iter().for_each(|v| hash.update(v.to_le_bytes()));
-            let path = folder.join(hex(&hash.finalize()));
+            let mut hash = Hasher::default();
+            hash.update(model.digest.as_bytes());
+            tensor.iter().for_each(|v| hash.update(&v.to_le_bytes()));
+            let path = folder.join(hash.finish().to_string());
             if let Some(label) = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()) {
                 return Ok(label);
             }
@@ -114,7 +114,7 @@ pub(crate) fn float_labels(model: &Model, photos: &[Sample], recipe: &Preprocess
 pub(crate) struct Model {
     /// Its bytes.
     pub(crate) bytes: Vec<u8>,
-    /// SHA-256 of them, in hexadecimal.
+    /// SHA3-256 of them, in hexadecimal.
     pub(crate) digest: String,
 }
 
@@ -125,17 +125,13 @@ impl Model {
     /// If it cannot be read.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let digest = hex(&Sha256::digest(&bytes));
+        let digest = Digest::of(&bytes).to_string();
         Ok(Self { bytes, digest })
     }
 
     fn graph(&self) -> Result<Graph> {
         onnx::import(&self.bytes).context("cannot import the model")
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

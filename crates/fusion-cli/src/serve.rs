@@ -21,12 +21,11 @@ pub fn run(args: &ServeArgs) -> Result<()> {
         eprintln!("WARNING: this server cheats on purpose ({cheat:?})");
     }
     let plaintext = args.tls_cert.is_none() && !args.insecure && !args.listen.ip().is_loopback();
+    let what = format!("cannot serve {}", args.package.display());
     let server = Server::serve(&args.package, settings, &mut fresh_rng()?).map_err(|error| {
         let advice = "give --tls-cert and --tls-key, or --insecure if nobody can listen in on the way";
-        match error {
-            fusion::Error::Net(error) if plaintext => anyhow!("{error}: {advice}"),
-            other => anyhow::Error::from(other).context(format!("cannot serve {}", args.package.display())),
-        }
+        let refused = matches!(error, fusion::Error::Net(_)) && plaintext;
+        if refused { anyhow!("{error}: {advice}") } else { anyhow::Error::from(error).context(what) }
     })?;
     // A line of its own on standard output: parents and scripts read the port from it.
     show(format_args!("listening on {}", server.local_addr()))?;

@@ -55,10 +55,8 @@ impl Sources {
     /// # Errors
     /// Paths that are no Unicode.
     pub(crate) fn to_json(&self) -> Result<Map<String, Value>> {
-        match serde_json::to_value(self).context("paths of images must be Unicode, to be found again on resume")? {
-            Value::Object(map) => Ok(map),
-            _ => anyhow::bail!("sources are an object"),
-        }
+        let value = serde_json::to_value(self).context("paths of images must be Unicode, to be found again on resume")?;
+        value.as_object().cloned().context("sources are an object")
     }
 
     /// Reads what a journal kept.

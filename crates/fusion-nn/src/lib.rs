@@ -1,6 +1,6 @@
-//! Two-party evaluation of convolutional networks on secret shares: single layers, such as a private
-//! ReLU, and whole programs of `fusion-model`. The client has images, the server has weights; the
-//! client alone learns the labels.
+//! Two-party evaluation of convolutional networks on secret shares: single layers, such as a
+//! private ReLU, and whole programs of `fusion-model`. The client has images, the server has
+//! weights; the client alone learns the labels.
 //!
 //! ```text
 //!   fusion_model::Program (public)         fusion_model::Weights (private) + hint

@@ -91,10 +91,10 @@ pub enum Error {
     #[error("{error}")]
     LaneRun {
         /// How it failed.
-        error: RunError,
+        error: Box<RunError>,
         /// What ended the run, if lanes may fail no more.
         #[source]
-        limit: Option<fusion_mix::MixError>,
+        limit: Option<Box<fusion_mix::MixError>>,
     },
     /// A lane opened something else than it was asked for.
     #[error("a lane opened logits where labels were asked for")]

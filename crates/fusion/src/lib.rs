@@ -70,3 +70,8 @@ pub use {fusion_mix as mix, fusion_model as model, fusion_net as net, fusion_nn 
 /// The known attacks on systems of this kind, and where each is answered.
 #[doc = include_str!("../threats.md")]
 pub mod threats {}
+
+/// Runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -147,7 +147,7 @@ fn tree(tokens: &[Token], mut at: usize, prefix: &Path, found: &mut Vec<(Path, S
             }
             word if is_word(word) || word == "*" => {
                 // `self` at the end of a group names the group's own module.
-                if !(word == "self" && !path.is_empty()) {
+                if word != "self" || path.is_empty() {
                     path.push(word.to_owned());
                 }
                 at += 1;

@@ -41,7 +41,8 @@ pub type Deviation<'a> = Box<dyn FnMut(&str, usize, &mut [u32]) + 'a>;
 /// use fusion_nn::exec::{Hint, Lane, LaneInput, PublicModel, Server};
 /// # use rand_chacha::ChaCha20Rng;
 /// # type ClientHas<'a> = (&'a PublicModel, &'a Hint, LaneInput);
-/// # fn example(lane: Lane<'_, Server>, rng: &mut ChaCha20Rng, (model, hint, input): ClientHas<'_>) {
+/// # fn example(lane: Lane<'_, Server>, rng: &mut ChaCha20Rng, of_client: ClientHas<'_>) {
+/// let (model, hint, input) = of_client;
 /// let _ = lane.run(model, hint, input, rng, &mut |_| ());
 /// # }
 /// ```

@@ -16,7 +16,7 @@
 //!
 //! The client: [`Lane::<Client>::connect`](Lane::connect), then
 //! [`run`](Lane::<Client>::run) with a [`LaneInput`]. The server: the same with [`Server`] and its
-//! model. A run consumes its lane; what it leaves is [`Finished`]. The test `pinned_lane` is a whole
+//! model. A run consumes its lane; what it leaves is [`Finished`]. The test `pinned_lane` is an
 //! example.
 //!
 //! # Security

@@ -1,5 +1,4 @@
-//! The larger of two shared numbers, with or without a label carried along: what pooling and argmax
-//! are made of.
+//! The larger of two shared numbers, with or without its label: pooling and argmax are made of it.
 //!
 //! # Functionality
 //! From additive shares modulo 2^h of a and b, |a - b| < 2^(h-1): additive shares of max(a, b)
@@ -10,8 +9,8 @@
 //! Symmetric over a whole tile (see `tile`).
 //!
 //! # Protocol
-//! s = sign of a - b, then a + s * (b - a). A label goes through the same
-//! multiplexer round as the value, on OTs of its own.
+//! s = sign of a - b, then a + s * (b - a). A label goes through the same multiplexer round as the
+//! value, on OTs of its own.
 //!
 //! # Cost
 //! For h = 13: 67 + 28 = 95 bits and 6 OTs (3 of 1-of-16, 1 of 1-of-8, 2 of 1-of-2), 6 rounds.

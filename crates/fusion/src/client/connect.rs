@@ -51,10 +51,8 @@ impl Client {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub fn connect_telling(settings: ClientSettings, events: &mut Events<'_>) -> Result<Self, Error> {
-        let net = fusion_net::Client::connect(settings.connection.clone()).map_err(|error| match error {
-            NetError::Unreachable { .. } => Error::NoServer(error),
-            other => Error::Net(other),
-        })?;
+        let net = fusion_net::Client::connect(settings.connection.clone())
+            .map_err(|error| if matches!(error, NetError::Unreachable { .. }) { Error::NoServer(error) } else { Error::Net(error) })?;
         let asked = settings.clock.now();
         let served = net.describe()?;
         let round_trip = settings.clock.now().saturating_sub(asked);

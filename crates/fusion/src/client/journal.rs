@@ -16,6 +16,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use fusion_mix::{MixError, private_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -60,6 +61,9 @@ pub enum JournalError {
         /// The directory.
         path: PathBuf,
     },
+    /// The run's facts cannot be written.
+    #[error(transparent)]
+    Facts(#[from] MixError),
     /// The disk refuses.
     #[error("cannot use {}", path.display())]
     Disk {
@@ -181,7 +185,7 @@ impl RunDir {
         std::fs::create_dir_all(path).map_err(disk(path))?;
         let run = Self::lock(path, true)?;
         let text = serde_json::to_vec_pretty(facts).map_err(|e| disk(&file)(e.into()))?;
-        std::fs::write(&file, text).map_err(disk(&file))?;
+        private_file::create_new(&file, &text)?;
         // The entries of the files, too: a journal whose name is lost is lost.
         File::open(path).and_then(|directory| directory.sync_all()).map_err(disk(path))?;
         Ok(run)

@@ -133,7 +133,7 @@ impl Client {
             client,
             dir,
             facts,
-            plan: plan.clone(),
+            plan: *plan,
             batch,
             encoded,
             pool: sources.pool.to_string(),
@@ -327,7 +327,7 @@ impl Keeper<'_> {
         }
         self.failure = Some(match (counted, allowed) {
             (Err(error), _) => error.into(),
-            (Ok(()), Err(limit)) => Error::LaneRun { error: failed.error, limit: Some(limit) },
+            (Ok(()), Err(limit)) => Error::LaneRun { error: Box::new(failed.error), limit: Some(Box::new(limit)) },
             (Ok(()), Ok(())) if failed.error.is_transient() => {
                 // A server that restarts needs a moment; running lanes are not disturbed by the
                 // wait, and no lane is begun.
@@ -335,7 +335,7 @@ impl Keeper<'_> {
                 self.pause = (2 * self.pause).min(LONGEST_PAUSE);
                 return Next::Again;
             }
-            (Ok(()), Ok(())) => Error::LaneRun { error: failed.error, limit: None },
+            (Ok(()), Ok(())) => Error::LaneRun { error: Box::new(failed.error), limit: None },
         });
         Next::Stop
     }
