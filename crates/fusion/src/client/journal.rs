@@ -102,6 +102,14 @@ impl Journal {
     }
 }
 
+/// Refuses a directory that holds a run.
+pub(super) fn check_free(path: &Path) -> Result<(), JournalError> {
+    if path.join("run.json").exists() {
+        return Err(JournalError::Taken { path: path.to_owned() });
+    }
+    Ok(())
+}
+
 /// What is known of the inputs of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunInputs {
@@ -178,10 +186,8 @@ pub(super) struct RunDir {
 impl RunDir {
     /// Makes a new directory.
     pub(super) fn create(path: &Path, facts: &RunFacts) -> Result<Self, JournalError> {
+        check_free(path)?;
         let file = path.join("run.json");
-        if file.exists() {
-            return Err(JournalError::Taken { path: path.to_owned() });
-        }
         std::fs::create_dir_all(path).map_err(disk(path))?;
         let run = Self::lock(path, true)?;
         let text = serde_json::to_vec_pretty(facts).map_err(|e| disk(&file)(e.into()))?;

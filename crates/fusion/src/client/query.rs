@@ -17,7 +17,7 @@ use rand_core::CryptoRng;
 use crate::client::connect::{Client, Inner};
 use crate::client::costs::Costs;
 use crate::client::inputs::{Encoded, Inputs, Sources, public_pool, tensors_digest};
-use crate::client::journal::{FORMAT, Journal, RunDir, RunFacts, RunInputs, read_facts};
+use crate::client::journal::{FORMAT, Journal, RunDir, RunFacts, RunInputs, check_free, read_facts};
 use crate::client::lanes::{Failed, ImageOf, LaneResult, Lanes, Next, Told};
 use crate::client::outcome::Outcome;
 use crate::error::Error;
@@ -112,6 +112,8 @@ impl Client {
         if inputs.samples.is_empty() {
             return Err(Error::NoInputs);
         }
+        // Before the images are read, which may take a while.
+        check_free(&journal.path)?;
         let sources = Sources::of(&inputs.samples, publics)?;
         let audit = AuditLog::load(&client.settings.home.join("audit.json"))?;
         let (drawn, warnings) = public_pool(publics)?.draw(plan.mix.publics(), &audit.used_samples(&sources.pool.to_string()), rng)?;
