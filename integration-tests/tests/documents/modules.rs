@@ -88,23 +88,46 @@ fn children(tokens: &[Token]) -> Vec<(String, bool)> {
 /// All paths that name something of a crate, and those that are handed on.
 fn paths(tokens: &[Token], module: &Path, children: &[(String, bool)]) -> (Vec<Use>, Vec<(String, Path)>) {
     let (mut uses, mut exports) = (Vec::new(), Vec::new());
+    // The file's module and the modules inside the file that surround a token.
+    let mut here = module.clone();
+    let (mut depth, mut opened) = (0usize, Vec::new());
     let mut at = 0;
     while at < tokens.len() {
         let line = tokens[at].line;
+        match tokens[at].text.as_str() {
+            "{" => depth += 1,
+            "}" => {
+                depth = depth.saturating_sub(1);
+                if opened.last() == Some(&depth) {
+                    opened.pop();
+                    here.pop();
+                }
+            }
+            // `mod name {`, or `mod $name {` in a macro.
+            "mod" => {
+                let brace = (at + 2..tokens.len().min(at + 4)).find(|&brace| tokens[brace].text == "{");
+                if let Some(brace) = brace {
+                    opened.push(depth);
+                    here.push(tokens[brace - 1].text.clone());
+                }
+            }
+            _ => {}
+        }
         if tokens[at].text == "use" {
             let exported = at > 0 && matches!(tokens[at - 1].text.as_str(), "pub" | ")");
             let mut found = Vec::new();
             at = tree(tokens, at + 1, &Vec::new(), &mut found);
             for (path, name) in found {
-                let Some(path) = absolute(&path, module, children) else { continue };
-                if exported {
+                let Some(path) = absolute(&path, &here, children) else { continue };
+                if exported && opened.is_empty() {
                     exports.push((name, path));
                 } else {
                     uses.push(Use { path, line });
                 }
             }
         } else {
-            let follows = at > 0 && tokens[at - 1].text == "::";
+            // Neither the rest of a path, nor the module of `pub(in module)`.
+            let follows = at > 0 && (tokens[at - 1].text == "::" || tokens[at - 1].text == "in" && at > 1 && tokens[at - 2].text == "(");
             let mut path = vec![tokens[at].text.clone()];
             at += 1;
             while !follows
@@ -115,7 +138,7 @@ fn paths(tokens: &[Token], module: &Path, children: &[(String, bool)]) -> (Vec<U
                 at += 2;
             }
             if path.len() > 1 && is_word(&path[0]) {
-                uses.extend(absolute(&path, module, children).map(|path| Use { path, line }));
+                uses.extend(absolute(&path, &here, children).map(|path| Use { path, line }));
             }
         }
     }
@@ -186,7 +209,10 @@ fn uses_are_read() {
     let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
     let files = [
         file("c/src/lib.rs", "mod a;\npub mod b;\npub use a::{A as B, *};\nfn f() { a::g(); crate::b::h(); }\n"),
-        file("c/src/a.rs", "use super::b::{self, X, y::Z};\n#[cfg(test)]\nmod tests { use crate::b::W; }\n"),
+        file(
+            "c/src/a.rs",
+            "use super::b::{self, X, y::Z};\n#[cfg(test)]\nmod tests { use crate::b::W; }\nmod x { use super::V; pub(in crate::a) fn f() { if true {} } }\nuse super::U;\n",
+        ),
         file("c/src/b/mod.rs", "use fusion_ring::simd;\nuse self::y::V;\n"),
     ];
     let modules = of("c/src/lib.rs", &files);
@@ -196,7 +222,7 @@ fn uses_are_read() {
     };
     assert_eq!(modules.len(), 3);
     assert_eq!(uses(&[]), ["a::g", "b::h"]);
-    assert_eq!(uses(&["a"]), ["b", "b::X", "b::y::Z"]);
+    assert_eq!(uses(&["a"]), ["b", "b::X", "b::y::Z", "a::V", "U"]);
     assert_eq!(uses(&["b"]), ["b::y::V"]);
     assert_eq!(modules[&Path::new()].public, ["b"]);
     assert_eq!(

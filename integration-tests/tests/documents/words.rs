@@ -21,7 +21,6 @@ const IDENTIFIERS: &[(&str, &str, &str)] = &[
     ("planes", "crates/fusion-ring/src/", "bitslice"),
     ("lookups", "crates/fusion-ring/src/", "lookup::sender, lookup::receiver"),
     ("place", "/lpn", "index"),
-    ("fold", "/lpn", "encode"),
     ("reach", "/lpn", "advance_to"),
     ("ask", "/lpn", "prefetch"),
     ("tilt", "", "exponential_tilting"),
