@@ -3,9 +3,10 @@
 use fusion::Error;
 use fusion::client::JournalError;
 
-/// What to do next, if an error of the library is at the bottom of `error` and something can be done.
+/// What to do next, if an error of the library is at the bottom of `error` and something can be
+/// done.
 #[must_use]
-pub fn of(error: &anyhow::Error) -> Option<String> {
+pub fn advice_on(error: &anyhow::Error) -> Option<String> {
     let known = error.chain().find_map(|cause| cause.downcast_ref::<Error>())?;
     #[expect(clippy::wildcard_enum_match_arm, reason = "errors without advice need none")]
     match known {

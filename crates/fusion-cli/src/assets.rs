@@ -6,9 +6,11 @@ use fusion::images::{self, ImageError, Sample};
 
 /// ONNX file of the digit classifier.
 pub const MNIST_MODEL: &[u8] = include_bytes!("../assets/mnist/mnist.onnx");
-/// ONNX file of a network of the same architecture and clearly lower accuracy: what the demo's low-quality server serves instead.
+/// ONNX file of a network of the same architecture and clearly lower accuracy: what the demo's
+/// low-quality server serves instead.
 pub const MNIST_LOW_MODEL: &[u8] = include_bytes!("../assets/mnist/mnist-low.onnx");
-/// Fraction of the 620 held-out digits that [`MNIST_MODEL`] gets right in floating point, as the training script measured it.
+/// Fraction of the 620 held-out digits that [`MNIST_MODEL`] gets right in floating point, as the
+/// training script measured it.
 pub const MNIST_ACCURACY: f64 = 0.9887;
 
 const POOL_SHEET: &[u8] = include_bytes!("../assets/mnist/pool.png");

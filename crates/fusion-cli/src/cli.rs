@@ -1,9 +1,15 @@
 //! The command line: flags and their help. Nothing here does work.
 
+mod afterwards;
+mod demo;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+
+pub use afterwards::{AuditArgs, VerifyArgs};
+pub use demo::{DemoArgs, DemoServer};
 
 use fusion::server::Cheat;
 
@@ -44,35 +50,6 @@ pub enum Command {
     Eval(EvalArgs),
 }
 
-/// `fusion demo`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  fusion demo\n  fusion demo --server tampering --queries 32\n  fusion demo --json demo.json")]
-pub struct DemoArgs {
-    /// Which server the client meets.
-    #[arg(long, value_enum, default_value_t = DemoServer::Honest)]
-    pub server: DemoServer,
-    /// Digits to classify.
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=400))]
-    pub queries: u32,
-    /// Soundness in bits.
-    #[arg(long, default_value_t = 40.0)]
-    pub lambda: f64,
-    /// Write everything that is shown as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-}
-
-/// The demo's servers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DemoServer {
-    /// Serves what it advertises.
-    Honest,
-    /// Advertises the good model's accuracy and serves a clearly worse one.
-    LowQuality,
-    /// Corrupts a fraction of the samples.
-    Tampering,
-}
-
 /// How to read a float model and quantise it.
 #[derive(Debug, Args)]
 pub struct QuantiseArgs {
@@ -82,7 +59,8 @@ pub struct QuantiseArgs {
     /// Window width h of activations, bits.
     #[arg(long, value_name = "BITS", default_value_t = 13)]
     pub window: u32,
-    /// Bits of a weight, sign included. ResNet50 keeps its labels at 12; 9 to 16 cost the server the same.
+    /// Bits of a weight, sign included. ResNet50 keeps its labels at 12; 9 to 16 cost the server
+    /// the same.
     #[arg(long, value_name = "BITS", default_value_t = 12)]
     pub weight_bits: u32,
     /// How far beyond the calibration images values may go.
@@ -174,7 +152,8 @@ pub struct ServeArgs {
     /// Seconds that running lanes get at shutdown.
     #[arg(long, value_name = "S", default_value_t = 30)]
     pub grace_seconds: u64,
-    /// Deviate from the protocol, to see verification catch it: samples=RATE, lanes=RATE, layer=STEP or bit.
+    /// Deviate from the protocol, to see verification catch it: samples=RATE, lanes=RATE,
+    /// layer=STEP or bit.
     #[arg(long, value_name = "HOW")]
     pub cheat: Option<Cheat>,
     /// Stop when standard input closes: for a parent process that must not leave a server behind.
@@ -220,7 +199,8 @@ pub struct MixArgs {
     /// A model below this accuracy must be noticed by this batch (false accept at most --beta).
     #[arg(long, value_name = "RATE")]
     pub detect_below: Option<f64>,
-    /// The public labels are the advertised model's own outputs, certified by its owner, not ground truth.
+    /// The public labels are the advertised model's own outputs, certified by its owner, not ground
+    /// truth.
     #[arg(long)]
     pub certified: bool,
     /// An honest server is rejected with chance at most ALPHA.
@@ -232,7 +212,8 @@ pub struct MixArgs {
     /// Chance that an honest copy's label flips at a near tie.
     #[arg(long, value_name = "RATE", default_value_t = 0.0)]
     pub flip_rate: f64,
-    /// Copies of each query, with --public, --tau and --max-inconclusive: judge or use that very plan. Without a claim of accuracy the public labels then count as certified.
+    /// Copies of each query, with --public, --tau and --max-inconclusive: judge or use that very
+    /// plan. Without a claim of accuracy the public labels then count as certified.
     #[arg(long, value_name = "B", requires_all = ["public", "tau", "max_inconclusive"])]
     pub copies: Option<u32>,
     /// Public samples.
@@ -270,7 +251,8 @@ pub struct QueryArgs {
     /// The mix.
     #[command(flatten)]
     pub mix: MixArgs,
-    /// Digest of the model's hint; anything else is refused. Without it the first digest seen at an address is remembered.
+    /// Digest of the model's hint; anything else is refused. Without it the first digest seen at an
+    /// address is remembered.
     #[arg(long, value_name = "DIGEST")]
     pub pin: Option<String>,
     /// Lanes side by side [default: two per core, four if the server is 10 ms away].
@@ -283,7 +265,8 @@ pub struct QueryArgs {
     /// number that it began with, and those that failed.
     #[arg(long, value_name = "N", default_value_t = 8, conflicts_with = "resume")]
     pub max_failures: u32,
-    /// Directory of the run, for resuming and verifying [default: a new one under the state directory].
+    /// Directory of the run, for resuming and verifying [default: a new one under the state
+    /// directory].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Go on with an interrupted run.
@@ -321,7 +304,8 @@ pub struct PlanArgs {
     /// Package, or model card, to predict time and bytes for; its claimed accuracy is the default.
     #[arg(long, value_name = "PATH", visible_alias = "card")]
     pub model: Option<PathBuf>,
-    /// Outcome of an earlier run (`query --json` or `demo --json`), whose rate of bytes predicts the time.
+    /// Outcome of an earlier run (`query --json` or `demo --json`), whose rate of bytes predicts
+    /// the time.
     #[arg(long, value_name = "FILE", requires = "model")]
     pub measured: Option<PathBuf>,
     /// Rate of the link each way, by which time is predicted unless a run was measured.
@@ -331,35 +315,6 @@ pub struct PlanArgs {
     #[arg(long, value_name = "DIGEST")]
     pub audited: Option<String>,
     /// Write the plan as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-}
-
-/// `fusion verify`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  fusion verify run1 --html report.html")]
-pub struct VerifyArgs {
-    /// The run directory of a query.
-    pub run: PathBuf,
-    /// Show the answers of a rejected batch. They may be wrong on purpose.
-    #[arg(long)]
-    pub show_rejected_answers: bool,
-    /// Write the outcome as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Write the report as a self-contained HTML page.
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-}
-
-/// `fusion audit`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  fusion audit\n  fusion audit --digest DIGEST --json audit.json")]
-pub struct AuditArgs {
-    /// Digest of the hint [default: all that there are].
-    #[arg(long, value_name = "DIGEST")]
-    pub digest: Option<String>,
-    /// Write the tallies as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }

@@ -1,4 +1,5 @@
-//! `fusion demo`: a server and a client as two processes over loopback, on digits that come with the program.
+//! `fusion demo`: a server and a client as two processes over loopback, on digits that come with
+//! the program.
 
 use std::path::Path;
 
@@ -29,7 +30,8 @@ fn quantise_settings() -> QuantiseSettings {
     QuantiseSettings { weight_bits: 10, margin: 1.5, calibration_images: 64, ..QuantiseSettings::new(Preprocess::mnist()) }
 }
 
-/// How many of the held-out digits serve as public samples; the rest are queries and calibration images.
+/// How many of the held-out digits serve as public samples; the rest are queries and calibration
+/// images.
 const POOL: usize = 480;
 
 /// A model below this accuracy must be noticed. The low-quality server's is 60%.

@@ -1,4 +1,5 @@
-//! `fusion eval`: the fixed-point twin beside the float model, in plaintext, so that a plan can be chosen by what it costs and what it loses.
+//! `fusion eval`: the fixed-point twin beside the float model, in plaintext, so that a plan can be
+//! chosen by what it costs and what it loses.
 
 use anyhow::{Context, Result, bail};
 use fusion::model::eval::{EvalReport, evaluate};

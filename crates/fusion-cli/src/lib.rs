@@ -6,14 +6,15 @@
 //!                     one module per command: demo prepare serve query eval, report_commands
 //! ```
 //!
-//! `main.rs` is a page; everything else is here, so that tests and `xtask` call the same code that a
-//! user runs.
+//! `main.rs` is a page; everything else is here, so that tests and `xtask` call the same code that
+//! a user runs.
 //!
 //! ```
 //! use clap::Parser;
 //! use fusion_cli::cli::{Cli, Command};
 //!
-//! let cli = Cli::try_parse_from(["fusion", "plan", "--queries", "16", "--claimed-accuracy", "0.98"])?;
+//! let words = ["fusion", "plan", "--queries", "16", "--claimed-accuracy", "0.98"];
+//! let cli = Cli::try_parse_from(words)?;
 //! let Command::Plan(args) = &cli.command else { unreachable!() };
 //! assert_eq!((args.queries, args.mix.settings().claimed_accuracy), (16, Some(0.98)));
 //! # Ok::<(), clap::Error>(())
@@ -24,7 +25,7 @@
 //! `fusion::client`.
 #![forbid(unsafe_code)]
 
-pub mod advice;
+mod advice;
 pub mod assets;
 pub mod cli;
 mod demo;
@@ -42,6 +43,8 @@ mod settings;
 mod sources;
 pub mod tables;
 pub mod terminal;
+
+pub use advice::advice_on;
 
 use anyhow::Result;
 

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("error: {error:#}");
-            if let Some(advice) = fusion_cli::advice::of(&error) {
+            if let Some(advice) = fusion_cli::advice_on(&error) {
                 eprintln!("try:   {advice}");
             }
             ExitCode::FAILURE

@@ -1,4 +1,5 @@
-//! What one sample of a model will cost: bytes from its card, seconds from a measured run or from rates.
+//! What one sample of a model will cost: bytes from its card, seconds from a measured run or from
+//! rates.
 
 use std::path::Path;
 
@@ -11,11 +12,13 @@ use serde::Deserialize;
 /// Samples per lane for which costs are predicted: the keys of a lane are shared by its samples.
 const LANE_SAMPLES: usize = 8;
 
-/// Seconds per random OT on one core, with the layer protocol that uses it: `cargo xtask bench-resnet50 --wan` spent 5.3 s of processor time a party on a
-/// sample's 58 M OTs and linear layers, on a two-core Skylake virtual machine with AVX-512.
+/// Seconds per random OT on one core, with the layer protocol that uses it:
+/// `cargo xtask bench-resnet50 --wan` spent 5.3 s of processor time a party on a sample's 58 M OTs
+/// and linear layers, on a two-core Skylake virtual machine with AVX-512.
 const SECONDS_PER_OT: f64 = 0.076e-6;
 
-/// Seconds per byte of the linear layers on one core: ResNet50's 120 MB took the server, the slower party, 0.9 s on the same machine (`cargo xtask bench-linear`).
+/// Seconds per byte of the linear layers on one core: ResNet50's 120 MB took the server, the slower
+/// party, 0.9 s on the same machine (`cargo xtask bench-linear`).
 const SECONDS_PER_LINEAR_BYTE: f64 = 7.5e-9;
 
 /// The part of `query --json`'s (or `demo --json`'s) outcome that a prediction rests on.
@@ -37,8 +40,9 @@ struct MeasuredSeconds {
     lanes: f64,
 }
 
-/// Predicts the cost of a sample of `program`: seconds by the rate of bytes in `measured`, the JSON outcome of a run; without one, by rates of the components
-/// on one core per party, or by a link of `link_mbit` Mbit/s each way, whichever is slower.
+/// Predicts the cost of a sample of `program`: seconds by the rate of bytes in `measured`, the JSON
+/// outcome of a run; without one, by rates of the components on one core per party, or by a link of
+/// `link_mbit` Mbit/s each way, whichever is slower.
 ///
 /// # Errors
 /// A program that cannot be run; a file that is no outcome of a run.

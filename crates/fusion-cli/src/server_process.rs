@@ -30,7 +30,8 @@ impl ServerProcess {
         Self::launch(command, package)
     }
 
-    /// As [`start`](Self::start), for any `command` that goes on with the arguments of `fusion serve`.
+    /// As [`start`](Self::start), for any `command` that goes on with the arguments of
+    /// `fusion serve`.
     ///
     /// # Errors
     /// If it does not come up.

@@ -24,8 +24,8 @@ pub(crate) fn fresh_rng() -> Result<ChaCha20Rng> {
     ChaCha20Rng::try_from_rng(&mut SysRng).map_err(|e| anyhow!("no randomness from the operating system: {e}"))
 }
 
-/// The user's directory for hints, known models, audits and runs: `FUSION_HOME`, else `fusion` in the
-/// data directory of the platform.
+/// The user's directory for hints, known models, audits and runs: `FUSION_HOME`, else `fusion` in
+/// the data directory of the platform.
 ///
 /// # Errors
 /// If neither is known.

@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind, Write};
 
 use anyhow::{Context, Result};
 
-/// Prints `text` and a line end. A reader that has seen enough and went away (`fusion plan ... | head`) is no error: what is left to do, such as writing a
-/// report, is done all the same.
+/// Prints `text` and a line end. A reader that has seen enough and went away, such as `head`, is no
+/// error: what is left to do, such as writing a report, is done all the same.
 ///
 /// # Errors
 /// If standard output cannot be written for another reason, such as a full disk.

@@ -53,8 +53,8 @@
 //! # What is assumed
 //! The four tiers (portable, AVX2, AVX-512, AVX-512 with VNNI) and the three AES kernels (portable,
 //! AES-NI, VAES) give the same bits; tests compare each one that the machine has with the portable
-//! one. Sizes and indices come from the caller, never from a peer: a wrong one is a panic that names
-//! it, and each function lists its own.
+//! one. Sizes and indices come from the caller, never from a peer: a wrong one is a panic that
+//! names it, and each function lists its own.
 //!
 //! # Security
 //! Functions over secrets do not branch on them or index memory by them, as far as the compiler

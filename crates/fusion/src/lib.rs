@@ -1,8 +1,8 @@
 //! Private image classification that the client can check: the library that an application links.
 //!
 //! A server holds a trained network, a client holds images. The client gets the answers; the server
-//! never sees the images, the client never sees the weights, and the client can tell when the server
-//! cheats or serves a worse model than it advertised.
+//! never sees the images, the client never sees the weights, and the client can tell when the
+//! server cheats or serves a worse model than it advertised.
 //!
 //! ```text
 //!   server                                      client
@@ -24,7 +24,8 @@
 //! let client = Client::connect(ClientSettings::new("127.0.0.1:7878", home))?;
 //! let inputs = Inputs::from(images::folder("photos".as_ref())?);
 //! let publics = images::labelled_folder("known".as_ref(), "known/labels.csv".as_ref())?;
-//! let plan = client.plan(&MixSettings::at_lambda(40.0, Some(0.6)), inputs.samples.len(), publics.len())?;
+//! let mix = MixSettings::at_lambda(40.0, Some(0.6));
+//! let plan = client.plan(&mix, inputs.samples.len(), publics.len())?;
 //! let journal = Journal::at(home.join("runs/1"));
 //! let outcome = client.query(&inputs, &publics, &plan, journal, &mut rng, &mut |_| ())?;
 //! println!("{:?}: {:?}", outcome.report.verdict, outcome.report.answers);

@@ -51,10 +51,12 @@ pub struct Quantised {
     pub preprocess: Preprocess,
 }
 
-/// Imports, calibrates and plans the network of an ONNX file held in memory; `name` is for messages.
+/// Imports, calibrates and plans the network of an ONNX file held in memory; `name` is for
+/// messages.
 ///
 /// # Errors
-/// An operator that is not supported (named), images that cannot be read, a layer that does not fit.
+/// An operator that is not supported (named), images that cannot be read, a layer that does not
+/// fit.
 pub fn quantise(onnx_bytes: &[u8], name: &str, settings: &QuantiseSettings, calibration: &[Sample]) -> Result<Quantised, Error> {
     let graph = onnx::import(onnx_bytes).map_err(|cause| Error::Import { name: name.to_owned(), cause })?;
     let images = calibration.iter().take(settings.calibration_images);

@@ -1,4 +1,5 @@
-//! Image input: equal to Pillow's resize, ordered by name, and clear about files that are no images.
+//! Image input: equal to Pillow's resize, ordered by name, and clear about files that are no
+//! images.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::path::{Path, PathBuf};

@@ -117,7 +117,8 @@ fn a_query_reads_only_what_was_drawn_and_keeps_a_journal() {
     // Judged again from the journal alone: the same answers.
     let again = fusion::verify(&path, None).unwrap();
     assert_eq!((again.verdict, again.answers), (outcome.report.verdict, outcome.report.answers));
-    // A finished run has nothing to resume, a taken directory takes no second run, and other images are noticed.
+    // A finished run has nothing to resume, a taken directory takes no second run, and other images
+    // are noticed.
     let resumed = client.resume(&inputs, &publics, &path, &mut rng, &mut silent).unwrap();
     assert_eq!((resumed.report.verdict, resumed.costs.samples), (Verdict::Accepted, 0));
     let taken = client.query(&inputs, &publics, &plan, journal, &mut rng, &mut silent);
@@ -139,7 +140,8 @@ fn a_panic_in_a_lane_ends_the_run_and_the_others_do_not_wait() {
     };
     let lanes = client.unverified_lanes(&image, &mut ChaCha20Rng::seed_from_u64(3));
     let mut failure = None;
-    // More slices than threads: before, the thread that was left waited for a queue that nobody closed.
+    // More slices than threads: before, the thread that was left waited for a queue that nobody
+    // closed.
     lanes.run_all((0..6).map(|i| i..i + 1).collect(), 2, &mut |told| match told {
         Told::Failed(failed) => {
             failure = Some(failed.error);

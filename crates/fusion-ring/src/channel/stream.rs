@@ -12,8 +12,8 @@ const FRAME: usize = 64 << 10;
 
 /// One end of a connection.
 ///
-/// A thread of its own writes, so that a party can send what the deadlock rule allows while its peer
-/// does the same: the kernel's buffers alone may hold less. Dropping the channel waits until
+/// A thread of its own writes, so that a party can send what the deadlock rule allows while its
+/// peer does the same: the kernel's buffers alone may hold less. Dropping the channel waits until
 /// everything sent is written, or the connection fails. There are no time limits here; set those of
 /// the stream.
 ///

@@ -1,5 +1,5 @@
-//! The way to a server whose model is known and trusted: describe, check the card, trust the digest,
-//! fetch the hint.
+//! The way to a server whose model is known and trusted: describe, check the card, trust the
+//! digest, fetch the hint.
 
 use std::sync::Arc;
 use std::time::Duration;

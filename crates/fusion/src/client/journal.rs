@@ -1,11 +1,13 @@
-//! The directory of one query run: what was agreed, the secret batch, and a journal of answers that survives a crash.
+//! The directory of one query run: what was agreed, the secret batch, and a journal of answers that
+//! survives a crash.
 //!
 //! ```text
-//!   run.json      what runs: server, digests, plan, inputs, slices            (public to the client's user)
-//!   batch.secret  the permutation, mode 0600, written by fusion-mix           (never leaves this machine)
-//!   answers.jsonl one line per finished lane, synced to disk before the next  (labels by position)
-//!   failures      one byte per failed lane run, synced likewise          (its length counts)
+//!   run.json      what runs: server, digests, plan, inputs, slices
+//!   batch.secret  the permutation, mode 0600: never leaves this machine
+//!   answers.jsonl one line per finished lane: labels by position
+//!   failures      one byte per failed lane run: its length counts
 //! ```
+//! Each line and each byte is on disk before the next lane begins.
 //!
 //! Failed lane runs are kept because their number is bounded: a server that could have a run
 //! resumed with a fresh bound would have as many tries as it likes. One byte cannot be half
@@ -116,8 +118,8 @@ pub struct RunInputs {
     /// What the caller kept, see [`Journal::keeping`].
     #[serde(flatten)]
     pub source: Map<String, Value>,
-    /// SHA3-256 of the images, so that changed ones are noticed: of all files in order; of all input
-    /// tensors in runs of the first format.
+    /// SHA3-256 of the images, so that changed ones are noticed: of all files in order; of all
+    /// input tensors in runs of the first format.
     pub digest: String,
 }
 

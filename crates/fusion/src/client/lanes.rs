@@ -130,10 +130,10 @@ impl<'a> Lanes<'a> {
     }
 
     /// Runs `slices` on `lanes` threads. `judge` is told of progress and of the outcome of every
-    /// run, and says whether a failed slice is to be run again; no lane begins between a failure and
-    /// the return of `judge`. The call returns when every slice is done or given up, or `judge` has
-    /// said [`Next::Stop`] and the lanes that were running have ended; their outcomes are told as
-    /// well.
+    /// run, and says whether a failed slice is to be run again; no lane begins between a failure
+    /// and the return of `judge`. The call returns when every slice is done or given up, or `judge`
+    /// has said [`Next::Stop`] and the lanes that were running have ended; their outcomes are told
+    /// as well.
     pub fn run_all(&self, slices: Vec<Range<u32>>, lanes: usize, judge: &mut dyn FnMut(Told) -> Next) {
         let (jobs, queue) = mpsc::channel::<Range<u32>>();
         let (done, outcomes) = mpsc::channel();
@@ -148,7 +148,8 @@ impl<'a> Lanes<'a> {
         // The receiver lives until the end of this function: sending cannot fail.
         slices.into_iter().for_each(|slice| drop(jobs.send(slice)));
         std::thread::scope(|scope| {
-            // Both end with this block, also if `judge` panics: else the threads would wait for ever.
+            // Both end with this block, also if `judge` panics: else the threads would wait for
+            // ever.
             let (outcomes, mut jobs) = (outcomes, (outstanding > 0).then_some(jobs));
             for _ in 0..lanes.max(1).min(outstanding.max(1)) {
                 let (shared, done) = (&shared, done.clone());

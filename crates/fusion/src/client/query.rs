@@ -195,8 +195,8 @@ impl Client {
         samples.div_ceil(per_lane)
     }
 
-    /// Lanes on images of the caller's, for measurements: nothing is mixed, nothing is verified, and
-    /// whatever the server answers counts.
+    /// Lanes on images of the caller's, for measurements: nothing is mixed, nothing is verified,
+    /// and whatever the server answers counts.
     pub fn unverified_lanes<'a>(&'a self, image: &'a ImageOf<'a>, rng: &mut impl CryptoRng) -> Lanes<'a> {
         self.inner.lanes(image, rng)
     }

@@ -11,8 +11,8 @@ use crate::clock::{Clock, SystemClock};
 /// From this round trip on a lane waits for the network for a good part of its time.
 const LONG_ROUND_TRIP: Duration = Duration::from_millis(10);
 
-/// How many lanes `cores` cores are kept busy by, over a link of this round trip: two per core, four
-/// where a round trip takes 10 ms or more.
+/// How many lanes `cores` cores are kept busy by, over a link of this round trip: two per core,
+/// four where a round trip takes 10 ms or more.
 #[must_use]
 pub fn lanes_for(cores: usize, round_trip: Duration) -> usize {
     let per_core = if round_trip >= LONG_ROUND_TRIP { 4 } else { 2 };

@@ -1,7 +1,8 @@
 //! Which hint digest belongs to which server: trust on first use, or a pin.
 //!
-//! The hint commits a server to the weights of its linear layers (see `fusion-rlwe`), so the digest of the hint is the identity of a model. The first digest
-//! seen at an address is remembered; another one later is refused until the user says that the change is meant.
+//! The hint commits a server to the weights of its linear layers (see `fusion-rlwe`), so the digest
+//! of the hint is the identity of a model. The first digest seen at an address is remembered;
+//! another one later is refused until the user says that the change is meant.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

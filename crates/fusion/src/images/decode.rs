@@ -1,11 +1,12 @@
 //! Image files to input tensors: decode, resize, crop, then the model's [`Preprocess`] arithmetic.
 //!
-//! PNG and JPEG, recognised by their content and not by their name. Resizing is bilinear with antialiasing, as Pillow's `resize(...,
-//! BILINEAR)` does it (bit for bit: a test holds us to it), because that is what most models' published accuracy was measured
-//! with. An alpha channel is dropped, deeper pixels are reduced to 8 bits, an orientation tag is ignored.
+//! PNG and JPEG, recognised by their content and not by their name. Resizing is bilinear with
+//! antialiasing, as Pillow's `resize(..., BILINEAR)` does it (bit for bit: a test holds us to it),
+//! because that is what most models' published accuracy was measured with. An alpha channel is
+//! dropped, deeper pixels are reduced to 8 bits, an orientation tag is ignored.
 //!
-//! Images come from the user's own disk, but a folder may hold anything: dimensions and memory are bounded before pixels are decoded, and every
-//! error names the file.
+//! Images come from the user's own disk, but a folder may hold anything: dimensions and memory are
+//! bounded before pixels are decoded, and every error names the file.
 
 use std::fs::File;
 use std::io::{Cursor, Read as _};
@@ -47,9 +48,11 @@ pub fn decode(content: &[u8], name: &str) -> Result<DynamicImage, ImageError> {
     reader.decode().map_err(not_an_image)
 }
 
-/// Resizes, crops and normalises a decoded image as the recipe says; `name` is for the error message.
+/// Resizes, crops and normalises a decoded image as the recipe says; `name` is for the error
+/// message.
 ///
-/// The long side after resizing is rounded down; an odd margin leaves its extra pixel at the right or bottom.
+/// The long side after resizing is rounded down; an odd margin leaves its extra pixel at the right
+/// or bottom.
 ///
 /// # Errors
 /// The image does not fit the recipe, or the recipe is invalid.

@@ -10,7 +10,8 @@ pub const MAX_FILE_BYTES: u64 = 64 << 20;
 pub const MAX_SIDE: u32 = 16_384;
 /// Largest number of bytes that a decoder may allocate.
 pub const MAX_DECODED_BYTES: u64 = 512 << 20;
-/// Longest permitted image relative to its short side: resizing keeps proportions, so a thin strip would grow without bound.
+/// Longest permitted image relative to its short side: resizing keeps proportions, so a thin strip
+/// would grow without bound.
 pub const MAX_ASPECT: usize = 16;
 
 /// Why an image, or a set of labelled images, cannot be used. Every message names the file.

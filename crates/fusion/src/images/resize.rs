@@ -1,8 +1,10 @@
-//! Bilinear resizing with antialiasing, equal to Pillow's `resize(size, Image.Resampling.BILINEAR)` on 8-bit images, bit for bit.
+//! Bilinear resizing with antialiasing, equal to Pillow's `resize(size, Image.Resampling.BILINEAR)`
+//! on 8-bit images, bit for bit.
 //!
-//! Each output pixel is a weighted mean of the input pixels under a triangle that is as wide as the reduction (or two pixels, when enlarging).
-//! Rows first, then columns, each pass rounded to 8 bits. Fixed-point weights make the result the same on every machine, so a client and
-//! the server's calibration see the same tensors.
+//! Each output pixel is a weighted mean of the input pixels under a triangle that is as wide as the
+//! reduction (or two pixels, when enlarging). Rows first, then columns, each pass rounded to 8
+//! bits. Fixed-point weights make the result the same on every machine, so a client and the
+//! server's calibration see the same tensors.
 
 /// Fraction bits of a weight. A pixel's weights sum to about 2^22, times 255 stays below 2^31.
 const WEIGHT_BITS: u32 = 22;

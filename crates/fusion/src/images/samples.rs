@@ -1,7 +1,9 @@
-//! Images to classify and public samples with known answers: where they come from and in which order.
+//! Images to classify and public samples with known answers: where they come from and in which
+//! order.
 //!
-//! The order of a folder is the order of its file names, on every machine, so that an answer's index means the same image in a report read elsewhere.
-//! A [`Sample`] is read only when its tensor is asked for: a pool of thousands of photos costs memory for the names alone.
+//! The order of a folder is the order of its file names, on every machine, so that an answer's
+//! index means the same image in a report read elsewhere. A [`Sample`] is read only when its tensor
+//! is asked for: a pool of thousands of photos costs memory for the names alone.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -80,7 +82,8 @@ impl Sample {
     }
 }
 
-/// The images of a folder (files ending in .png, .jpg or .jpeg, sorted by name, not those of its subfolders), or the single image that `path` names.
+/// The images of a folder (files ending in .png, .jpg or .jpeg, sorted by name, not those of its
+/// subfolders), or the single image that `path` names.
 ///
 /// # Errors
 /// The folder cannot be read or has no image.
@@ -105,7 +108,8 @@ pub fn folder(path: &Path) -> Result<Vec<Sample>, ImageError> {
     Ok(samples)
 }
 
-/// The images of `path` that the label list names, in the order of their names. The list is CSV: a heading line, then `file,label`.
+/// The images of `path` that the label list names, in the order of their names. The list is CSV: a
+/// heading line, then `file,label`.
 ///
 /// # Errors
 /// As [`folder`]; the list cannot be read, or names a file that the folder does not have.
@@ -129,11 +133,12 @@ pub fn labelled_folder(path: &Path, labels: &Path) -> Result<Vec<Sample>, ImageE
     Ok(samples)
 }
 
-/// Cuts a contact sheet of square cells, row by row, into labelled samples. The list is CSV: a heading line, then `index,label` for indices 0, 1,
-/// 2 and so on.
+/// Cuts a contact sheet of square cells, row by row, into labelled samples. The list is CSV: a
+/// heading line, then `index,label` for indices 0, 1, 2 and so on.
 ///
 /// # Errors
-/// The sheet is no image, is not made of whole cells or has fewer cells than labels, or the list is malformed.
+/// The sheet is no image, is not made of whole cells or has fewer cells than labels, or the list is
+/// malformed.
 pub fn sheet(content: &[u8], labels: &str, side: u32, name: &str) -> Result<Vec<Sample>, ImageError> {
     let image = decode::decode(content, name)?;
     let refuse = |reason: String| ImageError::Sheet { name: name.to_owned(), reason };

@@ -1,7 +1,8 @@
-//! Servers that deviate, for demonstrations and tests of what verification catches. An honest operator has no use for them.
+//! Servers that deviate, for demonstrations and tests of what verification catches. An honest
+//! operator has no use for them.
 //!
-//! A cheat changes the server's shares after a step, which is all that a server can do to the values of a lane: the linear maps themselves are bound
-//! by the hint.
+//! A cheat changes the server's shares after a step, which is all that a server can do to the
+//! values of a lane: the linear maps themselves are bound by the hint.
 
 use std::str::FromStr;
 
@@ -13,7 +14,8 @@ use rand_chacha::ChaCha20Rng;
 /// How a served model deviates.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cheat {
-    /// Each sample of each lane is corrupted with this probability: its logits become random, and so does its label.
+    /// Each sample of each lane is corrupted with this probability: its logits become random, and
+    /// so does its label.
     Samples(f64),
     /// Each lane is corrupted with this probability, all its samples together.
     Lanes(f64),

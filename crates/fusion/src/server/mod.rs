@@ -38,7 +38,8 @@ impl ServerSettings {
     }
 }
 
-/// A running server. Dropping it ends all lanes at once; [`shutdown`](Self::shutdown) lets them end.
+/// A running server. Dropping it ends all lanes at once; [`shutdown`](Self::shutdown) lets them
+/// end.
 pub struct Server {
     net: fusion_net::Server,
 }

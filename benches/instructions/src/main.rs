@@ -2,8 +2,8 @@
 //! checked in.
 //!
 //! ```text
-//!   cargo run --release -p fusion-benches --bin instructions             compares
-//!   cargo run --release -p fusion-benches --bin instructions -- --write  writes the file anew
+//!   cargo run --release -p instructions             compares
+//!   cargo run --release -p instructions -- --write  writes the file anew
 //! ```
 //!
 //! Callgrind counts, so the numbers do not depend on the load of the machine, and hardly on the
@@ -28,7 +28,7 @@ use fusion_ring::symmetric::aes::{Aes128, Block};
 use fusion_ring::symmetric::hash;
 
 /// Counts by tier and kernel, one a line.
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.txt");
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/limits.txt");
 
 /// The tiers that valgrind can run.
 const TIERS: [&str; 2] = ["portable", "avx2"];
@@ -161,7 +161,7 @@ fn read(file: &Path) -> Result<Counts, String> {
 
 fn write(file: &Path, counts: &Counts) -> Result<(), String> {
     let mut text = "# Instructions of a run of each kernel, by callgrind:\n".to_owned();
-    text += "# cargo run --release -p fusion-benches --bin instructions -- --write\n";
+    text += "# cargo run --release -p instructions -- --write\n";
     for ((tier, name), count) in counts {
         let _ = writeln!(text, "{tier} {name} {count}");
     }
