@@ -6,7 +6,7 @@
 //! Rates are by the clock on the wall; on a machine that is busy with other things the figures by
 //! CPU time of the slower party say more, so both are printed.
 //!
-//! `--against PROGRAM` compares with another build's `xtask` in the same run ([`against`]):
+//! `--against PROGRAM` compares with another build's `xtask` in the same run (`against`):
 //!
 //! ```text
 //! git worktree add /tmp/before COMMIT
