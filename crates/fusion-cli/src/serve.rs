@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use fusion::Server;
 
 use crate::cli::ServeArgs;
-use crate::settings::fresh_rng;
+use crate::settings::system_rng;
 use crate::terminal::show;
 
 /// Runs the command until it is interrupted.
@@ -22,7 +22,7 @@ pub fn run(args: &ServeArgs) -> Result<()> {
     }
     let plaintext = args.tls_cert.is_none() && !args.insecure && !args.listen.ip().is_loopback();
     let what = format!("cannot serve {}", args.package.display());
-    let server = Server::serve(&args.package, settings, &mut fresh_rng()?).map_err(|error| {
+    let server = Server::serve(&args.package, settings, system_rng()?).map_err(|error| {
         let advice = "give --tls-cert and --tls-key, or --insecure if nobody can listen in on the way";
         let refused = matches!(error, fusion::Error::Net(_)) && plaintext;
         if refused { anyhow!("{error}: {advice}") } else { anyhow::Error::from(error).context(what) }

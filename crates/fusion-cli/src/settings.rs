@@ -8,6 +8,7 @@ use fusion::model::preprocess::Preprocess;
 use fusion::net::{ClientSecurity, KeyPair, Limits, ServerSecurity, Token};
 use fusion::{GivenMix, MixSettings, QuantiseSettings, ServerSettings};
 use rand::SeedableRng;
+use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use rand_chacha::ChaCha20Rng;
 
@@ -22,6 +23,17 @@ pub(crate) const TOKEN_VARIABLE: &str = "FUSION_TOKEN";
 /// If the system has no randomness.
 pub(crate) fn fresh_rng() -> Result<ChaCha20Rng> {
     ChaCha20Rng::try_from_rng(&mut SysRng).map_err(|e| anyhow!("no randomness from the operating system: {e}"))
+}
+
+/// The operating system's generator, for what lives long: also after the machine was cloned or
+/// restored from a snapshot, no two lanes draw the same.
+///
+/// # Errors
+/// If the system has no randomness.
+pub(crate) fn system_rng() -> Result<UnwrapErr<SysRng>> {
+    // A system that gives some gives more: it is asked once before anything depends on it.
+    fresh_rng()?;
+    Ok(UnwrapErr(SysRng))
 }
 
 /// The user's directory for hints, known models, audits and runs: `FUSION_HOME`, else `fusion` in

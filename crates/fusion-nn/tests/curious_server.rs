@@ -5,7 +5,6 @@
 //! VIII-B). What stops it is that it sees nothing: every message of the client is masked by a
 //! random OT that no deviation reaches. Here that is shown exactly, by enumeration: for every input
 //! of the client and every byte that the server may send wrongly, the server's view takes each
-
 //! value equally often over the OTs' randomness.
 
 use std::collections::BTreeMap;

@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let quantised = quantise_file(&mnist.join("mnist.onnx"), &quantise, &publics)?;
     let package = scratch.path().join("mnist.fusion");
     prepare(&package, quantised, PackageSettings::default(), &SystemClock::new(), &mut rng, &mut silent)?;
-    let server = Server::serve(&package, ServerSettings::new(([127, 0, 0, 1], 0).into()), &mut rng)?;
+    let server = Server::serve(&package, ServerSettings::new(([127, 0, 0, 1], 0).into()), ChaCha20Rng::from_rng(&mut rng))?;
 
     // The client: two digits, hidden among public ones.
     let client = Client::connect(ClientSettings::new(server.local_addr().to_string(), scratch.path()))?;

@@ -17,6 +17,7 @@ use fusion::{
     ServerSettings, SystemClock, prepare, quantise_file, silent,
 };
 use fusion_nn::exec::EncodedImage;
+use fusion_ring::symmetric::digest::Hasher;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use tempfile::TempDir;
@@ -52,7 +53,7 @@ impl Served {
         };
         prepare(&package, quantised, PackageSettings::default(), &SystemClock::new(), &mut rng, &mut events).unwrap();
         assert!(made > 0, "progress is told");
-        let server = Server::serve(&package, ServerSettings::new(([127, 0, 0, 1], 0).into()), &mut rng).unwrap();
+        let server = Server::serve(&package, ServerSettings::new(([127, 0, 0, 1], 0).into()), ChaCha20Rng::from_rng(&mut rng)).unwrap();
         Self { scratch, server }
     }
 
@@ -138,7 +139,8 @@ fn a_panic_in_a_lane_ends_the_run_and_the_others_do_not_wait() {
         assert!(position != 1, "this image bites");
         Ok(Arc::new(EncodedImage::new(&client.card().program, &blank).unwrap()))
     };
-    let lanes = client.unverified_lanes(&image, &mut ChaCha20Rng::seed_from_u64(3));
+    let mut rng = ChaCha20Rng::seed_from_u64(3);
+    let lanes = client.unverified_lanes(&image, &mut rng);
     let mut failure = None;
     // More slices than threads: before, the thread that was left waited for a queue that nobody
     // closed.
@@ -152,6 +154,64 @@ fn a_panic_in_a_lane_ends_the_run_and_the_others_do_not_wait() {
     assert!(matches!(&failure, Some(RunError::Panicked(text)) if text.contains("bites")), "{failure:?}");
     assert!(!failure.unwrap().is_transient(), "it would panic again");
     assert!(begun.load(Ordering::Relaxed) < 6, "no lane begins after the failure");
+}
+
+#[test]
+fn a_callback_that_panics_loses_no_failure() {
+    let served = Served::new();
+    let mut settings = served.settings();
+    settings.lane_samples = Some(1);
+    let client = Client::connect(settings).unwrap();
+    let publics = pool()[..8].to_vec();
+    let inputs = Inputs::from(pool()[40..42].to_vec());
+    let plan = client.plan(&small_mix(), 2, publics.len()).unwrap();
+    let path = served.scratch.path().join("run");
+    // A server that goes away: every lane fails.
+    let Served { server, scratch: _scratch } = served;
+    server.shutdown(std::time::Duration::ZERO);
+    let query = || {
+        let mut failed = |event: Event<'_>| assert!(!matches!(event, Event::LaneFailed { .. }), "the caller gives up");
+        client.query(&inputs, &publics, &plan, Journal::at(&path), &mut ChaCha20Rng::seed_from_u64(5), &mut failed)
+    };
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(query)).unwrap_err();
+    assert!(panic.downcast_ref::<&str>().is_some_and(|text| text.contains("gives up")));
+    // Both lanes that ran had failed, or one before the other began: all are on record.
+    let failures = std::fs::metadata(path.join("failures")).unwrap().len();
+    assert!((1..=2).contains(&failures), "{failures} failures are on record");
+}
+
+#[test]
+fn a_run_of_the_first_format_goes_on() {
+    let served = Served::new();
+    let mut settings = served.settings();
+    settings.lane_samples = Some(4);
+    let client = Client::connect(settings).unwrap();
+    let publics = pool()[..8].to_vec();
+    let inputs = Inputs::from(pool()[40..42].to_vec());
+    let plan = client.plan(&small_mix(), 2, publics.len()).unwrap();
+    let path = served.scratch.path().join("run");
+    let mut rng = ChaCha20Rng::seed_from_u64(6);
+    client.query(&inputs, &publics, &plan, Journal::at(&path), &mut rng, &mut silent).unwrap();
+
+    // As a program of that format left it: the digest is of all tensors, one lane is missing.
+    let mut hash = Hasher::default();
+    for sample in inputs.samples.iter().chain(&publics) {
+        let values = client.card().program.encode(&sample.tensor(&client.card().preprocess).unwrap()).unwrap();
+        let image = EncodedImage::new(&client.card().program, &values).unwrap();
+        image.words().iter().for_each(|word| hash.update(&word.to_le_bytes()));
+    }
+    let file = path.join("run.json");
+    let mut facts: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    facts["version"] = 1.into();
+    facts["inputs"]["digest"] = hash.finish().to_string().into();
+    std::fs::write(&file, facts.to_string()).unwrap();
+    let journal = path.join("answers.jsonl");
+    let first = std::fs::read_to_string(&journal).unwrap().split_inclusive('\n').next().unwrap().to_owned();
+    std::fs::write(&journal, first).unwrap();
+    let outcome = client.resume(&inputs, &publics, &path, &mut rng, &mut silent).unwrap();
+    assert_eq!((outcome.report.verdict, outcome.costs.samples), (Verdict::Accepted, 4));
+    let others = Inputs::from(pool()[42..44].to_vec());
+    assert!(matches!(client.resume(&others, &publics, &path, &mut rng, &mut silent), Err(Error::OtherInputs)));
 }
 
 #[tokio::test]

@@ -15,13 +15,20 @@ use crate::event::{Event, Events};
 use crate::images::Sample;
 
 /// What is to be classified.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Inputs {
     /// The images.
     pub samples: Vec<Sample>,
     /// Labels that the float model gives to them, where somebody knows them: shown beside the
     /// answers.
     pub float_labels: Option<Vec<Label>>,
+}
+
+/// Says how many there are, and nothing of what they show.
+impl std::fmt::Debug for Inputs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Inputs(of {} images)", self.samples.len())
+    }
 }
 
 impl From<Vec<Sample>> for Inputs {

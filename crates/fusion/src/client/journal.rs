@@ -96,9 +96,10 @@ impl Journal {
     }
 
     /// Keeps `source` in the journal, from which the caller can find the inputs again when it
-    /// resumes: names of folders, for example.
+    /// resumes: names of folders, for example. The key `digest` is the journal's own, and dropped.
     #[must_use]
-    pub fn keeping(mut self, source: Map<String, Value>) -> Self {
+    pub fn keeping(mut self, mut source: Map<String, Value>) -> Self {
+        source.remove("digest");
         self.source = source;
         self
     }

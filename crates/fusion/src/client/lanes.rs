@@ -12,7 +12,7 @@ use fusion_net::{Client, LaneRequest};
 use fusion_nn::exec::{Client as ClientSide, EncodedImage, Hint, Lane, LaneInput, Opened, Progress, PublicModel, StepCost};
 use fusion_ring::channel::Traffic;
 use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
+use rand_core::{CryptoRng, SeedableRng};
 
 use crate::client::run_error::RunError;
 use crate::clock::Clock;
@@ -49,8 +49,9 @@ pub struct Lanes<'a> {
     request: LaneRequest,
     image: &'a ImageOf<'a>,
     clock: &'a dyn Clock,
-    /// Every lane has a generator of its own, seeded from this one.
-    seeds: Mutex<ChaCha20Rng>,
+    /// Every lane has a generator of its own, seeded from the caller's: from the operating system,
+    /// lane by lane, if that is what the caller hands in.
+    seeds: Mutex<&'a mut (dyn CryptoRng + Send)>,
 }
 
 /// Counters of lanes under way.
@@ -80,15 +81,15 @@ pub enum Told {
 
 impl<'a> Lanes<'a> {
     /// Lanes of `model` with its `hint`; `rng` seeds their generators.
-    pub fn new(
+    pub(super) fn new(
         client: &'a Client,
         (model, hint): (&'a PublicModel, &'a Hint),
         request: LaneRequest,
         image: &'a ImageOf<'a>,
         clock: &'a dyn Clock,
-        rng: &mut impl rand_core::CryptoRng,
+        rng: &'a mut (dyn CryptoRng + Send),
     ) -> Self {
-        Self { client, model, hint, request, image, clock, seeds: Mutex::new(ChaCha20Rng::from_rng(rng)) }
+        Self { client, model, hint, request, image, clock, seeds: Mutex::new(rng) }
     }
 
     /// Runs one slice on a lane of its own.
@@ -96,7 +97,7 @@ impl<'a> Lanes<'a> {
         let start = self.clock.now();
         let samples = slice.len();
         let input = self.input(slice.clone())?;
-        let mut rng = ChaCha20Rng::from_rng(&mut *self.seeds.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut rng = ChaCha20Rng::from_rng(&mut **self.seeds.lock().unwrap_or_else(PoisonError::into_inner));
         // A lane that is run again has another number, too: nothing of it may fit into the new one.
         let lane = live.begun.fetch_add(1, Ordering::Relaxed);
         let request = LaneRequest { n_samples: samples as u32, lane, ..self.request };
@@ -149,7 +150,8 @@ impl<'a> Lanes<'a> {
         slices.into_iter().for_each(|slice| drop(jobs.send(slice)));
         std::thread::scope(|scope| {
             // Both end with this block, also if `judge` panics: else the threads would wait for
-            // ever.
+            // ever. Nor may they begin another lane then.
+            let _stop = StopOnDrop(&live.stop);
             let (outcomes, mut jobs) = (outcomes, (outstanding > 0).then_some(jobs));
             for _ in 0..lanes.max(1).min(outstanding.max(1)) {
                 let (shared, done) = (&shared, done.clone());
@@ -213,6 +215,15 @@ impl<'a> Lanes<'a> {
     }
 }
 
+/// Stops lanes from beginning when the one who judges them is gone.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// The outcome of a run, and what keeps its thread waiting until it is judged.
 type Outcome = (Result<LaneResult, Failed>, mpsc::Sender<()>);
 
@@ -261,4 +272,11 @@ pub enum Next {
     Again,
     /// Begin no more lanes.
     Stop,
+}
+
+impl Next {
+    /// The graver of the two.
+    pub(super) fn or(self, other: Self) -> Self {
+        if other == Self::Stop { other } else { self }
+    }
 }

@@ -1,6 +1,7 @@
 //! One batch: mix, run lanes, verify.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,9 +18,10 @@ use rand_core::CryptoRng;
 use crate::client::connect::{Client, Inner};
 use crate::client::costs::Costs;
 use crate::client::inputs::{Encoded, Inputs, Sources, public_pool, tensors_digest};
-use crate::client::journal::{FORMAT, Journal, RunDir, RunFacts, RunInputs, check_free, read_facts};
+use crate::client::journal::{FORMAT, Journal, RunDir, RunFacts, RunInputs, check_free};
 use crate::client::lanes::{Failed, ImageOf, LaneResult, Lanes, Next, Told};
 use crate::client::outcome::Outcome;
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{Event, Events};
 use crate::images::Sample;
@@ -67,7 +69,7 @@ impl Client {
         publics: &[Sample],
         plan: &Plan,
         journal: Journal,
-        rng: &mut impl CryptoRng,
+        rng: &mut (impl CryptoRng + Send),
         events: &mut Events<'_>,
     ) -> Result<Outcome, Error> {
         let run = self.begin(inputs, publics, plan, journal, rng, events)?;
@@ -89,7 +91,7 @@ impl Client {
         inputs: &Inputs,
         publics: &[Sample],
         journal: &Path,
-        rng: &mut impl CryptoRng,
+        rng: &mut (impl CryptoRng + Send),
         events: &mut Events<'_>,
     ) -> Result<Outcome, Error> {
         let run = self.reopen(inputs, publics, journal, events)?;
@@ -197,13 +199,13 @@ impl Client {
 
     /// Lanes on images of the caller's, for measurements: nothing is mixed, nothing is verified,
     /// and whatever the server answers counts.
-    pub fn unverified_lanes<'a>(&'a self, image: &'a ImageOf<'a>, rng: &mut impl CryptoRng) -> Lanes<'a> {
+    pub fn unverified_lanes<'a>(&'a self, image: &'a ImageOf<'a>, rng: &'a mut (dyn CryptoRng + Send)) -> Lanes<'a> {
         self.inner.lanes(image, rng)
     }
 }
 
 impl Inner {
-    fn lanes<'a>(&'a self, image: &'a ImageOf<'a>, rng: &mut impl CryptoRng) -> Lanes<'a> {
+    fn lanes<'a>(&'a self, image: &'a ImageOf<'a>, rng: &'a mut (dyn CryptoRng + Send)) -> Lanes<'a> {
         // Each lane has its own number and number of samples.
         let request = LaneRequest {
             card_digest: self.served.card_digest,
@@ -218,7 +220,7 @@ impl Inner {
 
 impl Run<'_> {
     /// Runs the lanes that are missing, and verifies.
-    fn finish(mut self, lanes: usize, rng: &mut impl CryptoRng, events: &mut Events<'_>) -> Result<Outcome, Error> {
+    fn finish(mut self, lanes: usize, rng: &mut (dyn CryptoRng + Send), events: &mut Events<'_>) -> Result<Outcome, Error> {
         let mut sheet = AnswerSheet::resumed(&self.batch, self.failures.0, self.failures.1)?;
         for (slice, labels) in &self.done {
             sheet.record(slice.clone(), labels)?;
@@ -233,21 +235,35 @@ impl Run<'_> {
         let began = clock.now();
         let mut keeper = Keeper { dir: &mut self.dir, sheet, costs: Costs::default(), failure: None, pause: FIRST_PAUSE };
         keeper.costs.setup_seconds = began.saturating_sub(self.began).as_secs_f64();
-        setting.run_all(slices, lanes, &mut |told| match told {
-            Told::Progress(progress) => {
-                events(Event::Lanes(progress));
-                Next::Go
+        // A panic of the caller's stops the run, and goes on when all that ran is on record.
+        let mut panic = None;
+        let mut tell = |event: Event<'_>| match catch_unwind(AssertUnwindSafe(|| events(event))) {
+            Ok(()) => Next::Go,
+            Err(payload) => {
+                panic.get_or_insert(payload);
+                Next::Stop
             }
+        };
+        setting.run_all(slices, lanes, &mut |told| match told {
+            Told::Progress(progress) => tell(Event::Lanes(progress)),
             Told::Done(lane) => {
-                let next = keeper.keep(&lane);
-                events(Event::LaneDone { slice: &lane.slice, seconds: lane.seconds });
-                next
+                let kept = keeper.keep(&lane);
+                kept.or(tell(Event::LaneDone { slice: &lane.slice, seconds: lane.seconds }))
             }
             Told::Failed(failed) => {
-                events(Event::LaneFailed { slice: &failed.slice, error: &failed.error });
-                keeper.judge(failed, &|pause| clock.sleep(pause))
+                // Counted first: what the caller does in between must not lose it.
+                let counted = keeper.judge(&failed);
+                let told = tell(Event::LaneFailed { slice: &failed.slice, error: &failed.error });
+                let next = counted.or(told);
+                if next == Next::Again {
+                    keeper.pause(clock);
+                }
+                next
             }
         });
+        if let Some(payload) = panic {
+            resume_unwind(payload);
+        }
         let Keeper { sheet, mut costs, failure, .. } = keeper;
         costs.wall_seconds = clock.now().saturating_sub(began).as_secs_f64();
         if let Some(cause) = failure {
@@ -317,7 +333,7 @@ impl Keeper<'_> {
     }
 
     /// Counts a failed lane, and says whether it is to be run again.
-    fn judge(&mut self, failed: Failed, wait: &dyn Fn(Duration)) -> Next {
+    fn judge(&mut self, failed: &Failed) -> Next {
         tracing::warn!(slice = ?failed.slice, error = %failed.error, "lane failed; its answers are discarded unread");
         // On disk before any other lane begins: a client that is killed now has spent it all the
         // same.
@@ -329,17 +345,18 @@ impl Keeper<'_> {
         }
         self.failure = Some(match (counted, allowed) {
             (Err(error), _) => error.into(),
-            (Ok(()), Err(limit)) => Error::LaneRun { error: Box::new(failed.error), limit: Some(Box::new(limit)) },
-            (Ok(()), Ok(())) if failed.error.is_transient() => {
-                // A server that restarts needs a moment; running lanes are not disturbed by the
-                // wait, and no lane is begun.
-                wait(self.pause);
-                self.pause = (2 * self.pause).min(LONGEST_PAUSE);
-                return Next::Again;
-            }
-            (Ok(()), Ok(())) => Error::LaneRun { error: Box::new(failed.error), limit: None },
+            (Ok(()), Err(limit)) => Error::LaneRun { error: Box::new(failed.error.clone()), limit: Some(Box::new(limit)) },
+            (Ok(()), Ok(())) if failed.error.is_transient() => return Next::Again,
+            (Ok(()), Ok(())) => Error::LaneRun { error: Box::new(failed.error.clone()), limit: None },
         });
         Next::Stop
+    }
+
+    /// Waits before a failed lane is run again: a server that restarts needs a moment. Running lanes
+    /// are not disturbed, and no lane is begun.
+    fn pause(&mut self, clock: &dyn Clock) {
+        clock.sleep(self.pause);
+        self.pause = (2 * self.pause).min(LONGEST_PAUSE);
     }
 }
 
@@ -356,7 +373,6 @@ fn load_batch(dir: &RunDir, facts: &RunFacts) -> Result<(MixedBatch, Plan), Erro
 /// # Errors
 /// A damaged journal. A run that is not finished is a verdict: incomplete.
 pub fn verify(journal: &Path, reveal_rejected: Option<RevealRejected>) -> Result<Report, Error> {
-    read_facts(journal)?;
     let (dir, facts, done) = RunDir::open(journal)?;
     let (batch, plan) = load_batch(&dir, &facts)?;
     let mut sheet = AnswerSheet::resumed(&batch, u32::MAX, dir.failures()?)?;

@@ -30,10 +30,20 @@ pub struct Sample {
 /// Bytes of a file that are hashed at a time.
 const CHUNK: usize = 64 << 10;
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Source {
     File(PathBuf),
     Pixels(DynamicImage),
+}
+
+/// Names a file, and says nothing of what an image shows.
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "File({})", path.display()),
+            Self::Pixels(image) => write!(f, "Pixels({} x {})", image.width(), image.height()),
+        }
+    }
 }
 
 impl Sample {

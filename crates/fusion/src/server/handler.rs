@@ -24,13 +24,14 @@ pub(super) struct ModelHandler {
     hint_bytes: u64,
     hint: HintSource,
     cheat: Option<Cheat>,
-    /// Every lane has a generator of its own, seeded from this one.
-    seeds: Mutex<ChaCha20Rng>,
+    /// Every lane has a generator of its own, seeded from the caller's: from the operating system,
+    /// lane by lane, if that is what the caller hands in.
+    seeds: Mutex<Box<dyn CryptoRng + Send>>,
 }
 
 impl ModelHandler {
     /// Serves the model of `package`; deviates in every lane if it is to cheat.
-    pub(super) fn new(package: &Package, cheat: Option<Cheat>, rng: &mut impl CryptoRng) -> Result<Self, Error> {
+    pub(super) fn new(package: &Package, cheat: Option<Cheat>, rng: impl CryptoRng + Send + 'static) -> Result<Self, Error> {
         let card = package.card();
         let facts = card.hint.ok_or(CardError::Missing("hint"))?;
         let public = PublicModel::new(card.program.clone(), card.seed()?)?;
@@ -42,7 +43,7 @@ impl ModelHandler {
             hint_bytes: facts.bytes,
             hint: HintSource::File(package.hint_path()),
             cheat,
-            seeds: Mutex::new(ChaCha20Rng::from_rng(rng)),
+            seeds: Mutex::new(Box::new(rng)),
         })
     }
 }
@@ -58,7 +59,7 @@ impl LaneHandler for ModelHandler {
 
     fn run_lane(&self, request: LaneRequest, channel: &mut dyn Channel) -> Result<(), LaneFailure> {
         let start = std::time::Instant::now();
-        let mut rng = ChaCha20Rng::from_rng(&mut *self.seeds.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut rng = ChaCha20Rng::from_rng(&mut **self.seeds.lock().unwrap_or_else(PoisonError::into_inner));
         let samples = request.n_samples as usize;
         let mut lane = Lane::<Server>::connect(&request.binding(), samples, opened_by(request.reveal), Box::new(channel), &mut rng)
             .map_err(failure)?;

@@ -45,12 +45,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves the package in the directory `package`. `rng` seeds what lanes draw.
+    /// Serves the package in the directory `package`. `rng` seeds the generator of every lane; a
+    /// server that may be cloned or restored from a snapshot should hand in the operating system's,
+    /// so that no two lanes ever draw the same.
     ///
     /// # Errors
     /// A package that is truncated or whose parts do not match, an address or certificates that
     /// cannot be used.
-    pub fn serve(package: &Path, settings: ServerSettings, rng: &mut impl CryptoRng) -> Result<Self, Error> {
+    pub fn serve(package: &Path, settings: ServerSettings, rng: impl CryptoRng + Send + 'static) -> Result<Self, Error> {
         let handler = ModelHandler::new(&Package::open(package)?, settings.cheat, rng)?;
         let net = fusion_net::Server::builder(handler).limits(settings.limits).security(settings.security).start(settings.listen)?;
         Ok(Self { net })
