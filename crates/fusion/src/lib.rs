@@ -34,9 +34,9 @@
 //! `examples/private_query.rs` is a whole query, with its server, in one process.
 //!
 //! # What it does not do
-//! It prints nothing and reads no environment, but for `FUSION_SIMD` (call [`simd::select`] first to
-//! learn whether its value can be used): progress comes as [`Event`]s; paths, clocks and randomness
-//! are handed in. Calls block; [`asynchronous`] has them for async programs.
+//! It prints nothing and reads no environment, but for `FUSION_SIMD` (call [`simd::select`] first
+//! to learn whether its value can be used): progress comes as [`Event`]s; paths, clocks and
+//! randomness are handed in. Calls block; [`asynchronous`] has them for async programs.
 //!
 //! # Security
 //! What a verdict proves is the subject of `fusion-mix`; what the protocol hides, of `fusion-nn`;

@@ -352,8 +352,8 @@ impl Keeper<'_> {
         Next::Stop
     }
 
-    /// Waits before a failed lane is run again: a server that restarts needs a moment. Running lanes
-    /// are not disturbed, and no lane is begun.
+    /// Waits before a failed lane is run again: a server that restarts needs a moment. Running
+    /// lanes are not disturbed, and no lane is begun.
     fn pause(&mut self, clock: &dyn Clock) {
         clock.sleep(self.pause);
         self.pause = (2 * self.pause).min(LONGEST_PAUSE);
