@@ -3,19 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use super::outbox::{FRAME, Outbox};
 use crate::channel::{Channel, ChannelError, MAX_CROSSING_BYTES, Traffic};
-
-/// Bytes of one queued message.
-const FRAME: usize = 64 << 10;
 
 /// One end of an in-memory channel, made by [`memory_pair`].
 pub struct MemoryChannel {
     outgoing: SyncSender<Vec<u8>>,
     incoming: Receiver<Vec<u8>>,
-    queued: Vec<u8>,
+    outbox: Outbox,
     arrived: VecDeque<u8>,
-    traffic: Traffic,
-    sending: bool,
 }
 
 /// Two connected channels for two threads of one process.
@@ -35,47 +31,23 @@ pub fn memory_pair() -> (MemoryChannel, MemoryChannel) {
     let depth = 2 * MAX_CROSSING_BYTES / FRAME;
     let (a_out, b_in) = sync_channel(depth);
     let (b_out, a_in) = sync_channel(depth);
-    let end = |outgoing, incoming| MemoryChannel {
-        outgoing,
-        incoming,
-        queued: Vec::with_capacity(FRAME),
-        arrived: VecDeque::new(),
-        traffic: Traffic::default(),
-        sending: false,
-    };
+    let end = |outgoing, incoming| MemoryChannel { outgoing, incoming, outbox: Outbox::new(), arrived: VecDeque::new() };
     (end(a_out, a_in), end(b_out, b_in))
 }
 
 impl Channel for MemoryChannel {
     fn send(&mut self, bytes: &[u8]) -> Result<(), ChannelError> {
-        self.traffic.sent += bytes.len() as u64;
-        self.sending = true;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let room = FRAME - self.queued.len();
-            let (now, later) = rest.split_at(room.min(rest.len()));
-            self.queued.extend_from_slice(now);
-            rest = later;
-            if self.queued.len() == FRAME {
-                self.flush()?;
-            }
-        }
-        Ok(())
+        self.outbox.append(bytes, |frame| self.outgoing.send(frame).map_err(|_| ChannelError::Closed))
     }
 
     fn flush(&mut self) -> Result<(), ChannelError> {
-        if self.queued.is_empty() {
-            return Ok(());
-        }
-        let frame = std::mem::replace(&mut self.queued, Vec::with_capacity(FRAME));
-        self.outgoing.send(frame).map_err(|_| ChannelError::Closed)
+        let frame = self.outbox.begun();
+        frame.map_or(Ok(()), |frame| self.outgoing.send(frame).map_err(|_| ChannelError::Closed))
     }
 
     fn recv(&mut self, buf: &mut [u8]) -> Result<(), ChannelError> {
         self.flush()?;
-        if std::mem::take(&mut self.sending) {
-            self.traffic.turns += 1;
-        }
+        self.outbox.turn();
         let mut filled = 0;
         while filled < buf.len() {
             if self.arrived.is_empty() {
@@ -87,12 +59,12 @@ impl Channel for MemoryChannel {
             self.arrived.drain(..n);
             filled += n;
         }
-        self.traffic.received += buf.len() as u64;
+        self.outbox.received(buf.len());
         Ok(())
     }
 
     fn traffic(&self) -> Traffic {
-        self.traffic
+        self.outbox.traffic()
     }
 }
 

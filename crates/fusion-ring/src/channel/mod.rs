@@ -10,6 +10,7 @@
 //! [`MAX_CROSSING_BYTES`]; every implementation buffers at least that much in each direction.
 
 mod memory;
+mod outbox;
 mod record;
 mod replay;
 mod stream;

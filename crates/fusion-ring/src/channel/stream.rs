@@ -5,10 +5,8 @@ use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use super::outbox::{FRAME, Outbox};
 use crate::channel::{Channel, ChannelError, MAX_CROSSING_BYTES, Traffic};
-
-/// Bytes that are written, and read, at once.
-const FRAME: usize = 64 << 10;
 
 /// One end of a connection.
 ///
@@ -30,9 +28,7 @@ const FRAME: usize = 64 << 10;
 pub struct StreamChannel<R> {
     reader: BufReader<R>,
     writer: Option<Writer>,
-    queued: Vec<u8>,
-    traffic: Traffic,
-    sending: bool,
+    outbox: Outbox,
 }
 
 /// The thread that writes, and the queue to it.
@@ -82,6 +78,17 @@ impl StreamChannel<TcpStream> {
     }
 }
 
+/// Hands a frame to the thread that writes; one that ended early says why.
+fn emit(writer: &mut Option<Writer>, frame: Vec<u8>) -> Result<(), ChannelError> {
+    let alive = writer.take().ok_or(ChannelError::Closed)?;
+    if alive.frames.send(frame).is_err() {
+        alive.finish()?;
+        return Err(ChannelError::Closed);
+    }
+    *writer = Some(alive);
+    Ok(())
+}
+
 impl<R: Read + Send> StreamChannel<R> {
     /// Receives from `reader` and sends to `writer`.
     #[must_use]
@@ -89,60 +96,31 @@ impl<R: Read + Send> StreamChannel<R> {
         // Twice the crossing allowance: partial frames must fit as well.
         let (frames, incoming) = sync_channel(2 * MAX_CROSSING_BYTES / FRAME);
         let thread = std::thread::spawn(move || write_all(&incoming, writer));
-        Self {
-            reader: BufReader::with_capacity(FRAME, reader),
-            writer: Some(Writer { frames, thread }),
-            queued: Vec::with_capacity(FRAME),
-            traffic: Traffic::default(),
-            sending: false,
-        }
+        Self { reader: BufReader::with_capacity(FRAME, reader), writer: Some(Writer { frames, thread }), outbox: Outbox::new() }
     }
 }
 
 impl<R: Read + Send> Channel for StreamChannel<R> {
     fn send(&mut self, bytes: &[u8]) -> Result<(), ChannelError> {
-        self.traffic.sent += bytes.len() as u64;
-        self.sending = true;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let room = FRAME - self.queued.len();
-            let (now, later) = rest.split_at(room.min(rest.len()));
-            self.queued.extend_from_slice(now);
-            rest = later;
-            if self.queued.len() == FRAME {
-                self.flush()?;
-            }
-        }
-        Ok(())
+        let writer = &mut self.writer;
+        self.outbox.append(bytes, |frame| emit(writer, frame))
     }
 
     fn flush(&mut self) -> Result<(), ChannelError> {
-        if self.queued.is_empty() {
-            return Ok(());
-        }
-        let frame = std::mem::replace(&mut self.queued, Vec::with_capacity(FRAME));
-        let writer = self.writer.take().ok_or(ChannelError::Closed)?;
-        if writer.frames.send(frame).is_err() {
-            // The thread ended early: it says why.
-            writer.finish()?;
-            return Err(ChannelError::Closed);
-        }
-        self.writer = Some(writer);
-        Ok(())
+        let frame = self.outbox.begun();
+        frame.map_or(Ok(()), |frame| emit(&mut self.writer, frame))
     }
 
     fn recv(&mut self, buf: &mut [u8]) -> Result<(), ChannelError> {
         self.flush()?;
-        if std::mem::take(&mut self.sending) {
-            self.traffic.turns += 1;
-        }
+        self.outbox.turn();
         self.reader.read_exact(buf).map_err(|error| channel_error(&error))?;
-        self.traffic.received += buf.len() as u64;
+        self.outbox.received(buf.len());
         Ok(())
     }
 
     fn traffic(&self) -> Traffic {
-        self.traffic
+        self.outbox.traffic()
     }
 }
 
@@ -150,7 +128,9 @@ impl<R> Drop for StreamChannel<R> {
     fn drop(&mut self) {
         if let Some(writer) = self.writer.take() {
             // Nobody is left to hear of an error.
-            let _ = writer.frames.send(std::mem::take(&mut self.queued));
+            if let Some(frame) = self.outbox.begun() {
+                let _ = writer.frames.send(frame);
+            }
             let _ = writer.finish();
         }
     }
