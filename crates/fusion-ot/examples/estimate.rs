@@ -1,14 +1,14 @@
 //! What every LPN parameter set costs its attackers, and what it costs its users.
 //!
 //! ```text
-//! cargo run --release -p fusion-ot --example estimate                 # everything, about a minute
+//! cargo run --release -p fusion-ot --example estimate                 # attacks; measures one size
 //! cargo run --release -p fusion-ot --example estimate -- --json FILE  # and the attacks as JSON
-//! cargo run --release -p fusion-ot --example estimate -- --core       # peels every size's code
+//! cargo run --release -p fusion-ot --example estimate -- --all        # measures every size
 //! ```
 //!
 //! The attacks are formulas ([`fusion_ot::silent::estimate`]); the size of the code's dense core
-//! and the seconds are measured here. Without `--core` the core is measured for the smallest set:
-//! it depends on rows per secret, which all sets have alike.
+//! and the seconds are measured here. Without `--all` only the smallest size is measured: the core
+//! depends on rows per secret, which all sets have alike.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -76,13 +76,13 @@ fn core(size: ExtensionSize, random: f64) -> f64 {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (mut json, mut all_cores) = (None, false);
+    let (mut json, mut measured) = (None, 1);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--json" => json = Some(PathBuf::from(args.next().ok_or("--json needs a file")?)),
-            "--core" => all_cores = true,
-            _ => return Err(format!("unknown argument {arg}; known are --json FILE and --core").into()),
+            "--all" => measured = ExtensionSize::ALL.len(),
+            _ => return Err(format!("unknown argument {arg}; known are --json FILE and --all").into()),
         }
     }
     let mut rows: Vec<Value> = Vec::new();
@@ -108,13 +108,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!();
     }
     println!("\nsub-system: k'/k = {} as written down; measured now:", Core::shipped().fraction());
-    for size in ExtensionSize::ALL.into_iter().take(if all_cores { 3 } else { 1 }) {
+    for size in ExtensionSize::ALL.into_iter().take(measured) {
         for random in [0.0, 0.05] {
             core(size, random);
         }
     }
     println!("\n{:<8} {:>2} {:>9} {:>7} {:>6} {:>12} {:>9}", "set", "m", "n", "k", "t", "s for 10 M", "bits/OT");
-    for &(size, m) in &sets {
+    for &(size, m) in &sets[..measured * widths().count()] {
         let set = Parameters::new(m, size);
         let (k, seconds) = (1u64 << set.log_secrets(), seconds(size, m)?);
         let bits = set.bits_per_output();
