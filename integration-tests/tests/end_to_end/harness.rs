@@ -46,17 +46,25 @@ pub(crate) fn binary() -> &'static Path {
     })
 }
 
-/// Whether the binary is younger than every source that cargo noted for it in the `.d` file beside
-/// it, and than the lock file.
+/// Whether the binary is younger than every file of the crates and than the lock file. (Cargo notes
+/// the sources of a binary in a file beside it, but not where it builds it for a test.)
 fn is_fresh(path: &Path) -> bool {
+    fn newest_in(folder: &Path, newest: &mut SystemTime) -> std::io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let facts = entry.metadata()?;
+            if facts.is_dir() {
+                newest_in(&entry.path(), newest)?;
+            } else {
+                *newest = facts.modified()?.max(*newest);
+            }
+        }
+        Ok(())
+    }
     let modified = |path: &Path| fs::metadata(path).and_then(|m| m.modified());
-    let (Ok(built), Ok(noted)) = (modified(path), fs::read_to_string(path.with_extension("d"))) else { return false };
-    let Some((_, sources)) = noted.trim_end().split_once(": ") else { return false };
-    // Make's syntax: blanks inside a name are escaped.
-    let sources = sources.replace("\\ ", "\0");
-    let sources = sources.split(' ').map(|name| PathBuf::from(name.replace('\0', " "))).chain([workspace().join("Cargo.lock")]);
-    let newest = sources.map(|s| modified(&s)).try_fold(SystemTime::UNIX_EPOCH, |newest, time| time.map(|t| newest.max(t)));
-    newest.is_ok_and(|newest| newest <= built)
+    let (Ok(built), Ok(mut newest)) = (modified(path), modified(&workspace().join("Cargo.lock"))) else { return false };
+    let sources = ["crates", "assets"].iter().try_for_each(|folder| newest_in(&workspace().join(folder), &mut newest));
+    sources.is_ok() && newest <= built
 }
 
 /// How a process ended.
