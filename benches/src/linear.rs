@@ -1,9 +1,13 @@
 //! `cargo xtask bench-linear`: the linear layers of ResNet50 alone, one lane, one party at a time.
 //!
-//! Every layer runs as in a lane: the client encrypts into a queue, the server multiplies from it
-//! into another, the client decrypts that. So each side has a core to itself and its time is its
-//! own. Figures are CPU seconds per sample where the system tells them (Linux), which other work on
-//! the machine disturbs less than the wall clock.
+//! Every layer runs as in a lane, one party after the other: the client encrypts, the server
+//! multiplies, the client makes its share from the hint. So each side has a core to itself and its
+//! time is its own. Figures are CPU seconds per sample where the system tells them (Linux), which
+//! other work on the machine disturbs less than the wall clock.
+//!
+//! `sigma_units` is the planned deviation of the noise of a layer's heaviest row in units of the
+//! narrowest window that reads it, `sigma_units_measured` that times what a self-test of all rows
+//! measures over plan, each row by the plan for its own norm.
 //!
 //! `byte_macs` counts what the kernel does: multiply-adds of 16-bit limbs (`fusion_ring::gemm` says
 //! why 16 bits), one each. The peak beside it is the same kernel on a problem that stays in the
@@ -19,12 +23,12 @@ use fusion_model::calibrate::calibrate;
 use fusion_model::plan::{PlanOptions, plan};
 use fusion_model::preprocess::Preprocess;
 use fusion_model::program::Op;
+use fusion_model::program::noise::linear_deviations;
 use fusion_nn::exec::{PublicModel, ServerModel};
-use fusion_ring::bits::pack::mask32;
-use fusion_ring::channel::{Channel as _, memory_pair};
-use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
-use fusion_ring::poly::residues::Residues;
-use fusion_rlwe::{ClientLane, HintSource, PublicSeed, RlweError, RlweParams, ServerKey, ServerLane, ServerLayer};
+use fusion_ring::channel::{Channel as _, RecordingChannel, ReplayChannel, Traffic};
+use fusion_ring::gemm::{PackedWeights, Reduction, WordRows};
+use fusion_ring::secret::Wiped;
+use fusion_rlwe::{ClientLane, HintSource, Input, PublicSeed, RlweError, ServerKey, ServerLane, ServerLayer};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -41,8 +45,8 @@ pub struct Options {
     /// Samples in the lane
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     samples: u16,
-    /// Makes no hint and decrypts with zeros: for profiling the rest, since answers cannot be
-    /// checked then
+    /// Makes no hint and takes zeros for it: for profiling the rest, since noise cannot be measured
+    /// then
     #[arg(long)]
     skip_hint: bool,
     /// Writes the rows as JSON
@@ -63,9 +67,14 @@ struct Row {
     bytes_down: f64,
     /// The parts of `client_s`.
     encrypt_s: f64,
-    decrypt_s: f64,
-    /// Planned worst |error| / scale of a decryption.
-    noise_bound: f64,
+    share_s: f64,
+    /// Bits of a ciphertext coefficient and of a hint coefficient.
+    up_bits: u32,
+    hint_bits: u32,
+    /// Deviation of the noise in units of the window that reads it: planned, and measured (not
+    /// without a hint).
+    sigma_units: f64,
+    sigma_units_measured: Option<f64>,
     /// Wall-clock seconds that the hint took, once per model, on all cores.
     hint_s: f64,
     hint_bytes: u64,
@@ -86,8 +95,6 @@ struct Run {
     tier: &'static str,
     /// Best of the run, 16-bit multiply-adds per second.
     peak_macs_per_s: f64,
-    /// Largest |error| / scale that any decryption met; absent without a hint.
-    largest_noise: Option<f64>,
     /// CPU seconds of all threads that the hint took.
     hint_cpu_s: f64,
     /// Whether seconds are CPU time (else wall-clock time).
@@ -141,7 +148,7 @@ fn timed<R>(work: impl FnOnce() -> R) -> (R, f64) {
 /// The multiply-add kernel on rows and weights that stay in the first-level cache.
 struct Peak {
     weights: PackedWeights,
-    rows: LimbRows,
+    rows: WordRows,
     best: f64,
 }
 
@@ -150,37 +157,37 @@ impl Peak {
     /// count.
     const POSITIONS: usize = 512;
 
-    fn new() -> anyhow::Result<Self> {
-        // 512 steps over 10 KB of rows and 12 KB of weights, one limb, six outputs, loads on cache
-        // lines.
+    fn new() -> Self {
+        // 512 steps over 20 KB of rows and 12 KB of weights, both limbs, six outputs, loads on
+        // cache lines.
         let offsets: Vec<usize> = (0..128).map(|tap| tap % 4 * 16).collect();
         let taps: Vec<&[usize]> = vec![&offsets; 8];
         let weights = PackedWeights::new(Reduction::new(&taps), 6, |j, r, t| (j + r + t) as i16 - 40);
-        let weights = weights.map_err(|sum| anyhow::anyhow!("weights of {sum} overflow an accumulator"))?;
-        let rows = LimbRows::zeros(&weights, weights.limb_bits(), Self::POSITIONS + 48);
-        Ok(Self { weights, rows, best: 0.0 })
+        let rows = WordRows::zeros(&weights, Self::POSITIONS + 48);
+        Self { weights, rows, best: 0.0 }
     }
 
     /// Multiply-adds per second, now.
     fn measure(&mut self) -> f64 {
         const TIMES: u32 = 125;
-        let mut out = Residues::default();
+        let mut out = Wiped::<u32>::default();
         let ((), seconds) = timed(|| {
             for _ in 0..TIMES {
                 self.weights.multiply(black_box(&self.rows), 0, Self::POSITIONS, black_box(&mut out));
             }
         });
-        let macs = self.weights.limb_macs(Self::POSITIONS, self.weights.limb_bits()) * u64::from(TIMES);
+        let macs = self.weights.macs(Self::POSITIONS) * u64::from(TIMES);
         let rate = macs as f64 / seconds;
         self.best = self.best.max(rate);
         rate
     }
 }
 
-/// The served network: layers with their names.
+/// The served network: layers with their names and the planned deviations of their noise.
 struct Network {
     model: ServerModel,
     names: Vec<String>,
+    sigmas: Vec<f64>,
     found: resnet50_weights::Resnet50,
 }
 
@@ -193,15 +200,19 @@ fn network(named: Option<&Path>, cache: &Path, rng: &mut ChaCha20Rng) -> anyhow:
     let recipe = Preprocess::imagenet_caffe();
     let pixels: Vec<u8> = (0..3 * 224 * 224).map(|_| 64 + (rng.next_u32() % 128) as u8).collect();
     let ranges = calibrate(&graph, &[recipe.tensor(&pixels)?])?;
-    let options = PlanOptions { max_ring_bits: 27, ..PlanOptions::default() };
-    let (program, weights) = plan(&graph, &ranges, &options)?;
+    let (program, weights) = plan(&graph, &ranges, &PlanOptions::default())?;
+    let sigmas = linear_deviations(&program);
     let names = program.steps.iter().filter(|s| matches!(s.op, Op::Linear { .. })).map(|s| s.name.clone()).collect();
     let public = PublicModel::new(program, SEED)?;
-    Ok(Network { model: ServerModel::new(public, &weights, &ServerKey::random(rng))?, names, found })
+    Ok(Network { model: ServerModel::new(public, &weights, &ServerKey::random(rng))?, names, sigmas, found })
 }
 
 /// Public polynomials of the bench.
 const SEED: PublicSeed = PublicSeed([50; 32]);
+
+fn inputs(words: &[Vec<u32>], ring: u32) -> Vec<Input<'_>> {
+    words.iter().map(|words| Input { words, ring }).collect()
+}
 
 /// The two parties of the lane.
 struct Lane {
@@ -213,49 +224,54 @@ struct Lane {
 }
 
 impl Lane {
-    fn run(&mut self, name: &str, layer: &ServerLayer, peak: &mut Peak, rng: &mut ChaCha20Rng) -> anyhow::Result<Row> {
+    fn run(&mut self, name: &str, sigma: f64, layer: &ServerLayer, peak: &mut Peak, rng: &mut ChaCha20Rng) -> anyhow::Result<Row> {
         let (public, samples) = (layer.layer(), self.samples);
         let (cpu, wall) = (process_cpu_seconds(), Instant::now());
         let hint: Box<dyn HintSource> = if self.skip_hint { Box::new(NoHint(public.hint_bytes())) } else { Box::new(layer.hint(rng)) };
         let hint_s = wall.elapsed().as_secs_f64();
         self.hint_cpu += process_cpu_seconds().zip(cpu).map_or(0.0, |(end, start)| end - start);
 
-        let mask = mask32(public.params().plain_bits());
-        let mut shares = || -> Vec<Vec<u32>> {
+        let mut words = || -> Vec<Vec<u32>> {
             let terms = public.layout().terms().iter();
-            terms.map(|t| (0..t.input.len() * samples).map(|_| rng.next_u32() & mask).collect()).collect()
+            terms.map(|t| (0..t.input.len() * samples).map(|_| rng.next_u32()).collect()).collect()
         };
-        let (mine, theirs) = (shares(), shares());
-        let (mine, theirs): (Vec<&[u32]>, Vec<&[u32]>) =
-            (mine.iter().map(Vec::as_slice).collect(), theirs.iter().map(Vec::as_slice).collect());
+        let (mine, theirs) = (words(), words());
+        let ring = public.precision().ring_bits();
+        let (mine, theirs) = (inputs(&mine, ring), inputs(&theirs, ring));
 
-        // The queue between the two ends holds what one says until the other runs.
-        let (mut near, mut far) = memory_pair();
-        let (done, encrypt) = timed(|| self.client.encrypt(public, &mine, samples, &mut near));
+        // The client speaks to a recorder, which then speaks to the server.
+        let mut client = RecordingChannel::new(ReplayChannel::unchecked(Vec::new()));
+        let (done, encrypt) = timed(|| self.client.encrypt(public, &mine, samples, &mut client));
         done?;
+        let mut far = ReplayChannel::unchecked(client.into_recording().sent);
         let before = peak.measure();
         let (done, server) = timed(|| self.server.multiply(layer, &theirs, samples, &mut far));
         done?;
         let rate = (before + peak.measure()) / 2.0;
-        let (up, down) = (near.traffic().sent, far.traffic().sent);
-        ensure!(up >= public.bytes_up(samples) && down == public.bytes_down(samples), "{name}: bytes differ from the formula");
-        let (done, decrypt) = timed(|| self.client.decrypt(public, hint.as_ref(), samples, &mut near));
+        let Traffic { received: up, sent: down, .. } = far.traffic();
+        ensure!(up >= public.bytes_up(samples) && down == 0, "{name}: bytes differ from the formula");
+        let (done, share) = timed(|| self.client.share(public, hint.as_ref(), samples));
         done?;
+        let all: Vec<usize> = (0..public.outputs()).collect();
+        let test = if self.skip_hint { None } else { Some(layer.self_test(hint.as_ref(), &all, rng)?) };
 
         let per = samples as f64;
-        let macs = layer.limb_macs(samples);
+        let macs = layer.macs(samples);
         let ideal = macs as f64 / rate;
         Ok(Row {
             layer: name.to_owned(),
             byte_macs: macs / samples as u64,
             fraction_of_peak: ideal / server,
             server_s: server / per,
-            client_s: (encrypt + decrypt) / per,
+            client_s: (encrypt + share) / per,
             bytes_up: up as f64 / per,
             bytes_down: down as f64 / per,
             encrypt_s: encrypt / per,
-            decrypt_s: decrypt / per,
-            noise_bound: public.params().noise().used(),
+            share_s: share / per,
+            up_bits: public.precision().upload_bits(),
+            hint_bits: public.precision().hint_bits(),
+            sigma_units: sigma,
+            sigma_units_measured: test.map(|test| test.ratio * sigma),
             hint_s,
             hint_bytes: public.hint_bytes() as u64,
             run: None,
@@ -273,8 +289,12 @@ fn total(rows: &[Row]) -> Row {
         total.bytes_up += row.bytes_up;
         total.bytes_down += row.bytes_down;
         total.encrypt_s += row.encrypt_s;
-        total.decrypt_s += row.decrypt_s;
-        total.noise_bound = total.noise_bound.max(row.noise_bound);
+        total.share_s += row.share_s;
+        total.up_bits = total.up_bits.max(row.up_bits);
+        total.hint_bits = total.hint_bits.max(row.hint_bits);
+        total.sigma_units = total.sigma_units.max(row.sigma_units);
+        let measured = [total.sigma_units_measured, row.sigma_units_measured];
+        total.sigma_units_measured = measured.into_iter().flatten().reduce(f64::max);
         total.hint_s += row.hint_s;
         total.hint_bytes += row.hint_bytes;
         total.ideal_s += row.ideal_s;
@@ -285,15 +305,18 @@ fn total(rows: &[Row]) -> Row {
 
 fn print(row: &Row, mark: &str) {
     println!(
-        "{:34.34} {:8.1} {:6.1}% {:9.2} {:10.2} {:10.2} {:9.3} {:9.3} {:7.2}{mark}",
+        "{:34.34} {:8.1} {:6.1}% {:9.2} {:10.2} {:8.2} {:9.3} {:4} {:5} {:7.3} {:8} {:7.2}{mark}",
         row.layer,
         row.byte_macs as f64 / 1e6,
         100.0 * row.fraction_of_peak,
         1e3 * row.server_s,
         1e3 * row.encrypt_s,
-        1e3 * row.decrypt_s,
+        1e3 * row.share_s,
         row.bytes_up / 1e6,
-        row.bytes_down / 1e6,
+        row.up_bits,
+        row.hint_bits,
+        row.sigma_units,
+        row.sigma_units_measured.map_or_else(|| "-".to_owned(), |sigma| format!("{sigma:.3}")),
         row.hint_s
     );
 }
@@ -303,39 +326,27 @@ pub fn run(options: &Options, cache: &Path) -> anyhow::Result<()> {
     let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
     let network = network(options.model.as_deref(), cache, &mut rng)?;
     let layers = network.model.layers();
-    let widest =
-        layers.iter().map(|l| l.layer().params()).max_by_key(|p: &RlweParams| p.modulus_bits()).context("a network has linear layers")?;
     let samples = usize::from(options.samples);
-    let mut lane = Lane {
-        client: ClientLane::new(SEED, widest, &mut rng),
-        server: ServerLane::new(widest.modulus_bits(), &mut rng),
-        samples,
-        skip_hint: options.skip_hint,
-        hint_cpu: 0.0,
-    };
-    let mut peak = Peak::new()?;
+    let mut lane =
+        Lane { client: ClientLane::new(SEED, &mut rng), server: ServerLane::new(), samples, skip_hint: options.skip_hint, hint_cpu: 0.0 };
+    let mut peak = Peak::new();
     let bar = ProgressBar::new(network.model.public().hint_bytes() as u64);
     bar.set_style(ProgressStyle::with_template("{msg} {bar:30} {binary_bytes} of hint, {elapsed} (ETA {eta})")?);
     let mut rows = Vec::with_capacity(layers.len());
-    for (layer, name) in layers.iter().zip(&network.names) {
+    for ((layer, name), &sigma) in layers.iter().zip(&network.names).zip(&network.sigmas) {
         bar.set_message(name.clone());
-        let row = lane.run(name, layer, &mut peak, &mut rng)?;
+        let row = lane.run(name, sigma, layer, &mut peak, &mut rng)?;
         bar.inc(row.hint_bytes);
         rows.push(row);
     }
     bar.finish_and_clear();
     let mut total = total(&rows);
-    let noise = (!options.skip_hint).then(|| lane.client.largest_noise());
-    if let Some(noise) = noise {
-        ensure!(noise <= total.noise_bound, "noise of {noise:.3} of the scale, above the plan's bound of {:.3}", total.noise_bound);
-    }
     total.run = Some(Run {
         samples,
         weights: network.found.source.clone(),
         synthetic: network.found.synthetic,
         tier: fusion_ring::simd::tier().name(),
         peak_macs_per_s: peak.best,
-        largest_noise: noise,
         hint_cpu_s: lane.hint_cpu,
         cpu_time: cpu_time().is_some(),
     });
@@ -344,16 +355,15 @@ pub fn run(options: &Options, cache: &Path) -> anyhow::Result<()> {
     let mark = if network.found.synthetic { " SYNTHETIC" } else { "" };
     println!("linear layers of ResNet50, {samples} samples in one lane, one thread a side, weights: {}{mark}", network.found.source);
     println!(
-        "layer                                M MACs  of peak server ms encrypt ms decrypt ms     MB up   MB down  hint s   (per sample; hint once){mark}"
+        "layer                                M MACs  of peak server ms encrypt ms share ms     MB up   up  hint   sigma measured  hint s   (per sample; hint once){mark}"
     );
     rows.iter().for_each(|row| print(row, mark));
     println!(
-        "peak {:.1} G 16-bit MACs/s (best of the run, tier {}), hint {:.1} CPU s, largest noise {} (bound {:.3}){mark}",
+        "peak {:.1} G 16-bit MACs/s (best of the run, tier {}), hint {:.1} MB in {:.1} CPU s{mark}",
         peak.best / 1e9,
         fusion_ring::simd::tier().name(),
+        rows.last().map_or(0.0, |r| r.hint_bytes as f64 / 1e6),
         lane.hint_cpu,
-        noise.map_or_else(|| "not measured".to_owned(), |n| format!("{n:.3}")),
-        rows.last().map_or(0.0, |r| r.noise_bound),
     );
     if let Some(path) = &options.json {
         std::fs::write(path, serde_json::to_vec_pretty(&rows)?).with_context(|| format!("cannot write {}", path.display()))?;

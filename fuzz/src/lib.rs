@@ -12,9 +12,9 @@ use std::path::Path;
 
 use fusion_model::card::ModelCard;
 use fusion_model::package::Package;
-use fusion_ring::bits::pack::{pack, packed_len, unpack, unpack64};
+use fusion_ring::bits::pack::{pack, packed_len, unpack, unpack_into};
 use fusion_ring::channel::ReplayChannel;
-use fusion_rlwe::{ClientLane, ConvGeometry, Layer, PublicSeed, RlweParams, ServerKey, ServerLane, ServerLayer};
+use fusion_rlwe::{ClientLane, ConvGeometry, Input, Layer, Precision, PublicSeed, ServerKey, ServerLane, ServerLayer};
 use prost::Message;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -31,7 +31,7 @@ pub const TARGETS: [Target; 11] = [
     ("frame", frame),
     ("base_ot", base_ot),
     ("ot_set_up", ot_set_up),
-    ("rlwe_answer", rlwe_answer),
+    ("rlwe_hint", rlwe_hint),
     ("rlwe_request", rlwe_request),
     ("unpack", unpacked),
     ("saved_batch", saved_batch),
@@ -134,8 +134,12 @@ pub fn ot_set_up(data: &[u8]) {
 const SAMPLES: usize = 2;
 
 fn layer() -> Layer {
-    let params = RlweParams::new(88, 25, 8).expect("supported parameters");
-    Layer::new(PublicSeed([4; 32]), 0, &[ConvGeometry::dense(6, 4)], params).expect("a small layer")
+    let precision = Precision::new(25, 24, 20).expect("supported widths");
+    Layer::new(PublicSeed([4; 32]), 0, &[ConvGeometry::dense(6, 4)], precision, 256).expect("a small layer")
+}
+
+fn input(words: &[u32]) -> [Input<'_>; 1] {
+    [Input { words, ring: 25 }]
 }
 
 /// `data` over and over, up to `length` bytes.
@@ -143,29 +147,29 @@ fn stretched(data: &[u8], length: usize) -> Vec<u8> {
     data.iter().copied().chain([0]).cycle().take(length).collect()
 }
 
-/// Hint and answer of a linear layer: whatever a server sends, shares in range come out.
-pub fn rlwe_answer(data: &[u8]) {
+/// The hint of a linear layer: whatever a server published, words come out, and nothing that the
+/// client sends depends on it.
+pub fn rlwe_hint(data: &[u8]) {
     let layer = layer();
     let (cut, data) = case(data);
-    let hint = stretched(data, layer.hint_bytes());
-    let answer = stretched(data, layer.bytes_down(SAMPLES) as usize - usize::from(cut == 0));
-    let mut server = ReplayChannel::unchecked(answer);
-    let mut lane = ClientLane::new(PublicSeed([4; 32]), layer.params(), &mut rng());
-    lane.encrypt(&layer, &[&[1; 6 * SAMPLES]], SAMPLES, &mut server).expect("nothing is received yet");
-    match lane.decrypt(&layer, &hint, SAMPLES, &mut server) {
-        Ok(shares) => assert!(cut != 0 && shares.len() == 4 * SAMPLES && shares.iter().all(|&share| share < 1 << 25)),
+    let hint = stretched(data, layer.hint_bytes() - usize::from(cut == 0));
+    let mut server = ReplayChannel::unchecked(Vec::new());
+    let mut lane = ClientLane::new(PublicSeed([4; 32]), &mut rng());
+    lane.encrypt(&layer, &input(&[1; 6 * SAMPLES]), SAMPLES, &mut server).expect("nothing is received");
+    match lane.share(&layer, &hint, SAMPLES) {
+        Ok(words) => assert!(cut != 0 && words.len() == 4 * SAMPLES),
         Err(error) => assert!(cut == 0, "{error}"),
     }
 }
 
-/// Key and ciphertexts of a linear layer: whatever a client sends, it gets its answer.
+/// Key and ciphertexts of a linear layer: whatever a client sends, the server gets words.
 pub fn rlwe_request(data: &[u8]) {
     let layer = layer();
-    let request = stretched(data, fusion_rlwe::key_bytes(88) + layer.bytes_up(SAMPLES) as usize);
-    let served = ServerLayer::new(layer, &[&[3; 24]], ServerKey::from_bytes([1; 32])).expect("weights of the layer");
+    let request = stretched(data, layer.bytes_up(SAMPLES) as usize);
+    let served = ServerLayer::new(layer, &[&[3; 24]], &[0; 4], ServerKey::from_bytes([1; 32])).expect("weights of the layer");
     let mut client = ReplayChannel::unchecked(request);
-    let shares = ServerLane::new(88, &mut rng()).multiply(&served, &[&[0; 6 * SAMPLES]], SAMPLES, &mut client);
-    assert_eq!(shares.map(|shares| shares.len()), Ok(4 * SAMPLES));
+    let words = ServerLane::new().multiply(&served, &input(&[0; 6 * SAMPLES]), SAMPLES, &mut client);
+    assert_eq!(words.map(|words| words.len()), Ok(4 * SAMPLES));
 }
 
 /// Packed words, whose number and width both parties know.
@@ -179,9 +183,9 @@ pub fn unpacked(data: &[u8]) {
     let packed = pack(&values, bits);
     assert_eq!(packed.len(), packed_len(count, bits));
     assert_eq!(&unpack(&packed, bits, count)[..], &values[..]);
-    let mut wide = vec![0; count];
-    unpack64(data, bits, 0, &mut wide);
-    assert!(wide.iter().zip(values.iter()).all(|(&wide, &value)| wide == u64::from(value)));
+    let mut again = vec![0; count];
+    unpack_into(data, bits, &mut again);
+    assert_eq!(&again[..], &values[..]);
 }
 
 /// The file of a saved batch, with a right digest, so that what it covers is read too.

@@ -109,8 +109,8 @@ fn write_corpus() {
         put("base_ot", &format!("elements-{}", which & 1), &said);
         put("ot_set_up", &format!("elements-{which}"), &said);
     }
-    put("rlwe_answer", "short", &[0, 1, 2]);
-    put("rlwe_answer", "ones", &[1, 0xff]);
+    put("rlwe_hint", "short", &[0, 1, 2]);
+    put("rlwe_hint", "ones", &[1, 0xff]);
     put("rlwe_request", "ones", &[0xff]);
     for bits in [1, 7, 13, 25, 31] {
         put("unpack", &format!("{bits}-bits"), &[vec![bits - 1], noise(60)].concat());

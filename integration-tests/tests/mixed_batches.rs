@@ -52,7 +52,9 @@ fn program() -> Program {
     let dense = |input, from, to| Op::Linear {
         terms: vec![LinearTerm { input: TensorId(input), geometry: ConvGeometry::dense(from, to) }],
         weight_bits: 10,
-        row_norm_bits: 9,
+        row_norm: 512,
+        upload_bits: 28,
+        hint_bits: 26,
     };
     let relu = Op::Requantise { input: TensorId(1), window: Window { shift: 9, bits: 13 }, pool: None, activation: Activation::Relu };
     let step = |name: &str, op, output| Step { name: name.to_owned(), op, output: TensorId(output) };
@@ -213,7 +215,8 @@ fn deviation(server: Server, program: &Program, lanes: usize, mut rng: ChaCha20R
                 }
                 for sample in 0..samples {
                     if chosen[lane % lanes * samples + sample] {
-                        share[sample] = share[sample].wrapping_add(1 << 18);
+                        // Bit 18 of the logits' 20.
+                        share[sample] = share[sample].wrapping_add(1 << (18 + 32 - 20));
                     }
                 }
                 lane += 1;

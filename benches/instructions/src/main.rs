@@ -17,12 +17,12 @@ use std::hint::black_box;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
+use fusion_ring::gemm::{PackedWeights, Reduction, WordRows};
 use fusion_ring::ot::half_tree::{self, HalfTreeLevel};
 use fusion_ring::ot::lookup::sender::{TableInputs, masked_tables};
 use fusion_ring::ot::lpn::LocalCode;
 use fusion_ring::poly::fft::{DEGREE, Product, Small, Wide};
-use fusion_ring::poly::residues::Residues;
+use fusion_ring::secret::Wiped;
 use fusion_ring::simd;
 use fusion_ring::symmetric::aes::{Aes128, Block};
 use fusion_ring::symmetric::hash;
@@ -91,23 +91,20 @@ fn tables() -> Box<dyn FnMut()> {
 fn gemm() -> Box<dyn FnMut()> {
     let taps: [&[usize]; 16] = [&[0, 1, 2, 16, 17, 18, 32, 33, 34]; 16];
     let weight = |output: usize, row: usize, tap: usize| ((output * 31 + row * 17 + tap * 7) % 1023) as i16 - 511;
-    let weights = PackedWeights::new(Reduction::new(&taps), 48, weight).expect("small weights");
-    let mut rows = LimbRows::zeros(&weights, 88, 300);
-    (0..taps.len()).for_each(|row| rows.write(row, 0, &[u64::MAX / 3; 300], &[u64::MAX / 5; 300]));
-    let mut out = Residues::default();
+    let weights = PackedWeights::new(Reduction::new(&taps), 48, weight);
+    let mut rows = WordRows::zeros(&weights, 300);
+    (0..taps.len()).for_each(|row| rows.write(row, 0, &[u32::MAX / 3; 300]));
+    let mut out = Wiped::default();
     Box::new(move || weights.multiply(&rows, 0, 256, &mut out))
 }
 
 fn fft_product() -> Box<dyn FnMut()> {
-    let mut wide = Residues::default();
-    wide.resize(DEGREE);
-    wide.low.fill(u64::MAX / 3);
+    let wide = vec![u32::MAX / 3; DEGREE];
     let secret: Vec<i8> = (0..DEGREE).map(|i| (i % 3) as i8 - 1).collect();
-    let (mut product, mut sum) = (Product::<3, 30>::default(), Residues::default());
-    sum.resize(DEGREE);
+    let (mut product, mut sum) = (Product::default(), vec![0; DEGREE]);
     Box::new(move || {
         product.set(&Wide::new(&wide), &Small::new(&secret));
-        product.copy_to(0..DEGREE, &mut sum.as_mut());
+        product.words(0, &mut sum);
     })
 }
 

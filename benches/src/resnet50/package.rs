@@ -43,7 +43,7 @@ pub(crate) fn obtain(model: &Model, synthetic: bool, options: &QuantiseSettings,
     let claim = (!synthetic).then(|| Claim { top1: CLAIMED_ACCURACY, dataset: "ImageNet validation".to_owned() });
     let name = if synthetic { "ResNet50 (SYNTHETIC weights)" } else { "ResNet50" };
     let mut rng = ChaCha20Rng::try_from_rng(&mut SysRng).context("no randomness from the operating system")?;
-    let settings = PackageSettings { name: name.to_owned(), claim, labels: Vec::new() };
+    let settings = PackageSettings { name: name.to_owned(), claim, labels: Vec::new(), logits_bits: 0 };
     prepare(&path, quantised, settings, &SystemClock::new(), &mut rng, &mut silent)?;
     Ok(Prepared { path, seconds: Some(start.elapsed().as_secs_f64()) })
 }

@@ -115,7 +115,6 @@ fn facts(report: &Report) -> String {
         ("set-up, once", format!("{:.1} s, hint of {}", report.seconds.setup, human_bytes(report.hint_bytes))),
         ("peak memory", format!("{} client, {} server", number(report.peak_rss_mb.client, "MB"), number(report.peak_rss_mb.server, "MB"))),
         ("labels", format!("{} of {} equal the float model's", report.labels.matching, report.labels.total)),
-        ("largest noise", format!("{:.4} of the scale (fails at 0.5)", report.largest_noise)),
         ("photos", report.photos.clone()),
         ("host", format!("{} x {}, {}, {} build", report.host.cores, report.host.cpu, report.isa, report.profile)),
         ("commit", report.commit.clone()),

@@ -39,7 +39,7 @@ impl Predicted {
             let phases = lane.by_phase();
             all.total += weight * lane.bytes() as f64;
             for (phase, bytes) in [
-                (Phase::Linear, phases.linear_up + phases.linear_down),
+                (Phase::Linear, phases.linear),
                 (Phase::RandomOt, phases.random_ot),
                 (Phase::Activation, phases.requantise),
                 (Phase::Argmax, phases.argmax),

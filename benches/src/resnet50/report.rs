@@ -56,8 +56,6 @@ pub(crate) struct Report {
     pub(crate) peak_rss_mb: Sides,
     /// Processor seconds.
     pub(crate) cpu_seconds_per_sample: Sides,
-    /// Largest decryption noise met, as a fraction of the scale; decryption fails at 0.5.
-    pub(crate) largest_noise: f64,
     pub(crate) labels: Labels,
     pub(crate) verified: Vec<Verified>,
     pub(crate) ratio: Option<Ratio>,
@@ -259,7 +257,7 @@ impl Report {
             plan: PlanFacts {
                 h: context.window_bits,
                 l: linear_rings.max().unwrap_or(0),
-                w: measured.card.modulus_bits()?,
+                w: fusion_rlwe::precision::MODULUS_BITS,
                 weight_bits: context.weight_bits,
             },
             hint_bytes: measured.hint_bytes,
@@ -284,7 +282,6 @@ impl Report {
             steps,
             peak_rss_mb: Sides { client: measured.peak_rss_mb.0, server: measured.peak_rss_mb.1 },
             cpu_seconds_per_sample: Sides { client: measured.cpu_seconds.0.map(over), server: measured.cpu_seconds.1.map(over) },
-            largest_noise: costs.noise(),
             labels,
             verified,
             ratio,

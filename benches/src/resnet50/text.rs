@@ -57,7 +57,6 @@ impl Report {
             number(self.peak_rss_mb.client),
             number(self.peak_rss_mb.server)
         ));
-        line(format!("{mark}noise     {:.4} of the scale at most (fails at 0.5)", self.largest_noise));
         line(format!("{mark}labels    {} of {} equal the float model's", self.labels.matching, self.labels.total));
         for miss in &self.labels.mismatches {
             line(format!("{mark}          {}: float {}, opened {}", miss.photo, miss.float, miss.opened));

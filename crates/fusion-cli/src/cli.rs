@@ -36,6 +36,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Turn an ONNX classifier into a package that can be served.
     Prepare(PrepareArgs),
+    /// Show what the linear layers of a package are: rings, bits, noise, bytes.
+    Inspect(InspectArgs),
     /// Serve a prepared package.
     Serve(ServeArgs),
     /// Classify images privately on a server, and check the server.
@@ -97,10 +99,24 @@ pub struct PrepareArgs {
     /// JSON file with class names, by index.
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
+    /// Bits of a logit that clients may ask for, 6 to 10, under a mask; labels only by default.
+    #[arg(long, value_name = "BITS", default_value_t = 0)]
+    pub logits_bits: u32,
     /// How to quantise.
     #[command(flatten)]
     pub quantise: QuantiseArgs,
     /// Write the summary as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// `fusion inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  fusion inspect mnist.fusion\n  fusion inspect mnist.fusion/card.pb --json layers.json")]
+pub struct InspectArgs {
+    /// The package, or the card that a server published.
+    pub package: PathBuf,
+    /// Write the layers as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }

@@ -81,7 +81,7 @@ fn serve(server: DemoServer, calibration: &[Sample], directory: &Path, rng: &mut
     let quantised = quantise(model, "mnist.onnx", &quantise_settings(), calibration)?;
     let claim = Claim { top1: assets::MNIST_ACCURACY, dataset: "held-out MNIST digits".to_owned() };
     let package = directory.join("mnist.fusion");
-    let settings = PackageSettings { name: "mnist".to_owned(), claim: Some(claim), labels: Vec::new() };
+    let settings = PackageSettings { name: "mnist".to_owned(), claim: Some(claim), labels: Vec::new(), logits_bits: 0 };
     prepare(&package, quantised, settings, &SystemClock::new(), rng, &mut silent)?;
     let server = ServerProcess::start(&package, cheat)?;
     eprintln!("Server:   process {} on {} ({what})", server.id(), server.address);

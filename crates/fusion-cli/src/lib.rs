@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   cli (flags) -> settings -> fusion::{Client, Server, prepare} -> progress, tables, outcome
-//!                     one module per command: demo prepare serve query eval, report_commands
+//!                     a module per command: demo prepare inspect serve query eval, report_commands
 //! ```
 //!
 //! `main.rs` is a page; everything else is here, so that tests and `xtask` call the same code that
@@ -30,6 +30,7 @@ pub mod assets;
 pub mod cli;
 mod demo;
 mod eval;
+mod inspect;
 pub mod outcome;
 mod predict;
 mod prepare;
@@ -64,6 +65,7 @@ pub fn run(command: &Command) -> Result<u8> {
             Ok(outcome::exit_code(&outcome.report))
         }
         Command::Prepare(args) => prepare::run(args).map(|()| 0),
+        Command::Inspect(args) => inspect::run(args).map(|()| 0),
         Command::Serve(args) => serve::run(args).map(|()| 0),
         Command::Query(args) => {
             let outcome = query::run(args)?;

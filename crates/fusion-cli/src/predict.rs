@@ -17,9 +17,9 @@ const LANE_SAMPLES: usize = 8;
 /// and linear layers, on a two-core Skylake virtual machine with AVX-512.
 const SECONDS_PER_OT: f64 = 0.076e-6;
 
-/// Seconds per byte of the linear layers on one core: ResNet50's 120 MB took the server, the slower
-/// party, 0.9 s on the same machine (`cargo xtask bench-linear`).
-const SECONDS_PER_LINEAR_BYTE: f64 = 7.5e-9;
+/// Seconds per byte of the linear layers on one core: ResNet50's 28.6 MB took the server, the
+/// slower party, 0.32 s on a Zen 3 virtual machine with AVX2 (`cargo xtask bench-linear`).
+const SECONDS_PER_LINEAR_BYTE: f64 = 11e-9;
 
 /// The part of `query --json`'s (or `demo --json`'s) outcome that a prediction rests on.
 #[derive(Deserialize)]
@@ -71,13 +71,13 @@ pub(crate) fn sample_cost(program: &Program, link_mbit: f64, measured: Option<&P
     let phases = predicted.by_phase();
     let per_sample = |count: u64| count as f64 / LANE_SAMPLES as f64;
     let ots = predicted.steps.iter().map(|step| step.m_ary_ots + step.binary_ots).sum();
-    let compute = per_sample(ots) * SECONDS_PER_OT + per_sample(phases.linear_up + phases.linear_down) * SECONDS_PER_LINEAR_BYTE;
+    let compute = per_sample(ots) * SECONDS_PER_OT + per_sample(phases.linear) * SECONDS_PER_LINEAR_BYTE;
     let sum = |of: fn(&fusion::nn::cost::StepCost) -> u64| predicted.steps.iter().map(of).sum::<u64>();
-    let busier = (sum(|s| s.client_to_server) + predicted.key_bytes).max(sum(|s| s.server_to_client)) + phases.random_ot / 2;
+    let busier = sum(|s| s.client_to_server).max(sum(|s| s.server_to_client)) + phases.random_ot / 2;
     let network = per_sample(busier) * 8.0 / (link_mbit * 1e6);
     let basis = format!(
         "bytes from the model card; seconds are the slower of {network:.3} s on a link of {link_mbit} Mbit/s each way and {compute:.3} s of computing on one core \
-         per party at rates of a two-core Skylake ({:.3} us per OT, {:.0} ns per byte of linear layers); give --measured for a rate of your own",
+         per party at rates of two-core machines of a cloud ({:.3} us per OT, {:.0} ns per byte of linear layers); give --measured for a rate of your own",
         SECONDS_PER_OT * 1e6,
         SECONDS_PER_LINEAR_BYTE * 1e9
     );

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &PrepareArgs) -> Result<()> {
     let file = args.model.file_stem().ok_or_else(|| anyhow!("{} names no file", args.model.display()))?;
     let name = args.name.clone().unwrap_or_else(|| file.to_string_lossy().into_owned());
     let mut watcher = Watcher::new(true);
-    let package = PackageSettings { name, claim, labels };
+    let package = PackageSettings { name, claim, labels, logits_bits: args.logits_bits };
     let events = &mut |event: fusion::Event<'_>| watcher.show(event);
     let prepared = prepare(&args.out, quantised, package, &SystemClock::new(), &mut fresh_rng()?, events)?;
     drop(watcher);

@@ -14,7 +14,7 @@ fn fusion(words: &[&str], simd: Option<&str>) -> Output {
 
 #[test]
 fn every_command_has_help_with_examples() {
-    for command in ["demo", "prepare", "serve", "query", "plan", "verify", "audit", "eval"] {
+    for command in ["demo", "prepare", "inspect", "serve", "query", "plan", "verify", "audit", "eval"] {
         let help = fusion(&[command, "--help"], None);
         let text = String::from_utf8(help.stdout).unwrap();
         assert!(help.status.success() && text.contains("Example") && text.contains(&format!("fusion {command}")), "{text}");

@@ -167,8 +167,8 @@ fn least_where(from: u32, limit: u32, holds: impl Fn(u32) -> bool) -> Option<u32
 
 /// How often honest copies of one query disagree.
 ///
-/// Two honest runs on one image draw different random shares, so their rounding carries differ, and
-/// a near tie may get another label.
+/// Two honest runs on one image draw different random shares and noise, so their roundings differ,
+/// and a near tie may get another label.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FlipRate(f64);
 

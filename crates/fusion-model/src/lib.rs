@@ -46,16 +46,18 @@
 //! audited.
 //!
 //! # Where to read next
-//! [`program`] first, then [`twin`] (what is computed), [`plan`](mod@plan) (how scales and windows
-//! are chosen) and [`onnx`] (what is understood). `examples/twin.rs` compares the twin with the
-//! float network.
+//! [`program`] first, then [`noise`], [`twin`] (what is computed), [`plan`](mod@plan) (how scales
+//! and windows are chosen) and [`onnx`] (what is understood). `examples/twin.rs` compares the twin
+//! with the float network.
 //!
 //! # Features
-//! `full` (default) is everything. Without it only [`program`] is left, for crates that evaluate
-//! programs and need neither protobuf nor safetensors.
+//! `full` (default) is everything. Without it only [`program`] and [`noise`] are left, for crates
+//! that evaluate programs and need neither protobuf nor safetensors.
 #![forbid(unsafe_code)]
 
 pub mod program;
+
+pub use program::noise;
 
 #[cfg(feature = "full")]
 pub mod calibrate;

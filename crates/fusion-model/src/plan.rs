@@ -7,23 +7,30 @@
 //! - An *activation* (the network's input, the result of a requantisation) has scale 2^frac, the
 //!   largest at which its calibrated range times the margin fits the window.
 //! - A *linear step* has weights of scale 2^(product scale - activation scale), the largest at
-//!   which they fit `weight_bits` and its result fits the widest ring.
+//!   which they fit `weight_bits` and its result fits a ring of 32 bits.
 //! - A *requantisation* shifts out the bits between the two. Its window holds the calibrated range
 //!   times the margin.
-//! - A *ring* is as wide as its widest reader needs and no wider, because traffic grows with it.
+//! - A *ring* is as wide as its widest reader needs and no wider.
+//! - *Ciphertexts and hints* are as precise as the windows need that hide their
+//!   [noise](crate::noise), and no more, because traffic grows with it. A layer whose noise fits no
+//!   window gets narrower weights, or its reader a coarser window (by at most three bits below
+//!   `window_bits`).
 //!
 //! Where values are compared (maximum pooling, argmax) or stay signed, the ring has one bit of
 //! headroom that makes this cheap, see [`Window`].
 
 mod error;
 mod lower;
+mod narrow;
 mod options;
+mod precision;
 mod quantise;
 mod rings;
 
 pub use error::PlanError;
 pub use options::PlanOptions;
 
+use self::narrow::Widths;
 use crate::calibrate::Ranges;
 use crate::graph::Graph;
 use crate::program::{Program, Weights};
@@ -36,8 +43,8 @@ use crate::program::Window;
 /// The program passes [`Program::validate`] and the weights [`Weights::validate`].
 ///
 /// # Errors
-/// An option out of range, a node without protocol, a layer whose values are too wide (with its
-/// name).
+/// An option out of range, a node without protocol, a layer whose values are too wide or whose
+/// noise fits no window (with its name).
 pub fn plan(graph: &Graph, ranges: &Ranges, options: &PlanOptions) -> Result<(Program, Weights), PlanError> {
     let check = |option, value: f64, least: f64, most: f64| {
         if value >= least && value <= most { Ok(()) } else { Err(PlanError::Option { option, value, least, most }) }
@@ -45,12 +52,21 @@ pub fn plan(graph: &Graph, ranges: &Ranges, options: &PlanOptions) -> Result<(Pr
     check("window bits", f64::from(options.window_bits), 6.0, 24.0)?;
     check("weight bits", f64::from(options.weight_bits), 4.0, 16.0)?;
     check("margin", options.margin, 1.0, 1000.0)?;
-    check("ring bits", f64::from(options.max_ring_bits), 12.0, 32.0)?;
     let same_shape = ranges.means.iter().zip(&graph.nodes).all(|(m, n)| m.len() == n.shape.channels);
     if ranges.nodes.len() != graph.nodes.len() || ranges.means.len() != graph.nodes.len() || !same_shape {
         return Err(PlanError::Ranges { ranges: ranges.nodes.len(), nodes: graph.nodes.len() });
     }
-    let (program, weights) = lower::lower(graph, ranges, options)?;
-    program.validate()?;
-    Ok((program, weights))
+    let mut widths = Widths::widest(graph, options);
+    loop {
+        let mut lowered = lower::lower(graph, ranges, options, &widths)?;
+        let refusals = precision::set_precisions(&mut lowered.program);
+        let Some(first) = refusals.first() else {
+            lowered.program.validate()?;
+            return Ok((lowered.program, lowered.weights));
+        };
+        if !widths.narrow(&lowered.program, &lowered.activations, &refusals) {
+            let name = |step: usize| lowered.program.steps.get(step).map_or("logits", |s| s.name.as_str()).to_owned();
+            return Err(PlanError::Noise { layer: name(first.step), reader: name(first.reader), terms: first.terms.clone() });
+        }
+    }
 }

@@ -9,23 +9,31 @@
 //! A tensor holds integers `v` modulo 2^`ring`, two's complement, which stand for the real numbers
 //! `v / 2^frac`. (Where an average was taken, the sum stands here and the weights of the next
 //! linear step contain the division.)
+//!
+//! In the protocol a number is held in a 32-bit word as `v * 2^(32 - ring)`, so that words wrap
+//! where numbers do. Words of what a linear step makes carry [`noise`] as well, until a
+//! requantisation drops their low bits.
 
 use fusion_rlwe::{ConvGeometry, Padding, Shape};
 
 mod encode;
 mod error;
+pub mod noise;
 mod validate;
 mod weights;
 
 pub use encode::ImageError;
 pub use error::{ProgramError, StepFault};
-pub use weights::WeightsError;
-#[cfg(feature = "full")]
-pub(crate) use weights::row_norm_bits_of;
+pub use weights::{WeightsError, row_norm_of};
 
 /// Index of a tensor in [`Program::tensors`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TensorId(pub usize);
+
+/// Bits of a logit that may be opened, where its owner lets clients have logits at all. More would
+/// be more of a linear output than the weights survive; with fewer, the mask over it would be wider
+/// than the logit.
+pub const LOGITS_BITS: std::ops::RangeInclusive<u32> = 6..=10;
 
 /// Width l of a ring Z_2^l, in bits, 1..=32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,8 +59,8 @@ pub struct TensorSpec {
 /// ring of the input has it; the planner makes it so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// Low bits shifted out, d. With d > 0 the server adds 2^d first (unbiased stochastic
-    /// rounding); with d = 0 nothing is added.
+    /// Low bits shifted out, d. Where the bits below the window may be other than zero, with d > 0
+    /// or with noise, the server adds one unit of the window first (unbiased stochastic rounding).
     pub shift: u32,
     /// Window width h in bits, 2..=31.
     pub bits: u32,
@@ -121,15 +129,19 @@ pub struct LinearTerm {
 pub enum Op {
     /// `output = sum of convolutions + bias`, at product scale, modulo 2^ring of the output. All
     /// terms have the same output shape and product scale. Every input ring is at least as wide as
-    /// the output ring (shares are reduced locally).
+    /// the output ring (shares are reduced locally). The output carries [`noise`].
     Linear {
         /// One or more convolutions.
         terms: Vec<LinearTerm>,
         /// Bound on |weight| over all terms is 2^(weight_bits - 1); at most 16.
         weight_bits: u32,
-        /// Planned bound on the Euclidean norm of any weight row (all terms together), as a power
-        /// of two: norm <= 2^row_norm_bits.
-        row_norm_bits: u32,
+        /// Bound on the Euclidean norm of any row of weights: all terms together, and the two
+        /// weights that make up the bias (see [`row_norm_of`]).
+        row_norm: u32,
+        /// Bits of a ciphertext coefficient that are sent, 2..=32.
+        upload_bits: u32,
+        /// Bits of a hint coefficient that are published, 2..=32.
+        hint_bits: u32,
     },
     /// Window, then the optional maximum pooling, then the activation, then widening to the output
     /// ring. Besides the argmax, only this step costs OTs.
@@ -217,7 +229,8 @@ pub struct Weights {
 pub struct LinearWeights {
     /// One weight array per term, ordered as [`ConvGeometry`] says.
     pub terms: Vec<Vec<i16>>,
-    /// One bias per output channel, at product scale.
+    /// One bias per output channel, at product scale; each must be the sum of two constants times
+    /// 16-bit weights ([`fusion_rlwe::precision::bias_weights`]), so below about 2^27.
     pub bias: Vec<i64>,
 }
 

@@ -373,6 +373,7 @@ pub fn small_model(seed: u64) -> (crate::card::ModelCard, crate::package::Privat
         claim: Some(crate::card::Claim { top1: 0.75, dataset: "noise".to_owned() }),
         weights_digest: fusion_ring::symmetric::digest::Digest::of(b"weights"),
         hint: None,
+        logits_bits: 0,
     };
     (card, crate::package::PrivateModel { weights, key: fusion_rlwe::ServerKey::from_bytes([seed as u8; 32]) })
 }

@@ -1,10 +1,12 @@
 //! The twin: a plaintext evaluator of a [`Program`] that computes what the two parties compute, bit
 //! by bit.
 //!
-//! Only one thing is random in the protocol: the carry out of the bits that a requantisation shifts
-//! out. The parties shift their shares separately, so the result is `floor(y / 2^d)` or one more,
-//! depending on the low bits of the client's share. The twin draws those bits
-//! ([`TruncationCarry::Random`], for accuracy figures) or fixes them.
+//! Two things are random in the protocol. One is the carry out of the bits that a requantisation
+//! shifts out: the parties shift their shares separately, so the result is `floor(y / 2^d)` or one
+//! more, depending on the low bits of the client's share. The other is the [noise](crate::noise) of
+//! linear steps, which stays in their words until a requantisation shifts it out with the low bits.
+//! The twin draws both ([`TruncationCarry::Random`], for accuracy figures) or fixes them. Noise is
+//! drawn where a window reads it, so that a value with two readers has another at each.
 //!
 //! Values are exact integers between requantisations. A value that leaves its window counts as an
 //! overflow of the step that requantises it, and wraps as it does in the protocol. So protocol
@@ -18,7 +20,8 @@ mod step;
 
 pub use carry::TruncationCarry;
 
-use self::step::TermWeights;
+use self::step::{Reading, TermWeights};
+use crate::noise;
 use crate::program::{Op, Program, ProgramError, Step, TensorId, Weights, WeightsError};
 
 /// Why a twin cannot be made or run.
@@ -50,6 +53,8 @@ pub struct Twin<'a> {
     weights: Vec<Vec<TermWeights<'a>>>,
     /// One entry per step; empty unless it is linear.
     bias: Vec<&'a [i64]>,
+    /// One entry per step, `None` unless it reads through a window; the argmax at the end.
+    readings: Vec<Option<Reading>>,
 }
 
 /// What one evaluation found.
@@ -88,7 +93,15 @@ impl<'a> Twin<'a> {
             prepared.push(of_step.map(|w| w.terms.iter().map(|t| TermWeights::new(t, rows)).collect()).unwrap_or_default());
             bias.push(of_step.map(|w| w.bias.as_slice()).unwrap_or_default());
         }
-        Ok(Self { program, weights: prepared, bias })
+        let mut readings = vec![None; program.steps.len() + 1];
+        for reader in noise::window_noise(program) {
+            let bits = match program.steps.get(reader.step).map(|s| &s.op) {
+                Some(Op::Requantise { window, .. }) => window.bits,
+                _ => program.logits_window.bits,
+            };
+            readings[reader.step] = Some(Reading { bits, read: reader.read, deviation: reader.variance.sqrt() });
+        }
+        Ok(Self { program, weights: prepared, bias, readings })
     }
 
     /// The program.
@@ -146,7 +159,8 @@ impl<'a> Twin<'a> {
 
     /// Evaluates step `index` alone, on the values of the tensors that it reads (in the order of
     /// [`Op::inputs`]); returns the result and the number of overflows. A protocol test checks each
-    /// step on the values that the protocol had.
+    /// step on the values that the protocol had: where a requantisation reads noise, its result is
+    /// at most one unit above that of [`TruncationCarry::Zero`] and at most two below.
     ///
     /// Inputs are taken as exact integers; where only their residues modulo the ring are known,
     /// pass the representative in `-2^(ring-1)..2^(ring-1)`.
@@ -170,7 +184,8 @@ impl<'a> Twin<'a> {
                 step::linear(terms, &self.weights[index], self.bias[index], inputs, output)
             }
             Op::Requantise { input, window, pool, activation } => {
-                return Ok(step::requantise(inputs[0], shape_of(*input), *window, pool.as_ref(), *activation, carries));
+                let reading = self.readings[index].unwrap_or(Reading::exact(*window));
+                return Ok(step::requantise(inputs[0], shape_of(*input), reading, pool.as_ref(), *activation, carries));
             }
             Op::Add { inputs: parts } => step::add(parts, inputs),
             Op::SumPool { input, pool } => step::sum_pool(pool, shape_of(*input), inputs[0]),
@@ -183,7 +198,8 @@ impl<'a> Twin<'a> {
     /// The argmax inside the logits' window, the lower index on ties, and the number of overflows.
     #[must_use]
     pub fn label(&self, logits: &[i64], carries: &mut TruncationCarry<'_>) -> (usize, u64) {
-        let (windowed, overflows) = step::window(logits, self.program.logits_window, carries);
+        let reading = self.readings.last().copied().flatten().unwrap_or(Reading::exact(self.program.logits_window));
+        let (windowed, overflows) = step::window(logits, reading, carries);
         let mut best = 0;
         for (index, &value) in windowed.iter().enumerate() {
             if value > windowed[best] {

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use fusion_model::plan::{PlanOptions, plan};
+use fusion_model::plan::{PlanError, PlanOptions, plan};
 use fusion_model::preprocess::Preprocess;
+use fusion_model::program::Op;
 use fusion_model::testing::random_network;
 use fusion_model::twin::{TruncationCarry, Twin};
-use fusion_model::{calibrate, eval, float, onnx, passes};
+use fusion_model::{calibrate, eval, float, noise, onnx, passes};
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
@@ -58,7 +59,7 @@ fn asset(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mnist").join(name)
 }
 
-fn noise(seed: u64, count: usize, len: usize) -> Vec<Vec<f32>> {
+fn noise_images(seed: u64, count: usize, len: usize) -> Vec<Vec<f32>> {
     use rand_core::Rng;
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     (0..count).map(|_| (0..len).map(|_| rng.next_u32() as f32 / u32::MAX as f32).collect()).collect()
@@ -68,7 +69,7 @@ fn noise(seed: u64, count: usize, len: usize) -> Vec<Vec<f32>> {
 fn the_mnist_networks_agree_with_an_independent_engine() {
     for name in ["mnist.onnx", "mnist-low.onnx"] {
         let file = std::fs::read(asset(name)).unwrap();
-        agrees_with_an_independent_engine(&file, &noise(1, 4, 28 * 28), name);
+        agrees_with_an_independent_engine(&file, &noise_images(1, 4, 28 * 28), name);
     }
 }
 
@@ -88,7 +89,7 @@ fn published_networks_agree_with_an_independent_engine() {
         let Some(file) = shared_model(name) else { continue };
         let recipe = if images == 4 { Preprocess::preset("cifar10") } else { Preprocess::preset("imagenet-caffe") };
         let recipe = recipe.unwrap();
-        let pixels = noise(2, images, recipe.len());
+        let pixels = noise_images(2, images, recipe.len());
         let tensors: Vec<Vec<f32>> =
             pixels.iter().map(|p| recipe.tensor(&p.iter().map(|x| (x * 255.0) as u8).collect::<Vec<u8>>()).unwrap()).collect();
         agrees_with_an_independent_engine(&file, &tensors, name);
@@ -110,7 +111,7 @@ fn passes_keep_the_function() {
 
 #[test]
 fn the_twin_is_near_the_float_network() {
-    let options = PlanOptions { window_bits: 18, weight_bits: 14, margin: 1.5, max_ring_bits: 32 };
+    let options = PlanOptions { window_bits: 14, weight_bits: 12, margin: 1.5 };
     for seed in 0..300 {
         let (file, images) = random_network(seed, 1 + seed as usize % 5);
         let graph = onnx::import(&file).unwrap();
@@ -133,14 +134,54 @@ fn the_twin_is_near_the_float_network() {
 
 #[test]
 fn every_plan_is_valid_and_within_its_rings() {
+    let wide = PlanOptions { window_bits: 14, weight_bits: 16, ..PlanOptions::default() };
+    let narrow = PlanOptions { window_bits: 11, weight_bits: 8, ..PlanOptions::default() };
     for seed in 0..300 {
         let (file, images) = random_network(seed, 1 + seed as usize % 6);
         let graph = onnx::import(&file).unwrap();
         let ranges = calibrate::calibrate(&graph, &images).unwrap();
-        for options in [PlanOptions::default(), PlanOptions { window_bits: 11, weight_bits: 8, ..PlanOptions::default() }] {
+        for options in [PlanOptions::default(), narrow, wide] {
             let (program, weights) = plan(&graph, &ranges, &options).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
             weights.validate(&program).unwrap();
+            assert!(noise::window_noise(&program).iter().all(|reader| reader.used <= 1.0), "seed {seed}");
         }
+    }
+}
+
+#[test]
+fn noise_that_fits_no_window_is_refused_with_the_layer_and_its_terms() {
+    let (file, images) = random_network(4, 4);
+    let graph = onnx::import(&file).unwrap();
+    let ranges = calibrate::calibrate(&graph, &images).unwrap();
+    let error = plan(&graph, &ranges, &PlanOptions { window_bits: 22, ..PlanOptions::default() }).err().unwrap();
+    let PlanError::Noise { layer, reader, terms } = &error else { panic!("{error}") };
+    assert!(graph.nodes.iter().any(|n| n.name == *layer) && *reader != *layer, "{error}");
+    assert!(terms.0.len() == 3 && terms.0.iter().all(|t| t.layer == *layer) && terms.0[0].permille >= terms.0[1].permille);
+    let message = error.to_string();
+    assert!(message.contains(layer) && message.contains("masks") && message.contains("window"), "{message}");
+}
+
+/// What ResNet50 needs at the default settings, by layer.
+#[test]
+fn resnet50_has_a_plan() {
+    let Some(file) = shared_model("resnet50.onnx") else { return };
+    let graph = onnx::import(&file).unwrap();
+    let recipe = Preprocess::preset("imagenet-caffe").unwrap();
+    let pixels: Vec<u8> = noise_images(2, 1, recipe.len())[0].iter().map(|x| (x * 255.0) as u8).collect();
+    let ranges = calibrate::calibrate(&graph, &[recipe.tensor(&pixels).unwrap()]).unwrap();
+    for window_bits in [11, 13] {
+        let (program, weights) = plan(&graph, &ranges, &PlanOptions { window_bits, ..PlanOptions::default() }).unwrap();
+        weights.validate(&program).unwrap();
+        for step in &program.steps {
+            let Op::Linear { weight_bits, row_norm, upload_bits, hint_bits, .. } = &step.op else { continue };
+            let (ring, norm) = (program.tensors[step.output.0].ring.0, f64::from(*row_norm).log2());
+            println!(
+                "h {window_bits} {}: ring {ring}, weights {weight_bits}, norm 2^{norm:.1}, upload {upload_bits}, hint {hint_bits}",
+                step.name
+            );
+            assert!(*upload_bits <= 30 && *hint_bits <= 24, "{}: upload {upload_bits}, hint {hint_bits}", step.name);
+        }
+        println!("logits: {:?}", program.logits_window);
     }
 }
 
@@ -165,7 +206,7 @@ fn values_beyond_the_calibrated_range_are_reported_by_layer() {
 fn the_mnist_plan_keeps_the_labels() {
     let file = std::fs::read(asset("mnist.onnx")).unwrap();
     let graph = onnx::import(&file).unwrap();
-    let images = noise(3, 40, 28 * 28);
+    let images = noise_images(3, 40, 28 * 28);
     let ranges = calibrate::calibrate(&graph, &images[..16]).unwrap();
     let (program, weights) = plan(&graph, &ranges, &PlanOptions::default()).unwrap();
     let float_labels: Vec<usize> = images.iter().map(|i| float::argmax(&float::evaluate(&graph, i).unwrap())).collect();

@@ -7,7 +7,7 @@
 
 use fusion_ot::functionality::ChoiceBits;
 use fusion_ot::silent::Parameters;
-use fusion_rlwe::{Layer, PublicSeed, RlweError, RlweParams, key_bytes};
+use fusion_rlwe::{Layer, Precision, PublicSeed, RlweError};
 use serde::Serialize;
 
 use crate::layers::cost::{Total, classify};
@@ -29,7 +29,7 @@ pub enum CostError {
     /// The program is invalid.
     #[error(transparent)]
     Program(#[from] ProgramError),
-    /// A linear step has no secure parameters or no layout.
+    /// A linear step has impossible widths or no layout.
     #[error("layer `{step}`: {error}")]
     Linear {
         /// Its name.
@@ -77,17 +77,13 @@ pub struct Prediction {
     pub samples: usize,
     /// Per step, in order, the argmax last.
     pub steps: Vec<StepCost>,
-    /// Bytes of the client's block keys, once per lane.
-    pub key_bytes: u64,
 }
 
 /// Predicted bytes of one lane by phase, both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PhaseBytes {
-    /// Linear steps, client to server, with the lane's keys.
-    pub linear_up: u64,
-    /// Linear steps, server to client.
-    pub linear_down: u64,
+    /// Linear steps: client to server only.
+    pub linear: u64,
     /// ReLU, pooling, requantisation.
     pub requantise: u64,
     /// Argmax and opening.
@@ -104,8 +100,7 @@ impl Prediction {
         let both = |s: &StepCost| s.client_to_server + s.server_to_client;
         let ots = |of: fn(&StepCost) -> u64| self.steps.iter().map(of).sum::<u64>();
         PhaseBytes {
-            linear_up: sum("linear", |s| s.client_to_server) + self.key_bytes,
-            linear_down: sum("linear", |s| s.server_to_client),
+            linear: sum("linear", both),
             requantise: sum("requantise", both),
             argmax: sum("argmax", both),
             random_ot: silent_bytes(ots(|s| s.binary_ots), ots(|s| s.m_ary_ots)) as u64,
@@ -116,7 +111,7 @@ impl Prediction {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let p = self.by_phase();
-        p.linear_up + p.linear_down + p.requantise + p.argmax + p.random_ot
+        p.linear + p.requantise + p.argmax + p.random_ot
     }
 
     /// Bytes per sample, both directions.
@@ -139,24 +134,19 @@ impl Prediction {
 pub fn predict(program: &Program, samples: usize) -> Result<Prediction, CostError> {
     program.validate()?;
     let mut steps = Vec::with_capacity(program.steps.len() + 1);
-    let (mut blocks, mut modulus_bits) = (0, 0);
     for step in &program.steps {
         let output = program.tensors[step.output.0];
         let mut cost = StepCost::local(&step.name);
         match &step.op {
-            Op::Linear { terms, row_norm_bits, .. } => {
+            Op::Linear { terms, row_norm, upload_bits, hint_bits, .. } => {
                 let fail = |error| CostError::Linear { step: step.name.clone(), error };
-                let params = RlweParams::narrowest(output.ring.0, *row_norm_bits).map_err(fail)?;
+                let precision = Precision::new(output.ring.0, *upload_bits, *hint_bits).map_err(fail)?;
                 let geometries: Vec<_> = terms.iter().map(|t| t.geometry).collect();
                 // The layout does not depend on the seed or the layer's number.
-                let layer = Layer::new(PublicSeed([0; 32]), 0, &geometries, params).map_err(fail)?;
-                blocks = blocks.max(layer.layout().blocks(samples));
-                modulus_bits = modulus_bits.max(params.modulus_bits());
+                let layer = Layer::new(PublicSeed([0; 32]), 0, &geometries, precision, *row_norm).map_err(fail)?;
                 let taps = terms.iter().map(|t| t.geometry.weights() / t.geometry.out_channels).sum::<usize>();
                 cost.kind = "linear";
                 cost.client_to_server = layer.bytes_up(samples);
-                cost.server_to_client = layer.bytes_down(samples);
-                cost.rounds = 1;
                 cost.multiplications = (taps * output.shape.len() * samples) as u64;
                 cost.hint_bytes = layer.hint_bytes() as u64;
             }
@@ -177,8 +167,7 @@ pub fn predict(program: &Program, samples: usize) -> Result<Prediction, CostErro
     let mut argmax = StepCost { kind: "argmax", ..StepCost::local("argmax") };
     argmax.add(total);
     steps.push(argmax);
-    let key_bytes = if blocks == 0 { 0 } else { (blocks * key_bytes(modulus_bits)) as u64 };
-    Ok(Prediction { samples, steps, key_bytes })
+    Ok(Prediction { samples, steps })
 }
 
 impl StepCost {

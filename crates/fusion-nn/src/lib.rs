@@ -44,8 +44,9 @@
 //! The client's images stay hidden from a malicious server: all that the server receives is
 //! ciphertexts and messages masked by fresh random OTs. The *answers* are only as right as the
 //! server is honest; `fusion-mix` catches one that is not. The weights stay hidden from a
-//! semi-honest client, but for what the answers tell; a malicious client is not defended against.
-//! `docs/threats.md` lists the known attacks and where each is answered. Not audited.
+//! semi-honest client, but for what the answers tell: labels of the network in which every linear
+//! output carries its noise. A malicious client is not defended against. `docs/threats.md` lists
+//! the known attacks and where each is answered. Not audited.
 //!
 //! # Where to read next
 //! [`layers`] (what a layer costs and why it is secure), then [`exec`] (who sends what).
@@ -59,7 +60,7 @@ pub mod layers;
 /// Version of all that two parties of a lane must have in common: cryptographic parameters, layer
 /// protocols, the order and the packing of messages. Any change of the bytes inside a lane raises
 /// it; the test `pinned_lane` notices such a change.
-pub const LANE_VERSION: u32 = 1;
+pub const LANE_VERSION: u32 = 2;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

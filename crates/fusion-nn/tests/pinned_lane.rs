@@ -22,10 +22,10 @@ const INPUT_RING: u32 = 22;
 /// The version of the lane; SHA3-256 of what the client sends, of what the server sends, and of the
 /// labels.
 const PINNED: (u32, &str, &str, &str) = (
-    1,
-    "a2ea021cc2228ce3810e80e1862d394b232c195b4abf29c5d06e91ae70124ee7",
-    "14f9cf9dcf2192e525d142f9b96fddff3106740613bcb8f241954937b211254e",
-    "3b7543f740a74ddbae2693e41dadfdac797b5b9bb0568af7a6794ea288a5f388",
+    2,
+    "cbc49e3b866bc3ad0b2cea7a42a2efc3433f002cb2aff98581da6a0cfb9efaf5",
+    "857206e27ffa6ff2a2bcd2062357f85fd3b2516a865bda8774a73bb38c0a359a",
+    "4ec11b99f4689d62d89b4ce9d770f3da2d327b7031254dcd28e7e2787c0d1f77",
 );
 
 /// Two dense layers, a ReLU between them.
@@ -34,7 +34,9 @@ fn program() -> Program {
     let dense = |input, from, to| Op::Linear {
         terms: vec![LinearTerm { input: TensorId(input), geometry: ConvGeometry::dense(from, to) }],
         weight_bits: 10,
-        row_norm_bits: 9,
+        row_norm: 512,
+        upload_bits: 28,
+        hint_bits: 26,
     };
     let relu = Op::Requantise { input: TensorId(1), window: Window { shift: 9, bits: 13 }, pool: None, activation: Activation::Relu };
     let step = |name: &str, op, output| Step { name: name.to_owned(), op, output: TensorId(output) };

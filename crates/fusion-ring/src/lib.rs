@@ -16,11 +16,10 @@
 //!               hash        correlation-robust hashes
 //!               gf128       the field of 2^128 elements
 //!               digest      SHA3-256 digests of public things
-//!   poly/       fft         exact products in Z[X]/(X^4096 + 1)
-//!               residues    vectors modulo 2^128
+//!   poly/       fft         exact products in Z[X]/(X^2048 + 1)
 //!               noise       centred binomial errors, ternary secrets
-//!               rounding    differences of residues, rounded
-//!   gemm/       small weights times shifted rows of wide residues
+//!               words       vectors modulo 2^32: sums, rounding to the top bits
+//!   gemm/       small weights times shifted rows of words modulo 2^32
 //!   ot/         lpn         the 10-local code
 //!               half_tree   correlated GGM trees
 //!               lookup      comparisons of digits by masked truth tables
@@ -30,31 +29,29 @@
 //! How data flows through them in a linear layer, for example (`fusion-rlwe` does this):
 //!
 //! ```text
-//!   channel --bytes--> residues mod 2^88 --limbs--> gemm --sums--+
-//!   prg --ternary secret--> fft --product------------------------+--> pack --bytes--> channel
+//!   client   prg --ternary secret--> fft --product--> words --pack--> channel
+//!   server   channel --unpack--> words --limbs--> gemm --sums--> shares
 //! ```
 //!
 //! # Example
-//! A two-tap filter over residues modulo 2^88, exact:
+//! A two-tap filter over words modulo 2^32:
 //! ```
-//! use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
-//! use fusion_ring::poly::residues::Residues;
+//! use fusion_ring::gemm::{PackedWeights, Reduction, WordRows};
+//! use fusion_ring::secret::Wiped;
 //! let taps: [&[usize]; 1] = [&[0, 1]]; // one row, read at offsets 0 and 1
-//! let weight = |_output, _row, tap: usize| [3, -2][tap];
-//! let weights = PackedWeights::new(Reduction::new(&taps), 1, weight).expect("small weights");
-//! let mut rows = LimbRows::zeros(&weights, 88, 4);
-//! rows.write(0, 0, &[1, 10, 100, 0], &[0, 0, 0, 1 << 16]); // 1, 10, 100, 2^80 in halves
-//! let mut out = Residues::default();
-//! weights.multiply(&rows, 0, 3, &mut out); // modulo 2^128: the caller masks
-//! let expect = [-17i128, -170, 300 - (1 << 81)];
-//! assert_eq!([out.get(0), out.get(1), out.get(2)].map(|x| x as i128), expect);
+//! let weights = PackedWeights::new(Reduction::new(&taps), 1, |_output, _row, tap| [3, -2][tap]);
+//! let mut rows = WordRows::zeros(&weights, 4);
+//! rows.write(0, 0, &[1, 10, 100, 1 << 31]);
+//! let mut out = Wiped::default();
+//! weights.multiply(&rows, 0, 3, &mut out);
+//! assert_eq!([out[0] as i32, out[1] as i32, out[2] as i32], [-17, -170, 300]); // 2^32 is 0
 //! ```
 //!
 //! # What is assumed
-//! The four tiers (portable, AVX2, AVX-512, AVX-512 with VNNI) and the three AES kernels (portable,
-//! AES-NI, VAES) give the same bits; tests compare each one that the machine has with the portable
-//! one. Sizes and indices come from the caller, never from a peer: a wrong one is a panic that
-//! names it, and each function lists its own.
+//! The five tiers (portable, AVX2, AVX-VNNI, AVX-512, AVX-512 with VNNI) and the three AES kernels
+//! (portable, AES-NI, VAES) give the same bits; tests compare each one that the machine has with
+//! the portable one. Sizes and indices come from the caller, never from a peer: a wrong one is a
+//! panic that names it, and each function lists its own.
 //!
 //! # Security
 //! Functions over secrets do not branch on them or index memory by them, as far as the compiler

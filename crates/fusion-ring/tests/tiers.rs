@@ -9,14 +9,14 @@
 use std::process::{Command, Output};
 
 use fusion_ring::bits::bitslice::{bitslice_of_bytes, bitslice_of_words};
-use fusion_ring::gemm::{LimbRows, PackedWeights, Reduction};
+use fusion_ring::gemm::{PackedWeights, Reduction, WordRows};
 use fusion_ring::ot::bit_products::{masks_of_bitslice, negated_where};
 use fusion_ring::ot::half_tree::{self, HalfTreeLevel};
 use fusion_ring::ot::lookup::sender::{TableInputs, masked_tables};
 use fusion_ring::ot::lpn::LocalCode;
 use fusion_ring::poly::fft::{DEGREE, Product, Small, Wide};
-use fusion_ring::poly::noise;
-use fusion_ring::poly::residues::Residues;
+use fusion_ring::poly::{noise, words};
+use fusion_ring::secret::Wiped;
 use fusion_ring::simd::{AesTier, available, select, tier};
 use fusion_ring::symmetric::aes::Aes128;
 use fusion_ring::symmetric::digest::{Digest, Hasher};
@@ -60,28 +60,27 @@ fn digest() -> Digest {
         .into_iter()
         .for_each(|words| words.iter().for_each(|word| out.update(&word.to_le_bytes())));
 
-    let mut wide = Residues::default();
-    wide.resize(DEGREE);
-    wide.set_uniform(&mut prg);
-    wide.as_mut().add_four_uniforms(&mut prg, 20);
+    let mut sum = vec![0u32; DEGREE];
+    prg.fill_words(u32::MAX, &mut sum);
+    words::add_four_uniforms(&mut sum, &mut prg, 20);
     let (mut secret, mut errors) = (vec![0i8; DEGREE], vec![0i8; DEGREE]);
     noise::ternary(&mut prg, &mut secret);
     noise::binomial(&mut prg, 21, &mut errors);
-    let mut product = Product::<3, 30>::default();
-    product.set(&Wide::new(&wide), &Small::new(&secret));
-    let mut sum = Residues::default();
-    sum.resize(DEGREE);
-    product.copy_to(0..DEGREE, &mut sum.as_mut());
-    sum.as_mut().add_small(&errors);
+    let mut product = Product::default();
+    product.set(&Wide::new(&sum), &Small::new(&secret));
+    product.add_to(0, &mut sum);
+    words::add_small(&mut sum, &errors);
+    let mut rounded = sum.clone();
+    words::round_to_top(&mut rounded, 23);
+    words::add_shifted(&mut sum, &rounded, 9);
+    words::from_top(&mut rounded, 23);
     let taps: [&[usize]; 3] = [&[0, 2, 9], &[0, 2, 9], &[4]];
-    let weights = PackedWeights::new(Reduction::new(&taps), 7, |output, row, tap| [3, -200, 511][(output + row + tap) % 3]).unwrap();
-    let mut rows = LimbRows::zeros(&weights, 88, DEGREE);
-    (0..3).for_each(|row| rows.write(row, 0, &sum.low, &sum.high));
-    let mut products = Residues::default();
+    let weights = PackedWeights::new(Reduction::new(&taps), 7, |output, row, tap| [3, -200, 511][(output + row + tap) % 3]);
+    let mut rows = WordRows::zeros(&weights, DEGREE);
+    (0..3).for_each(|row| rows.write(row, 0, &sum));
+    let mut products = Wiped::default();
     weights.multiply(&rows, 0, DEGREE - 9, &mut products);
-    [&sum.low, &sum.high, &products.low, &products.high]
-        .into_iter()
-        .for_each(|words| words.iter().for_each(|word| out.update(&word.to_le_bytes())));
+    [&sum, &rounded, &products[..]].into_iter().for_each(|words| words.iter().for_each(|word| out.update(&word.to_le_bytes())));
     out.finish()
 }
 
@@ -104,9 +103,10 @@ fn by_an_independent_look() -> Vec<&'static str> {
     let has = |wanted: &[&str]| cfg!(target_arch = "x86_64") && wanted.iter().all(|flag| flags.contains(flag));
     let avx2 = has(&["avx2", "fma"]);
     let avx512 = avx2 && has(&["avx512f", "avx512bw", "avx512dq", "avx512vl"]);
-    let tiers = [("portable", true), ("avx2", avx2), ("avx512", avx512), ("avx512vnni", avx512 && has(&["avx512_vnni"]))];
+    let vnni = [("avxvnni", avx2 && has(&["avx_vnni"])), ("avx512vnni", avx512 && has(&["avx512_vnni"]))];
+    let tiers = [("portable", true), ("avx2", avx2), ("avx512", avx512)].into_iter().chain(vnni);
     let aes = [("aes-ni", avx2 && has(&["aes"])), ("vaes512", avx512 && has(&["aes", "vaes"]))];
-    tiers.into_iter().chain(aes).filter(|tier| tier.1).map(|tier| tier.0).collect()
+    tiers.chain(aes).filter(|tier| tier.1).map(|tier| tier.0).collect()
 }
 
 #[test]
@@ -146,10 +146,10 @@ fn a_name_that_is_no_tier_of_this_machine_is_an_error() {
         let Output { status, stderr, .. } = child(name);
         let stderr = String::from_utf8(stderr).unwrap();
         assert!(!status.success(), "FUSION_SIMD={name:?} was accepted");
-        let expect = format!("FUSION_SIMD={name:?} is no instruction tier (portable, avx2, avx512 and avx512vnni are)");
+        let expect = format!("FUSION_SIMD={name:?} is no instruction tier (portable, avx2, avxvnni, avx512 and avx512vnni are)");
         assert!(stderr.contains(&expect), "{stderr}");
     }
-    if available().len() < 4 {
+    if available().iter().all(|tier| tier.name() != "avx512vnni") {
         let Output { status, stderr, .. } = child("avx512vnni");
         assert!(!status.success());
         let best = available().last().unwrap().name();

@@ -9,24 +9,23 @@ here nor a package; it needs parts of Sage, which PyPI has as wheels. About ten 
     git -C /tmp/lattice-estimator checkout 27a581bb8e9d49f5e9e2db315bd48ac769d5f5f5
     PYTHONPATH=/tmp/lattice-estimator /tmp/sage/bin/python crates/fusion-rlwe/security/estimate.py
 
-The parameters are those of src/params.rs. `cargo run -p fusion-rlwe --example security` takes them
-from the types instead and computes two of the columns without the estimator.
+The parameters are those of src/precision.rs. `cargo run -p fusion-rlwe --example security` takes
+them from there and computes two of the columns without the estimator.
 """
 
 from estimator import LWE, ND, RC, SIS
 from math import log2
 
-DEGREE = 4096
+DEGREE = 2048
 SECRET = ND.UniformMod(3)
 ERROR = ND.CenteredBinomial(21)
 MODELS = (RC.MATZOV, RC.ADPS16)
 ATTACKS = (LWE.primal_usvp, LWE.primal_bdd, LWE.dual_hybrid)
 
-# 2^109 cannot be constructed: it is what the table of HomomorphicEncryption.org allows.
-MODULI = (88, 96, 104, 109)
+MODULUS = 2**32
 
-# (log2 q, log2 of the plaintext modulus): ResNet50's, the widest, and the least that is not void.
-BINDINGS = ((88, 25), (96, 30), (104, 32), (88, 3), (96, 3), (104, 3))
+# log2 of the norm of what two openings of one hint make (crate documentation).
+BINDINGS = (28, 30)
 
 
 def bits(cost):
@@ -34,20 +33,18 @@ def bits(cost):
 
 
 def rlwe(samples):
-    for modulus in MODULI:
-        instance = LWE.Parameters(n=DEGREE, q=2**modulus, Xs=SECRET, Xe=ERROR, **samples)
-        costs = [[attack(instance, red_cost_model=model) for attack in ATTACKS] for model in MODELS]
-        cells = [bits(cost) for row in costs for cost in row] + [str(costs[1][0]["beta"])]
-        print(f"| 2^{modulus} | {' | '.join(cells)} |", flush=True)
+    instance = LWE.Parameters(n=DEGREE, q=MODULUS, Xs=SECRET, Xe=ERROR, **samples)
+    costs = [[attack(instance, red_cost_model=model) for attack in ATTACKS] for model in MODELS]
+    cells = [bits(cost) for row in costs for cost in row] + [str(costs[1][0]["beta"])]
+    print(f"| 2^32 | {' | '.join(cells)} |", flush=True)
 
 
 def ring_sis():
-    for modulus, plain in BINDINGS:
-        bound = 2 ** (modulus - plain + 1)
-        instance = SIS.Parameters(n=DEGREE, q=2**modulus, length_bound=bound, norm=2)
+    for bound in BINDINGS:
+        instance = SIS.Parameters(n=DEGREE, q=MODULUS, length_bound=2**bound, norm=2)
         costs = [SIS.lattice(instance, red_cost_model=model) for model in MODELS]
         cells = [bits(cost) for cost in costs] + [str(costs[0]["beta"])]
-        print(f"| 2^{modulus} | {plain} | {' | '.join(cells)} |", flush=True)
+        print(f"| 2^{bound} | {' | '.join(cells)} |", flush=True)
 
 
 print("The client's secrets, as many samples as the attack wants:")

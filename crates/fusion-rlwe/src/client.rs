@@ -1,144 +1,105 @@
-//! The client's side: encryption of shares, decryption with the hint.
+//! The client's side: encryption of its words, and its share of the product from the hint.
 
-use fusion_ring::bits::pack::{mask32, unpack64, write_wide};
+use fusion_ring::bits::pack::{SLACK, pack_into, unpack_into};
 use fusion_ring::channel::Channel;
-use fusion_ring::poly::fft::{DEGREE, PROVEN_BITS, Product, Small, Wide};
-use fusion_ring::poly::residues::Residues;
-use fusion_ring::poly::rounding::Rounding;
+use fusion_ring::poly::fft::{DEGREE, Product, Small, Wide};
+use fusion_ring::poly::words;
 use fusion_ring::secret::Wiped;
 use fusion_ring::symmetric::prg::AesPrg;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::hint::HintSource;
-use crate::layer::Layer;
+use crate::layer::{Input, KEY_BYTES, Layer};
+use crate::precision::{CONSTANTS, MODULUS_BITS};
 use crate::public::{PublicPolynomial, PublicSeed};
-use crate::{RlweError, RlweParams, sample};
+use crate::{RlweError, sample};
 
-/// The client's state of one lane: one ternary secret per block index, used in all layers but never
-/// twice with the same public polynomial.
+/// The client's state of one lane. Every block of every layer has a secret of its own.
 ///
-/// The same block of the same layer must not be encrypted twice under one secret;
-/// [`ClientLane::encrypt`] therefore takes every layer at most once per lane.
+/// A secret must not live longer than its layer: this party's words of the result are -h_j s, a
+/// function of s that a malicious server chose with its hint. They come back, through protocols
+/// that such a server can make do nothing, as words of the next layer, and an encryption of
+/// functions of s under s itself has no security (`fusion-nn` has the attack as a test). Nor may a
+/// secret meet a public polynomial twice; [`ClientLane::encrypt`] therefore takes every layer at
+/// most once per lane. A lane that is tried again after a failure is another `ClientLane`.
 pub struct ClientLane {
-    mask: Wide<4>,
-    mask_params: RlweParams,
+    mask: Wide,
+    /// The secrets of the blocks of the layer encrypted last.
     secrets: Vec<Small>,
+    /// That layer.
+    layer: Option<u32>,
     /// Memory for transforms of public polynomials, reused from layer to layer.
-    transforms: Vec<Wide<3>>,
+    transforms: Vec<Wide>,
     used: std::collections::BTreeSet<u32>,
     prg: AesPrg,
-    largest_noise: f64,
 }
 
 impl ClientLane {
-    /// A lane of the model with the public `seed` whose widest modulus is that of `widest`.
+    /// A lane of the model with the public `seed`.
     #[must_use]
-    pub fn new(seed: PublicSeed, widest: RlweParams, rng: &mut impl CryptoRng) -> Self {
+    pub fn new(seed: PublicSeed, rng: &mut impl CryptoRng) -> Self {
         let mut key = Zeroizing::new([0u8; 16]);
         rng.fill_bytes(&mut *key);
         Self {
             mask: Wide::new(&seed.polynomial(PublicPolynomial::Mask)),
-            mask_params: widest,
             secrets: Vec::new(),
+            layer: None,
             transforms: Vec::new(),
             used: std::collections::BTreeSet::new(),
             prg: AesPrg::new(*key),
-            largest_noise: 0.0,
         }
     }
 
-    /// Largest |error| / scale that a decryption of this lane has met. Decryption is exact below
-    /// 0.5; the plan's bound is [`crate::params::Noise::used`]. For measurements only: it proves
-    /// nothing about the server.
-    #[must_use]
-    pub fn largest_noise(&self) -> f64 {
-        self.largest_noise
-    }
-
-    /// Encrypts this party's shares of a layer's inputs (one tensor per term,
-    /// `[channel][sample][row][column]`, values modulo 2^l) and sends them.
+    /// Encrypts this party's words of a layer's inputs, one tensor per term, and sends them. That
+    /// is all that this step sends or receives: [`ClientLane::share`] needs nothing from the
+    /// server.
     ///
     /// # Errors
-    /// [`RlweError::Misuse`] for tensors of the wrong size or a layer that this lane has already
-    /// encrypted; [`RlweError::Channel`].
-    pub fn encrypt(&mut self, layer: &Layer, inputs: &[&[u32]], samples: usize, channel: &mut dyn Channel) -> Result<(), RlweError> {
+    /// [`RlweError::Misuse`] for tensors of the wrong size or ring, or a layer that this lane has
+    /// already encrypted; [`RlweError::Channel`].
+    pub fn encrypt(&mut self, layer: &Layer, inputs: &[Input<'_>], samples: usize, channel: &mut dyn Channel) -> Result<(), RlweError> {
         layer.check_inputs(inputs, samples)?;
         if !self.used.insert(layer.index()) {
             return Err(RlweError::Misuse("a lane encrypts every layer once: its secrets must not meet a polynomial twice"));
         }
-        if layer.params().modulus_bits() <= 3 * PROVEN_BITS {
-            let mut transforms = std::mem::take(&mut self.transforms);
-            let done = self.encrypt_by(layer, inputs, samples, &mut transforms, channel);
-            self.transforms = transforms;
-            done
-        } else {
-            self.encrypt_by::<4>(layer, inputs, samples, &mut Vec::new(), channel)
-        }
-    }
-
-    /// [`ClientLane::encrypt`] with public polynomials of P pieces, whose transforms are kept in
-    /// `transforms` where several blocks use them.
-    fn encrypt_by<const P: usize>(
-        &mut self,
-        layer: &Layer,
-        inputs: &[&[u32]],
-        samples: usize,
-        transforms: &mut Vec<Wide<P>>,
-        channel: &mut dyn Channel,
-    ) -> Result<(), RlweError> {
-        let params = layer.params();
-        let (width, mask) = (params.coefficient_bytes(), mask32(params.plain_bits()));
+        self.secrets.clear();
+        self.layer = Some(layer.index());
+        let constants = constants(layer, samples);
+        let own: Vec<Input<'_>> = inputs.iter().copied().chain([Input { words: &constants, ring: MODULUS_BITS }]).collect();
+        let mut transforms = std::mem::take(&mut self.transforms);
+        let mut row = EncryptedRow::new(layer);
         let blocks = layer.layout().cut(samples);
-        let (mut public, mut product, mut values) = (Residues::default(), Product::<P>::default(), Residues::default());
-        let (mut errors, mut own) = (Wiped::<i8>::new(DEGREE), Wiped::default());
-        // What is sent needs no wiping.
-        let mut bytes = Vec::new();
+        // A single block uses every transform once: one buffer is enough.
+        let keep = blocks.len() > 1 && layer.layout().rows() <= MOST_KEPT;
         for (index, block) in blocks.iter().enumerate() {
-            if index == self.secrets.len() {
-                self.send_key(channel)?;
-            }
-            let mut row = 0;
+            self.send_key(channel)?;
+            let mut next = 0;
             for (phase, cells) in block.cells.iter().enumerate() {
                 let term = layer.layout().phases[phase].term;
-                let size = layer.layout().terms()[term].input.area() * samples;
-                let errors = &mut errors[..cells.len()];
-                bytes.resize(cells.len() * width, 0);
+                let size = layer.layout().all_terms()[term].input.area() * samples;
+                let input = own[term];
+                let shift = if term == inputs.len() { MODULUS_BITS - layer.precision().ring_bits() } else { layer.shift(&input) };
                 for number in 0..layer.channels(phase) {
-                    // A single block uses every transform once: one buffer is enough.
-                    let slot = if blocks.len() > 1 { row } else { 0 };
+                    let slot = if keep { next } else { 0 };
                     if slot == transforms.len() {
                         transforms.push(Wide::default());
                     }
-                    if index == 0 {
-                        layer.row_polynomial(phase, number, &mut public);
-                        transforms[slot].set(&public);
+                    if index == 0 || !keep {
+                        layer.row_polynomial(phase, number, &mut row.public);
+                        transforms[slot].set(&row.public);
                     }
-                    product.set(&transforms[slot], &self.secrets[index]);
-                    row += 1;
-                    values.resize(cells.span().len());
-                    product.copy_to(cells.span(), &mut values.as_mut());
-                    if cells.runs.len() > 1 {
-                        cells.compact(&mut values.low);
-                        cells.compact(&mut values.high);
-                    }
-                    sample::errors(&mut self.prg, errors);
-                    values.as_mut().add_small(errors);
-                    cells.gather(&inputs[term][number * size..(number + 1) * size], mask, &mut own);
-                    values.as_mut().add_shifted(&own, params.scale_bits());
-                    write_wide(&values.low, &values.high, width, &mut bytes);
-                    channel.send(&bytes)?;
+                    row.product.set(&transforms[slot], &self.secrets[index]);
+                    let words = &input.words[number * size..(number + 1) * size];
+                    cells.gather(words, shift, &mut row.own);
+                    channel.send(row.finish(cells, &mut self.prg))?;
+                    next += 1;
                 }
             }
         }
+        self.transforms = transforms;
         channel.flush()?;
         Ok(())
-    }
-
-    /// The secret of a block, for tests that play the client's part.
-    #[cfg(test)]
-    pub(crate) fn secret(&self, block: usize) -> &Small {
-        &self.secrets[block]
     }
 
     /// Draws the secret of the next block and sends its key k = p s + e'.
@@ -148,77 +109,124 @@ impl ClientLane {
         product.set(&self.mask, &secret);
         let mut errors = Wiped::<i8>::new(DEGREE);
         sample::errors(&mut self.prg, &mut errors);
-        let mut values = Residues::default();
-        values.resize(DEGREE);
-        product.copy_to(0..DEGREE, &mut values.as_mut());
-        values.as_mut().add_small(&errors);
-        let width = self.mask_params.coefficient_bytes();
-        let mut bytes = Wiped::new(DEGREE * width);
-        write_wide(&values.low, &values.high, width, &mut bytes);
+        let mut words = Wiped::<u32>::new(DEGREE);
+        product.words(0, &mut words);
+        words::add_small(&mut words, &errors);
+        let mut bytes = Wiped::with_capacity(KEY_BYTES + SLACK);
+        pack_into(&mut bytes, &words, MODULUS_BITS);
         channel.send(&bytes)?;
         self.secrets.push(secret);
         Ok(())
     }
 
-    /// Receives the server's answer to [`ClientLane::encrypt`] and returns this party's share of
-    /// the product, `[out channel][sample][row][column]` modulo 2^l. Any bytes of the right length
-    /// decrypt to something.
+    /// The secret of a block, for a test that uses what a client knows.
+    #[cfg(test)]
+    pub(crate) fn secret(&self, block: usize) -> &Small {
+        &self.secrets[block]
+    }
+
+    /// This party's words of the product, `[out channel][sample][row][column]`: -h_j s at the
+    /// output positions. The server's words and these add up to 2^(32 - l) times the product, plus
+    /// noise. Local: the words depend on the hint and on this lane's secrets alone.
     ///
     /// # Errors
     /// [`RlweError::HintSize`] for the hint of another layer, [`RlweError::HintRead`] if it cannot
-    /// be read, [`RlweError::Misuse`] before [`ClientLane::encrypt`], [`RlweError::Channel`].
-    pub fn decrypt(
+    /// be read, [`RlweError::Misuse`] unless `layer` is the one encrypted last.
+    pub fn share(&mut self, layer: &Layer, hint: &dyn HintSource, samples: usize) -> Result<Wiped<u32>, RlweError> {
+        self.share_of(layer, hint, 0..layer.outputs(), samples)
+    }
+
+    /// As [`ClientLane::share`], of some outputs one after another.
+    pub(crate) fn share_of(
         &mut self,
         layer: &Layer,
         hint: &dyn HintSource,
+        outputs: impl ExactSizeIterator<Item = usize>,
         samples: usize,
-        channel: &mut dyn Channel,
     ) -> Result<Wiped<u32>, RlweError> {
-        let params = layer.params();
         if hint.len() != layer.hint_bytes() {
             return Err(RlweError::HintSize { expected: layer.hint_bytes(), got: hint.len() });
         }
         let blocks = layer.layout().cut_outputs(samples);
-        if !self.used.contains(&layer.index()) || blocks.len() > self.secrets.len() {
-            return Err(RlweError::Misuse("decryption follows encryption"));
+        if self.layer != Some(layer.index()) || blocks.len() > self.secrets.len() {
+            return Err(RlweError::Misuse("a share follows the encryption of its layer"));
         }
-        let receive = |block| {
-            let mut bytes = Wiped::<u8>::new(layer.answer_bytes(block));
-            channel.recv(&mut bytes).map(|()| bytes)
-        };
-        let answers = blocks.iter().map(receive).collect::<Result<Vec<_>, _>>()?;
         let area = samples * layer.layout().output().area();
-        let mut out = Wiped::new(layer.outputs() * area);
-        // The hint keeps the top hint_bits of a coefficient. So the unit of everything here is the
-        // lowest of those bits, modulo 2^hint_bits. One piece holds a hint of any width.
-        let raise = params.hint_bits() - params.answer_bits();
-        let down = params.hint_bits() - params.plain_bits();
-        let rounding = Rounding { bits: params.hint_bits(), down };
+        let mut out = Wiped::new(outputs.len() * area);
+        let bits = layer.precision().hint_bits();
         let mut row = vec![0u8; layer.hint_row_bytes()];
-        let mut coefficients = vec![0u64; DEGREE];
-        let (mut transform, mut product) = (Wide::<1, 41>::default(), Product::default());
-        let (mut masks, mut answer) = (Wiped::<u64>::new(DEGREE), Wiped::<u64>::with_capacity(DEGREE));
-        let mut largest = 0u64;
-        for j in 0..layer.outputs() {
+        let mut coefficients = Wiped::<u32>::new(DEGREE);
+        let (mut transform, mut product) = (Wide::default(), Product::default());
+        let mut words = Wiped::<u32>::new(DEGREE);
+        for (at, j) in outputs.enumerate() {
             hint.read(j * layer.hint_row_bytes(), &mut row)?;
-            unpack64(&row, params.hint_bits(), 0, &mut coefficients);
-            transform.set_narrow(&coefficients);
-            for ((block, bytes), secret) in blocks.iter().zip(&answers).zip(&self.secrets) {
+            unpack_into(&row, bits, &mut coefficients);
+            words::from_top(&mut coefficients, bits);
+            transform.set(&coefficients);
+            for (block, secret) in blocks.iter().zip(&self.secrets) {
                 product.set(&transform, secret);
                 let (first, count) = block.span();
-                product.words(first, &mut masks[..count]);
-                answer.resize(block.outputs.len());
-                unpack64(bytes, params.answer_bits(), j * block.outputs.len(), &mut answer);
-                let shares = &mut out[j * area + block.first_output..][..block.outputs.len()];
-                if block.outputs.len() < count {
-                    for (to, &p) in block.outputs.iter().enumerate() {
-                        masks[to] = masks[usize::from(p) - first];
-                    }
+                product.words(first, &mut words[..count]);
+                let shares = &mut out[at * area + block.first_output..][..block.outputs.len()];
+                for (share, &p) in shares.iter_mut().zip(&block.outputs) {
+                    *share = words[usize::from(p) - first].wrapping_neg();
                 }
-                largest = largest.max(rounding.difference(&answer, raise, &masks[..shares.len()], shares));
             }
         }
-        self.largest_noise = self.largest_noise.max(largest as f64 / f64::from(down).exp2());
         Ok(out)
+    }
+}
+
+/// Most rows of which the transforms are kept for the next block, 16 KiB each: a card could name
+/// any number.
+const MOST_KEPT: usize = 1 << 15;
+
+/// The words of the constant rows: the value of each at every output position of every sample. The
+/// server's words of them are zero.
+pub(crate) fn constants(layer: &Layer, samples: usize) -> Vec<u32> {
+    let area = layer.layout().output().area() * samples;
+    CONSTANTS.iter().flat_map(|&value| std::iter::repeat_n(value, area)).collect()
+}
+
+/// Buffers for one encrypted row after another.
+struct EncryptedRow {
+    public: Vec<u32>,
+    product: Product,
+    own: Wiped<u32>,
+    words: Wiped<u32>,
+    errors: Wiped<i8>,
+    bytes: Wiped<u8>,
+    upload_bits: u32,
+}
+
+impl EncryptedRow {
+    fn new(layer: &Layer) -> Self {
+        Self {
+            public: Vec::new(),
+            product: Product::default(),
+            own: Wiped::default(),
+            words: Wiped::default(),
+            errors: Wiped::new(DEGREE),
+            bytes: Wiped::default(),
+            upload_bits: layer.precision().upload_bits(),
+        }
+    }
+
+    /// a_i s + e + the words, at the needed coefficients and rounded: the bytes to send.
+    fn finish(&mut self, cells: &crate::layout::Cells, prg: &mut AesPrg) -> &[u8] {
+        let span = cells.span();
+        self.words.resize(span.len());
+        self.product.words(span.start, &mut self.words);
+        if cells.runs.len() > 1 {
+            cells.compact(&mut self.words);
+        }
+        let errors = &mut self.errors[..cells.len()];
+        sample::errors(prg, errors);
+        words::add_small(&mut self.words, errors);
+        words::add_shifted(&mut self.words, &self.own, 0);
+        words::round_to_top(&mut self.words, self.upload_bits);
+        self.bytes.resize(0);
+        pack_into(&mut self.bytes, &self.words, self.upload_bits);
+        &self.bytes
     }
 }

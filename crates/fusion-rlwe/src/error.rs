@@ -12,24 +12,10 @@ pub enum RlweError {
     /// Parameters outside what is secure or exact.
     #[error("parameters refused: {0}")]
     Parameters(String),
-    /// The decryption noise of a layer would exceed what rounding removes.
-    #[error(
-        "the noise of a layer with ring width {plain_bits} and row norm 2^{row_norm_bits} takes {used:.3} of the 0.5 that decryption tolerates at modulus 2^{modulus_bits}: use a wider modulus or fewer bits"
-    )]
-    NoiseBudget {
-        /// Ring width l of the layer, bits.
-        plain_bits: u32,
-        /// Modulus width w, bits.
-        modulus_bits: u32,
-        /// log2 of the bound on the norm of a weight row.
-        row_norm_bits: u32,
-        /// Planned worst |error| / scale.
-        used: f64,
-    },
     /// A convolution that this layout cannot hold.
     #[error("layout refused: {0}")]
     Layout(String),
-    /// Weights that break the plan (number, norm, sum).
+    /// Weights that break the plan (number, norm, bias).
     #[error("weights refused: {0}")]
     Weights(String),
     /// A hint of another size than the layer's.
@@ -43,6 +29,17 @@ pub enum RlweError {
     /// The hint could not be read.
     #[error("cannot read the hint: {0}")]
     HintRead(String),
+    /// A layer's hint, weights and noise do not belong together: wrong words on disk or in memory,
+    /// or a broken source of randomness.
+    #[error(
+        "self-test: output {output} has {ratio:.3} times its planned noise: the hint is not of these weights, or the bytes of one of them are damaged; prepare the model again"
+    )]
+    SelfTest {
+        /// The row of the hint.
+        output: usize,
+        /// Measured over planned standard deviation.
+        ratio: f64,
+    },
     /// The caller broke the contract of a function.
     #[error("misuse: {0}")]
     Misuse(&'static str),

@@ -1,8 +1,8 @@
 //! Where the bytes of a hint come from.
 //!
-//! A hint is hundreds of megabytes for a large network and is read once per lane, row by row. Lanes
-//! share one source and copy one row at a time, so a hint in a file costs each lane a row of memory
-//! and leaves the rest to the page cache.
+//! A hint is some hundred megabytes for a large network and is read once per lane, row by row.
+//! Lanes share one source and copy one row at a time, so a hint in a file costs each lane a row of
+//! memory and leaves the rest to the page cache.
 
 use crate::RlweError;
 

@@ -6,13 +6,14 @@ use rand_core::CryptoRng;
 use sha3::{Digest, Sha3_256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::precision::{DEGREE, MODULUS_BITS};
 use crate::sample;
 
 /// The server's long-term secret of one prepared model, from which the masks u_j of all hint rows
 /// come.
 ///
 /// One key belongs to one set of weights. Hints of two sets under one key would publish the
-/// difference of the weights.
+/// difference of the weights, and so would two parameter sets (they are part of what is hashed).
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct ServerKey([u8; 32]);
 
@@ -41,6 +42,8 @@ impl ServerKey {
     pub(crate) fn mask(&self, layer: u32, output: usize) -> Wiped<i8> {
         let mut hash = Sha3_256::new();
         hash.update(b"fusion-rlwe mask secret");
+        hash.update((DEGREE as u32).to_le_bytes());
+        hash.update(MODULUS_BITS.to_le_bytes());
         hash.update(self.0);
         hash.update(layer.to_le_bytes());
         hash.update((output as u64).to_le_bytes());

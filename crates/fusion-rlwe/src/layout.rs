@@ -9,19 +9,27 @@
 //! so that every output is computed inside one block. In the block that starts at cell B, the tap
 //! at offset o of output cell p reads coefficient p + o - B and writes coefficient p + reach - B:
 //! the tap is X^(reach - o).
+//!
+//! Behind the convolutions of a layer comes one more of this crate's own: a 1x1 convolution of as
+//! many constant channels as [`CONSTANTS`] has, whose weights are the biases. All groups of
+//! channels read it.
 
-use std::ops::Range;
+mod cells;
+
+use std::collections::BTreeMap;
 
 use fusion_ring::poly::fft::DEGREE;
-use fusion_ring::secret::Wiped;
 
+pub(crate) use self::cells::Cells;
+use self::cells::{PADDING, copies};
+use crate::precision::CONSTANTS;
 use crate::{ConvGeometry, RlweError, Shape};
 
 /// Bound on any size of a layer, so that products of sizes never overflow.
 const MAX_SIZE: usize = 1 << 28;
 
-/// A cell that no input lies under: public zero padding.
-const PADDING: u32 = u32::MAX;
+/// Most rows of a layer. A card may come from a malicious server; each row costs both parties time.
+const MAX_ROWS: usize = 1 << 20;
 
 /// The rows of one phase of one term: one row per input channel, all with the same taps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +47,7 @@ pub(crate) struct Phase {
 /// How a linear layer lies in streams, independent of the number of samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
+    /// The layer's convolutions and, last, that of the constants.
     terms: Vec<ConvGeometry>,
     output: Shape,
     /// Cells between the starts of two lines, and lines between two samples.
@@ -47,18 +56,6 @@ pub struct Layout {
     reach: usize,
     pub(crate) phases: Vec<Phase>,
     rows: usize,
-}
-
-/// Cells of one phase in one block.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Cells {
-    /// Runs of consecutive coefficients that are encrypted.
-    pub(crate) runs: Vec<Range<usize>>,
-    /// For each encrypted coefficient the index of its input in the tensor of the channel
-    /// (`[sample][row][column]`), or PADDING.
-    sources: Vec<u32>,
-    /// The same as runs: consecutive sources in one copy.
-    copies: Vec<Copy>,
 }
 
 /// One block of N cells for a given number of samples.
@@ -100,12 +97,10 @@ impl AxisExtent {
 }
 
 /// Distance between the starts of two lines at which neither line's taps reach a real input of
-/// the other.
+/// the other. Terms are rows of their own, so each may be looked at alone.
 fn pitch(outputs: usize, extents: &[AxisExtent]) -> usize {
-    let shift = extents.iter().map(|e| e.shift).max().unwrap_or(0);
-    let first = extents.iter().map(|e| e.first).min().unwrap_or(0);
-    let last = extents.iter().map(|e| e.last).max().unwrap_or(0);
-    outputs.max(last + 1).max((outputs + shift).saturating_sub(first))
+    let alone = |e: &AxisExtent| (e.last + 1).max((outputs + e.shift).saturating_sub(e.first.min(outputs + e.shift)));
+    extents.iter().map(alone).fold(outputs, usize::max)
 }
 
 impl Layout {
@@ -134,6 +129,8 @@ impl Layout {
                 return Err(refuse("the terms of a linear layer have different output shapes"));
             }
         }
+        let constants = ConvGeometry { input: Shape { channels: CONSTANTS.len(), ..output }, ..ConvGeometry::dense(1, output.channels) };
+        let terms = [terms, &[constants]].concat();
         let columns: Vec<AxisExtent> = terms
             .iter()
             .map(|t| AxisExtent::of(t.input.width, t.padding.left, t.kernel.1, t.stride.1, t.dilation.1, output.width))
@@ -143,9 +140,13 @@ impl Layout {
             .map(|t| AxisExtent::of(t.input.height, t.padding.top, t.kernel.0, t.stride.0, t.dilation.0, output.height))
             .collect();
         let (line, lines) = (pitch(output.width, &columns), pitch(output.height, &rows));
-        let mut layout = Self { terms: terms.to_vec(), output, line, lines, reach: 0, phases: Vec::new(), rows: 0 };
-        for (index, term) in terms.iter().enumerate() {
-            layout.add_phases(index, term);
+        let mut layout = Self { terms, output, line, lines, reach: 0, phases: Vec::new(), rows: 0 };
+        let rows_of = |t: &ConvGeometry| t.kernel.0.min(t.stride.0) * t.kernel.1.min(t.stride.1) * t.input.channels;
+        if layout.terms.iter().map(rows_of).fold(0, usize::saturating_add) > MAX_ROWS {
+            return Err(RlweError::Layout(format!("more than {MAX_ROWS} rows of polynomials: too many channels or too wide a stride")));
+        }
+        for index in 0..layout.terms.len() {
+            layout.add_phases(index);
         }
         layout.reach = layout.phases.iter().flat_map(|p| p.taps.iter().map(|t| t.1)).max().unwrap_or(0);
         if layout.reach >= DEGREE / 2 {
@@ -157,14 +158,14 @@ impl Layout {
         Ok(layout)
     }
 
-    fn add_phases(&mut self, index: usize, term: &ConvGeometry) {
-        let first = self.phases.len();
+    fn add_phases(&mut self, index: usize) {
+        let term = self.terms[index];
+        let mut phase_of = BTreeMap::new();
         for kernel in 0..term.kernel.0 * term.kernel.1 {
             let (y, x) = (kernel / term.kernel.1 * term.dilation.0, kernel % term.kernel.1 * term.dilation.1);
             let residue = (y % term.stride.0, x % term.stride.1);
             let offset = y / term.stride.0 * self.line + x / term.stride.1;
-            let phase = self.phases[first..].iter().position(|p| p.residue == residue).map(|i| first + i);
-            let phase = phase.unwrap_or_else(|| {
+            let phase = *phase_of.entry(residue).or_insert_with(|| {
                 self.phases.push(Phase { term: index, residue, taps: Vec::new(), first_row: self.rows });
                 self.rows += term.input.channels;
                 self.phases.len() - 1
@@ -176,7 +177,23 @@ impl Layout {
     /// The convolutions.
     #[must_use]
     pub fn terms(&self) -> &[ConvGeometry] {
+        &self.terms[..self.terms.len() - 1]
+    }
+
+    /// The convolutions with that of the constants, the last.
+    pub(crate) fn all_terms(&self) -> &[ConvGeometry] {
         &self.terms
+    }
+
+    /// Whether a phase is that of the constants.
+    pub(crate) fn is_constant(&self, phase: &Phase) -> bool {
+        phase.term + 1 == self.terms.len()
+    }
+
+    /// Rows of a phase that each of `groups` groups of channels reads.
+    pub(crate) fn rows_per_group(&self, phase: &Phase, groups: usize) -> usize {
+        let channels = self.terms[phase.term].input.channels;
+        if self.is_constant(phase) { channels } else { channels / groups }
     }
 
     /// Output shape of one sample.
@@ -320,78 +337,6 @@ impl Block {
             _ => (0, 0),
         }
     }
-}
-
-impl Cells {
-    /// From the first encrypted coefficient to the last.
-    pub(crate) fn span(&self) -> Range<usize> {
-        match (self.runs.first(), self.runs.last()) {
-            (Some(first), Some(last)) => first.start..last.end,
-            _ => 0..0,
-        }
-    }
-
-    /// Number of encrypted coefficients.
-    pub(crate) fn len(&self) -> usize {
-        self.sources.len()
-    }
-
-    /// Fills `out` with the inputs under the encrypted coefficients, modulo 2^l by `mask`; zero
-    /// under padding.
-    pub(crate) fn gather(&self, channel: &[u32], mask: u32, out: &mut Wiped<u32>) {
-        out.resize(self.sources.len());
-        if self.copies.len() * SHORT_COPY > self.sources.len() {
-            let found = self.sources.iter().map(|&source| channel.get(source as usize).map_or(0, |value| value & mask));
-            out.iter_mut().zip(found).for_each(|(out, value)| *out = value);
-            return;
-        }
-        let mut rest = &mut out[..];
-        for copy in &self.copies {
-            let (out, after) = rest.split_at_mut(copy.len);
-            match copy.source {
-                Some(source) => {
-                    let values = &channel[source..source + copy.len];
-                    out.iter_mut().zip(values).for_each(|(out, value)| *out = value & mask);
-                }
-                None => out.fill(0),
-            }
-            rest = after;
-        }
-    }
-
-    /// Moves the values of the encrypted coefficients to the front, from one for each coefficient
-    /// of the span.
-    pub(crate) fn compact(&self, values: &mut Wiped<u64>) {
-        let first = self.span().start;
-        let mut at = 0;
-        for run in &self.runs {
-            values.copy_within(run.start - first..run.end - first, at);
-            at += run.len();
-        }
-        values.resize(at);
-    }
-}
-
-/// Where copies are shorter than this on average, inputs are looked up one by one.
-const SHORT_COPY: usize = 6;
-
-/// Consecutive encrypted coefficients with consecutive inputs, or with padding.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Copy {
-    source: Option<usize>,
-    len: usize,
-}
-
-fn copies(sources: &[u32]) -> Vec<Copy> {
-    let mut copies: Vec<Copy> = Vec::new();
-    for &source in sources {
-        let source = (source != PADDING).then_some(source as usize);
-        match copies.last_mut() {
-            Some(copy) if source == copy.source.map(|first| first + copy.len) => copy.len += 1,
-            _ => copies.push(Copy { source, len: 1 }),
-        }
-    }
-    copies
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! Public uniform polynomials, expanded from a seed that both parties know.
 //!
 //! The seed comes from the model card, and SHA3-256 expands it: nobody can choose a polynomial
-//! other than by trying seeds.
+//! other than by trying seeds. The parameters are part of what is hashed, so that polynomials of
+//! another set never meet the same secrets.
 
 use fusion_ring::poly::fft::DEGREE;
-use fusion_ring::poly::residues::Residues;
 use fusion_ring::symmetric::prg::AesPrg;
 use sha3::{Digest, Sha3_256};
+
+use crate::precision::MODULUS_BITS;
 
 /// Seed of all public polynomials of one model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,17 +24,15 @@ pub(crate) enum PublicPolynomial {
 }
 
 impl PublicSeed {
-    /// The polynomial, uniform modulo 2^128: p must be the same polynomial whatever the modulus of
-    /// a layer is.
-    pub(crate) fn polynomial(&self, which: PublicPolynomial) -> Residues {
-        let mut out = Residues::default();
+    /// The polynomial, uniform modulo 2^32.
+    pub(crate) fn polynomial(&self, which: PublicPolynomial) -> Vec<u32> {
+        let mut out = Vec::new();
         self.polynomial_to(which, &mut out);
         out
     }
 
-    /// As [`PublicSeed::polynomial`], into a reused buffer: a new one each time would be wiped each
-    /// time, which public polynomials do not need.
-    pub(crate) fn polynomial_to(&self, which: PublicPolynomial, out: &mut Residues) {
+    /// As [`PublicSeed::polynomial`], into a reused buffer.
+    pub(crate) fn polynomial_to(&self, which: PublicPolynomial, out: &mut Vec<u32>) {
         let (tag, layer, row) = match which {
             PublicPolynomial::Row { layer, row } => (b"fusion-rlwe row a", layer, row),
             PublicPolynomial::Mask => (b"fusion-rlwe mask ", 0, 0),
@@ -40,13 +40,15 @@ impl PublicSeed {
         let mut hash = Sha3_256::new();
         hash.update(tag);
         hash.update(self.0);
+        hash.update((DEGREE as u32).to_le_bytes());
+        hash.update(MODULUS_BITS.to_le_bytes());
         hash.update(layer.to_le_bytes());
         hash.update(row.to_le_bytes());
         let digest = hash.finalize();
         let mut key = [0u8; 16];
         key.copy_from_slice(&digest[..16]);
-        out.resize(DEGREE);
-        out.set_uniform(&mut AesPrg::new(key));
+        out.resize(DEGREE, 0);
+        AesPrg::new(key).fill_words(u32::MAX, out);
     }
 }
 
@@ -60,8 +62,6 @@ mod tests {
         let p = seed.polynomial(PublicPolynomial::Mask);
         let a = seed.polynomial(PublicPolynomial::Row { layer: 0, row: 1 });
         let b = seed.polynomial(PublicPolynomial::Row { layer: 1, row: 0 });
-        let whole = |p: &Residues| (p.low.to_vec(), p.high.to_vec());
-        let again = seed.polynomial(PublicPolynomial::Mask);
-        assert!(whole(&p) != whole(&a) && whole(&a) != whole(&b) && whole(&p) == whole(&again));
+        assert!(p != a && a != b && p == seed.polynomial(PublicPolynomial::Mask) && p.len() == DEGREE);
     }
 }

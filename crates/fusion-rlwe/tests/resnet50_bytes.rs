@@ -1,9 +1,9 @@
-//! The bytes of every linear layer of ResNet50 against the formula: w/8 bytes per needed input
-//! coefficient and l + 2 bits per output, written down here from the shapes alone.
+//! The bytes of every linear layer of ResNet50 against the formula, written down here from the
+//! shapes alone: as many bits per needed input coefficient as the plan says, nothing per output.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use fusion_rlwe::{ConvGeometry, Layer, Padding, PublicSeed, RlweParams, Shape};
+use fusion_rlwe::{ConvGeometry, KEY_BYTES, Layer, Padding, Precision, PublicSeed, Shape};
 
 const SAMPLES: usize = 8;
 
@@ -42,7 +42,7 @@ fn layers() -> Vec<Vec<ConvGeometry>> {
 }
 
 /// Coefficients of one channel that valid outputs read: the positions of all stride phases with the
-/// padding that neighbouring lines and samples share, and what consecutive blocks of 4096 have in
+/// padding that neighbouring lines and samples share, and what consecutive blocks of 2048 have in
 /// common.
 fn needed(conv: &ConvGeometry) -> usize {
     let outputs = conv.output().unwrap();
@@ -55,7 +55,7 @@ fn needed(conv: &ConvGeometry) -> usize {
     let reach = shift * line + shift;
     // From the first output to the last: behind that no padding is needed.
     let stream = SAMPLES * lines * line - (lines - outputs.height) * line - (line - outputs.width);
-    let blocks = stream.div_ceil(4096 - reach);
+    let blocks = stream.div_ceil(2048 - reach);
     (0..phases * phases)
         .map(|phase| {
             let taps = |first: usize| (kernel - first).div_ceil(stride) - 1;
@@ -64,25 +64,29 @@ fn needed(conv: &ConvGeometry) -> usize {
         .sum()
 }
 
-#[test]
-fn every_layer_of_resnet50_sends_what_the_formula_says() {
-    let params = RlweParams::new(88, 25, 12).unwrap();
-    let layers = layers();
-    assert_eq!(layers.len(), 50);
-    for (index, terms) in layers.iter().enumerate() {
-        let layer = Layer::new(PublicSeed([1; 32]), index as u32, terms, params).unwrap();
-        let formula = 11 * terms.iter().map(|t| t.input.channels * needed(t)).sum::<usize>();
-        let up = layer.bytes_up(SAMPLES) as f64;
-        assert!((up / formula as f64 - 1.0).abs() < 0.01, "layer {index}: {up} bytes to the server, {formula} by the formula");
-        let down = layer.bytes_down(SAMPLES);
-        let formula = (terms[0].output().unwrap().len() * SAMPLES) as f64 * 27.0 / 8.0;
-        assert!((down as f64 / formula - 1.0).abs() < 0.01, "layer {index}: {down} bytes to the client, {formula} by the formula");
-    }
+/// Output positions, which the two constant rows of a layer are encrypted at.
+fn positions(conv: &ConvGeometry) -> usize {
+    conv.output().unwrap().area() * SAMPLES
 }
 
-/// The Q of the circuit-privacy bound (crate documentation): each of these carries one flood.
 #[test]
-fn coefficients_that_a_client_sees_of_one_sample() {
-    let outputs = |terms: &Vec<ConvGeometry>| terms[0].output().unwrap().len();
-    assert_eq!(layers().iter().map(outputs).sum::<usize>(), 9_082_856);
+fn every_layer_of_resnet50_sends_what_the_formula_says() {
+    let precision = Precision::new(25, 24, 19).unwrap();
+    let layers = layers();
+    assert_eq!(layers.len(), 50);
+    let (mut constants, mut all_keys) = (0, 0);
+    for (index, terms) in layers.iter().enumerate() {
+        let layer = Layer::new(PublicSeed([1; 32]), index as u32, terms, precision, 4096).unwrap();
+        constants += 2 * positions(&terms[0]);
+        let inputs = terms.iter().map(|t| t.input.channels * needed(t)).sum::<usize>();
+        let formula = 3 * (inputs + 2 * positions(&terms[0]));
+        let keys = layer.layout().blocks(SAMPLES) * KEY_BYTES;
+        all_keys += keys;
+        let up = (layer.bytes_up(SAMPLES) - keys as u64) as f64;
+        assert!((up / formula as f64 - 1.0).abs() < 0.01, "layer {index}: {up} bytes to the server, {formula} by the formula");
+        assert_eq!(layer.hint_bytes(), layer.outputs() * 2048 * 19 / 8);
+    }
+    assert_eq!(all_keys / SAMPLES, 263_168, "bytes a sample of the keys");
+    // What it costs that biases are weights, at 4 bytes a coefficient, more than any plan has.
+    assert!(constants * 4 / SAMPLES < 1_500_000, "{} bytes a sample for the constants", constants * 4 / SAMPLES);
 }

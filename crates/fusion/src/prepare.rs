@@ -5,7 +5,8 @@ use std::path::Path;
 
 use fusion_model::card::{CardError, Claim, ModelCard};
 use fusion_model::package::{PackageWriter, PrivateModel};
-use fusion_nn::exec::{PublicModel, ServerModel};
+use fusion_model::program::Op;
+use fusion_nn::exec::{LaneError, PublicModel, ServerModel};
 use fusion_rlwe::ServerKey;
 use rand_core::CryptoRng;
 use serde::Serialize;
@@ -24,6 +25,8 @@ pub struct PackageSettings {
     pub claim: Option<Claim>,
     /// Class names, by index; none, or one for every class.
     pub labels: Vec<String>,
+    /// Bits of a logit that clients may ask for, 6 to 10; 0 for labels only.
+    pub logits_bits: u32,
 }
 
 /// What was prepared.
@@ -65,6 +68,7 @@ pub fn prepare(
         preprocess: quantised.preprocess,
         labels: settings.labels,
         claim: settings.claim,
+        logits_bits: settings.logits_bits,
         weights_digest: Default::default(),
         hint: None,
     };
@@ -74,16 +78,21 @@ pub fn prepare(
     let model = ServerModel::new(public, &private.weights, &private.key)?;
     let start = clock.now();
     let mut done = 0;
-    for layer in model.layers() {
+    let linear = model.public().program().steps.iter().filter(|step| matches!(step.op, Op::Linear { .. }));
+    for (layer, step) in model.layers().iter().zip(linear) {
         let rows = layer.hint(rng);
         writer.write_all(&rows).map_err(Error::file(out))?;
+        // What is on the disk was in memory a moment ago; what a later reading finds, serving
+        // tests.
+        let all: Vec<usize> = (0..layer.layer().outputs()).collect();
+        layer.self_test(&rows, &all, rng).map_err(|error| LaneError::Linear { step: step.name.clone(), error })?;
         done += rows.len() as u64;
         events(Event::Package { done, total });
     }
     let hint_seconds = clock.now().saturating_sub(start).as_secs_f64();
     let card = writer.finish()?;
     let hint = card.hint.ok_or(CardError::Missing("hint"))?;
-    let rings = model.public().layers().map(|l| l.params().plain_bits());
+    let rings = model.public().layers().map(|l| l.precision().ring_bits());
     Ok(Prepared {
         name: card.name.clone(),
         card_digest: card.digest()?.to_string(),

@@ -12,10 +12,6 @@ use fusion_model::program::{Program, Weights};
 use crate::error::Error;
 use crate::images::Sample;
 
-/// Widest ring of a tensor, bits: the widest that a modulus of 2^88 carries. Narrower layers get
-/// narrower rings.
-const MAX_RING_BITS: u32 = 27;
-
 /// How to read a float model and quantise it.
 #[derive(Debug, Clone)]
 pub struct QuantiseSettings {
@@ -62,12 +58,7 @@ pub fn quantise(onnx_bytes: &[u8], name: &str, settings: &QuantiseSettings, cali
     let images = calibration.iter().take(settings.calibration_images);
     let images = images.map(|s| s.tensor(&settings.preprocess)).collect::<Result<Vec<_>, _>>()?;
     let ranges = calibrate(&graph, &images)?;
-    let options = PlanOptions {
-        window_bits: settings.window,
-        weight_bits: settings.weight_bits,
-        margin: settings.margin,
-        max_ring_bits: MAX_RING_BITS,
-    };
+    let options = PlanOptions { window_bits: settings.window, weight_bits: settings.weight_bits, margin: settings.margin };
     let (program, weights) = plan(&graph, &ranges, &options)?;
     Ok(Quantised { graph, program, weights, preprocess: settings.preprocess.clone() })
 }

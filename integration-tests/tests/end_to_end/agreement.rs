@@ -41,7 +41,6 @@ fn labels_equal_the_float_models_and_the_twins_up_to_ties() {
         });
         let lane = Lane::<Client>::connect(b"test", DIGITS, Reveal::Label, Box::new(client_end), &mut rng).unwrap();
         let finished = lane.run(&public, &hint, input, &mut rng, &mut |_| ()).unwrap();
-        assert!(finished.largest_noise < 0.5, "{}", finished.largest_noise);
         (finished.opened, finished.costs)
     });
     let Opened::Labels(labels) = opened else { panic!("labels were asked for") };
@@ -76,7 +75,7 @@ fn labels_equal_the_float_models_and_the_twins_up_to_ties() {
     let measured = |phases: &[Phase]| -> u64 { costs.iter().flat_map(|c| phases.iter().map(|&p| c.ledger.get(p).traffic.total())).sum() };
     let predicted = cost::predict(program, DIGITS).unwrap().by_phase();
     for (what, measured, predicted) in [
-        ("linear", measured(&[Phase::Linear]), predicted.linear_up + predicted.linear_down),
+        ("linear", measured(&[Phase::Linear]), predicted.linear),
         ("requantise", measured(&[Phase::Activation, Phase::Pooling]), predicted.requantise),
         ("argmax", measured(&[Phase::Argmax]), predicted.argmax),
     ] {

@@ -2,20 +2,16 @@
 
 use bytes::Bytes;
 use fusion_ring::symmetric::digest::{Digest, Hasher};
+use fusion_rlwe::precision::{DEGREE, ERROR_BITS, MODULUS_BITS, check_parameters};
 use fusion_rlwe::{ConvGeometry, Padding, PublicSeed, Shape};
 use prost::Message as _;
 
 use super::error::CardError;
 use super::facts::{Claim, HintFacts, ModelCard};
-use super::limits::MAX_CARD_BYTES;
+use super::limits::{MAX_CARD_BYTES, VERSION};
 use super::proto;
 use crate::preprocess::{Channels, Preprocess};
 use crate::program::{Activation, LinearTerm, Op, PoolGeometry, Program, RingBits, Step, TensorId, TensorSpec, Window};
-
-/// Version of the format.
-const VERSION: u32 = 1;
-/// Ring degree N of the linear layers' encryption.
-const DEGREE: u32 = 4096;
 
 impl ModelCard {
     /// The canonical bytes.
@@ -24,7 +20,7 @@ impl ModelCard {
     /// The card is invalid: no invalid card is ever encoded.
     pub fn encode(&self) -> Result<Vec<u8>, CardError> {
         self.validate()?;
-        encode(self)
+        Ok(encode(self))
     }
 
     /// Reads canonical bytes.
@@ -54,13 +50,13 @@ impl ModelCard {
     pub fn seed(&self) -> Result<PublicSeed, CardError> {
         let bytes = Self { hint: None, ..self.clone() }.encode()?;
         let mut hasher = Hasher::default();
-        hasher.update(b"fusion public polynomials v1");
+        hasher.update(b"fusion public polynomials v2");
         hasher.update(&bytes);
         Ok(PublicSeed(*hasher.finish().as_bytes()))
     }
 }
 
-fn encode(card: &ModelCard) -> Result<Vec<u8>, CardError> {
+fn encode(card: &ModelCard) -> Vec<u8> {
     let message = proto::ModelCard {
         version: VERSION,
         name: card.name.clone(),
@@ -68,12 +64,13 @@ fn encode(card: &ModelCard) -> Result<Vec<u8>, CardError> {
         preprocess: Some(preprocess(&card.preprocess)),
         labels: card.labels.clone(),
         claim: card.claim.as_ref().map(|c| proto::Claim { top1: c.top1, dataset: c.dataset.clone() }),
-        rlwe: Some(proto::Rlwe { degree: DEGREE, modulus_bits: card.modulus_bits()? }),
+        rlwe: Some(proto::Rlwe { degree: small(DEGREE), modulus_bits: MODULUS_BITS, error_bits: ERROR_BITS }),
         weights_digest: Bytes::copy_from_slice(card.weights_digest.as_bytes()),
         hint_digest: card.hint.map(|h| Bytes::copy_from_slice(h.digest.as_bytes())).unwrap_or_default(),
         hint_bytes: card.hint.map_or(0, |h| h.bytes),
+        logits_bits: card.logits_bits,
     };
-    Ok(message.encode_to_vec())
+    message.encode_to_vec()
 }
 
 fn decode(bytes: &[u8]) -> Result<ModelCard, CardError> {
@@ -82,11 +79,13 @@ fn decode(bytes: &[u8]) -> Result<ModelCard, CardError> {
         return Err(CardError::Version(message.version));
     }
     let rlwe = message.rlwe.ok_or(CardError::Missing("encryption parameters"))?;
+    check_parameters(rlwe.degree as usize, rlwe.modulus_bits, rlwe.error_bits)
+        .map_err(|e| CardError::Invalid { field: "encryption parameters", reason: e.to_string() })?;
     let hint = match (message.hint_digest.is_empty(), message.hint_bytes) {
         (true, 0) => None,
         (_, bytes) => Some(HintFacts { digest: digest("hint digest", &message.hint_digest)?, bytes }),
     };
-    let card = ModelCard {
+    Ok(ModelCard {
         name: message.name,
         program: read_program(message.program.ok_or(CardError::Missing("program"))?)?,
         preprocess: read_preprocess(message.preprocess.ok_or(CardError::Missing("preprocessing"))?)?,
@@ -94,14 +93,8 @@ fn decode(bytes: &[u8]) -> Result<ModelCard, CardError> {
         claim: message.claim.map(|c| Claim { top1: c.top1, dataset: c.dataset }),
         weights_digest: digest("weights digest", &message.weights_digest)?,
         hint,
-    };
-    card.program.validate()?;
-    let modulus_bits = card.modulus_bits()?;
-    if (rlwe.degree, rlwe.modulus_bits) != (DEGREE, modulus_bits) {
-        let reason = format!("degree {}, modulus 2^{}; the program needs {DEGREE}, 2^{modulus_bits}", rlwe.degree, rlwe.modulus_bits);
-        return Err(CardError::Invalid { field: "encryption parameters", reason });
-    }
-    Ok(card)
+        logits_bits: message.logits_bits,
+    })
 }
 
 fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, CardError> {
@@ -202,10 +195,12 @@ fn read_parts(p: proto::Parts) -> Vec<(TensorId, u32)> {
 
 fn step(s: &Step) -> proto::Step {
     let op = match &s.op {
-        Op::Linear { terms, weight_bits, row_norm_bits } => proto::step::Op::Linear(proto::Linear {
+        Op::Linear { terms, weight_bits, row_norm, upload_bits, hint_bits } => proto::step::Op::Linear(proto::Linear {
             terms: terms.iter().map(convolution).collect(),
             weight_bits: *weight_bits,
-            row_norm_bits: *row_norm_bits,
+            row_norm: *row_norm,
+            upload_bits: *upload_bits,
+            hint_bits: *hint_bits,
         }),
         Op::Requantise { input, window: w, pool: p, activation } => proto::step::Op::Requantise(proto::Requantise {
             input: index(*input),
@@ -230,7 +225,9 @@ fn read_step(s: proto::Step) -> Result<Step, CardError> {
         proto::step::Op::Linear(l) => Op::Linear {
             terms: l.terms.into_iter().map(read_convolution).collect::<Result<_, _>>()?,
             weight_bits: l.weight_bits,
-            row_norm_bits: l.row_norm_bits,
+            row_norm: l.row_norm,
+            upload_bits: l.upload_bits,
+            hint_bits: l.hint_bits,
         },
         proto::step::Op::Requantise(r) => Op::Requantise {
             input: id(r.input),

@@ -1,6 +1,6 @@
 //! Why a card is refused.
 
-use super::limits::MAX_CARD_BYTES;
+use super::limits::{MAX_CARD_BYTES, VERSION};
 use crate::preprocess::PreprocessError;
 use crate::program::ProgramError;
 
@@ -15,7 +15,7 @@ pub enum CardError {
     #[error("not a model card: {0}")]
     Decode(String),
     /// Another version of the format.
-    #[error("card format {0} is not supported (this build reads format 1)")]
+    #[error("card format {0} is not supported (this build reads format {VERSION}): prepare the model again with this version")]
     Version(u32),
     /// A field is missing.
     #[error("the card has no {0}")]

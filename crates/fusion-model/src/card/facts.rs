@@ -1,12 +1,12 @@
 //! What a card says, and what must hold for it.
 
 use fusion_ring::symmetric::digest::Digest;
-use fusion_rlwe::RlweParams;
 
 use super::error::CardError;
 use super::limits::{MAX_HINT_BYTES, MAX_TEXT};
 use crate::preprocess::Preprocess;
-use crate::program::{Op, Program};
+use crate::program::LOGITS_BITS;
+use crate::program::Program;
 
 /// A promise of accuracy.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,9 @@ pub struct ModelCard {
     pub weights_digest: Digest,
     /// The hint; `None` only while it is being made, a card without it is not served.
     pub hint: Option<HintFacts>,
+    /// Bits of each logit that the owner lets clients have, at most 10; 0: labels only. Whoever
+    /// gets logits learns more about the weights from each image.
+    pub logits_bits: u32,
 }
 
 impl ModelCard {
@@ -79,28 +82,16 @@ impl ModelCard {
         if let Some(hint) = self.hint.filter(|h| !(1..=MAX_HINT_BYTES).contains(&h.bytes)) {
             return Err(CardError::Invalid { field: "hint", reason: format!("{} bytes long", hint.bytes) });
         }
-        self.modulus_bits().map(|_| ())
+        if self.logits_bits != 0 && !LOGITS_BITS.contains(&self.logits_bits) {
+            let reason = format!("{} bits; 0 for labels only, or {} to {}", self.logits_bits, LOGITS_BITS.start(), LOGITS_BITS.end());
+            return Err(CardError::Invalid { field: "logits", reason });
+        }
+        Ok(())
     }
 
     /// Number of classes.
     #[must_use]
     pub fn classes(&self) -> usize {
         self.program.tensors.get(self.program.logits.0).map_or(0, |t| t.shape.channels)
-    }
-
-    /// Bits w of the widest ciphertext modulus 2^w that the linear layers need.
-    ///
-    /// # Errors
-    /// A layer fits no secure modulus; the error names it.
-    pub fn modulus_bits(&self) -> Result<u32, CardError> {
-        let mut widest = 0;
-        for step in &self.program.steps {
-            let Op::Linear { row_norm_bits, .. } = step.op else { continue };
-            let plain_bits = self.program.tensors[step.output.0].ring.0;
-            let params = RlweParams::narrowest(plain_bits, row_norm_bits)
-                .map_err(|e| CardError::Invalid { field: "program", reason: format!("layer `{}`: {e}", step.name) })?;
-            widest = widest.max(params.modulus_bits());
-        }
-        Ok(widest)
     }
 }

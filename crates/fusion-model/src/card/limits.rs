@@ -1,4 +1,7 @@
-//! Sizes that a card may have.
+//! Sizes that a card may have, and its version.
+
+/// Version of the format: 1 had answered linear layers, whose packages nobody can serve any more.
+pub(super) const VERSION: u32 = 2;
 
 /// Longest card that is decoded, in bytes.
 pub(crate) const MAX_CARD_BYTES: usize = 4 << 20;

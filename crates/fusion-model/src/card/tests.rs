@@ -3,7 +3,7 @@ use rand_core::{Rng, SeedableRng};
 
 use super::*;
 use crate::preprocess::Preprocess;
-use crate::program::Op;
+use crate::program::{Op, ProgramError};
 use crate::testing::small_model;
 
 fn card() -> ModelCard {
@@ -35,7 +35,7 @@ fn other_encodings_of_the_same_card_are_refused() {
     let bytes = card().encode().unwrap();
     // An unknown field (15, a zero varint), and a repeated version field.
     assert_eq!(ModelCard::decode(&[&bytes[..], &[0x78, 0]].concat()), Err(CardError::NotCanonical));
-    assert_eq!(ModelCard::decode(&[&[0x08, 1], &bytes[..]].concat()), Err(CardError::NotCanonical));
+    assert_eq!(ModelCard::decode(&[&[0x08, 2], &bytes[..]].concat()), Err(CardError::NotCanonical));
     assert_eq!(ModelCard::decode(&vec![0; MAX_CARD_BYTES + 1]), Err(CardError::TooLong(MAX_CARD_BYTES + 1)));
 }
 
@@ -54,13 +54,32 @@ fn invalid_cards_are_neither_read_nor_written() {
     assert_eq!(field(ModelCard { claim, ..good.clone() }), "claim");
     let hint = Some(HintFacts { digest: Digest::default(), bytes: u64::MAX });
     assert_eq!(field(ModelCard { hint, ..good.clone() }), "hint");
-    let mut wide = good;
-    for step in &mut wide.program.steps {
-        if let Op::Linear { row_norm_bits, .. } = &mut step.op {
-            *row_norm_bits = 32;
+    assert_eq!(field(ModelCard { logits_bits: 11, ..good.clone() }), "logits");
+    assert!(ModelCard { logits_bits: 10, ..good.clone() }.encode().is_ok());
+    let mut noisy = good;
+    for step in &mut noisy.program.steps {
+        if let Op::Linear { row_norm, .. } = &mut step.op {
+            *row_norm = 1 << 31;
         }
     }
-    assert_eq!(field(wide), "program");
+    assert!(matches!(noisy.encode(), Err(CardError::Program(ProgramError::Noise { .. }))));
+}
+
+#[test]
+fn cards_of_other_versions_and_parameters_are_refused() {
+    let bytes = card().encode().unwrap();
+    assert_eq!(bytes[..2], [0x08, 2], "the version comes first");
+    let old = ModelCard::decode(&[&[0x08, 1], &bytes[2..]].concat()).unwrap_err();
+    assert_eq!(old, CardError::Version(1));
+    assert!(old.to_string().contains("prepare the model again"), "{old}");
+    // The parameters as their message has them: N = 2048, q = 2^32, 21 bits.
+    let parameters = [0x08, 0x80, 0x10, 0x10, 32, 0x18, 21];
+    let at = bytes.windows(parameters.len()).position(|w| w == parameters).unwrap();
+    for (offset, value) in [(2, 0x20), (4, 31), (6, 20)] {
+        let mut bad = bytes.clone();
+        bad[at + offset] = value;
+        assert!(matches!(ModelCard::decode(&bad), Err(CardError::Invalid { field: "encryption parameters", .. })));
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The planner's errors.
 
 use crate::program::ProgramError;
+use crate::program::noise::LargestTerms;
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -39,6 +40,24 @@ pub enum PlanError {
         needed: u32,
         /// Bits allowed.
         available: u32,
+    },
+    /// The noise of a linear step fits the window of its reader at no precision.
+    #[error(
+        "the noise of layer `{layer}` is above one unit of the window at `{reader}`, whose largest parts are, in units: {terms}; use a smaller window or fewer weight bits"
+    )]
+    Noise {
+        /// The linear step's name.
+        layer: String,
+        /// Name of the step that reads it.
+        reader: String,
+        /// What the noise is made of.
+        terms: LargestTerms,
+    },
+    /// A bias is too large for the two weights that it is made of.
+    #[error("layer `{layer}` has a bias beyond 2^27 units at every useful scale; use fewer weight bits")]
+    Bias {
+        /// The step's name.
+        layer: String,
     },
     /// The ranges belong to another graph.
     #[error("{ranges} calibrated ranges for a graph of {nodes} nodes")]

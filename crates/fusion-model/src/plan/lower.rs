@@ -2,11 +2,13 @@
 //! rings.
 
 use fusion_rlwe::Shape;
+use fusion_rlwe::precision::MODULUS_BITS;
 
 use super::error::PlanError;
+use super::narrow::Widths;
 use super::options::PlanOptions;
-use super::quantise::{self, largest_frac};
-use super::rings::{ROUNDING_UNITS, set_rings, window_bits};
+use super::quantise::{self, QuantisedLinear, largest_frac};
+use super::rings::{MAX_RING_BITS, ROUNDING_UNITS, set_rings, window_bits};
 use crate::calibrate::Ranges;
 use crate::graph::{FloatOp, FloatTerm, Graph, NodeId};
 use crate::program::{
@@ -16,13 +18,8 @@ use crate::program::{
 /// A linear step may read a sum over a pooling window directly if it is at most this many bits
 /// wider than a window.
 const SUM_HEADROOM_BITS: u32 = 2;
-/// A tensor of at most this many elements gets [`SMALL_EXTRA_BITS`] more window: the traffic is
-/// negligible, the accuracy is not (dense layers, the vector before the classifier).
-const SMALL_ELEMENTS: usize = 4096;
-/// See [`SMALL_ELEMENTS`].
-const SMALL_EXTRA_BITS: u32 = 3;
-/// Window width of the logits: a few thousand elements cost nothing, and ties are rarer.
-const LOGITS_BITS: u32 = 16;
+/// By how many bits a linear step's scale may fall for the sake of its bias.
+const BIAS_ROOM_BITS: usize = 24;
 /// Whether a linear step may read a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Width {
@@ -36,6 +33,7 @@ struct Lowering<'a> {
     graph: &'a Graph,
     ranges: &'a Ranges,
     options: &'a PlanOptions,
+    allowed: &'a Widths,
     consumers: Vec<Vec<NodeId>>,
     /// Per node: the largest magnitude among the values that share its scale through sums,
     /// concatenations and data movement.
@@ -50,14 +48,27 @@ struct Lowering<'a> {
     values: Vec<Option<TensorId>>,
     /// Per node: its value as an activation, where that is another tensor.
     requantised: Vec<Option<TensorId>>,
+    /// See [`Lowered::activations`].
+    activations: Vec<(usize, NodeId)>,
+    /// Per linear step: the tensor written and the norm of its largest row of weights proper.
+    norms: Vec<(TensorId, u32)>,
 }
 
-pub(super) fn lower(graph: &Graph, ranges: &Ranges, options: &PlanOptions) -> Result<(Program, Weights), PlanError> {
+/// A lowered graph, with the precision of its linear steps still to be chosen.
+pub(super) struct Lowered {
+    pub(super) program: Program,
+    pub(super) weights: Weights,
+    /// The requantising steps and the nodes whose values they make.
+    pub(super) activations: Vec<(usize, NodeId)>,
+}
+
+pub(super) fn lower(graph: &Graph, ranges: &Ranges, options: &PlanOptions, allowed: &Widths) -> Result<Lowered, PlanError> {
     let (ring_range, window_range) = carried_ranges(graph, ranges);
     let mut lowering = Lowering {
         graph,
         ranges,
         options,
+        allowed,
         consumers: graph.consumers(),
         ring_range,
         window_range,
@@ -67,6 +78,8 @@ pub(super) fn lower(graph: &Graph, ranges: &Ranges, options: &PlanOptions) -> Re
         weights: Weights::default(),
         values: vec![None; graph.nodes.len()],
         requantised: vec![None; graph.nodes.len()],
+        activations: Vec::new(),
+        norms: Vec::new(),
     };
     for index in 0..graph.nodes.len() {
         let id = NodeId(index);
@@ -194,9 +207,9 @@ impl Lowering<'_> {
     fn activation_frac(&self, id: NodeId, magnitude: f64) -> i32 {
         let magnitude = magnitude.max(self.window_range[id.0]) * self.options.margin;
         let within = |bits: u32| largest_frac(magnitude, 2f64.powi(bits.cast_signed() - 1) - ROUNDING_UNITS);
-        let mut frac = within(self.options.window_bits);
-        if self.graph.node(id).shape.len() <= SMALL_ELEMENTS {
-            frac = frac.max(within(self.options.window_bits + SMALL_EXTRA_BITS).min(self.useful_frac(id)));
+        let mut frac = within(self.allowed.windows[id.0].min(self.options.window_bits));
+        if self.allowed.windows[id.0] > self.options.window_bits {
+            frac = frac.max(within(self.allowed.windows[id.0]).min(self.useful_frac(id)));
         }
         frac.min(self.ring_frac(id))
     }
@@ -227,7 +240,7 @@ impl Lowering<'_> {
     /// ring: three bits are for the sign, the slack of a window over its range, and the headroom of
     /// a comparison.
     fn ring_frac(&self, id: NodeId) -> i32 {
-        let limit = 2f64.powi(self.options.max_ring_bits.cast_signed() - 3);
+        let limit = 2f64.powi(MAX_RING_BITS.cast_signed() - 3);
         largest_frac(self.ring_range[id.0] * self.options.margin, limit)
     }
 
@@ -248,11 +261,14 @@ impl Lowering<'_> {
         };
         let extent = range.magnitude();
         let from = self.tensors[input.0].frac;
-        let frac = self.activation_frac(node, extent).min(from);
-        let planned = extent * self.options.margin;
-        let bits = window_bits(planned.max(self.input_rounding(input)), frac);
+        let planned = (extent * self.options.margin).max(self.input_rounding(input));
+        // A window wider than was allowed would leave less room for noise.
+        let fitting = largest_frac(planned, 2f64.powi(self.allowed.windows[node.0].cast_signed() - 1) - ROUNDING_UNITS);
+        let frac = self.activation_frac(node, extent).min(from).min(fitting);
+        let bits = window_bits(planned, frac);
         let window = Window { shift: (from - frac).unsigned_abs(), bits };
         let output = self.tensor(shape, frac, Width::Narrow);
+        self.activations.push((self.steps.len(), node));
         Ok(self.emit(name, Op::Requantise { input, window, pool, activation }, output))
     }
 
@@ -260,33 +276,48 @@ impl Lowering<'_> {
     /// `tensor`: one unit of each input times its weight. In most layers that is far below the
     /// values; where calibration saw hardly any values it is all that there is.
     fn input_rounding(&self, tensor: TensorId) -> f64 {
-        let linear = |step: &Step| {
-            let Op::Linear { terms, row_norm_bits, .. } = &step.op else { return None };
+        let taps = |step: &Step| {
+            let Op::Linear { terms, .. } = &step.op else { return None };
             let taps: usize = terms.iter().map(|t| t.geometry.weights() / t.geometry.out_channels).sum();
-            (step.output == tensor).then(|| (taps as f64).sqrt() * 2f64.powi(*row_norm_bits as i32))
+            (step.output == tensor).then_some(taps as f64)
         };
-        let units = self.steps.iter().find_map(linear).unwrap_or(0.0);
-        units * 2f64.powi(-self.tensors[tensor.0].frac)
+        let norm = self.norms.iter().find(|(output, _)| *output == tensor).map_or(0.0, |(_, norm)| f64::from(*norm));
+        self.steps.iter().find_map(taps).unwrap_or(0.0).sqrt() * norm * 2f64.powi(-self.tensors[tensor.0].frac)
     }
 
     fn linear(&mut self, id: NodeId, terms: &[FloatTerm], bias: &[f32]) -> Result<TensorId, PlanError> {
         let node = self.graph.node(id);
         let inputs = node.inputs.iter().map(|&n| self.activation(n)).collect::<Result<Vec<_>, _>>()?;
         let fracs: Vec<i32> = inputs.iter().map(|t| self.tensors[t.0].frac).collect();
+        let number = self.weights.linear.len();
+        let (weight_bits, slack) = (self.allowed.weights[number], self.allowed.bias_slack[number]);
         let finest = terms.iter().zip(&fracs).filter_map(|(term, frac)| {
             quantise::largest_scale(&term.weights, self.options.weight_bits).map(|scale| scale.saturating_add(*frac))
         });
-        let product = finest.min().unwrap_or(0).min(self.ring_frac(id));
-        let scales: Vec<i32> = fracs.iter().map(|frac| product - frac).collect();
+        let less = (self.options.weight_bits - weight_bits).cast_signed();
+        let product = finest.min().unwrap_or(0).min(self.ring_frac(id)) - less;
         let means: Vec<&[f32]> = node.inputs.iter().map(|n| self.ranges.means[n.0].as_slice()).collect();
-        let quantised = quantise::quantise(terms, bias, &means, &scales, product);
+        let at = |product: i32| {
+            let scales: Vec<i32> = fracs.iter().map(|frac| product - frac).collect();
+            let quantised = quantise::quantise(terms, bias, &means, &scales, product, slack);
+            quantised.row_norm.map(|row_norm| (product, row_norm, quantised))
+        };
+        // The bias, too, consists of weights: the scale is one at which two of them hold it.
+        let mut finest = (0..BIAS_ROOM_BITS).map(|less| product - less as i32);
+        let Some((product, row_norm, quantised)) = finest.find_map(at) else {
+            return Err(PlanError::Bias { layer: node.name.clone() });
+        };
+        let QuantisedLinear { terms: integers, bias, weights_norm, .. } = quantised;
         let op = Op::Linear {
             terms: terms.iter().zip(&inputs).map(|(t, &input)| LinearTerm { input, geometry: t.geometry }).collect(),
-            weight_bits: self.options.weight_bits,
-            row_norm_bits: quantised.row_norm_bits,
+            weight_bits,
+            row_norm,
+            upload_bits: MODULUS_BITS,
+            hint_bits: MODULUS_BITS,
         };
-        self.weights.linear.push(LinearWeights { terms: quantised.terms, bias: quantised.bias });
+        self.weights.linear.push(LinearWeights { terms: integers, bias });
         let output = self.tensor(node.shape, product, Width::Wide);
+        self.norms.push((output, weights_norm));
         Ok(self.emit(&node.name, op, output))
     }
 
@@ -325,16 +356,16 @@ impl Lowering<'_> {
         Ok((parts.iter().map(|p| (*p, shift(p))).collect(), finest))
     }
 
-    fn finish(self) -> Result<(Program, Weights), PlanError> {
+    fn finish(self) -> Result<Lowered, PlanError> {
         let logits = self.value(self.graph.output)?;
         let range = self.ranges.nodes[self.graph.output.0];
         let extent = range.magnitude() * self.options.margin;
         let from = self.tensors[logits.0].frac;
-        let frac = largest_frac(extent, 2f64.powi(LOGITS_BITS.cast_signed() - 1) - ROUNDING_UNITS).min(from);
-        let logits_window = Window { shift: (from - frac).unsigned_abs(), bits: window_bits(extent, frac).min(LOGITS_BITS) };
+        let frac = largest_frac(extent, 2f64.powi(self.allowed.logits.cast_signed() - 1) - ROUNDING_UNITS).min(from);
+        let logits_window = Window { shift: (from - frac).unsigned_abs(), bits: window_bits(extent, frac).min(self.allowed.logits) };
         let mut program = Program { tensors: self.tensors, input: TensorId(0), steps: self.steps, logits, logits_window };
-        set_rings(&mut program, self.options)?;
-        Ok((program, self.weights))
+        set_rings(&mut program)?;
+        Ok(Lowered { program, weights: self.weights, activations: self.activations })
     }
 }
 

@@ -1,13 +1,18 @@
 //! From float weights to integers.
 
+use fusion_rlwe::precision::bias_weights;
+
 use crate::graph::FloatTerm;
-use crate::program::row_norm_bits_of;
+use crate::program::row_norm_of;
 
 /// Integer weights of one linear step.
 pub(super) struct QuantisedLinear {
     pub(super) terms: Vec<Vec<i16>>,
     pub(super) bias: Vec<i64>,
-    pub(super) row_norm_bits: u32,
+    /// See [`row_norm_of`]; `None` if a bias is too large for this scale.
+    pub(super) row_norm: Option<u32>,
+    /// The same without the biases.
+    pub(super) weights_norm: u32,
 }
 
 /// Largest binary scale at which all weights fit `bits` bits, sign included. `None` if all are
@@ -41,7 +46,10 @@ pub(super) const MOST_FRAC: i32 = 30;
 /// Rounding changes a row's result by the rounding errors times the inputs. Inputs have means,
 /// large ones after a ReLU, so part of that error is the same for every image, and the bias
 /// corrects it: `means` has, per term, one mean per input channel.
-pub(super) fn quantise(terms: &[FloatTerm], bias: &[f32], means: &[&[f32]], scales: &[i32], product: i32) -> QuantisedLinear {
+///
+/// A bias may be off by `slack` units to make the lower of the two weights that it consists of
+/// smaller.
+pub(super) fn quantise(terms: &[FloatTerm], bias: &[f32], means: &[&[f32]], scales: &[i32], product: i32, slack: i64) -> QuantisedLinear {
     let mut bias: Vec<f64> = bias.iter().map(|&b| f64::from(b)).collect();
     let mut weights = Vec::with_capacity(terms.len());
     for ((term, means), &scale) in terms.iter().zip(means).zip(scales) {
@@ -59,9 +67,12 @@ pub(super) fn quantise(terms: &[FloatTerm], bias: &[f32], means: &[&[f32]], scal
         weights.push(integers);
     }
     let factor = 2f64.powi(product);
-    let bias: Vec<i64> = bias.iter().map(|&b| (b * factor).round() as i64).collect();
-    let row_norm_bits = row_norm_bits_of(&weights, bias.len());
-    QuantisedLinear { terms: weights, bias, row_norm_bits }
+    let lower = |b: i64| bias_weights(b).map_or(0, |[low, _]| i64::from(low));
+    let bias = bias.iter().map(|&b| (b * factor).round() as i64);
+    let bias: Vec<i64> = bias.map(|b| b - lower(b).clamp(-slack, slack)).collect();
+    let row_norm = row_norm_of(&weights, &bias, bias.len());
+    let weights_norm = row_norm_of(&weights, &[], bias.len()).unwrap_or(u32::MAX);
+    QuantisedLinear { terms: weights, bias, row_norm, weights_norm }
 }
 
 #[cfg(test)]

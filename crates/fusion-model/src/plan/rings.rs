@@ -1,25 +1,27 @@
 //! How wide windows and rings must be.
 
 use super::error::PlanError;
-use super::options::PlanOptions;
 use crate::program::{Activation, Op, Program, RingBits, TensorId};
 
 /// What a comparison or a signed value needs above its window.
 const HEADROOM_BITS: u32 = 1;
-/// Units that rounding may add to a value, kept free at the top of a window.
+/// Widest ring of a tensor: a word.
+pub(super) const MAX_RING_BITS: u32 = 32;
+/// Units that rounding and noise, one each, may add to a value or take from it, kept free at both
+/// ends of a window.
 pub(super) const ROUNDING_UNITS: f64 = 2.0;
 
 /// Makes every ring as wide as its readers need.
-pub(super) fn set_rings(program: &mut Program, options: &PlanOptions) -> Result<(), PlanError> {
+pub(super) fn set_rings(program: &mut Program) -> Result<(), PlanError> {
     let mut needed = vec![1u32; program.tensors.len()];
     needed[program.logits.0] = program.logits_window.shift + program.logits_window.bits + HEADROOM_BITS;
     for step in program.steps.iter().rev() {
         let mut output = needed[step.output.0];
         let mut need = |id: TensorId, bits: u32| needed[id.0] = needed[id.0].max(bits);
-        let mut available = 32;
         match &step.op {
             Op::Linear { terms, .. } => {
-                available = options.max_ring_bits;
+                // The least that a word's precision is stated for.
+                output = output.max(2);
                 terms.iter().for_each(|t| need(t.input, output));
             }
             Op::Requantise { input, window, pool, activation } => {
@@ -32,8 +34,8 @@ pub(super) fn set_rings(program: &mut Program, options: &PlanOptions) -> Result<
             }
             Op::SumPool { input, .. } | Op::Flatten { input } => need(*input, output),
         }
-        if output > available {
-            return Err(PlanError::Ring { layer: step.name.clone(), needed: output, available });
+        if output > MAX_RING_BITS {
+            return Err(PlanError::Ring { layer: step.name.clone(), needed: output, available: MAX_RING_BITS });
         }
         program.tensors[step.output.0].ring = RingBits(output);
     }

@@ -2,6 +2,8 @@
 
 use fusion_rlwe::Shape;
 
+use super::noise::LargestTerms;
+
 /// Why a program cannot be evaluated. Whoever made the program is at fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -37,6 +39,16 @@ pub enum ProgramError {
     /// The logits cannot be compared.
     #[error("logits: {0}")]
     Logits(StepFault),
+    /// The noise of linear steps reaches beyond the last bit that a window keeps.
+    #[error("step {step} `{name}` reads noise above one unit of its window; the largest parts, in units: {terms}")]
+    Noise {
+        /// Index of the step that reads; the number of steps stands for the argmax.
+        step: usize,
+        /// Its name.
+        name: String,
+        /// What the noise is made of.
+        terms: LargestTerms,
+    },
 }
 
 /// What is wrong with a step or a tensor.

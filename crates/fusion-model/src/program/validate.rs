@@ -4,16 +4,16 @@
 //! that reads a program (the executor, the twin, the cost model) indexes, shifts and allocates by
 //! its numbers; [`Program::validate`] makes that safe.
 //!
-//! It also refuses programs whose evaluation would not be private: what a linear step gives must be
-//! requantised before another linear step reads it. A client's share of a linear step is a function
-//! of the secret that it encrypts under, and of whatever the server answered. Only the
-//! requantisation replaces it by a share that is masked by random OTs; a linear step that read it
-//! directly would have the client encrypt functions of a secret, chosen by the server, under that
-//! very secret.
+//! It refuses a program whose windows do not hide the noise of its linear steps, since its results
+//! would be noise. It also refuses programs in which a linear step reads what another gave without
+//! a requantisation between them: noise that is multiplied by weights once more is no longer small.
+//! (That is not what keeps the client's secrets apart. A malicious server can make a requantisation
+//! hand on what it got; they are apart because every layer has its own.)
 
 use fusion_rlwe::{Padding, Shape};
 
 use super::error::{ProgramError, StepFault};
+use super::noise;
 use super::{Op, PoolGeometry, Program, Step, TensorId, TensorSpec, Window};
 
 /// Most steps, and most tensors, of a program.
@@ -28,14 +28,16 @@ const MAX_TOTAL_ELEMENTS: usize = 1 << 30;
 const MAX_SIDE: usize = 1 << 12;
 /// Most channels of an image or features of a vector.
 const MAX_CHANNELS: usize = 1 << 22;
+/// Most positions of a plane that all windows of a pooling read together.
+const MAX_POOL_READS: i64 = 1 << 21;
 /// Most inputs of one step.
 const MAX_INPUTS: usize = 256;
 /// Most bytes of a step's name.
 const MAX_NAME: usize = 256;
 /// Largest magnitude of a binary scale.
 const MAX_FRAC: i32 = 64;
-/// Largest planned row norm, in bits.
-const MAX_ROW_NORM_BITS: u32 = 32;
+/// Largest planned row norm.
+const MAX_ROW_NORM: i64 = 1 << 31;
 
 fn within(what: &'static str, actual: usize, limit: usize) -> Result<(), ProgramError> {
     if (1..=limit).contains(&actual) { Ok(()) } else { Err(ProgramError::Size { what, actual, limit }) }
@@ -81,7 +83,18 @@ impl Program {
         if let Some(tensor) = written.iter().position(|w| !w) {
             return Err(ProgramError::Tensor { tensor, fault: StepFault::NeverWritten });
         }
-        self.check_logits().map_err(ProgramError::Logits)
+        self.check_logits().map_err(ProgramError::Logits)?;
+        self.check_noise()
+    }
+
+    fn check_noise(&self) -> Result<(), ProgramError> {
+        match noise::window_noise(self).iter().find(|reader| reader.used > 1.0) {
+            None => Ok(()),
+            Some(reader) => {
+                let name = self.steps.get(reader.step).map_or("logits", |s| s.name.as_str()).to_owned();
+                Err(ProgramError::Noise { step: reader.step, name, terms: noise::largest_terms(self, reader) })
+            }
+        }
     }
 
     fn check_logits(&self) -> Result<(), StepFault> {
@@ -96,10 +109,13 @@ impl Program {
     fn check_step(&self, step: &Step, written: &mut [bool]) -> Result<(), StepFault> {
         let output = *self.tensors.get(step.output.0).ok_or(StepFault::NoSuchTensor(step.output.0))?;
         match &step.op {
-            Op::Linear { terms, weight_bits, row_norm_bits } => {
+            Op::Linear { terms, weight_bits, row_norm, upload_bits, hint_bits } => {
                 range("convolutions", terms.len(), 1, MAX_INPUTS as i64)?;
                 range("weight bits", *weight_bits, 2, 16)?;
-                range("row norm bits", *row_norm_bits, 0, i64::from(MAX_ROW_NORM_BITS))?;
+                range("row norm", *row_norm, 0, MAX_ROW_NORM)?;
+                range("upload bits", *upload_bits, 2, 32)?;
+                range("hint bits", *hint_bits, 2, 32)?;
+                range("ring bits of a linear step", output.ring.0, 2, 32)?;
                 let mut weights = 0usize;
                 for term in terms {
                     let input = self.read(term.input, written)?;
@@ -218,7 +234,8 @@ fn check_tensor(spec: &TensorSpec) -> Result<(), StepFault> {
 }
 
 fn check_window(window: Window, tensor: TensorId, spec: &TensorSpec) -> Result<(), StepFault> {
-    range("window bits", window.bits, 2, 31)?;
+    // One more bit may be read, and a share has at most 31.
+    range("window bits", window.bits, 2, 30)?;
     range("window shift", window.shift, 0, 31)?;
     needs(tensor, *spec, window.shift + window.bits)
 }
@@ -232,7 +249,11 @@ fn pooled(pool: &PoolGeometry, input: Shape) -> Result<Option<Shape>, StepFault>
         range("pooling size", n, 1, MAX_SIDE as i64)?;
     }
     check_padding(pool.padding)?;
-    Ok(pool.output(input))
+    let output = pool.output(input);
+    // The schedule of a maximum lists them all.
+    let reads = output.map_or(0, |shape| shape.area().saturating_mul(pool.area()));
+    range("positions read by a pooling", reads, 0, MAX_POOL_READS)?;
+    Ok(output)
 }
 
 fn same_shape(declared: Shape, computed: Option<Shape>) -> Result<(), StepFault> {

@@ -1,5 +1,7 @@
 //! Validation of private weights against their public program.
 
+use fusion_rlwe::precision::bias_weights;
+
 use super::{Op, Program, Weights};
 
 /// Weights that are not the program's.
@@ -27,14 +29,20 @@ pub enum WeightsError {
         actual: usize,
     },
     /// Weights beyond the public bounds that security and correctness of the linear layer rest on.
-    #[error("layer `{layer}`: {what} exceeds the {bits} bits that the program states")]
+    #[error("layer `{layer}`: {what} exceeds {bound}, which the program states")]
     Bound {
         /// The step's name.
         layer: String,
         /// What is too large.
         what: &'static str,
         /// The bound.
-        bits: u32,
+        bound: u32,
+    },
+    /// A bias that is no sum of two constants times 16-bit weights.
+    #[error("layer `{layer}`: a bias is beyond 2^27")]
+    Bias {
+        /// The step's name.
+        layer: String,
     },
 }
 
@@ -51,7 +59,7 @@ impl Weights {
             return Err(WeightsError::Steps { expected, actual: self.linear.len() });
         }
         for step in &program.steps {
-            let Op::Linear { terms, weight_bits, row_norm_bits } = &step.op else { continue };
+            let Op::Linear { terms, weight_bits, row_norm, .. } = &step.op else { continue };
             let Some(weights) = linear.next() else { break };
             let length = |what, expected: usize, actual: usize| {
                 let layer = step.name.clone();
@@ -63,43 +71,46 @@ impl Weights {
             for (term, w) in terms.iter().zip(&weights.terms) {
                 length("weights", term.geometry.weights(), w.len())?;
             }
-            let bound = |what, holds: bool, bits: u32| {
-                if holds { Ok(()) } else { Err(WeightsError::Bound { layer: step.name.clone(), what, bits }) }
+            let bound = |what, holds: bool, bound: u32| {
+                if holds { Ok(()) } else { Err(WeightsError::Bound { layer: step.name.clone(), what, bound }) }
             };
             let limit = 1u32 << (weight_bits - 1);
             let fits = weights.terms.iter().flatten().all(|w| u32::from(w.unsigned_abs()) <= limit);
-            bound("a weight", fits, *weight_bits)?;
-            bound("a row's norm", row_norm_bits_of(&weights.terms, rows) <= *row_norm_bits, *row_norm_bits)?;
+            bound("a weight", fits, limit)?;
+            let norm = row_norm_of(&weights.terms, &weights.bias, rows).ok_or_else(|| WeightsError::Bias { layer: step.name.clone() })?;
+            bound("a row's norm", norm <= *row_norm, *row_norm)?;
         }
         Ok(())
     }
 }
 
-/// The least n with `norm <= 2^n` for the Euclidean norm of every row, a row being one output
-/// channel's weights in all terms.
-pub(crate) fn row_norm_bits_of(terms: &[Vec<i16>], rows: usize) -> u32 {
+/// The largest Euclidean norm of a row, rounded up: a row is one output channel's weights in all
+/// terms and the two weights of its bias. `None` if a bias is beyond what two weights make up.
+#[must_use]
+pub fn row_norm_of(terms: &[Vec<i16>], bias: &[i64], rows: usize) -> Option<u32> {
     let square = |row: &[i16]| row.iter().map(|&w| u64::from(w.unsigned_abs()).pow(2)).sum::<u64>();
-    let largest = (0..rows)
-        .map(|j| {
-            let part = |t: &Vec<i16>| square(&t[j * (t.len() / rows)..][..t.len() / rows]);
-            terms.iter().map(part).sum::<u64>()
-        })
-        .max();
-    // ceil(log2(square) / 2)
-    largest.filter(|&s| s > 1).map_or(0, |s| ((s - 1).ilog2() + 1).div_ceil(2))
+    let mut largest = 0;
+    for row in 0..rows {
+        let part = |t: &Vec<i16>| square(&t[row * (t.len() / rows)..][..t.len() / rows]);
+        let constants = bias.get(row).map_or(Some([0; 2]), |&b| bias_weights(b))?;
+        largest = largest.max(terms.iter().map(part).sum::<u64>() + square(&constants));
+    }
+    let root = largest.isqrt();
+    u32::try_from(root + u64::from(root * root < largest)).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::row_norm_bits_of;
+    use super::row_norm_of;
 
     #[test]
-    fn row_norms_cover_all_terms() {
-        assert_eq!(row_norm_bits_of(&[vec![3, 4, 0, 0]], 2), 3);
-        assert_eq!(row_norm_bits_of(&[vec![4, 0]], 2), 2);
-        assert_eq!(row_norm_bits_of(&[vec![3, 0], vec![4, 0]], 2), 3);
-        assert_eq!(row_norm_bits_of(&[vec![0, 0]], 2), 0);
-        assert_eq!(row_norm_bits_of(&[vec![1, 1]], 2), 0);
-        assert_eq!(row_norm_bits_of(&[vec![-32768]], 1), 15);
+    fn row_norms_cover_all_terms_and_the_bias() {
+        assert_eq!(row_norm_of(&[vec![3, 4, 0, 0]], &[0, 0], 2), Some(5));
+        assert_eq!(row_norm_of(&[vec![3, 0], vec![4, 0]], &[0, 0], 2), Some(5));
+        assert_eq!(row_norm_of(&[vec![0, 0]], &[0, 0], 2), Some(0));
+        assert_eq!(row_norm_of(&[vec![1, 1]], &[0, 0], 1), Some(2));
+        assert_eq!(row_norm_of(&[vec![-32768]], &[0], 1), Some(32768));
+        assert_eq!(row_norm_of(&[vec![3, 0]], &[0, 5 * 4096 + 12], 2), Some(13));
+        assert_eq!(row_norm_of(&[vec![3]], &[1 << 28], 1), None);
     }
 }

@@ -67,13 +67,43 @@ fn add_wrapping_convolution(g: &ConvGeometry, weights: &[i16], input: &[i64], ou
     }
 }
 
+/// How a window reads words.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    /// Bits that hold the values, sign included.
+    pub(super) bits: u32,
+    /// The window with the spare bit, if there is one: it decides where in the word the noise is.
+    pub(super) read: Window,
+    /// Of the noise in the word that is read.
+    pub(super) deviation: f64,
+}
+
+impl Reading {
+    /// Reads values without noise.
+    pub(super) const fn exact(window: Window) -> Self {
+        Self { bits: window.bits, read: window, deviation: 0.0 }
+    }
+
+    /// A noisy word over its unit U = 2^(32 - bits read), rounded as two parties round it who shift
+    /// their shares separately: `noise` is v, and `low` the low bits of the client's word.
+    fn round(&self, y: i64, noise: i64, low: i64) -> i64 {
+        let below = 32 - self.read.shift - self.read.bits;
+        let word = (i128::from(y) << below) + i128::from(noise) - i128::from(low);
+        // The server has added one unit.
+        (word >> (below + self.read.shift)) as i64 + 1
+    }
+}
+
 /// Shifts out the low bits and keeps the window; returns the windowed values and how many did not
 /// fit.
-pub(super) fn window(values: &[i64], window: Window, carries: &mut TruncationCarry<'_>) -> (Vec<i64>, u64) {
-    let Window { shift, bits } = window;
+pub(super) fn window(values: &[i64], reading: Reading, carries: &mut TruncationCarry<'_>) -> (Vec<i64>, u64) {
+    let Reading { bits, read: Window { shift, .. }, deviation } = reading;
     let mut overflows = 0;
     let mut one = |&y: &i64| {
-        let shifted = if shift == 0 {
+        let shifted = if deviation > 0.0 {
+            let noise = carries.noise(deviation);
+            reading.round(y, noise, carries.draw(32 - reading.read.bits))
+        } else if shift == 0 {
             y
         } else {
             // The server's share is y + 2^d - x_C, and each party shifts its own. With r the low
@@ -91,12 +121,12 @@ pub(super) fn window(values: &[i64], window: Window, carries: &mut TruncationCar
 pub(super) fn requantise(
     values: &[i64],
     shape: Shape,
-    w: Window,
+    reading: Reading,
     pool: Option<&PoolGeometry>,
     activation: Activation,
     carries: &mut TruncationCarry<'_>,
 ) -> (Vec<i64>, u64) {
-    let (mut kept, overflows) = window(values, w, carries);
+    let (mut kept, overflows) = window(values, reading, carries);
     if let Some(pool) = pool {
         // Differences of window values are exact: the protocol compares with one bit more.
         kept = conv::pool(pool, shape, &kept, i64::max);
@@ -155,10 +185,62 @@ mod tests {
             }
             // Unbiased up to 2^-d: the carry has probability (y mod 2^d + 1) / 2^d.
             assert_eq!(carried[1], 64 * ((y & 7) + 1));
-            let (zero, _) = window(&[y], w, &mut TruncationCarry::Zero);
+            let (zero, _) = window(&[y], Reading::exact(w), &mut TruncationCarry::Zero);
             assert_eq!(zero[0], shifted_shares(y, 0, w));
-            let (nearest, _) = window(&[y], w, &mut TruncationCarry::Nearest);
+            let (nearest, _) = window(&[y], Reading::exact(w), &mut TruncationCarry::Nearest);
             assert_eq!(nearest[0], wrap((y + 4) >> 3, 6));
+        }
+    }
+
+    /// The parties' words: y * 2^(32 - l') + v in two shares, of which both take the top bits.
+    fn shifted_words(y: i64, noise: i64, client: u32, reading: &Reading) -> i64 {
+        let bits = reading.read.bits;
+        let word = ((y << (32 - reading.read.shift - bits)) + noise) as u32;
+        let server = word.wrapping_sub(client).wrapping_add(1 << (32 - bits));
+        wrap(i64::from((client >> (32 - bits)).wrapping_add(server >> (32 - bits))), bits)
+    }
+
+    #[test]
+    fn noisy_words_are_rounded_as_two_parties_do() {
+        let mut rng = ChaCha20Rng::seed_from_u64(5);
+        for (shift, bits) in [(0, 8), (0, 13), (3, 8), (9, 14), (20, 12)] {
+            let reading = Reading { bits, read: Window { shift, bits }, deviation: 1.0 };
+            let unit = 1i64 << (32 - bits);
+            for _ in 0..2000 {
+                let y = wrap(i64::from(rng.next_u32()), shift + bits - 1);
+                let noise = i64::from(rng.next_u32() as i32) % unit;
+                let client = rng.next_u32();
+                let expected = shifted_words(y, noise, client, &reading);
+                assert_eq!(wrap(reading.round(y, noise, i64::from(client) & (unit - 1)), bits), expected);
+                let error = expected as f64 - y as f64 / 2f64.powi(shift.cast_signed());
+                assert!(error.abs() <= 1.0 + (noise as f64 / unit as f64).abs(), "{y} {noise} {error}");
+            }
+            let y = 3;
+            let fixed = |mut carry: TruncationCarry<'_>| window(&[y], reading, &mut carry).0[0];
+            assert_eq!(fixed(TruncationCarry::Zero), (y >> shift) + 1);
+            assert_eq!(fixed(TruncationCarry::Nearest), (y + ((1 << shift) >> 1)) >> shift);
+        }
+    }
+
+    /// With noise and without, whether bits are dropped or not: no mean error, and none above one
+    /// unit beside the noise.
+    #[test]
+    fn windows_are_unbiased() {
+        let mut rng = ChaCha20Rng::seed_from_u64(6);
+        for shift in [0, 9] {
+            for deviation in [0.0, 0.107] {
+                let read = Window { shift, bits: 12 };
+                let reading = Reading { bits: 12, read, deviation: deviation * 2f64.powi(20) };
+                let values: Vec<i64> = (0..100_000).map(|_| wrap(i64::from(rng.next_u32()), shift + 10)).collect();
+                let (kept, overflows) = window(&values, reading, &mut TruncationCarry::Random(&mut rng));
+                let errors: Vec<f64> =
+                    kept.iter().zip(&values).map(|(k, y)| *k as f64 - *y as f64 / 2f64.powi(shift.cast_signed())).collect();
+                let mean = errors.iter().sum::<f64>() / errors.len() as f64;
+                let largest = errors.iter().fold(0f64, |m, e| m.max(e.abs()));
+                assert!(mean.abs() < 0.01 && overflows == 0, "shift {shift}, deviation {deviation}: mean {mean}");
+                assert!(largest <= 1.0 + 9.3 * deviation, "shift {shift}, deviation {deviation}: {largest}");
+                assert!(shift > 0 || deviation > 0.0 || largest == 0.0);
+            }
         }
     }
 
@@ -166,7 +248,7 @@ mod tests {
     fn overflows_are_exactly_the_values_outside() {
         let w = Window { shift: 0, bits: 5 };
         let values: Vec<i64> = (-20..20).collect();
-        let (kept, overflows) = window(&values, w, &mut TruncationCarry::Zero);
+        let (kept, overflows) = window(&values, Reading::exact(w), &mut TruncationCarry::Zero);
         assert_eq!(overflows, 40 - 32);
         assert_eq!((kept[0], kept[39]), (12, -13));
         assert_eq!(kept[4..36], values[4..36]);
@@ -178,9 +260,9 @@ mod tests {
         let values = [-3, -2, -8, -9, 5, 1];
         let w = Window { shift: 0, bits: 6 };
         let shape = Shape::new(1, 3, 2);
-        let (signed, _) = requantise(&values, shape, w, Some(&pool), Activation::Signed, &mut TruncationCarry::Zero);
+        let (signed, _) = requantise(&values, shape, Reading::exact(w), Some(&pool), Activation::Signed, &mut TruncationCarry::Zero);
         assert_eq!(signed, [-2, 5]);
-        let (relu, _) = requantise(&values, shape, w, Some(&pool), Activation::Relu, &mut TruncationCarry::Zero);
+        let (relu, _) = requantise(&values, shape, Reading::exact(w), Some(&pool), Activation::Relu, &mut TruncationCarry::Zero);
         assert_eq!(relu, [0, 5]);
     }
 

@@ -6,7 +6,7 @@ use fusion_model::program::{Program, TensorSpec};
 use fusion_ring::secret::Wiped;
 
 use super::error::LaneError;
-use crate::layers::{AdditiveShares, ClearNumbers};
+use crate::layers::{AdditiveShares, ClearNumbers, TensorWords};
 
 /// One image as the network reads it: `[channel][row][column]`, modulo the ring of the input
 /// tensor.
@@ -58,20 +58,20 @@ impl LaneInput {
         self.samples
     }
 
-    /// The client's shares of the input: the images as they are. The server's are zero.
-    pub(super) fn into_shares(self, program: &Program, samples: usize) -> Result<AdditiveShares, LaneError> {
+    /// The client's words of the input: the images as they are. The server's are zero.
+    pub(super) fn into_tensor(self, program: &Program, samples: usize) -> Result<TensorWords, LaneError> {
         let TensorSpec { shape, ring, .. } = input_of(program)?;
         if self.samples != samples || self.numbers.len() != samples * shape.len() || self.numbers.ring() != ring {
             return Err(LaneError::Misuse("the images do not fill the lane's samples"));
         }
-        Ok(AdditiveShares::of_own(self.numbers))
+        Ok(TensorWords::from_shares(AdditiveShares::of_own(self.numbers)))
     }
 }
 
-/// The server's shares of the input of a lane of `samples` samples.
-pub(super) fn server_shares(program: &Program, samples: usize) -> Result<AdditiveShares, LaneError> {
+/// The server's words of the input of a lane of `samples` samples.
+pub(super) fn server_tensor(program: &Program, samples: usize) -> Result<TensorWords, LaneError> {
     let TensorSpec { shape, ring, .. } = input_of(program)?;
-    Ok(AdditiveShares::zeros(shape.len() * samples, ring))
+    Ok(TensorWords::from_shares(AdditiveShares::zeros(shape.len() * samples, ring)))
 }
 
 fn input_of(program: &Program) -> Result<TensorSpec, LaneError> {

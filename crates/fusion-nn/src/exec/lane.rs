@@ -5,23 +5,22 @@ use std::marker::PhantomData;
 use fusion_model::program::{Op, Step, TensorId};
 use fusion_ot::functionality::{RandomOtReceiver, RandomOtSender};
 use fusion_ring::channel::Channel;
-use fusion_rlwe::{ClientLane, ServerLane};
+use fusion_rlwe::{ClientLane, Input, ServerLane};
 use rand_core::CryptoRng;
 
 use super::account::{Progress, StepCost};
 use super::error::LaneError;
-use super::input::{LaneInput, server_shares};
+use super::input::{LaneInput, server_tensor};
 use super::linear::{ClientLinear, LinearSteps, ServerLinear};
 use super::local;
 use super::model::{Hint, Prepared, PublicModel, ServerModel};
-use super::opened::{Opened, Reveal};
+use super::opened::{Opened, Reveal, mask_logits, opened_window};
 use super::side::{Client, Server, Side};
-use crate::layers::{self, AdditiveShares, Ledger, Party, Phase, RingBits};
+use crate::layers::{self, Ledger, Party, Phase, Role, TensorWords};
 
 /// A way of deviating from the protocol: told the step's name and the number of samples, it may
-/// change this party's shares of the step's result, `[channel][sample][row][column]`. They are
-/// plain words because a cheat knows no types; they are reduced again afterwards. For tests and
-/// demonstrations of what verification catches.
+/// change this party's words of the step's result, `[channel][sample][row][column]`. A number is at
+/// the top of its word. For tests and demonstrations of what verification catches.
 pub type Deviation<'a> = Box<dyn FnMut(&str, usize, &mut [u32]) + 'a>;
 
 /// One lane of one party, connected and ready to run once. A run consumes its lane, so that a lane
@@ -63,8 +62,6 @@ pub struct Finished<'a, S: Side> {
     pub opened: S::Opened,
     /// What each step cost; the first entry is the set-up, the last the opening.
     pub costs: Vec<StepCost>,
-    /// Largest decryption noise that the client met, as a fraction of the scale (0 on the server).
-    pub largest_noise: f64,
     /// What the lane ran on.
     pub connection: Connection<'a, S>,
 }
@@ -136,11 +133,11 @@ impl<'a> Lane<'a, Client> {
         rng: &mut impl CryptoRng,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Finished<'a, Client>, LaneError> {
-        let input = input.into_shares(model.program(), self.samples)?;
-        let mut linear = ClientLinear { lane: ClientLane::new(model.seed(), model.widest(), rng), hint };
+        let input = input.into_tensor(model.program(), self.samples)?;
+        let mut linear = ClientLinear { lane: ClientLane::new(model.seed(), rng), hint };
         let logits = self.walk(model, &mut linear, input, progress)?;
-        let opened = self.open(model, &logits, progress)?.ok_or(LaneError::Misuse("nothing was opened to the client"))?;
-        Ok(Finished { opened, costs: self.costs, largest_noise: linear.lane.largest_noise(), connection: Connection::new(self.party) })
+        let opened = self.open(model, &logits, rng, progress)?.ok_or(LaneError::Misuse("nothing was opened to the client"))?;
+        Ok(Finished { opened, costs: self.costs, connection: Connection::new(self.party) })
     }
 }
 
@@ -163,51 +160,50 @@ impl<'a> Lane<'a, Server> {
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Finished<'a, Server>, LaneError> {
         let public = model.public();
-        let input = server_shares(public.program(), self.samples)?;
-        let mut linear = ServerLinear { lane: ServerLane::new(public.widest().modulus_bits(), rng), model };
+        let input = server_tensor(public.program(), self.samples)?;
+        let mut linear = ServerLinear { lane: ServerLane::new(), model };
         let logits = self.walk(public, &mut linear, input, progress)?;
-        self.open(public, &logits, progress)?;
-        Ok(Finished { opened: (), costs: self.costs, largest_noise: 0.0, connection: Connection::new(self.party) })
+        self.open(public, &logits, rng, progress)?;
+        Ok(Finished { opened: (), costs: self.costs, connection: Connection::new(self.party) })
     }
 }
 
 impl<'a, S: Side> Lane<'a, S> {
-    /// Shows every step's shares to `watch`, on either side.
+    /// Shows every step's words to `watch`, on either side.
     #[cfg(test)]
     pub(super) fn watched(mut self, watch: Deviation<'a>) -> Self {
         self.deviation = Some(watch);
         self
     }
 
-    /// All steps; returns this party's shares of the logits.
+    /// All steps; returns this party's words of the logits.
     fn walk(
         &mut self,
         model: &PublicModel,
         linear: &mut dyn LinearSteps,
-        input: AdditiveShares,
+        input: TensorWords,
         progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<AdditiveShares, LaneError> {
+    ) -> Result<TensorWords, LaneError> {
         let program = model.program();
         let last_use = last_uses(&program.steps, program.logits, program.tensors.len());
-        let nothing = || AdditiveShares::zeros(0, RingBits(1));
-        let mut tensors: Vec<AdditiveShares> = program.tensors.iter().map(|_| nothing()).collect();
+        let mut tensors: Vec<TensorWords> = program.tensors.iter().map(|_| TensorWords::nothing()).collect();
         tensors[program.input.0] = input;
         self.book("set-up");
         for (index, (step, prepared)) in model.steps().enumerate() {
-            let mut shares = self.step(model, step, prepared, &tensors, linear)?;
+            let mut tensor = self.step(model, step, prepared, &tensors, linear)?;
             if let Some(deviation) = &mut self.deviation {
-                shares.change(|words| deviation(&step.name, self.samples, words));
+                deviation(&step.name, self.samples, tensor.words_mut());
             }
-            tensors[step.output.0] = shares;
+            tensors[step.output.0] = tensor;
             for (tensor, &last) in tensors.iter_mut().zip(&last_use) {
                 if last == index {
-                    *tensor = nothing();
+                    *tensor = TensorWords::nothing();
                 }
             }
             self.book(&step.name);
             self.report(index + 1, program.steps.len() + 1, &step.name, progress);
         }
-        Ok(std::mem::replace(&mut tensors[program.logits.0], nothing()))
+        Ok(std::mem::replace(&mut tensors[program.logits.0], TensorWords::nothing()))
     }
 
     fn step(
@@ -215,24 +211,26 @@ impl<'a, S: Side> Lane<'a, S> {
         model: &PublicModel,
         step: &Step,
         prepared: &Prepared,
-        tensors: &[AdditiveShares],
+        tensors: &[TensorWords],
         linear: &mut dyn LinearSteps,
-    ) -> Result<AdditiveShares, LaneError> {
+    ) -> Result<TensorWords, LaneError> {
         let spec = |id: TensorId| model.program().tensors[id.0];
-        let shifted = |inputs: &'_ [(TensorId, u32)]| -> Vec<(&AdditiveShares, u32)> {
+        let shifted = |inputs: &'_ [(TensorId, u32)]| -> Vec<(&TensorWords, u32)> {
             inputs.iter().map(|&(id, shift)| (&tensors[id.0], shift)).collect()
         };
         let output = spec(step.output);
         match (&step.op, prepared) {
             (Op::Linear { terms, .. }, Prepared::Linear(prepared)) => {
-                let inputs: Vec<&[u32]> = terms.iter().map(|t| tensors[t.input.0].words()).collect();
+                let words = |id: TensorId| Input { words: tensors[id.0].words(), ring: tensors[id.0].ring().0 };
+                let inputs: Vec<Input<'_>> = terms.iter().map(|t| words(t.input)).collect();
                 let before = self.party.enter(Phase::Linear);
                 let out = linear.run(prepared, &inputs, self.samples, self.party.channel());
                 self.party.enter(before);
-                Ok(AdditiveShares::from_words(out.map_err(|e| LaneError::linear(&step.name, e))?, output.ring))
+                Ok(TensorWords::of_linear(out.map_err(|e| LaneError::linear(&step.name, e))?, output.ring))
             }
             (Op::Requantise { input, .. }, Prepared::Requantise(requantise)) => {
-                requantise.run(&mut self.party, &tensors[input.0]).map_err(|e| LaneError::protocol(&step.name, e))
+                let shares = requantise.run(&mut self.party, &tensors[input.0]);
+                shares.map(TensorWords::from_shares).map_err(|e| LaneError::protocol(&step.name, e))
             }
             (Op::Add { inputs }, _) => Ok(local::add(&shifted(inputs), output.shape.len() * self.samples, output.ring)),
             (Op::Concat { inputs }, _) => Ok(local::concat(&shifted(inputs), output.ring)),
@@ -246,19 +244,25 @@ impl<'a, S: Side> Lane<'a, S> {
     fn open(
         &mut self,
         model: &PublicModel,
-        logits: &AdditiveShares,
+        logits: &TensorWords,
+        rng: &mut impl CryptoRng,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Option<Opened>, LaneError> {
         let program = model.program();
         let window = program.logits_window;
-        let shares = local::by_sample(logits, self.samples);
+        let mut logits = local::by_sample(logits, self.samples);
         let classes = program.tensors[program.logits.0].shape.channels;
         let party = &mut self.party;
         let opened = match self.reveal {
-            Reveal::Label => layers::classify(party, &shares, classes, window).map(|labels| labels.map(Opened::Labels)),
-            Reveal::Logits => {
-                let shares = layers::to_window(party.role(), &shares, window);
-                layers::open_to_client(party, &shares).map(|logits| logits.map(|logits| Opened::logits(&logits, classes)))
+            Reveal::Label => layers::classify(party, &logits, classes, window).map(|labels| labels.map(Opened::Labels)),
+            Reveal::Logits { bits } => {
+                let window = opened_window(window, bits)?;
+                if party.role() == Role::Server {
+                    mask_logits(&mut logits, window, rng);
+                }
+                let shares = layers::to_window(party.role(), &logits, window);
+                let opened = shares.and_then(|shares| layers::open_to_client(party, &shares));
+                opened.map(|logits| logits.map(|logits| Opened::logits(&logits, classes)))
             }
         };
         let opened = opened.map_err(|e| LaneError::protocol("opening", e))?;

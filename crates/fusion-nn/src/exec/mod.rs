@@ -4,10 +4,10 @@
 //!   client                                        server
 //!   PublicModel + Hint                            PublicModel + weights = ServerModel
 //!   LaneInput: images        -- one lane --       zeros
-//!     Linear                 encrypt / multiply / decrypt (fusion-rlwe)
+//!     Linear                 encrypt / multiply, no answer (fusion-rlwe)
 //!     Requantise             windows and OTs (layers)
 //!     Add, Concat, SumPool, Flatten               local
-//!   labels (or logits)       opened to the client only
+//!   labels                   opened to the client only (or logits, where the card allows)
 //! ```
 //!
 //! A *lane* runs `samples` samples through the whole network on one channel and one thread per
@@ -22,8 +22,9 @@
 //! # Security
 //! Each step is secure against a malicious server and a semi-honest client (see `fusion-rlwe` and
 //! [`layers`](crate::layers)); every message of a lane is masked by randomness of that lane, and no
-//! lane goes on after an error. A malicious server can make answers wrong; the caller's mixing
-//! catches that.
+//! lane goes on after an error. Linear steps leave words with noise, which nothing here can open;
+//! all that the client learns is the label of the network with that noise. A malicious server can
+//! make answers wrong; the caller's mixing catches that.
 
 mod account;
 mod error;
@@ -42,7 +43,7 @@ pub use error::LaneError;
 pub use input::{EncodedImage, LaneInput};
 pub use lane::{Connection, Deviation, Finished, Lane};
 pub use model::{Hint, PublicModel, ServerModel};
-pub use opened::{Opened, Reveal};
+pub use opened::{MASK_UNITS, Opened, Reveal};
 pub use side::{Client, Server, Side};
 
 fusion_ring::opaque!(Lane<'_, Client>, Lane<'_, Server>, Finished<'_, Client>, ServerModel);

@@ -5,9 +5,11 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use fusion_ring::secret::Wiped;
-use fusion_rlwe::{HintSource, Layer, PublicSeed, RlweError, RlweParams, ServerKey, ServerLayer};
-use rand_core::CryptoRng;
+use fusion_rlwe::{HintSource, Layer, Precision, PublicSeed, RlweError, SelfTest, ServerKey, ServerLayer};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{CryptoRng, SeedableRng};
+use rayon::prelude::*;
+use zeroize::Zeroizing;
 
 use super::error::LaneError;
 use crate::layers::Requantise;
@@ -19,7 +21,6 @@ pub struct PublicModel {
     program: Program,
     seed: PublicSeed,
     prepared: Vec<Prepared>,
-    widest: RlweParams,
     hint_bytes: usize,
 }
 
@@ -53,17 +54,15 @@ impl PublicModel {
     pub fn new(program: Program, seed: PublicSeed) -> Result<Self, LaneError> {
         program.validate().map_err(LaneError::Program)?;
         let mut prepared = Vec::with_capacity(program.steps.len());
-        let mut widest: Option<RlweParams> = None;
         let (mut number, mut hint_bytes) = (0, 0);
         for step in &program.steps {
             let fail = |error: &dyn std::fmt::Display| LaneError::Step { step: step.name.clone(), reason: error.to_string() };
             prepared.push(match &step.op {
-                Op::Linear { terms, row_norm_bits, .. } => {
-                    let plain = program.tensors[step.output.0].ring.0;
-                    let params = RlweParams::narrowest(plain, *row_norm_bits).map_err(|e| fail(&e))?;
+                Op::Linear { terms, row_norm, upload_bits, hint_bits, .. } => {
+                    let ring = program.tensors[step.output.0].ring.0;
+                    let precision = Precision::new(ring, *upload_bits, *hint_bits).map_err(|e| fail(&e))?;
                     let geometries: Vec<_> = terms.iter().map(|t| t.geometry).collect();
-                    let layer = Layer::new(seed, number as u32, &geometries, params).map_err(|e| fail(&e))?;
-                    widest = Some(widest.map_or(params, |w| if params.modulus_bits() > w.modulus_bits() { params } else { w }));
+                    let layer = Layer::new(seed, number as u32, &geometries, precision, *row_norm).map_err(|e| fail(&e))?;
                     let hint_offset = hint_bytes;
                     hint_bytes += layer.hint_bytes();
                     number += 1;
@@ -78,8 +77,10 @@ impl PublicModel {
                 Op::Add { .. } | Op::Concat { .. } | Op::SumPool { .. } | Op::Flatten { .. } => Prepared::Local,
             });
         }
-        let widest = widest.ok_or(LaneError::Misuse("a program has at least one linear step"))?;
-        Ok(Self { program, seed, prepared, widest, hint_bytes })
+        if number == 0 {
+            return Err(LaneError::Misuse("a program has at least one linear step"));
+        }
+        Ok(Self { program, seed, prepared, hint_bytes })
     }
 
     /// The program.
@@ -104,11 +105,6 @@ impl PublicModel {
 
     pub(super) fn seed(&self) -> PublicSeed {
         self.seed
-    }
-
-    /// Parameters of the layer with the widest modulus.
-    pub(super) fn widest(&self) -> RlweParams {
-        self.widest
     }
 
     pub(super) fn steps(&self) -> impl Iterator<Item = (&Step, &Prepared)> {
@@ -183,8 +179,6 @@ impl HintSource for LayerHint<'_> {
 pub struct ServerModel {
     public: PublicModel,
     layers: Vec<ServerLayer>,
-    /// Biases modulo 2^32 by linear layer.
-    bias: Vec<Wiped<u32>>,
 }
 
 impl ServerModel {
@@ -197,20 +191,15 @@ impl ServerModel {
             return Err(LaneError::Misuse("one set of weights per linear step"));
         }
         let mut layers = Vec::with_capacity(weights.linear.len());
-        let mut bias = Vec::with_capacity(weights.linear.len());
         for (step, prepared) in public.steps() {
             let Prepared::Linear(PreparedLinear { layer, number, .. }) = prepared else { continue };
             let own = &weights.linear[*number];
             let fail = |reason: String| LaneError::Step { step: step.name.clone(), reason };
             let terms: Vec<&[i16]> = own.terms.iter().map(Vec::as_slice).collect();
-            layers.push(ServerLayer::new(layer.clone(), &terms, key.clone()).map_err(|e: RlweError| fail(e.to_string()))?);
-            if own.bias.len() != layer.layout().output().channels {
-                return Err(fail("one bias per output channel".to_owned()));
-            }
-            // Two's complement modulo the ring: truncation to 32 bits is reduction.
-            bias.push(Wiped::filled(own.bias.len(), own.bias.iter().map(|&b| b as u32)));
+            let served = ServerLayer::new(layer.clone(), &terms, &own.bias, key.clone());
+            layers.push(served.map_err(|e: RlweError| fail(e.to_string()))?);
         }
-        Ok(Self { public, layers, bias })
+        Ok(Self { public, layers })
     }
 
     /// The public side.
@@ -225,8 +214,36 @@ impl ServerModel {
         &self.layers
     }
 
-    pub(super) fn bias(&self, number: usize) -> &[u32] {
-        &self.bias[number]
+    /// Plays both parties of every linear layer and compares the noise with the plan: of all
+    /// outputs, or of `outputs` random ones a layer. Uses the rayon pool.
+    ///
+    /// # Errors
+    /// [`LaneError::Linear`] naming the first layer whose hint, weights and noise do not belong
+    /// together.
+    pub fn self_test(&self, hint: &Hint, outputs: Option<usize>, rng: &mut impl CryptoRng) -> Result<Vec<SelfTest>, LaneError> {
+        let steps = self.public.steps().filter_map(|(step, prepared)| match prepared {
+            Prepared::Linear(linear) => Some((step, linear)),
+            Prepared::Requantise(_) | Prepared::Local => None,
+        });
+        let jobs: Vec<_> = steps
+            .map(|(step, linear)| {
+                let all = linear.layer.outputs();
+                let mut rows: Vec<usize> = match outputs {
+                    Some(some) if some < all => (0..some).map(|_| (rng.next_u64() % all as u64) as usize).collect(),
+                    _ => (0..all).collect(),
+                };
+                rows.sort_unstable();
+                rows.dedup();
+                let mut seed = Zeroizing::new([0; 32]);
+                rng.fill_bytes(&mut *seed);
+                (step, linear, rows, seed)
+            })
+            .collect();
+        let tests = jobs.par_iter().map(|(step, linear, rows, seed)| {
+            let test = self.layers[linear.number].self_test(&hint.layer(linear), rows, &mut ChaCha20Rng::from_seed(**seed));
+            test.map_err(|error| LaneError::linear(&step.name, error))
+        });
+        tests.collect()
     }
 
     /// Makes the whole hint, layer by layer; `done` is told the bytes made after each layer. Uses

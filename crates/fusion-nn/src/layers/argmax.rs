@@ -31,6 +31,7 @@ use super::party::{Party, Phase, Role};
 use super::shares::{AdditiveShares, ClearNumbers};
 use super::truncate::{Headroom, widen_signed};
 use super::window::to_window;
+use super::words::TensorWords;
 
 /// Bits of an index below `classes`.
 pub(super) fn label_bits(classes: usize) -> u32 {
@@ -99,13 +100,13 @@ fn play(party: &mut Party<'_>, field: &Labelled, samples: usize, width: usize) -
 /// not fit into the ring, or as for [`argmax`].
 pub fn classify(
     party: &mut Party<'_>,
-    logits: &AdditiveShares,
+    logits: &TensorWords,
     classes: usize,
     window: Window,
 ) -> Result<Option<ClearNumbers>, ProtocolError> {
     party.layer(Phase::Argmax, |party| {
         let (read, bits) = logits_window(logits.ring(), window)?;
-        let mut x = to_window(party.role(), logits, read);
+        let mut x = to_window(party.role(), logits, read)?;
         if read.bits < bits {
             x = widen_signed(party, &x, Headroom::None, RingBits(bits))?;
         }

@@ -2,7 +2,8 @@
 //!
 //! # What a caller sees
 //! A [`Party`] is one side of a lane. Layer functions take own [`AdditiveShares`] and return own
-//! shares; the peer calls the same function with the same public arguments at the same time.
+//! shares (whole steps take the [`TensorWords`] that linear layers leave); the peer calls the same
+//! function with the same public arguments at the same time.
 //! [`Requantise`] is a whole step of a [`Program`](fusion_model::program::Program): window, maximum
 //! pooling, activation, widening; [`classify`] is its end: window, argmax, label opened to the
 //! client. The rest are the parts they are made of.
@@ -13,6 +14,7 @@
 //!   compare  mux  widen            protocols on one tile
 //!   lookup  product                local computations on random OTs
 //!   window                         the local step before all of them
+//!   words                          tensors between steps, whose low bits nobody reads
 //!   shares                         what the words are: additive shares, XOR shares, clear numbers
 //!   digits  tile  ot_batch         how a layer is cut up, and its random OTs
 //!   party  cost  error             role, channel, account; formulas; errors
@@ -25,8 +27,8 @@
 //! sizes are public and trusted (they come from a checked program, not from the peer).
 //!
 //! # Exactness
-//! Apart from the local window step, which rounds at random, every protocol computes its function
-//! exactly.
+//! Apart from the local window step, which rounds at random and takes in the noise of linear
+//! layers, every protocol computes its function exactly.
 //!
 //! # Example
 //! Two samples of three classes on ideal OT; the client alone learns which class is largest:
@@ -90,6 +92,7 @@ mod tile;
 mod truncate;
 mod widen;
 mod window;
+mod words;
 
 pub use argmax::{argmax, classify, open_to_client};
 pub use digits::{Digits, MAX_COMPARED_BITS};
@@ -103,3 +106,4 @@ pub use requantise::Requantise;
 pub use shares::{AdditiveShares, ClearNumbers};
 pub use truncate::{Headroom, widen_signed};
 pub use window::to_window;
+pub use words::TensorWords;

@@ -30,6 +30,7 @@ use super::relu::relu;
 use super::shares::AdditiveShares;
 use super::truncate::{Headroom, widen_signed};
 use super::window::to_window;
+use super::words::TensorWords;
 use fusion_model::program::{Activation, PoolGeometry, RingBits, Window};
 
 /// A requantisation step, checked and with its pooling schedule. Make it once per layer.
@@ -79,18 +80,18 @@ impl Requantise {
         self.pool.as_ref().map_or(self.input.len(), |pool| self.input.channels * pool.output().0 * pool.output().1)
     }
 
-    /// Runs the step on whole samples, one after the other: shares in the output ring, from shares
-    /// in the input ring.
+    /// Runs the step on whole samples, one after the other: shares in the output ring, from words
+    /// of numbers in the input ring.
     ///
     /// # Errors
     /// [`ProtocolError`]; the lane is dead afterwards. Misuse if the samples are not whole or the
     /// ring is another.
-    pub fn run(&self, party: &mut Party<'_>, shares: &AdditiveShares) -> Result<AdditiveShares, ProtocolError> {
+    pub fn run(&self, party: &mut Party<'_>, tensor: &TensorWords) -> Result<AdditiveShares, ProtocolError> {
         party.layer(Phase::Activation, |party| {
-            if self.input.is_empty() || !shares.len().is_multiple_of(self.input.len()) || shares.ring() != self.ring {
+            if self.input.is_empty() || !tensor.len().is_multiple_of(self.input.len()) || tensor.ring() != self.ring {
                 return Err(ProtocolError::Misuse("requantise: whole samples in the ring of the input"));
             }
-            let mut x = to_window(party.role(), shares, self.read);
+            let mut x = to_window(party.role(), tensor, self.read)?;
             if let Some(schedule) = &self.pool {
                 if self.read.bits == self.bits {
                     x = widen_signed(party, &x, Headroom::None, RingBits(self.bits + 1))?;

@@ -84,6 +84,11 @@ impl AdditiveShares {
         self.ring
     }
 
+    /// The words, taken out.
+    pub(super) fn into_words(self) -> Wiped<u32> {
+        self.words
+    }
+
     /// How many numbers are shared.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -105,12 +110,6 @@ impl AdditiveShares {
     /// The shares, to be written. The caller keeps them reduced.
     pub(super) fn words_mut(&mut self) -> &mut [u32] {
         &mut self.words
-    }
-
-    /// Lets `change` write any words, and reduces them.
-    pub(crate) fn change(&mut self, change: impl FnOnce(&mut [u32])) {
-        change(&mut self.words);
-        self.reduce();
     }
 
     /// The same numbers modulo 2^`ring`, which must be no wider than now.

@@ -49,7 +49,7 @@ fn bitslice_of_words_with(tier: Tier, values: &[u32], bit: u32) -> Wiped<u64> {
         // SAFETY: the token proves that the CPU has AVX-512 F.
         Level::Avx512 | Level::Avx512Vnni => unsafe { x86::words_avx512(values, bit, &mut bitslice) },
         // SAFETY: the token proves that the CPU has AVX2.
-        Level::Avx2 => unsafe { x86::words_avx2(values, bit, &mut bitslice) },
+        Level::Avx2 | Level::AvxVnni => unsafe { x86::words_avx2(values, bit, &mut bitslice) },
         Level::Portable => 0,
     };
     #[cfg(not(target_arch = "x86_64"))]
@@ -83,7 +83,7 @@ fn bitslice_of_bytes_with(tier: Tier, values: &[u8], bit: u32) -> Wiped<u64> {
         // SAFETY: the token proves that the CPU has AVX-512 F and BW.
         Level::Avx512 | Level::Avx512Vnni => unsafe { x86::bytes_avx512(values, bit, &mut bitslice) },
         // SAFETY: the token proves that the CPU has AVX2.
-        Level::Avx2 => unsafe { x86::bytes_avx2(values, bit, &mut bitslice) },
+        Level::Avx2 | Level::AvxVnni => unsafe { x86::bytes_avx2(values, bit, &mut bitslice) },
         Level::Portable => 0,
     };
     #[cfg(not(target_arch = "x86_64"))]

@@ -3,10 +3,6 @@
 //! Every message of ring elements is packed by this module, so the byte count of `n` elements of
 //! `bits` bits is [`packed_len`]`(n, bits)` everywhere.
 
-mod wide;
-
-pub use wide::{read_wide, write_wide};
-
 use crate::secret::Wiped;
 
 /// Bytes that `n` elements of `bits` bits take.
@@ -32,9 +28,6 @@ pub const SLACK: usize = 8;
 /// Widest elements that are packed two at a time: both of them and up to seven earlier bits of
 /// their first byte fit a word.
 const PAIRED: u32 = 28;
-
-/// Widest elements that fit a word beside up to seven earlier bits of their first byte.
-const SINGLE: u32 = 57;
 
 /// Appends the low `bits` bits (1..=32) of every value to `out`. Needs room for [`SLACK`] more
 /// bytes on the way.
@@ -107,11 +100,19 @@ pub fn pack(values: &[u32], bits: u32) -> Wiped<u8> {
 /// exactly that many bytes.
 #[must_use]
 pub fn unpack(bytes: &[u8], bits: u32, n: usize) -> Wiped<u32> {
-    assert!((1..=32).contains(&bits), "element width {bits} is not in 1..=32");
-    assert_eq!(bytes.len(), packed_len(n, bits), "packed length");
     let mut out = Wiped::new(n);
-    unpack_words(bytes, bits, 0, &mut out, |word| word as u32);
+    unpack_into(bytes, bits, &mut out);
     out
+}
+
+/// As [`unpack`], as many elements as `out` has room for.
+///
+/// # Panics
+/// As [`unpack`].
+pub fn unpack_into(bytes: &[u8], bits: u32, out: &mut [u32]) {
+    assert!((1..=32).contains(&bits), "element width {bits} is not in 1..=32");
+    assert_eq!(bytes.len(), packed_len(out.len(), bits), "packed length");
+    unpack_words(bytes, bits, 0, out, |word| word as u32);
 }
 
 /// Reads elements of at most [`SINGLE`] bits.
@@ -150,53 +151,6 @@ fn unpack_words<T>(bytes: &[u8], bits: u32, first: usize, out: &mut [T], narrow:
     }
 }
 
-/// Appends the low `bits` bits (1..=64) of every value to `out`, in the same layout.
-///
-/// # Panics
-/// If `bits` is not in 1..=64.
-pub fn pack64_into(out: &mut Wiped<u8>, values: &[u64], bits: u32) {
-    assert!((1..=64).contains(&bits), "element width {bits} is not in 1..=64");
-    if bits <= SINGLE {
-        return pack_words(out, values, bits);
-    }
-    let mask = u64::MAX >> (64 - bits);
-    let (mut acc, mut have) = (0u128, 0u32);
-    for value in values {
-        acc |= u128::from(value & mask) << have;
-        have += bits;
-        if have >= 64 {
-            out.append(&(acc as u64).to_le_bytes());
-            acc >>= 64;
-            have -= 64;
-        }
-    }
-    let rest = (have as usize).div_ceil(8);
-    out.append(&acc.to_le_bytes()[..rest]);
-}
-
-/// Reads elements `first..first + out.len()` of `bits` bits (1..=64) from `bytes`.
-///
-/// # Panics
-/// If `bits` is not in 1..=64 or `bytes` ends before the last element: callers receive as many
-/// bytes as they expect.
-pub fn unpack64(bytes: &[u8], bits: u32, first: usize, out: &mut [u64]) {
-    assert!((1..=64).contains(&bits), "element width {bits} is not in 1..=64");
-    assert!(packed_len(first + out.len(), bits) <= bytes.len(), "packed length");
-    if bits <= SINGLE {
-        return unpack_words(bytes, bits, first, out, |word| word);
-    }
-    let mask = u64::MAX >> (64 - bits);
-    for (index, value) in out.iter_mut().enumerate() {
-        let bit = (first + index) * bits as usize;
-        // An element and the earlier bits of its first byte span at most nine bytes.
-        let mut word = [0u8; 16];
-        let rest = &bytes[bit / 8..];
-        let near = rest.len().min(16);
-        word[..near].copy_from_slice(&rest[..near]);
-        *value = (u128::from_le_bytes(word) >> (bit % 8)) as u64 & mask;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,28 +163,6 @@ mod tests {
             prop_assert_eq!(packed.len(), packed_len(values.len(), bits));
             let expect: Vec<u32> = values.iter().map(|v| v & mask32(bits)).collect();
             prop_assert_eq!(&unpack(&packed, bits, values.len())[..], expect);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn unpack64_inverts_pack64(values in prop::collection::vec(any::<u64>(), 0..300), bits in 1u32..=64) {
-            let mut packed = Wiped::default();
-            pack64_into(&mut packed, &values, bits);
-            prop_assert_eq!(packed.len(), packed_len(values.len(), bits));
-            let expect: Vec<u64> = values.iter().map(|v| v & (u64::MAX >> (64 - bits))).collect();
-            for first in [0, values.len() / 3, values.len()] {
-                let mut got = vec![0; values.len() - first];
-                unpack64(&packed, bits, first, &mut got);
-                prop_assert_eq!(&got, &expect[first..]);
-            }
-        }
-
-        #[test]
-        fn both_packers_write_the_same_bytes(values in prop::collection::vec(any::<u32>(), 0..100), bits in 1u32..=32) {
-            let mut wide = Wiped::default();
-            pack64_into(&mut wide, &values.iter().map(|&v| u64::from(v)).collect::<Vec<_>>(), bits);
-            prop_assert_eq!(&wide[..], &pack(&values, bits)[..]);
         }
     }
 

@@ -1,32 +1,37 @@
-//! Integer matrix products over wide residues: small signed weights times shifted rows modulo 2^w.
+//! Integer matrix products modulo 2^32: small signed weights times shifted rows of words.
 //!
 //! ```text
 //!   out[j][p] = sum over (row, tap)  weight[j][row][tap] * x[row][p + offset(row, tap)]
-//!               modulo 2^128, to be masked by the caller
 //! ```
 //!
-//! Rows are residues of up to 104 bits, cut into limbs of b <= 15 bits held as `i16`; weights are
-//! one `i16` each. Two rows with the same taps are interleaved, so that one multiply-add of 16-bit
-//! pairs (`vpmaddwd`, or `vpdpwssd` with VNNI) adds the products of both to an `i32` accumulator.
+//! Weights are one `i16` each. A word is cut into two limbs of 16 bits, upper * 2^16 + lower, both
+//! signed. Two rows with the same taps are interleaved, so that one multiply-add of 16-bit pairs
+//! (`vpmaddwd`, or `vpdpwssd` with VNNI) adds the products of both to a 32-bit accumulator.
 //!
 //! # Why 16-bit limbs
-//! With bytes, a 10-bit weight at w = 88 would take 11 + 10 byte products, 64 per instruction: 0.33
-//! instructions per multiply-add. With 16-bit operands a weight is one limb, and the accumulator
-//! bound sum |w| * 2^b < 2^31 leaves room for b = 13 or more on every ResNet50 layer: 7 products,
-//! 32 per instruction, 0.22 instructions, and no need for VNNI.
+//! The alternative is `vpmulld`, which multiplies words themselves: one product per lane, in two
+//! micro-operations on Intel's CPUs. Two limbs by pairs take one `vpmaddwd` per product and lane,
+//! and VNNI adds in the same instruction. With bytes, a 10-bit weight would take 2 * 4 products,
+//! four to a lane, and need VNNI.
+//!
+//! # Order
+//! Strips of positions are outermost. What a block of steps reads there is copied to a panel, which
+//! fits the first-level cache; then the weights of all outputs stream by, six outputs at a time,
+//! and their sums stay in registers over both limbs.
 //!
 //! # Exactness
-//! [`PackedWeights::new`] computes from the weights the widest b for which no accumulator can
-//! overflow.
+//! Everything is modulo 2^32, and every operation wraps: there is nothing to bound. The upper limb
+//! counts times 2^16, so of it only what is modulo 2^16 matters.
 
 mod kernel;
+mod panels;
 mod product;
 mod reduction;
 mod rows;
 mod weights;
 
 pub use reduction::Reduction;
-pub use rows::LimbRows;
+pub use rows::WordRows;
 pub use weights::PackedWeights;
 
 #[cfg(test)]

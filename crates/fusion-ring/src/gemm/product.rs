@@ -5,31 +5,28 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::kernel;
-use super::reduction::{TILE_OUT, TILE_POS};
-use super::rows::{LINE, LimbRows};
+use super::panels::{LINE, Panels};
+use super::reduction::{TILE_OUT, WIDEST_STRIP};
+use super::rows::WordRows;
 use super::weights::PackedWeights;
-use crate::poly::residues::Residues;
-use crate::secret::wipe;
+use crate::secret::Wiped;
 use crate::simd::{Tier, tier};
 
-/// Output tiles that are computed together, so that their weights and a window of one limb's rows
-/// stay in the second-level cache.
-const TILE_GROUP: usize = 8;
-/// Outputs that are computed together.
-pub(super) const OUTPUT_GROUP: usize = TILE_OUT * TILE_GROUP;
-/// Rows of at most so many bytes stay in a cache while all groups of outputs read them. Of larger
-/// rows only the window at one group of positions does.
+/// Outputs that are computed together: whole tiles, and so many that gathering panels is little
+/// beside reading them.
+pub(super) const OUTPUT_GROUP: usize = 32 * TILE_OUT;
+/// Rows of at most so many bytes stay in a cache while all groups of outputs read them.
 const CACHED_ROWS: usize = 8 << 20;
-/// Limbs whose sums are added up in 64 bits: 31 bits of a sum and two shifts of at most 15.
-const JOINED_LIMBS: usize = 3;
+/// Positions of one task of a parallel product.
+const POSITIONS_TOGETHER: usize = WIDEST_STRIP;
 
 impl PackedWeights {
     /// Writes the product at positions `start..start + count` to `out[output * count + position]`,
-    /// modulo 2^128, and resizes `out` for it.
+    /// and resizes `out` for it.
     ///
     /// # Panics
-    /// If `x` was cut for other weights or is shorter than `start + count + max_offset`.
-    pub fn multiply(&self, x: &LimbRows, start: usize, count: usize, out: &mut Residues) {
+    /// If `x` was made for other weights or is shorter than `start + count + max_offset`.
+    pub fn multiply(&self, x: &WordRows, start: usize, count: usize, out: &mut Wiped<u32>) {
         self.multiply_on(tier(), x, start, count, out);
     }
 
@@ -37,25 +34,20 @@ impl PackedWeights {
     ///
     /// # Panics
     /// As [`PackedWeights::multiply`].
-    pub fn multiply_parallel(&self, x: &LimbRows, start: usize, count: usize, out: &mut Residues) {
-        self.check(x, start, count);
+    pub fn multiply_parallel(&self, x: &WordRows, start: usize, count: usize, out: &mut Wiped<u32>) {
+        let starts = self.starts(x, start, count);
         out.resize(self.outputs * count);
-        let starts: Vec<usize> = (0..count).step_by(TILE_POS).collect();
-        let blocks = starts.par_iter().map(|&done| {
-            let now = TILE_POS.min(count - done);
-            let mut block = Residues::default();
-            block.resize(self.outputs * now);
-            let mut sums = GroupSums::default();
-            let place = Destination { out: &mut block, pitch: now, position: 0, count: now };
-            self.at_positions(tier(), x, 0..self.outputs, start + done, &mut sums, place);
-            block
+        let blocks = (0..count).into_par_iter().step_by(POSITIONS_TOGETHER).map(|done| {
+            let now = POSITIONS_TOGETHER.min(count - done);
+            let mut block = Wiped::new(self.outputs * now);
+            let place = Destination { out: &mut block, pitch: now, count: now };
+            self.at_positions(tier(), x, &starts, 0..self.outputs, start + done, place);
+            (done, block)
         });
-        for (done, block) in starts.iter().zip(blocks.collect::<Vec<_>>()) {
-            let now = block.low.len() / self.outputs;
-            let place = |row: usize| row * count + done..row * count + done + now;
-            for (row, (low, high)) in block.low.chunks_exact(now).zip(block.high.chunks_exact(now)).enumerate() {
-                out.low[place(row)].copy_from_slice(low);
-                out.high[place(row)].copy_from_slice(high);
+        for (done, block) in blocks.collect::<Vec<_>>() {
+            let now = POSITIONS_TOGETHER.min(count - done);
+            for (row, values) in block.chunks_exact(now).enumerate() {
+                out[row * count + done..row * count + done + now].copy_from_slice(values);
             }
         }
     }
@@ -66,18 +58,19 @@ impl PackedWeights {
     /// # Panics
     /// As [`PackedWeights::multiply`], or if `outputs` does not begin at a multiple of
     /// [`PackedWeights::outputs_together`] or a row is longer than `pitch`.
-    pub fn multiply_outputs(&self, x: &LimbRows, outputs: Range<usize>, start: usize, count: usize, pitch: usize, out: &mut Residues) {
+    pub fn multiply_outputs(&self, x: &WordRows, outputs: Range<usize>, start: usize, count: usize, pitch: usize, out: &mut Wiped<u32>) {
         self.multiply_outputs_on(tier(), x, outputs, start, count, pitch, out);
     }
 
     /// How many outputs [`PackedWeights::multiply_outputs`] should compute at a time for the least
     /// traffic between caches and memory.
     #[must_use]
-    pub fn outputs_together(&self, x: &LimbRows) -> usize {
-        if size_of_val(x.cells()) <= CACHED_ROWS { OUTPUT_GROUP } else { self.outputs.next_multiple_of(OUTPUT_GROUP) }
+    pub fn outputs_together(&self, x: &WordRows) -> usize {
+        let bytes = x.limbs().map(size_of_val).iter().sum::<usize>();
+        if bytes <= CACHED_ROWS { OUTPUT_GROUP } else { self.outputs.next_multiple_of(OUTPUT_GROUP) }
     }
 
-    pub(super) fn multiply_on(&self, tier: Tier, x: &LimbRows, start: usize, count: usize, out: &mut Residues) {
+    pub(super) fn multiply_on(&self, tier: Tier, x: &WordRows, start: usize, count: usize, out: &mut Wiped<u32>) {
         self.multiply_outputs_on(tier, x, 0..self.outputs, start, count, count, out);
     }
 
@@ -85,128 +78,80 @@ impl PackedWeights {
     fn multiply_outputs_on(
         &self,
         tier: Tier,
-        x: &LimbRows,
+        x: &WordRows,
         outputs: Range<usize>,
         start: usize,
         count: usize,
         pitch: usize,
-        out: &mut Residues,
+        out: &mut Wiped<u32>,
     ) {
-        self.check(x, start, count);
+        let starts = self.starts(x, start, count);
         assert!(outputs.start.is_multiple_of(OUTPUT_GROUP) && outputs.end <= self.outputs && count <= pitch, "outputs and pitch");
         out.resize(outputs.len() * pitch);
-        let mut sums = GroupSums::default();
-        for done in (0..count).step_by(TILE_POS) {
-            let now = TILE_POS.min(count - done);
-            let place = Destination { out, pitch, position: done, count: now };
-            self.at_positions(tier, x, outputs.clone(), start + done, &mut sums, place);
-        }
+        let place = Destination { out, pitch, count };
+        self.at_positions(tier, x, &starts, outputs, start, place);
     }
 
-    /// Computes `outputs`, which begin with a whole group, at [`TILE_POS`] positions. Positions are
-    /// the outermost loop of every product, and the loop over limbs is outside that over the tiles
-    /// of a group, so that the window of the rows stays in the second-level cache while the weights
+    /// Computes `outputs`, which begin with a whole tile, at the positions of `place`. The
+    /// outermost loop is over strips of positions. What a block of steps reads there of both limbs
+    /// is copied to panels without gaps, which stay in the first-level cache while the weights
     /// stream by.
-    fn at_positions(
-        &self,
-        tier: Tier,
-        x: &LimbRows,
-        outputs: Range<usize>,
-        position: usize,
-        sums: &mut GroupSums,
-        mut place: Destination<'_>,
-    ) {
-        let steps = self.reduction.steps.len();
-        let tiles = outputs.end.div_ceil(TILE_OUT);
-        let limb_len = (x.pairs * x.stride) as isize;
-        for first in (outputs.start / TILE_OUT..tiles).step_by(TILE_GROUP) {
-            let group = first..tiles.min(first + TILE_GROUP);
-            // After the last limb come the next outputs, or the next positions, which begin with
-            // the first limb again.
-            let next = if group.end == tiles { TILE_POS as isize } else { 0 };
-            let wide = &mut sums.wide[..group.len()];
-            for joined in (0..x.limbs).step_by(JOINED_LIMBS) {
-                for limb in joined..x.limbs.min(joined + JOINED_LIMBS) {
-                    let rows = &x.cells()[limb * x.pairs * x.stride..(limb + 1) * x.pairs * x.stride];
-                    let ahead = if limb + 1 < x.limbs { limb_len } else { next - limb as isize * limb_len };
-                    for (index, (tile, partial)) in group.clone().zip(&mut sums.partial).enumerate() {
-                        // Each of four tiles prefetches one of the four cache lines of a window.
-                        let line = (index % (TILE_POS / LINE) * LINE) as isize;
-                        place.prefetch(tile * TILE_OUT - outputs.start, limb);
-                        let weights = &self.data[tile * steps * TILE_OUT..(tile + 1) * steps * TILE_OUT];
-                        kernel::tile(tier, weights, &self.reduction, rows, x.stride, position, ahead + line, &mut sums.limb);
-                        kernel::join(tier, partial, &sums.limb, (limb - joined) as u32 * self.limb_bits);
+    fn at_positions(&self, tier: Tier, x: &WordRows, starts: &[usize], outputs: Range<usize>, position: usize, mut place: Destination<'_>) {
+        let strip = kernel::strip(tier);
+        let tiles = outputs.start / TILE_OUT..outputs.end.div_ceil(TILE_OUT);
+        let mut panels = Panels::new(strip);
+        let together = panels.steps();
+        let mut sums = Wiped::<u32>::new(tiles.len() * TILE_OUT * strip);
+        for done in (0..place.count).step_by(strip) {
+            let now = done..place.count.min(done + strip);
+            // Without any step the sums are zeros: one empty block writes them.
+            for first in (0..starts.len().max(1)).step_by(together) {
+                let steps = first..starts.len().min(first + together);
+                let last = steps.end == starts.len();
+                let [low, high] = panels.gather(tier, x, &starts[steps.clone()], position + done);
+                for (tile, sums) in tiles.clone().zip(sums.chunks_exact_mut(TILE_OUT * strip)) {
+                    let rows = tile * TILE_OUT - outputs.start..outputs.end.min((tile + 1) * TILE_OUT) - outputs.start;
+                    if last {
+                        place.prefetch(rows.clone(), now.clone());
+                    }
+                    let weights = &self.data[tile * starts.len() * TILE_OUT..][steps.start * TILE_OUT..steps.end * TILE_OUT];
+                    kernel::tile(tier, weights, low, high, first == 0, sums);
+                    if last {
+                        for (row, sums) in rows.zip(sums.chunks_exact(strip)) {
+                            place.row(row, now.clone()).copy_from_slice(&sums[..now.len()]);
+                        }
                     }
                 }
-                for (wide, partial) in wide.iter_mut().zip(&sums.partial) {
-                    kernel::accumulate(tier, wide, partial, joined as u32 * self.limb_bits);
-                }
-            }
-            for (tile, wide) in group.zip(wide) {
-                let first = tile * TILE_OUT;
-                for output in first..outputs.end.min(first + TILE_OUT) {
-                    let (low, high) = place.row(output - outputs.start);
-                    wide.write(output - first, low, high);
-                }
             }
         }
     }
 
-    fn check(&self, x: &LimbRows, start: usize, count: usize) {
-        assert_eq!(x.limb_bits, self.limb_bits, "rows were cut for other weights");
+    /// Where in a limb of `x` the steps read, if it has all that they do.
+    fn starts(&self, x: &WordRows, start: usize, count: usize) -> Vec<usize> {
         assert_eq!(x.pairs, self.reduction.pairs(), "row pairs");
         assert!(start + count + self.reduction.max_offset <= x.length, "rows are too short");
+        self.reduction.steps.iter().map(|&(pair, offset)| pair * x.stride + offset).collect()
     }
 }
 
-/// Where the sums at a few positions go.
+/// Where the sums go.
 struct Destination<'a> {
-    out: &'a mut Residues,
+    out: &'a mut Wiped<u32>,
     /// Values from one output to the next.
     pitch: usize,
-    /// The first of the positions, and how many there are.
-    position: usize,
+    /// Positions.
     count: usize,
 }
 
 impl Destination<'_> {
-    fn row(&mut self, output: usize) -> (&mut [u64], &mut [u64]) {
-        let first = output * self.pitch + self.position;
-        (&mut self.out.low[first..first + self.count], &mut self.out.high[first..first + self.count])
+    fn row(&mut self, row: usize, positions: Range<usize>) -> &mut [u32] {
+        &mut self.out[row * self.pitch + positions.start..row * self.pitch + positions.end]
     }
 
-    /// Prefetches cache line `line` of every row of the tile at `output`: the sums will be written
-    /// there when all limbs are done.
-    fn prefetch(&self, output: usize, line: usize) {
-        for row in output..output + TILE_OUT {
-            let at = row * self.pitch + self.position + line * (LINE / 2);
-            kernel::prefetch(&self.out.low, at);
-            kernel::prefetch(&self.out.high, at);
+    /// Prefetches parts of some rows: the sums will be written there when the tile is done.
+    fn prefetch(&self, rows: Range<usize>, positions: Range<usize>) {
+        for row in rows {
+            positions.clone().step_by(LINE).for_each(|at| kernel::prefetch(self.out, row * self.pitch + at));
         }
-    }
-}
-
-/// Sums of one group of tiles, before they are residues.
-struct GroupSums {
-    limb: kernel::Sums,
-    partial: Vec<kernel::Partial>,
-    wide: Vec<kernel::Wide>,
-}
-
-impl Default for GroupSums {
-    fn default() -> Self {
-        Self {
-            limb: [[0; TILE_POS]; TILE_OUT],
-            partial: vec![[[0; TILE_POS]; TILE_OUT]; TILE_GROUP],
-            wide: (0..TILE_GROUP).map(|_| kernel::Wide::zero()).collect(),
-        }
-    }
-}
-
-impl Drop for GroupSums {
-    fn drop(&mut self) {
-        wipe(self.limb.as_flattened_mut());
-        self.partial.iter_mut().for_each(|sums| wipe(sums.as_flattened_mut()));
-        self.wide.iter_mut().for_each(kernel::Wide::wipe);
     }
 }

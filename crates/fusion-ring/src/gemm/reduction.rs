@@ -2,18 +2,18 @@
 
 /// Outputs that one register tile computes.
 pub(super) const TILE_OUT: usize = 6;
-/// Positions that one register tile computes.
-pub(super) const TILE_POS: usize = 64;
+/// Positions that one register tile computes at most.
+pub(super) const WIDEST_STRIP: usize = 64;
 
 /// Which row pairs are read at which offsets: the reduction axis of the product, the same for every
 /// output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reduction {
-    /// Number of rows (residue vectors).
+    /// Number of rows.
     pub(super) rows: usize,
     /// `(pair, offset)` of every step.
     pub(super) steps: Vec<(usize, usize)>,
-    /// A product over positions `0..n` reads `n + max_offset` residues of every row.
+    /// A product over positions `0..n` reads `n + max_offset` words of every row.
     pub(super) max_offset: usize,
 }
 

@@ -1,6 +1,5 @@
-//! Polynomials modulo X^4096 + 1 over residues modulo 2^128, and the noise of RLWE.
+//! Polynomials modulo X^2048 + 1 over words modulo 2^32, and the noise of RLWE.
 
 pub mod fft;
 pub mod noise;
-pub mod residues;
-pub mod rounding;
+pub mod words;

@@ -6,10 +6,10 @@
 //! run. Safe code cannot ask for others.
 //!
 //! # `FUSION_SIMD`
-//! `FUSION_SIMD=portable|avx2|avx512|avx512vnni` lowers the choice, so that tests reach every
-//! kernel. Any other value, also an empty one, is an error, and so is a tier that the CPU lacks:
-//! whoever names a tier must not measure or test another one. Binaries call [`select`] first and
-//! report its error. Where that was left out, [`tier`] panics with the same message.
+//! `FUSION_SIMD=portable|avx2|avxvnni|avx512|avx512vnni` lowers the choice, so that tests reach
+//! every kernel. Any other value, also an empty one, is an error, and so is a tier that the CPU
+//! lacks: whoever names a tier must not measure or test another one. Binaries call [`select`] first
+//! and report its error. Where that was left out, [`tier`] panics with the same message.
 //!
 //! ```
 //! use fusion_ring::simd::{Tier, available, select};

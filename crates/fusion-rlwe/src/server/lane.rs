@@ -1,301 +1,227 @@
 //! The server's products of one lane, block by block.
 
-use fusion_ring::bits::pack::{SLACK, mask32, pack64_into, read_wide};
+use fusion_ring::bits::pack::{packed_len, unpack_into};
 use fusion_ring::channel::Channel;
-use fusion_ring::gemm::LimbRows;
-use fusion_ring::poly::fft::{self, DEGREE, Small, Wide};
-use fusion_ring::poly::residues::{Residues, ResiduesMut};
+use fusion_ring::gemm::WordRows;
+use fusion_ring::poly::fft::{DEGREE, Product, Small, Wide};
+use fusion_ring::poly::words;
 use fusion_ring::secret::Wiped;
-use fusion_ring::symmetric::prg::AesPrg;
-use rand_core::CryptoRng;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::Zeroize;
 
-use super::{ServerLayer, fresh_seed};
-use crate::layer::key_bytes;
-use crate::layout::Block;
-use crate::params::KEY_ROUNDING_BITS;
-use crate::{RlweError, RlweParams};
+use super::ServerLayer;
+use crate::RlweError;
+use crate::layer::{Input, KEY_BYTES};
+use crate::layout::{Block, Cells};
+use crate::precision::MODULUS_BITS;
 
-/// The server's state of one lane: the keys of the client's blocks and the lane's randomness.
+/// The server's buffers of one lane. It has no randomness, because it answers nothing.
+#[derive(Default)]
 pub struct ServerLane {
-    modulus_bits: u32,
-    keys: Vec<BlockKey>,
-    prg: AesPrg,
     memory: Memory,
 }
 
 /// Buffers that the layers of a lane use one after another.
 #[derive(Default)]
-struct Memory {
-    /// Ciphertexts with this party's shares added: whoever has both knows the shares.
+pub(crate) struct Memory {
+    /// Ciphertexts with this party's words added: whoever has both knows the words.
     rows: Vec<Wiped<i32>>,
-    products: Residues,
+    products: Wiped<u32>,
     masks: Vec<Small>,
-    answers: Wiped<u8>,
 }
 
 impl ServerLane {
-    /// A lane of a model whose widest modulus is 2^`modulus_bits`.
+    /// A lane.
     #[must_use]
-    pub fn new(modulus_bits: u32, rng: &mut impl CryptoRng) -> Self {
-        Self { modulus_bits, keys: Vec::new(), prg: AesPrg::new(*fresh_seed(rng)), memory: Memory::default() }
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// Receives the client's encrypted shares, adds this party's `shares` (one tensor per term,
-    /// `[channel][sample][row][column]`, values modulo 2^l), multiplies by the weights and sends
-    /// the client's share of the product. Returns this party's share (without any bias),
-    /// `[out channel][sample][row][column]` modulo 2^l.
+    /// Receives the client's encrypted words, adds this party's own (`inputs`, one tensor per
+    /// term) and multiplies by the weights. Returns this party's words of the product,
+    /// `[out channel][sample][row][column]`: with the client's they add up to 2^(32 - l) times the
+    /// product, bias included, plus noise. Sends nothing.
     ///
     /// # Errors
-    /// [`RlweError::Misuse`] for tensors of the wrong size, [`RlweError::Channel`] if the client
-    /// goes away.
+    /// [`RlweError::Misuse`] for tensors of the wrong size or ring, [`RlweError::Channel`] if the
+    /// client goes away.
     pub fn multiply(
         &mut self,
         layer: &ServerLayer,
-        shares: &[&[u32]],
+        inputs: &[Input<'_>],
         samples: usize,
         channel: &mut dyn Channel,
     ) -> Result<Wiped<u32>, RlweError> {
-        if layer.layer.params().modulus_bits() == RlweParams::NARROWEST_MODULUS_BITS {
-            self.multiply_by(layer, shares, samples, channel, |key| &key.narrow)
-        } else {
-            self.multiply_by(layer, shares, samples, channel, |key| &key.wide)
-        }
+        self.multiply_some(layer, inputs, |_| true, samples, channel)
     }
 
-    /// [`ServerLane::multiply`] with a key of P pieces of B bits.
-    fn multiply_by<const P: usize, const B: u32>(
+    /// As [`ServerLane::multiply`]; the words of outputs that are not `wanted` are zero.
+    pub(crate) fn multiply_some(
         &mut self,
         layer: &ServerLayer,
-        shares: &[&[u32]],
+        inputs: &[Input<'_>],
+        wanted: impl Fn(usize) -> bool + Copy,
         samples: usize,
         channel: &mut dyn Channel,
-        pieces: impl Fn(&BlockKey) -> &Wide<P, B>,
     ) -> Result<Wiped<u32>, RlweError> {
-        layer.layer.check_inputs(shares, samples)?;
+        layer.layer.check_inputs(inputs, samples)?;
         let blocks = layer.layer.layout().cut(samples);
         let area = samples * layer.layer.layout().output().area();
-        let mut product = Product::new(layer, &blocks, std::mem::take(&mut self.memory));
+        let mut product = BlockProduct::new(layer, &blocks, std::mem::take(&mut self.memory));
         let mut out = Wiped::new(layer.layer.outputs() * area);
-        // Answers wait until every request is in: the client may still be sending, and two parties
-        // that both block on a send would wait forever.
-        product.answers.resize(0);
-        product.answers.reserve(blocks.iter().map(|block| layer.layer.answer_bytes(block)).sum::<usize>() + SLACK);
-        let mut ends = vec![0];
-        for (index, block) in blocks.iter().enumerate() {
-            if index == self.keys.len() {
-                let mut bytes = Wiped::<u8>::new(key_bytes(self.modulus_bits));
-                channel.recv(&mut bytes)?;
-                let mut key = Residues::default();
-                key.resize(DEGREE);
-                read_wide(&bytes, self.modulus_bits as usize / 8, &mut key.low, &mut key.high);
-                self.keys.push(BlockKey::new(&key));
-            }
-            product.receive(shares, samples, block, channel)?;
-            product.answer(pieces(&self.keys[index]), block, &mut self.prg, area, &mut out);
-            ends.push(product.answers.len());
+        for block in &blocks {
+            let key = BlockKey::receive(channel)?;
+            product.receive(inputs, samples, block, channel)?;
+            product.write(Some(&key), block, wanted, area, &mut out);
         }
         self.memory = product.into_memory();
-        for answer in ends.windows(2) {
-            channel.send(&self.memory.answers[answer[0]..answer[1]])?;
-        }
-        channel.flush()?;
         Ok(out)
     }
 }
 
 /// The key k of one block, ready for products with the masks u_j. Wiped on drop.
-#[derive(Zeroize, ZeroizeOnDrop)]
-struct BlockKey {
-    /// k modulo 2^88 without its lowest [`KEY_ROUNDING_BITS`] bits. Two pieces of 41 bits hold the
-    /// product exactly because k is uniform ([`fusion_ring::poly::fft`] has the deviation of their
-    /// rounding errors); a miss would be an error of 2^7 or 2^48, which flooding covers.
-    narrow: Wide<2, 41>,
-    /// k in full, for layers of a wider modulus.
-    wide: Wide<4>,
-}
+pub(crate) struct BlockKey(Wide);
 
 impl BlockKey {
-    fn new(key: &Residues) -> Self {
-        let rounded = (0..DEGREE).map(|at| key.get(at).wrapping_add(1 << (KEY_ROUNDING_BITS - 1)) >> KEY_ROUNDING_BITS & NARROW_KEY);
-        let mut narrow = Residues::default();
-        narrow.resize(DEGREE);
-        for ((low, high), k) in narrow.low.iter_mut().zip(narrow.high.iter_mut()).zip(rounded) {
-            (*low, *high) = (k as u64, (k >> 64) as u64);
-        }
-        Self { narrow: Wide::new(&narrow), wide: Wide::new(key) }
+    fn receive(channel: &mut dyn Channel) -> Result<Self, RlweError> {
+        let mut bytes = Wiped::<u8>::new(KEY_BYTES);
+        channel.recv(&mut bytes)?;
+        let mut words = Wiped::<u32>::new(DEGREE);
+        unpack_into(&bytes, MODULUS_BITS, &mut words);
+        Ok(Self(Wide::new(&words)))
     }
 }
 
-/// Bits of a rounded key.
-const NARROW_KEY: u128 = (1 << (RlweParams::NARROWEST_MODULUS_BITS - KEY_ROUNDING_BITS)) - 1;
+impl Drop for BlockKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
-/// Buffers of one layer's product, with a key of P pieces of B bits.
-struct Product<'a, const P: usize, const B: u32> {
+/// Buffers of one layer's product.
+pub(crate) struct BlockProduct<'a> {
     layer: &'a ServerLayer,
-    rows: Vec<LimbRows>,
-    products: Residues,
+    rows: Vec<WordRows>,
+    products: Wiped<u32>,
     /// Transforms of the masks u_j, kept only where several blocks use them.
     masks: Vec<Small>,
     keep_masks: bool,
     /// How many of `masks` belong to this layer.
     masks_made: usize,
-    masked: fft::Product<P, B>,
-    /// Packed answers to the blocks so far.
-    answers: Wiped<u8>,
+    /// Where they are not kept: one after another.
+    mask: Small,
+    masked: Product,
 }
 
-impl<'a, const P: usize, const B: u32> Product<'a, P, B> {
-    fn new(layer: &'a ServerLayer, blocks: &[Block], memory: Memory) -> Self {
-        let bits = layer.layer.params().modulus_bits();
+impl<'a> BlockProduct<'a> {
+    pub(crate) fn new(layer: &'a ServerLayer, blocks: &[Block], memory: Memory) -> Self {
         // No output reads beyond its own coefficient, so the rows may end at the last output: few
         // samples of a small image fill little of a block.
         let length = blocks.iter().map(|b| b.span().0 + b.span().1).max().unwrap_or(0);
         let mut spare = memory.rows.into_iter();
-        let rows = layer.parts.iter().map(|weights| LimbRows::unset_in(spare.next().unwrap_or_default(), weights, bits, length)).collect();
-        Self {
-            layer,
-            rows,
-            products: memory.products,
-            masks: memory.masks,
-            keep_masks: blocks.len() > 1,
-            masks_made: 0,
-            masked: fft::Product::default(),
-            answers: memory.answers,
-        }
+        let rows = layer.parts.iter().map(|weights| WordRows::unset_in(spare.next().unwrap_or_default(), weights, length)).collect();
+        let (products, masks, keep_masks) = (memory.products, memory.masks, blocks.len() > 1);
+        Self { layer, rows, products, masks, keep_masks, masks_made: 0, mask: Small::default(), masked: Product::default() }
     }
 
     fn into_memory(self) -> Memory {
-        Memory {
-            rows: self.rows.into_iter().map(LimbRows::into_memory).collect(),
-            products: self.products,
-            masks: self.masks,
-            answers: self.answers,
-        }
+        Memory { rows: self.rows.into_iter().map(WordRows::into_memory).collect(), products: self.products, masks: self.masks }
     }
 
-    fn receive(&mut self, shares: &[&[u32]], samples: usize, block: &Block, channel: &mut dyn Channel) -> Result<(), RlweError> {
+    /// Receives the ciphertexts of one block and adds this party's words.
+    fn receive(&mut self, inputs: &[Input<'_>], samples: usize, block: &Block, channel: &mut dyn Channel) -> Result<(), RlweError> {
         let layer = &self.layer.layer;
-        let params = layer.params();
-        let (width, mask) = (params.coefficient_bytes(), mask32(params.plain_bits()));
-        let (mut bytes, mut own, mut sums) = (Vec::new(), Wiped::default(), Residues::default());
+        let bits = layer.precision().upload_bits();
+        let (mut bytes, mut own, mut sums) = (Vec::new(), Wiped::<u32>::default(), Wiped::<u32>::default());
         for (phase, cells) in block.cells.iter().enumerate() {
             let term = layer.layout().phases[phase].term;
-            let size = layer.layout().terms()[term].input.area() * samples;
-            let per_group = layer.channels(phase) / self.rows.len();
-            bytes.resize(cells.len() * width, 0);
+            let size = layer.layout().all_terms()[term].input.area() * samples;
+            bytes.resize(packed_len(cells.len(), bits), 0);
             sums.resize(cells.len());
-            for index in 0..layer.channels(phase) {
+            for row in 0..layer.channels(phase) {
                 channel.recv(&mut bytes)?;
-                read_wide(&bytes, width, &mut sums.low, &mut sums.high);
-                cells.gather(&shares[term][index * size..(index + 1) * size], mask, &mut own);
-                sums.as_mut().add_shifted(&own, params.scale_bits());
-                let rows = &mut self.rows[index / per_group];
-                let row = self.layer.phase_rows[phase] + index % per_group;
-                let mut from = 0;
-                for run in &cells.runs {
-                    let part = from..from + run.len();
-                    rows.write(row, run.start, &sums.low[part.clone()], &sums.high[part]);
-                    from += run.len();
+                unpack_into(&bytes, bits, &mut sums);
+                words::from_top(&mut sums, bits);
+                // This party has no part in the constants.
+                if let Some(input) = inputs.get(term) {
+                    cells.gather(&input.words[row * size..(row + 1) * size], layer.shift(input), &mut own);
+                    words::add_shifted(&mut sums, &own, 0);
                 }
+                self.place(phase, row, cells, &sums);
             }
         }
         Ok(())
     }
 
-    /// Multiplies one block, masks it and splits off this party's share. Appends the packed answer.
-    fn answer(&mut self, key: &Wide<P, B>, block: &Block, prg: &mut AesPrg, area: usize, out: &mut [u32]) {
-        // Eight rows of any length and width are whole bytes.
-        const ROWS: usize = 8;
-        let params = self.layer.layer.params();
-        let (each, outputs) = (block.outputs.len(), self.layer.layer.outputs());
-        let mut top = Wiped::<u64>::new(ROWS * each);
-        let down = params.modulus_bits() - params.answer_bits();
-        let mask = mask32(params.plain_bits());
-        let mut packed = std::mem::take(&mut self.answers);
-        self.masked(key, block, params.flood_uniform_bits(), prg, |j, at, mut values, prg| {
-            let len = values.low.len();
-            let shares = &mut out[j * area + block.first_output + at..][..len];
-            prg.fill_words(mask, shares);
-            values.subtract_shifted(shares, params.scale_bits());
-            let row = j % ROWS;
-            values.rounded_bits(down, params.answer_bits(), &mut top[row * each + at..][..len]);
-            if at + len == each && (row + 1 == ROWS || j + 1 == outputs) {
-                pack64_into(&mut packed, &top[..(row + 1) * each], params.answer_bits());
+    /// Writes the words of the needed coefficients of a row into the products that read it.
+    pub(crate) fn place(&mut self, phase: usize, row: usize, cells: &Cells, words: &[u32]) {
+        for group in self.layer.groups_of_row(phase, row) {
+            let at = self.layer.phase_rows[phase] + row - self.layer.rows_of_group(phase, group).start;
+            let mut from = 0;
+            for run in &cells.runs {
+                self.rows[group].write(at, run.start, &words[from..from + run.len()]);
+                from += run.len();
             }
-        });
-        self.answers = packed;
+        }
     }
 
-    /// The re-randomised and flooded product of one block. `each` gets the number of an output
-    /// channel, the index of its first output in this call, and the coefficients from there on.
-    fn masked(
-        &mut self,
-        key: &Wide<P, B>,
-        block: &Block,
-        flood_bits: u32,
-        prg: &mut AesPrg,
-        mut each: impl FnMut(usize, usize, ResiduesMut<'_>, &mut AesPrg),
-    ) {
+    /// For every output that is `wanted`, its words of one block: the product with the weights,
+    /// plus k u_j if there is a key k.
+    pub(crate) fn write(&mut self, key: Option<&BlockKey>, block: &Block, wanted: impl Fn(usize) -> bool, area: usize, out: &mut [u32]) {
         let layer = &self.layer.layer;
         let (first, count) = block.span();
         let start = first.saturating_sub(layer.layout().reach());
         let per_part = layer.outputs() / self.rows.len();
-        let contiguous = block.outputs.len() == count;
         // Rows a power of two apart would compete for the same sets of every cache.
-        let pitch = count.next_multiple_of(16) + 8;
-        let mut values = Residues::default();
-        values.resize(block.outputs.len());
-        let mut mask = Small::default();
-        // Only the key of the narrowest modulus was rounded.
-        let rounding = if layer.params().modulus_bits() == RlweParams::NARROWEST_MODULUS_BITS { KEY_ROUNDING_BITS } else { 0 };
+        let pitch = count.next_multiple_of(16) + 16;
         for (part, weights) in self.layer.parts.iter().enumerate() {
             let together = weights.outputs_together(&self.rows[part]);
-            for output in 0..per_part {
-                if output % together == 0 {
-                    let some = output..per_part.min(output + together);
-                    weights.multiply_outputs(&self.rows[part], some, start, count, pitch, &mut self.products);
+            for from in (0..per_part).step_by(together) {
+                let some = from..per_part.min(from + together);
+                if !some.clone().any(|output| wanted(part * per_part + output)) {
+                    continue;
                 }
-                let j = part * per_part + output;
-                if self.keep_masks {
-                    if self.masks.len() == j {
-                        self.masks.push(Small::default());
+                weights.multiply_outputs(&self.rows[part], some.clone(), start, count, pitch, &mut self.products);
+                for output in some {
+                    let j = part * per_part + output;
+                    if !wanted(j) {
+                        continue;
                     }
-                    if self.masks_made == j {
-                        self.masks[j].set(&self.layer.key.mask(layer.index(), j));
-                        self.masks_made += 1;
+                    let row = (output - from) * pitch..(output - from) * pitch + count;
+                    if let Some(key) = key {
+                        self.add_mask(key, j, first, row.clone());
                     }
-                    self.masked.set(key, &self.masks[j]);
-                } else {
-                    mask.set(&self.layer.key.mask(layer.index(), j));
-                    self.masked.set(key, &mask);
-                }
-                let range = output % together * pitch..output % together * pitch + count;
-                let Residues { low, high } = &mut self.products;
-                let mut row = ResiduesMut { low: &mut low[range.clone()], high: &mut high[range] };
-                if !contiguous {
-                    self.masked.add_to(first..first + count, rounding, &mut row);
-                    for ((low, high), &p) in values.low.iter_mut().zip(values.high.iter_mut()).zip(&block.outputs) {
-                        (*low, *high) = (row.low[usize::from(p) - first], row.high[usize::from(p) - first]);
+                    let (row, shares) = (&self.products[row], &mut out[j * area + block.first_output..][..block.outputs.len()]);
+                    if shares.len() == count {
+                        shares.copy_from_slice(row);
+                    } else {
+                        shares.iter_mut().zip(&block.outputs).for_each(|(share, &p)| *share = row[usize::from(p) - first]);
                     }
-                    row = values.as_mut();
-                }
-                let parts = row.low.chunks_mut(IN_CACHE).zip(row.high.chunks_mut(IN_CACHE));
-                for ((low, high), at) in parts.zip((0..).step_by(IN_CACHE)) {
-                    let mut part = ResiduesMut { low, high };
-                    if contiguous {
-                        self.masked.add_to(first + at..first + at + part.low.len(), rounding, &mut part);
-                    }
-                    part.add_four_uniforms(prg, flood_bits);
-                    each(j, at, part, prg);
                 }
             }
         }
     }
+
+    /// Adds k u_j, from coefficient `first` on, to a row of products, and takes away what rounding
+    /// of ciphertexts adds to it on average.
+    fn add_mask(&mut self, key: &BlockKey, j: usize, first: usize, row: std::ops::Range<usize>) {
+        let mask = |mask: &mut Small| mask.set(&self.layer.key.mask(self.layer.layer.index(), j));
+        if !self.keep_masks {
+            mask(&mut self.mask);
+            self.masked.set(&key.0, &self.mask);
+        } else {
+            if self.masks.len() <= j {
+                self.masks.resize_with(j + 1, Small::default);
+            }
+            // Outputs come in the same ascending order in every block.
+            if self.masks_made <= j {
+                mask(&mut self.masks[j]);
+                self.masks_made = j + 1;
+            }
+            self.masked.set(&key.0, &self.masks[j]);
+        }
+        let row = &mut self.products[row];
+        self.masked.add_to(first, row);
+        let correction = self.layer.corrections[j];
+        row.iter_mut().for_each(|word| *word = word.wrapping_sub(correction));
+    }
 }
-
-/// Coefficients that stay in the first-level cache from one step to the next.
-const IN_CACHE: usize = 1024;
-
-#[cfg(test)]
-mod circuit_privacy;

@@ -12,7 +12,6 @@ use crate::client::lanes::LaneResult;
 pub struct Costs {
     total: Ledger,
     steps: Vec<(String, Ledger)>,
-    noise: f64,
     /// Seconds of all lanes together, side by side.
     pub wall_seconds: f64,
     /// Seconds before the first lane: plan, images.
@@ -31,7 +30,6 @@ impl Costs {
                 None => self.steps.push((cost.name.clone(), cost.ledger)),
             }
         }
-        self.noise = self.noise.max(lane.noise);
         self.samples += lane.slice.len();
     }
 
@@ -52,12 +50,6 @@ impl Costs {
     #[must_use]
     pub fn phases(&self) -> &Ledger {
         &self.total
-    }
-
-    /// Largest decryption noise met, as a fraction of the scale.
-    #[must_use]
-    pub fn noise(&self) -> f64 {
-        self.noise
     }
 
     /// The JSON objects `bytes` and `seconds`.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fusion_net::{Client, LaneRequest};
-use fusion_nn::exec::{Client as ClientSide, EncodedImage, Hint, Lane, LaneInput, Opened, Progress, PublicModel, StepCost};
+use fusion_nn::exec::{Client as ClientSide, EncodedImage, Hint, Lane, LaneError, LaneInput, Opened, Progress, PublicModel, StepCost};
 use fusion_ring::channel::Traffic;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng};
@@ -33,8 +33,6 @@ pub struct LaneResult {
     pub costs: Vec<StepCost>,
     /// Wall-clock seconds.
     pub seconds: f64,
-    /// Largest decryption noise, as a fraction of the scale.
-    pub noise: f64,
 }
 
 /// Gives the image of a position.
@@ -109,19 +107,19 @@ impl<'a> Lanes<'a> {
             live.received.fetch_add(new.received, Ordering::Relaxed);
             live.sample_steps.fetch_add(samples as u64, Ordering::Relaxed);
         };
-        let reveal = opened_by(request.reveal);
+        let reveal = opened_by(request.reveal, 0).ok_or(LaneError::Misuse("a batch asks for labels"))?;
         let run = Lane::<ClientSide>::connect(&request.binding(), samples, reveal, Box::new(&mut channel), &mut rng)
             .and_then(|lane| lane.run(self.model, self.hint, input, &mut rng, &mut progress))
-            .map(|finished| (finished.opened, finished.costs, finished.largest_noise));
+            .map(|finished| (finished.opened, finished.costs));
         // The transport knows better than the protocol why a lane died.
-        let (opened, costs, noise) = match (run, channel.failure()) {
+        let (opened, costs) = match (run, channel.failure()) {
             (Ok(done), _) => done,
             (Err(_), Some(failure)) => return Err(failure.clone().into()),
             (Err(error), None) => return Err(error.into()),
         };
         channel.finish()?;
         let seconds = self.clock.now().saturating_sub(start).as_secs_f64();
-        Ok(LaneResult { slice, opened, costs, seconds, noise })
+        Ok(LaneResult { slice, opened, costs, seconds })
     }
 
     /// The images of a slice.

@@ -81,7 +81,7 @@ impl Cheat {
                     if step == name && !std::mem::replace(&mut done, true) {
                         let area = share.len() / samples;
                         let index = (sample * area + rng.random_range(0..area)).min(share.len() - 1);
-                        share[index] ^= 1 << rng.random_range(0..ring);
+                        share[index] ^= 1 << rng.random_range(32 - ring..32);
                     }
                 })
             }

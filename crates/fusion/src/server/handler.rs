@@ -7,7 +7,7 @@ use fusion_model::card::CardError;
 use fusion_model::package::Package;
 use fusion_net::{Description, HintSource, LaneFailure, LaneHandler, LaneRequest};
 use fusion_nn::LANE_VERSION;
-use fusion_nn::exec::{Lane, LaneError, PublicModel, Server, ServerModel};
+use fusion_nn::exec::{Hint, Lane, LaneError, PublicModel, Server, ServerModel};
 use fusion_ring::channel::Channel;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng};
@@ -16,6 +16,9 @@ use crate::error::Error;
 use crate::reveal::opened_by;
 use crate::server::cheat::Cheat;
 
+/// Outputs of each linear layer that are tested before a model is served.
+const TESTED_OUTPUTS: usize = 3;
+
 /// Serves one model. Lanes share the packed weights and have everything else of their own.
 pub(super) struct ModelHandler {
     model: ServerModel,
@@ -23,6 +26,8 @@ pub(super) struct ModelHandler {
     hint_digest: fusion_net::Digest,
     hint_bytes: u64,
     hint: HintSource,
+    /// Bits of a logit that the card allows to open, 0 for none.
+    logits_bits: u32,
     cheat: Option<Cheat>,
     /// Every lane has a generator of its own, seeded from the caller's: from the operating system,
     /// lane by lane, if that is what the caller hands in.
@@ -30,18 +35,23 @@ pub(super) struct ModelHandler {
 }
 
 impl ModelHandler {
-    /// Serves the model of `package`; deviates in every lane if it is to cheat.
-    pub(super) fn new(package: &Package, cheat: Option<Cheat>, rng: impl CryptoRng + Send + 'static) -> Result<Self, Error> {
+    /// Serves the model of `package`; deviates in every lane if it is to cheat. Tests some outputs
+    /// of every linear layer first: nobody would notice later that weights and hint do not belong
+    /// together, but for wrong answers.
+    pub(super) fn new(package: &Package, cheat: Option<Cheat>, mut rng: impl CryptoRng + Send + 'static) -> Result<Self, Error> {
         let card = package.card();
         let facts = card.hint.ok_or(CardError::Missing("hint"))?;
         let public = PublicModel::new(card.program.clone(), card.seed()?)?;
         let model = ServerModel::new(public, &package.private().weights, &package.private().key)?;
+        let hint = Hint::open(model.public(), &package.hint_path())?;
+        model.self_test(&hint, Some(TESTED_OUTPUTS), &mut rng)?;
         Ok(Self {
             model,
             card: Bytes::from(card.encode()?),
             hint_digest: facts.digest,
             hint_bytes: facts.bytes,
             hint: HintSource::File(package.hint_path()),
+            logits_bits: card.logits_bits,
             cheat,
             seeds: Mutex::new(Box::new(rng)),
         })
@@ -61,8 +71,9 @@ impl LaneHandler for ModelHandler {
         let start = std::time::Instant::now();
         let mut rng = ChaCha20Rng::from_rng(&mut **self.seeds.lock().unwrap_or_else(PoisonError::into_inner));
         let samples = request.n_samples as usize;
-        let mut lane = Lane::<Server>::connect(&request.binding(), samples, opened_by(request.reveal), Box::new(channel), &mut rng)
-            .map_err(failure)?;
+        let reveal = opened_by(request.reveal, self.logits_bits)
+            .ok_or_else(|| LaneFailure::PeerMisbehaved("the owner of this model does not open logits: ask for labels".to_owned()))?;
+        let mut lane = Lane::<Server>::connect(&request.binding(), samples, reveal, Box::new(channel), &mut rng).map_err(failure)?;
         if let Some(cheat) = &self.cheat {
             let own = ChaCha20Rng::from_rng(&mut rng);
             lane = lane.deviating(cheat.deviation(self.model.public().program(), samples, own));

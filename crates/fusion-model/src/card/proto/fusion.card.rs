@@ -2,7 +2,7 @@
 /// A served model.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ModelCard {
-    /// Version of this format: 1.
+    /// Version of this format: 2.
     #[prost(uint32, tag = "1")]
     pub version: u32,
     /// What the operator calls it.
@@ -33,6 +33,9 @@ pub struct ModelCard {
     /// Length of the hint in bytes.
     #[prost(uint64, tag = "10")]
     pub hint_bytes: u64,
+    /// Bits of each logit that the owner lets clients have; 0: labels only.
+    #[prost(uint32, tag = "11")]
+    pub logits_bits: u32,
 }
 /// A promise of accuracy.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -53,6 +56,9 @@ pub struct Rlwe {
     /// Bits w of the ciphertext modulus 2^w.
     #[prost(uint32, tag = "2")]
     pub modulus_bits: u32,
+    /// An error coefficient is the difference of two binomials of so many bits.
+    #[prost(uint32, tag = "3")]
+    pub error_bits: u32,
 }
 /// From pixels to the input tensor.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -235,9 +241,15 @@ pub struct Linear {
     /// Bound on the weights.
     #[prost(uint32, tag = "2")]
     pub weight_bits: u32,
-    /// Bound on the rows' norms.
+    /// Bound on the rows' norms, the bias included.
     #[prost(uint32, tag = "3")]
-    pub row_norm_bits: u32,
+    pub row_norm: u32,
+    /// Bits of a ciphertext coefficient.
+    #[prost(uint32, tag = "4")]
+    pub upload_bits: u32,
+    /// Bits of a hint coefficient.
+    #[prost(uint32, tag = "5")]
+    pub hint_bits: u32,
 }
 /// Window, maximum, activation, widening.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

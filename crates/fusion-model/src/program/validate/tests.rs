@@ -18,8 +18,13 @@ fn program() -> Program {
     };
     let pool = PoolGeometry { kernel: (2, 2), stride: (2, 2), padding: Padding::default() };
     let step = |name: &str, op, output| Step { name: name.to_owned(), op, output: TensorId(output) };
-    let linear =
-        |input, geometry| Op::Linear { terms: vec![LinearTerm { input: TensorId(input), geometry }], weight_bits: 10, row_norm_bits: 9 };
+    let linear = |input, geometry| Op::Linear {
+        terms: vec![LinearTerm { input: TensorId(input), geometry }],
+        weight_bits: 10,
+        row_norm: 300,
+        upload_bits: 27,
+        hint_bits: 24,
+    };
     Program {
         tensors: vec![
             spec(image, 22, 4),
@@ -54,6 +59,20 @@ fn program() -> Program {
 #[test]
 fn a_valid_program_passes() {
     assert_eq!(program().validate(), Ok(()));
+}
+
+fn set_upload(p: &mut Program, bits: u32) {
+    let Op::Linear { upload_bits, .. } = &mut p.steps[0].op else { panic!("the first step is linear") };
+    *upload_bits = bits;
+}
+
+#[test]
+fn noise_beyond_a_window_is_refused() {
+    let mut bad = program();
+    set_upload(&mut bad, 18);
+    let error = bad.validate().unwrap_err();
+    assert!(matches!(&error, ProgramError::Noise { step: 1, .. }), "{error}");
+    assert!(error.to_string().contains("`pool`") && error.to_string().contains("upload of `conv`"), "{error}");
 }
 
 #[test]
@@ -95,6 +114,7 @@ fn hostile_programs_are_refused() {
         ),
         (|p| p.tensors[1].shape.channels = 4, at(0, "conv", StepFault::Shape { declared: shape(4, 4, 4), computed: Some(shape(3, 4, 4)) })),
         (|p| p.tensors[0].ring.0 = 21, at(0, "conv", StepFault::Ring { tensor: 0, needed: 22, available: 21 })),
+        (|p| set_upload(p, 33), at(0, "conv", StepFault::Range { what: "upload bits", actual: 33, least: 2, most: 32 })),
         (|p| p.tensors[2].frac = 5, at(1, "pool", StepFault::Scale { declared: 5, computed: 4 })),
         (|p| p.tensors[3].ring.0 = 22, at(2, "twice", StepFault::Ring { tensor: 2, needed: 21, available: 20 })),
     ];
@@ -112,18 +132,23 @@ fn unrequantised(op: Op, output: Shape) -> Program {
     let spec = |shape| TensorSpec { shape, ring: RingBits(20), frac: 13 };
     let flat = Shape::flat(output.len());
     // An activation of the convolution's shape beside it, for steps of several inputs.
-    let window = Window { shift: 0, bits: 13 };
+    let window = Window { shift: 0, bits: 20 };
     let pure = Op::Requantise { input: TensorId(1), window, pool: None, activation: Activation::Relu };
     p.tensors.truncate(2);
     p.tensors.extend([spec(p.tensors[1].shape), spec(output), spec(flat), spec(Shape::flat(5))]);
     p.steps.truncate(1);
+    // Narrow enough for the fine window that follows at the same scale.
+    p.tensors[1].ring = RingBits(20);
+    if let Op::Linear { row_norm, upload_bits, hint_bits, .. } = &mut p.steps[0].op {
+        (*row_norm, *upload_bits, *hint_bits) = (9, 32, 32);
+    }
     let step = |name: &str, op, output| Step { name: name.to_owned(), op, output: TensorId(output) };
     let terms = vec![LinearTerm { input: TensorId(4), geometry: ConvGeometry::dense(output.len(), 5) }];
     p.steps.extend([
         step("pure", pure, 2),
         step("local", op, 3),
         step("flat", Op::Flatten { input: TensorId(3) }, 4),
-        step("dense", Op::Linear { terms, weight_bits: 10, row_norm_bits: 9 }, 5),
+        step("dense", Op::Linear { terms, weight_bits: 10, row_norm: 300, upload_bits: 27, hint_bits: 24 }, 5),
     ]);
     p
 }
@@ -157,8 +182,11 @@ fn a_linear_step_reads_no_linear_step_without_a_requantisation() {
     let mut direct = unrequantised(Op::Flatten { input: pure }, Shape::flat(48));
     let geometry = ConvGeometry { input: image, ..ConvGeometry::dense(3, 3) };
     let terms = vec![LinearTerm { input: pure, geometry }, LinearTerm { input: raw, geometry }];
-    direct.steps[2] =
-        Step { name: "twice linear".to_owned(), op: Op::Linear { terms, weight_bits: 10, row_norm_bits: 9 }, output: TensorId(3) };
+    direct.steps[2] = Step {
+        name: "twice linear".to_owned(),
+        op: Op::Linear { terms, weight_bits: 10, row_norm: 300, upload_bits: 27, hint_bits: 24 },
+        output: TensorId(3),
+    };
     direct.tensors[3].shape = image;
     assert_eq!(direct.validate(), refused(2, "twice linear", "conv"));
     let message = direct.validate().unwrap_err().to_string();

@@ -104,7 +104,7 @@ fn classify_takes_the_bit_of_headroom_or_makes_one() {
         let server = shared.server.words().iter().zip(shared.client.words()).map(|(s, c)| s.wrapping_add(low(c))).collect();
         let shared = Shared::from_words(client, server, ring);
         let window = Window { shift: 3, bits: 10 };
-        let pair = run(64, |party| classify(party, shared.of(party), classes, window).map(plain));
+        let pair = run(64, |party| classify(party, &words(shared.of(party)), classes, window).map(plain));
         let expect: Vec<u32> = x.chunks(classes).map(|s| (0..classes).rev().max_by_key(|&i| s[i]).unwrap() as u32).collect();
         assert_eq!(pair.client.result, Ok(Some(expect)), "ring of {ring} bits");
         same_cost(&pair, cost::classify(samples, classes, RingBits(ring), window, 64).unwrap(), "classify");

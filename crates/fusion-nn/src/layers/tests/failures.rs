@@ -73,10 +73,10 @@ fn misuse_is_an_error() {
         ("maximum rings", |p| maximum(p, &ones(1, 5), &ones(1, 6)).is_err()),
         ("argmax samples", |p| argmax(p, &ones(3, 5), 2).is_err()),
         ("widen", |p| widen_signed(p, &ones(1, 32), Headroom::None, RingBits(33)).is_err()),
-        ("window", |p| classify(p, &ones(1, 10), 1, Window { shift: 8, bits: 4 }).is_err()),
+        ("window", |p| classify(p, &words(&ones(1, 10)), 1, Window { shift: 8, bits: 4 }).is_err()),
         ("another ring", |p| {
             let step = Requantise::new(Shape::flat(1), RingBits(12), Window { shift: 2, bits: 8 }, None, Activation::Relu, RingBits(12));
-            step.unwrap().run(p, &ones(1, 13)).is_err()
+            step.unwrap().run(p, &words(&ones(1, 13))).is_err()
         }),
     ];
     for (name, case) in cases {

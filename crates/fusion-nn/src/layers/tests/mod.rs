@@ -142,6 +142,11 @@ fn same_cost<R>(pair: &Pair<R>, total: Total, what: &str) {
     assert_eq!(pair.ots, (total.m_ary_ots, total.binary_ots), "{what}: OTs");
 }
 
+/// The words of a tensor that is shared like this.
+fn words(shares: &AdditiveShares) -> TensorWords {
+    TensorWords::from_shares(AdditiveShares::from_words(shares.words().to_vec(), shares.ring()))
+}
+
 /// Shares and, at the client, labels.
 type Everything = Result<(Vec<u32>, Option<Vec<u32>>), ProtocolError>;
 
@@ -150,8 +155,8 @@ fn everything(party: &mut Party<'_>, x: &Shared) -> Everything {
     let pool = PoolGeometry { kernel: (3, 3), stride: (2, 2), padding: Padding::default() };
     let step =
         Requantise::new(Shape::new(1, 9, 9), RingBits(12), Window { shift: 2, bits: 10 }, Some(&pool), Activation::Relu, RingBits(16))?;
-    let y = step.run(party, x.of(party))?;
+    let y = step.run(party, &words(x.of(party)))?;
     let z = widen_signed(party, &y, Headroom::None, RingBits(20))?;
-    let label = classify(party, &z, z.len() / 2, Window { shift: 3, bits: 16 })?;
+    let label = classify(party, &words(&z), z.len() / 2, Window { shift: 3, bits: 16 })?;
     Ok((z.words().to_vec(), plain(label)))
 }

@@ -6,7 +6,10 @@ use super::*;
 
 /// The numbers in the window, as the shares give them.
 fn in_window(shared: &Shared, window: Window) -> Vec<i32> {
-    let (c, s) = (to_window(Role::Client, &shared.client, window), to_window(Role::Server, &shared.server, window));
+    let (c, s) = (
+        to_window(Role::Client, &words(&shared.client), window).unwrap(),
+        to_window(Role::Server, &words(&shared.server), window).unwrap(),
+    );
     c.reveal(&s).unwrap().to_signed().to_vec()
 }
 
@@ -58,7 +61,7 @@ proptest! {
         let shared = Shared::new(&x, ring.0);
         // The headroom, where there is any, does not change the numbers.
         let inside = in_window(&shared, window);
-        let pair = run(64, |party| step.run(party, shared.of(party)));
+        let pair = run(64, |party| step.run(party, &words(shared.of(party))));
         let kept = pool.map_or(inside.clone(), |pool| pooled(&inside, samples * channels, (height, width), &pool));
         prop_assert_eq!(kept.len(), samples * step.output_len());
         let expect = reduced(kept.iter().map(|&v| if signed { v } else { v.max(0) }), out);

@@ -116,7 +116,7 @@ fn mask<const M: u32, const W: u32>(tier: Tier, block: &mut Block, shift: u32) {
         // SAFETY: the token proves that the CPU has AVX-512 F, BW, DQ and VL.
         Level::Avx512 | Level::Avx512Vnni => unsafe { mask_avx512::<M, W>(block, shift) },
         // SAFETY: the token proves that the CPU has AVX2.
-        Level::Avx2 => unsafe { mask_avx2::<M, W>(block, shift) },
+        Level::Avx2 | Level::AvxVnni => unsafe { mask_avx2::<M, W>(block, shift) },
         Level::Portable => mask_block::<M, W>(block, shift),
     }
     #[cfg(not(target_arch = "x86_64"))]

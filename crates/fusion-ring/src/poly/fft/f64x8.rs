@@ -24,17 +24,14 @@ pub(super) trait F64x8: Copy {
     fn transposed(tile: [Self; WIDTH]) -> [Self; WIDTH];
     /// Small integers.
     fn from_small(from: &[i8; WIDTH]) -> Self;
-    /// The integers (low >> down | high << up) & mask, below 2^52; shifts by 64 or more give zero.
-    fn from_bits(low: &[u64; WIDTH], high: &[u64; WIDTH], down: u32, up: u32, mask: u64) -> Self;
-    /// Writes the integers nearest to self * scale, below 2^51 in magnitude, in two's complement.
-    fn store_nearest(self, scale: f64, to: &mut [u64; WIDTH]);
+    /// Words as signed integers in -2^31..2^31.
+    fn from_words(from: &[u32; WIDTH]) -> Self;
+    /// The integers nearest to self * scale, below 2^51 in magnitude, modulo 2^32.
+    fn nearest(self, scale: f64) -> [u32; WIDTH];
 }
 
-/// 2^52. An integer below it may be written into its lower 52 bits, and is then added to it.
-const LIFT: u64 = 0x4330_0000_0000_0000;
-
 /// 2^52 + 2^51. Adding it to a number below 2^51 rounds that to an integer, which stands in the
-/// lower bits of the sum.
+/// lower bits of the sum; the lowest 32 are those of the integer, as this number has none there.
 const ROUND: u64 = 0x4338_0000_0000_0000;
 
 /// Plain Rust.
@@ -94,15 +91,12 @@ impl F64x8 for Portable {
         Self(from.map(f64::from))
     }
     #[inline(always)]
-    fn from_bits(low: &[u64; WIDTH], high: &[u64; WIDTH], down: u32, up: u32, mask: u64) -> Self {
-        Self(std::array::from_fn(|i| {
-            let value = low[i].checked_shr(down).unwrap_or(0) | high[i].checked_shl(up).unwrap_or(0);
-            f64::from_bits(value & mask | LIFT) - f64::from_bits(LIFT)
-        }))
+    fn from_words(from: &[u32; WIDTH]) -> Self {
+        Self(from.map(|word| f64::from(word as i32)))
     }
     #[inline(always)]
-    fn store_nearest(self, scale: f64, to: &mut [u64; WIDTH]) {
-        *to = self.0.map(|value| value.mul_add(scale, f64::from_bits(ROUND)).to_bits().wrapping_sub(ROUND));
+    fn nearest(self, scale: f64) -> [u32; WIDTH] {
+        self.0.map(|value| value.mul_add(scale, f64::from_bits(ROUND)).to_bits() as u32)
     }
 }
 
@@ -116,7 +110,7 @@ pub(super) use x86::{Avx2, Avx512};
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{F64x8, LIFT, ROUND, WIDTH};
+    use super::{F64x8, ROUND, WIDTH};
 
     /// One 512-bit vector; AVX-512 F.
     #[derive(Clone, Copy)]
@@ -207,24 +201,20 @@ mod x86 {
             Self(unsafe { _mm512_cvtepi32_pd(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.as_ptr().cast()))) })
         }
         #[inline(always)]
-        fn from_bits(low: &[u64; WIDTH], high: &[u64; WIDTH], down: u32, up: u32, mask: u64) -> Self {
-            // SAFETY: eight words are 64 readable bytes; features as the module says.
-            unsafe {
-                let low = _mm512_srl_epi64(_mm512_loadu_si512(low.as_ptr().cast()), _mm_cvtsi32_si128(down as i32));
-                let high = _mm512_sll_epi64(_mm512_loadu_si512(high.as_ptr().cast()), _mm_cvtsi32_si128(up as i32));
-                let value = _mm512_and_si512(_mm512_or_si512(low, high), _mm512_set1_epi64(mask as i64));
-                let lift = _mm512_set1_epi64(LIFT as i64);
-                Self(_mm512_sub_pd(_mm512_castsi512_pd(_mm512_or_si512(value, lift)), _mm512_castsi512_pd(lift)))
-            }
+        fn from_words(from: &[u32; WIDTH]) -> Self {
+            // SAFETY: eight words are 32 readable bytes; features as the module says.
+            Self(unsafe { _mm512_cvtepi32_pd(_mm256_loadu_si256(from.as_ptr().cast())) })
         }
         #[inline(always)]
-        fn store_nearest(self, scale: f64, to: &mut [u64; WIDTH]) {
-            // SAFETY: eight words are 64 writable bytes; features as the module says.
+        fn nearest(self, scale: f64) -> [u32; WIDTH] {
+            let mut out = [0; WIDTH];
+            // SAFETY: eight words are 32 writable bytes; features as the module says.
             unsafe {
-                let round = _mm512_set1_epi64(ROUND as i64);
-                let sum = _mm512_fmadd_pd(self.0, _mm512_set1_pd(scale), _mm512_castsi512_pd(round));
-                _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_sub_epi64(_mm512_castpd_si512(sum), round));
+                let round = _mm512_castsi512_pd(_mm512_set1_epi64(ROUND as i64));
+                let sum = _mm512_fmadd_pd(self.0, _mm512_set1_pd(scale), round);
+                _mm256_storeu_si256(out.as_mut_ptr().cast(), _mm512_cvtepi64_epi32(_mm512_castpd_si512(sum)));
             }
+            out
         }
     }
 
@@ -236,6 +226,23 @@ mod x86 {
         #[inline(always)]
         fn map(self, other: Self, f: impl Fn(__m256d, __m256d) -> __m256d) -> Self {
             Self([f(self.0[0], other.0[0]), f(self.0[1], other.0[1])])
+        }
+
+        /// Rows to columns. A function: a large closure is not inlined, and then passes vectors
+        /// through memory.
+        #[inline(always)]
+        fn square([a, b, c, d]: [__m256d; 4]) -> [__m256d; 4] {
+            // SAFETY: features as the module says.
+            unsafe {
+                let (even, odd) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+                let (even_below, odd_below) = (_mm256_unpacklo_pd(c, d), _mm256_unpackhi_pd(c, d));
+                [
+                    _mm256_permute2f128_pd::<0x20>(even, even_below),
+                    _mm256_permute2f128_pd::<0x20>(odd, odd_below),
+                    _mm256_permute2f128_pd::<0x31>(even, even_below),
+                    _mm256_permute2f128_pd::<0x31>(odd, odd_below),
+                ]
+            }
         }
     }
 
@@ -290,22 +297,13 @@ mod x86 {
         }
         #[inline(always)]
         fn transposed(tile: [Self; WIDTH]) -> [Self; WIDTH] {
-            // SAFETY: features as the module says.
-            let square = |rows: [__m256d; 4]| unsafe {
-                let [a, b, c, d] = rows;
-                let (even, odd) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
-                let (even_below, odd_below) = (_mm256_unpacklo_pd(c, d), _mm256_unpackhi_pd(c, d));
-                [
-                    _mm256_permute2f128_pd::<0x20>(even, even_below),
-                    _mm256_permute2f128_pd::<0x20>(odd, odd_below),
-                    _mm256_permute2f128_pd::<0x31>(even, even_below),
-                    _mm256_permute2f128_pd::<0x31>(odd, odd_below),
-                ]
-            };
+            let [a, b, c, d, e, f, g, h] = tile;
             // Four squares of four by four are transposed, and two of them are exchanged.
-            let quarter = |first: usize, half: usize| square(std::array::from_fn(|r| tile[first + r].0[half]));
-            let (top, bottom) = ([quarter(0, 0), quarter(4, 0)], [quarter(0, 1), quarter(4, 1)]);
-            std::array::from_fn(|r| if r < 4 { Self([top[0][r], top[1][r]]) } else { Self([bottom[0][r - 4], bottom[1][r - 4]]) })
+            let [i, j, k, l] = Self::square([a.0[0], b.0[0], c.0[0], d.0[0]]);
+            let [m, n, o, p] = Self::square([e.0[0], f.0[0], g.0[0], h.0[0]]);
+            let [q, r, s, t] = Self::square([a.0[1], b.0[1], c.0[1], d.0[1]]);
+            let [u, v, w, x] = Self::square([e.0[1], f.0[1], g.0[1], h.0[1]]);
+            [Self([i, m]), Self([j, n]), Self([k, o]), Self([l, p]), Self([q, u]), Self([r, v]), Self([s, w]), Self([t, x])]
         }
         #[inline(always)]
         fn from_small(from: &[i8; WIDTH]) -> Self {
@@ -316,27 +314,23 @@ mod x86 {
             }
         }
         #[inline(always)]
-        fn from_bits(low: &[u64; WIDTH], high: &[u64; WIDTH], down: u32, up: u32, mask: u64) -> Self {
-            // SAFETY: four words from the first and the fifth on are 32 readable bytes; features as
+        fn from_words(from: &[u32; WIDTH]) -> Self {
+            // SAFETY: four words from the first and the fifth on are 16 readable bytes; features as
             // the module says.
-            Self([0, 4].map(|first| unsafe {
-                let low = _mm256_srl_epi64(_mm256_loadu_si256(low.as_ptr().add(first).cast()), _mm_cvtsi32_si128(down as i32));
-                let high = _mm256_sll_epi64(_mm256_loadu_si256(high.as_ptr().add(first).cast()), _mm_cvtsi32_si128(up as i32));
-                let value = _mm256_and_si256(_mm256_or_si256(low, high), _mm256_set1_epi64x(mask as i64));
-                let lift = _mm256_set1_epi64x(LIFT as i64);
-                _mm256_sub_pd(_mm256_castsi256_pd(_mm256_or_si256(value, lift)), _mm256_castsi256_pd(lift))
-            }))
+            Self([0, 4].map(|first| unsafe { _mm256_cvtepi32_pd(_mm_loadu_si128(from.as_ptr().add(first).cast())) }))
         }
         #[inline(always)]
-        fn store_nearest(self, scale: f64, to: &mut [u64; WIDTH]) {
-            for (half, to) in self.0.into_iter().zip(to.chunks_exact_mut(4)) {
-                // SAFETY: four words are 32 writable bytes; features as the module says.
-                unsafe {
-                    let round = _mm256_set1_epi64x(ROUND as i64);
-                    let sum = _mm256_fmadd_pd(half, _mm256_set1_pd(scale), _mm256_castsi256_pd(round));
-                    _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm256_sub_epi64(_mm256_castpd_si256(sum), round));
-                }
+        fn nearest(self, scale: f64) -> [u32; WIDTH] {
+            let mut out = [0; WIDTH];
+            // SAFETY: eight words are 32 writable bytes; features as the module says.
+            unsafe {
+                let round = _mm256_castsi256_pd(_mm256_set1_epi64x(ROUND as i64));
+                let sum = self.0.map(|half| _mm256_castpd_ps(_mm256_fmadd_pd(half, _mm256_set1_pd(scale), round)));
+                // Lower words of elements 0 1 4 5, 2 3 6 7; then in order.
+                let words = _mm256_castps_si256(_mm256_shuffle_ps::<0x88>(sum[0], sum[1]));
+                _mm256_storeu_si256(out.as_mut_ptr().cast(), _mm256_permute4x64_epi64::<0xd8>(words));
             }
+            out
         }
     }
 }

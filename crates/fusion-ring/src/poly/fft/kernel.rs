@@ -6,7 +6,7 @@ use super::points::{BLOCK, BLOCKS, DEGREE, POINTS, Point, Points, VECTORS, WIDE_
 use super::twiddles::{LaneRoot, Root, twiddles};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Level;
-use crate::simd::{Tier, per_tier};
+use crate::simd::Tier;
 
 /// Compiles a body for AVX-512, AVX2 with FMA and the baseline, and picks one by tier.
 macro_rules! per_lanes {
@@ -47,32 +47,27 @@ per_lanes! {
     multiply = multiply_body(a: &Points, b: &Points, out: &mut Points)
 }
 per_lanes! {
-    /// Small coefficients as doubles: coefficient k is the real, coefficient k + 2048 the imaginary
+    /// Small coefficients as doubles: coefficient k is the real, coefficient k + 1024 the imaginary
     /// part of point k.
     load_small = load_small_body(coefficients: &[i8], points: &mut Points)
 }
 per_lanes! {
-    /// Bits `from..` of coefficients in halves under `mask` (below 2^52) as doubles.
-    load_wide = load_wide_body(low: &[u64], high: &[u64], from: u32, mask: u64, points: &mut Points)
+    /// Words as signed integers, in the same places.
+    load_words = load_words_body(words: &[u32], points: &mut Points)
 }
 per_lanes! {
-    /// The integers nearest to a product's coefficients `start..start + out.len()`, in two's
-    /// complement: below 2^51 in magnitude.
-    round = round_body(points: &Points, start: usize, out: &mut [u64])
+    /// The integers nearest to a product's coefficients `start..start + out.len()`, below 2^51 in
+    /// magnitude, modulo 2^32.
+    round = round_body(points: &Points, start: usize, out: &mut [u32])
 }
-per_tier! {
-    /// The upper halves of signed values.
-    extend_sign = extend_sign_body(low: &[u64], high: &mut [u64])
-}
-per_tier! {
-    /// `(low, high) += values << shift`, of signed values, for shift < 128.
-    add_signed = add_signed_body(low: &mut [u64], high: &mut [u64], values: &[u64], shift: u32)
+per_lanes! {
+    /// As `round`, but adds to `out`.
+    add_rounded = add_rounded_body(points: &Points, start: usize, out: &mut [u32])
 }
 
 /// Distance between the vectors of a butterfly of the next two levels.
 const NEAR_STEP: usize = BLOCK / 4;
-/// Groups in a block. A block does its last eight levels in the first-level cache, a group its last
-/// six in registers.
+/// Groups in a block. A group does its last six levels in registers.
 const GROUPS: usize = BLOCK / 8;
 
 /// Eight complex numbers in registers.
@@ -219,12 +214,12 @@ fn forward_body<V: F64x8>(points: &mut Points) {
     let twiddles = twiddles();
     let node = |h: usize| Complex::<V>::splat(twiddles.nodes[h]);
     for first in 0..BLOCK {
-        let mut tile = gather::<V, 8>(points, first, WIDE_STEP);
-        split_eight(&mut tile, |i| node(below(1, i)));
+        let mut tile = gather::<V, 4>(points, first, WIDE_STEP);
+        split_four(&mut tile, [node(1), node(2), node(3)]);
         scatter(tile, points, first, WIDE_STEP);
     }
     for block in 0..BLOCKS {
-        let roots = [node(8 + block), node(2 * (8 + block)), node(2 * (8 + block) + 1)];
+        let roots = [node(BLOCKS + block), node(2 * (BLOCKS + block)), node(2 * (BLOCKS + block) + 1)];
         for first in block * WIDE_STEP..block * WIDE_STEP + NEAR_STEP {
             let mut tile = gather::<V, 4>(points, first, NEAR_STEP);
             split_four(&mut tile, roots);
@@ -234,7 +229,7 @@ fn forward_body<V: F64x8>(points: &mut Points) {
             let lanes = &twiddles.lanes[group];
             let first = slot(8 * group);
             let mut tile = gather::<V, 8>(points, first, 1);
-            split_eight(&mut tile, |i| node(below(32 + group, i)));
+            split_eight(&mut tile, |i| node(below(BLOCKS * GROUPS + group, i)));
             let mut tile = transposed(tile);
             split_eight(&mut tile, |i| Complex::lanes(&lanes[i]));
             // The transform domain stays transposed: only pointwise products happen there.
@@ -258,10 +253,10 @@ fn multiply_body<V: F64x8>(a: &Points, b: &Points, out: &mut Points) {
             }
             merge_eight(&mut tile, |i| Complex::lanes(&lanes[i]));
             let mut tile = transposed(tile);
-            merge_eight(&mut tile, |i| node(below(32 + group, i)));
+            merge_eight(&mut tile, |i| node(below(BLOCKS * GROUPS + group, i)));
             scatter(tile, out, first, 1);
         }
-        let roots = [node(8 + block), node(2 * (8 + block)), node(2 * (8 + block) + 1)];
+        let roots = [node(BLOCKS + block), node(2 * (BLOCKS + block)), node(2 * (BLOCKS + block) + 1)];
         for first in block * WIDE_STEP..block * WIDE_STEP + NEAR_STEP {
             let mut tile = gather::<V, 4>(out, first, NEAR_STEP);
             merge_four(&mut tile, roots);
@@ -269,8 +264,8 @@ fn multiply_body<V: F64x8>(a: &Points, b: &Points, out: &mut Points) {
         }
     }
     for first in 0..BLOCK {
-        let mut tile = gather::<V, 8>(out, first, WIDE_STEP);
-        merge_eight(&mut tile, |i| node(below(1, i)));
+        let mut tile = gather::<V, 4>(out, first, WIDE_STEP);
+        merge_four(&mut tile, [node(1), node(2), node(3)]);
         scatter(tile, out, first, WIDE_STEP);
     }
 }
@@ -286,54 +281,48 @@ fn load_small_body<V: F64x8>(coefficients: &[i8], points: &mut Points) {
 }
 
 #[inline(always)]
-fn load_wide_body<V: F64x8>(low: &[u64], high: &[u64], from: u32, mask: u64, points: &mut Points) {
-    let ((low, high), down, up) = if from < 64 { ((low, high), from, 64 - from) } else { ((high, high), from - 64, 64) };
-    let (low, high) = (low.as_chunks::<WIDTH>().0, high.as_chunks::<WIDTH>().0);
-    for k in 0..VECTORS {
+fn load_words_body<V: F64x8>(words: &[u32], points: &mut Points) {
+    let (re, im) = words.split_at(DEGREE / 2);
+    for (k, (re, im)) in re.as_chunks::<WIDTH>().0.iter().zip(im.as_chunks::<WIDTH>().0).enumerate() {
         let point = &mut points[slot(k)];
-        V::from_bits(&low[k], &high[k], down, up, mask).store(&mut point.re);
-        V::from_bits(&low[k + VECTORS], &high[k + VECTORS], down, up, mask).store(&mut point.im);
+        V::from_words(re).store(&mut point.re);
+        V::from_words(im).store(&mut point.im);
     }
 }
 
 #[inline(always)]
-fn round_body<V: F64x8>(points: &Points, start: usize, out: &mut [u64]) {
+fn round_body<V: F64x8>(points: &Points, start: usize, out: &mut [u32]) {
+    place_body::<V, false>(points, start, out);
+}
+
+#[inline(always)]
+fn add_rounded_body<V: F64x8>(points: &Points, start: usize, out: &mut [u32]) {
+    place_body::<V, true>(points, start, out);
+}
+
+#[inline(always)]
+fn place_body<V: F64x8, const ADD: bool>(points: &Points, start: usize, out: &mut [u32]) {
     let end = start + out.len();
     // Coefficients of the lower half are real parts, those of the upper half imaginary parts.
     for vector in start / WIDTH..end.div_ceil(WIDTH) {
         let part = if vector < VECTORS { &points[slot(vector)].re } else { &points[slot(vector - VECTORS)].im };
+        let nearest = V::load(part).nearest(UNSCALE);
         let first = vector * WIDTH;
-        if let Some(whole) = first.checked_sub(start).and_then(|at| out.get_mut(at..)?.first_chunk_mut()) {
-            V::load(part).store_nearest(UNSCALE, whole);
+        if let Some(whole) = first.checked_sub(start).and_then(|at| out.get_mut(at..)?.first_chunk_mut::<WIDTH>()) {
+            put::<ADD>(whole, &nearest);
         } else {
-            let mut ragged = [0; WIDTH];
-            V::load(part).store_nearest(UNSCALE, &mut ragged);
             let (from, to) = (start.max(first), end.min(first + WIDTH));
-            out[from - start..to - start].copy_from_slice(&ragged[from - first..to - first]);
+            put::<ADD>(&mut out[from - start..to - start], &nearest[from - first..to - first]);
         }
+    }
+}
+
+#[inline(always)]
+fn put<const ADD: bool>(out: &mut [u32], values: &[u32]) {
+    for (out, &value) in out.iter_mut().zip(values) {
+        *out = if ADD { out.wrapping_add(value) } else { value };
     }
 }
 
 /// The inverse transform multiplies by the number of points.
 const UNSCALE: f64 = 1.0 / POINTS as f64;
-
-#[inline(always)]
-fn extend_sign_body(low: &[u64], high: &mut [u64]) {
-    for (&low, high) in low.iter().zip(high) {
-        *high = ((low as i64) >> 63) as u64;
-    }
-}
-
-#[inline(always)]
-fn add_signed_body(low: &mut [u64], high: &mut [u64], values: &[u64], shift: u32) {
-    for ((low, high), &value) in low.iter_mut().zip(high).zip(values) {
-        if shift < 64 {
-            let addend = value << shift;
-            *low = low.wrapping_add(addend);
-            // Two shifts, because a single one by 64 would not shift at all.
-            *high = high.wrapping_add(((value as i64) >> 1 >> (63 - shift)) as u64).wrapping_add(u64::from(*low < addend));
-        } else {
-            *high = high.wrapping_add(value << (shift - 64));
-        }
-    }
-}

@@ -5,7 +5,7 @@ use zeroize::DefaultIsZeroes;
 use super::f64x8::WIDTH;
 
 /// Ring degree N.
-pub const DEGREE: usize = 4096;
+pub const DEGREE: usize = 2048;
 
 /// Complex points of a transform.
 pub(super) const POINTS: usize = DEGREE / 2;
@@ -24,17 +24,17 @@ impl DefaultIsZeroes for Point {}
 pub(super) const VECTORS: usize = POINTS / WIDTH;
 
 /// Slots for vectors. One is left empty after every [`BLOCK`]: without that, the vectors of a
-/// butterfly of the first three levels would all fall into one set of the first-level cache.
+/// butterfly of the first two levels would all fall into one set of the first-level cache.
 pub(super) const SLOTS: usize = BLOCKS * WIDE_STEP;
 
 /// The points of one transform.
 pub(super) type Points = [Point; SLOTS];
 
-/// Blocks after the first three levels.
-pub(super) const BLOCKS: usize = 8;
+/// Blocks after the first two levels.
+pub(super) const BLOCKS: usize = 4;
 /// Vectors of a block.
 pub(super) const BLOCK: usize = VECTORS / BLOCKS;
-/// Distance between the vectors of a butterfly of the first three levels.
+/// Distance between the vectors of a butterfly of the first two levels.
 pub(super) const WIDE_STEP: usize = BLOCK + 1;
 
 /// The slot of a vector.

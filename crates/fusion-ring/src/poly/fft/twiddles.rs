@@ -24,10 +24,10 @@ pub(super) struct LaneRoot {
     pub(super) im: [f64; WIDTH],
 }
 
-/// The roots z by which the tree of moduli splits, from X^2048 - i downwards: X^m - z^2 = (X^(m/2)
+/// The roots z by which the tree of moduli splits, from X^1024 - i downwards: X^m - z^2 = (X^(m/2)
 /// - z)(X^(m/2) + z).
 pub(super) struct Twiddles {
-    /// The first 256, by node: 1 is the root of the tree, 2h and 2h + 1 are the children of h.
+    /// The first 128, by node: 1 is the root of the tree, 2h and 2h + 1 are the children of h.
     /// These levels are above those of the lanes.
     pub(super) nodes: Vec<Root>,
     /// For each group the seven vectors of the last three levels (1 + 2 + 4); lane r belongs to the
