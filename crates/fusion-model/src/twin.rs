@@ -3,7 +3,7 @@
 //!
 //! Two things are random in the protocol. One is the carry out of the bits that a requantisation
 //! shifts out: the parties shift their shares separately, so the result is `floor(y / 2^d)` or one
-//! more, depending on the low bits of the client's share. The other is the [noise](crate::noise) of
+//! more, depending on the low bits of the client's share. The other is the [noise] of
 //! linear steps, which stays in their words until a requantisation shifts it out with the low bits.
 //! The twin draws both ([`TruncationCarry::Random`], for accuracy figures) or fixes them. Noise is
 //! drawn where a window reads it, so that a value with two readers has another at each.
