@@ -90,6 +90,8 @@ fn image(program: &Program, class: usize, rng: &mut ChaCha20Rng) -> EncodedImage
 /// What the server does.
 enum Server {
     Computes(Weights),
+    /// Evaluates other weights than those of its hint, under the same masks.
+    BreaksItsHint(Weights),
     /// Makes label 0 of samples that it chooses for each batch.
     Targets(Choice),
     /// As `fusion serve --cheat`.
@@ -129,12 +131,15 @@ fn series(mix: Mix, lanes: u32, server: Server, mislabelled: f64, seed: u64) -> 
     let program = program();
     program.validate().unwrap();
     let public = PublicModel::new(program.clone(), PublicSeed([3; 32])).unwrap();
-    let (served, deviates) = match server {
-        Server::Computes(weights) => (weights, None),
-        other @ (Server::Targets(_) | Server::Cheats(_)) => (weights(HONEST), Some(other)),
+    let (published, served, deviates) = match server {
+        Server::Computes(weights) => (weights.clone(), weights, None),
+        Server::BreaksItsHint(other) => (weights(HONEST), other, None),
+        other @ (Server::Targets(_) | Server::Cheats(_)) => (weights(HONEST), weights(HONEST), Some(other)),
     };
-    let model = ServerModel::new(public.clone(), &served, &ServerKey::random(&mut rng)).unwrap();
-    let hint = Hint::from_bytes(&public, model.hint(&mut rng, |_| ())).unwrap();
+    let key = ServerKey::random(&mut rng);
+    let published = ServerModel::new(public.clone(), &published, &key).unwrap();
+    let hint = Hint::from_bytes(&public, published.hint(&mut rng, |_| ())).unwrap();
+    let model = ServerModel::new(public.clone(), &served, &key).unwrap();
     let samples = (mix.samples() / lanes) as usize;
     let (client_end, server_end) = memory_pair();
     let mut server_rng = ChaCha20Rng::seed_from_u64(seed + 1);
@@ -194,7 +199,7 @@ fn series(mix: Mix, lanes: u32, server: Server, mislabelled: f64, seed: u64) -> 
 fn deviation(server: Server, program: &Program, lanes: usize, mut rng: ChaCha20Rng) -> Deviation<'static> {
     let program = program.clone();
     match server {
-        Server::Computes(_) => unreachable!("it does not deviate"),
+        Server::Computes(_) | Server::BreaksItsHint(_) => unreachable!("they do not deviate"),
         Server::Cheats(cheat) => {
             let mut now: Option<Deviation<'static>> = None;
             Box::new(move |step, samples, share| {
@@ -301,6 +306,18 @@ fn a_server_with_a_worse_model() {
     let labels = PublicLabels::Certified { mismatch: 0.0, detect_below: Some(2.0 / 3.0) };
     let plan = Plan::evaluate(&PlanRequest::new(3, 1.0, labels), mix).unwrap();
     assert!((plan.false_accept.unwrap() - predicted.accepted).abs() < 1e-9, "the planned chance");
+}
+
+/// One weight of the last layer is another than in the hint: that class's logit is uniform instead
+/// of slightly worse, every sample's label is a coin, copies disagree, public labels are wrong.
+#[test]
+fn a_server_that_evaluates_other_weights_than_its_hints() {
+    let mix = small(1, 0);
+    let mut other = weights(HONEST);
+    other.linear[1].terms[0][0] += 1;
+    let tally = series(mix, 1, Server::BreaksItsHint(other), 0.0, 17);
+    tally.expect_bounded(&mix);
+    assert!(tally.accepted <= BATCHES / 20, "{tally:?}");
 }
 
 #[test]

@@ -29,7 +29,7 @@ use crate::{ConvGeometry, RlweError, Shape};
 const MAX_SIZE: usize = 1 << 28;
 
 /// Most rows of a layer. A card may come from a malicious server; each row costs both parties time.
-const MAX_ROWS: usize = 1 << 20;
+const MAX_ROWS: usize = 1 << 18;
 
 /// The rows of one phase of one term: one row per input channel, all with the same taps.
 #[derive(Debug, Clone, PartialEq, Eq)]

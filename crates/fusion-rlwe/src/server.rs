@@ -185,13 +185,15 @@ fn constant_weights(layer: &Layer, bias: &[i64]) -> Result<Zeroizing<Vec<i16>>, 
     Ok(weights)
 }
 
+/// The weights of one output, in all terms.
+fn row(weights: &[&[i16]], outputs: usize, output: usize) -> impl Iterator<Item = i16> {
+    weights.iter().flat_map(move |w| &w[output * (w.len() / outputs)..(output + 1) * (w.len() / outputs)]).copied()
+}
+
 /// The norms of the rows, which must not be above the plan's, or the noise would be.
 fn norms(layer: &Layer, weights: &[&[i16]]) -> Result<Vec<f64>, RlweError> {
     let outputs = layer.outputs();
-    let square = |output: usize| -> u64 {
-        let rows = weights.iter().map(|w| &w[output * (w.len() / outputs)..(output + 1) * (w.len() / outputs)]);
-        rows.flatten().map(|&w| u64::from(w.unsigned_abs()).pow(2)).sum()
-    };
+    let square = |output: usize| row(weights, outputs, output).map(|w| u64::from(w.unsigned_abs()).pow(2)).sum::<u64>();
     let bound = u64::from(layer.row_norm()).pow(2);
     (0..outputs)
         .map(|output| match square(output) {
@@ -208,10 +210,7 @@ fn norms(layer: &Layer, weights: &[&[i16]]) -> Result<Vec<f64>, RlweError> {
 /// See [`ServerLayer::corrections`].
 fn corrections(layer: &Layer, weights: &[&[i16]]) -> Wiped<u32> {
     let outputs = layer.outputs();
-    let sum = |output: usize| -> i64 {
-        let rows = weights.iter().map(|w| &w[output * (w.len() / outputs)..(output + 1) * (w.len() / outputs)]);
-        rows.flatten().map(|&w| i64::from(w)).sum()
-    };
+    let sum = |output: usize| row(weights, outputs, output).map(i64::from).sum::<i64>();
     let rounded = layer.precision().upload_bits() < MODULUS_BITS;
     // Two's complement modulo 2^32.
     Wiped::filled(outputs, (0..outputs).map(|output| if rounded { (sum(output) >> 1) as u32 } else { 0 }))

@@ -43,8 +43,8 @@ pub struct ModelCard {
     pub weights_digest: Digest,
     /// The hint; `None` only while it is being made, a card without it is not served.
     pub hint: Option<HintFacts>,
-    /// Bits of each logit that the owner lets clients have, at most 10; 0: labels only. Whoever
-    /// gets logits learns more about the weights from each image.
+    /// Bits of each logit that the owner lets clients have, [`LOGITS_BITS`]; 0: labels only.
+    /// Whoever gets logits learns more about the weights from each image.
     pub logits_bits: u32,
 }
 

@@ -1,6 +1,7 @@
 //! What each party knows of a model before a lane starts. Built once, shared read-only by all
 //! lanes.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -228,12 +229,12 @@ impl ServerModel {
         let jobs: Vec<_> = steps
             .map(|(step, linear)| {
                 let all = linear.layer.outputs();
-                let mut rows: Vec<usize> = match outputs {
-                    Some(some) if some < all => (0..some).map(|_| (rng.next_u64() % all as u64) as usize).collect(),
-                    _ => (0..all).collect(),
-                };
-                rows.sort_unstable();
-                rows.dedup();
+                let mut rows = BTreeSet::new();
+                while rows.len() < outputs.unwrap_or(all).min(all) {
+                    // All of them need no drawing.
+                    rows.insert(if outputs.is_some() { (rng.next_u64() % all as u64) as usize } else { rows.len() });
+                }
+                let rows: Vec<usize> = rows.into_iter().collect();
                 let mut seed = Zeroizing::new([0; 32]);
                 rng.fill_bytes(&mut *seed);
                 (step, linear, rows, seed)

@@ -36,15 +36,10 @@ const PAIRED: u32 = 28;
 /// If `bits` is not in 1..=32.
 pub fn pack_into(out: &mut Wiped<u8>, values: &[u32], bits: u32) {
     assert!((1..=32).contains(&bits), "element width {bits} is not in 1..=32");
-    pack_words(out, values, bits);
-}
-
-/// Appends the low `bits` bits (at most [`SINGLE`]) of every value.
-fn pack_words(out: &mut Wiped<u8>, values: &[impl Copy + Into<u64>], bits: u32) {
     let start = out.len();
     let end = start + packed_len(values.len(), bits);
     out.resize(end + SLACK);
-    let mask = u64::MAX >> (64 - bits);
+    let low = |value: u32| u64::from(value & mask32(bits));
     // Eight elements are whole bytes, so every group starts at a byte and has its elements at the
     // same offsets.
     let (groups, rest) = values.as_chunks::<8>();
@@ -52,14 +47,14 @@ fn pack_words(out: &mut Wiped<u8>, values: &[impl Copy + Into<u64>], bits: u32) 
         let mut writer = Writer { out: &mut out[at..at + bits as usize + 8], bit: 0, begun: 0 };
         if bits <= PAIRED {
             for pair in group.as_chunks::<2>().0 {
-                writer.put(pair[0].into() & mask | (pair[1].into() & mask) << bits, 2 * bits);
+                writer.put(low(pair[0]) | low(pair[1]) << bits, 2 * bits);
             }
         } else {
-            group.iter().for_each(|&value| writer.put(value.into() & mask, bits));
+            group.iter().for_each(|&value| writer.put(low(value), bits));
         }
     }
     let mut writer = Writer { out: &mut out[start + groups.len() * bits as usize..], bit: 0, begun: 0 };
-    rest.iter().for_each(|&value| writer.put(value.into() & mask, bits));
+    rest.iter().for_each(|&value| writer.put(low(value), bits));
     out.resize(end);
 }
 
@@ -72,7 +67,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Writes `bits` bits, at most [`SINGLE`], without a branch on their position.
+    /// Writes `bits` bits, at most 57, without a branch on their position.
     #[inline(always)]
     fn put(&mut self, value: u64, bits: u32) {
         let word = self.begun | value << (self.bit % 8);
@@ -112,43 +107,32 @@ pub fn unpack(bytes: &[u8], bits: u32, n: usize) -> Wiped<u32> {
 pub fn unpack_into(bytes: &[u8], bits: u32, out: &mut [u32]) {
     assert!((1..=32).contains(&bits), "element width {bits} is not in 1..=32");
     assert_eq!(bytes.len(), packed_len(out.len(), bits), "packed length");
-    unpack_words(bytes, bits, 0, out, |word| word as u32);
-}
-
-/// Reads elements of at most [`SINGLE`] bits.
-#[inline(always)]
-fn unpack_words<T>(bytes: &[u8], bits: u32, first: usize, out: &mut [T], narrow: impl Fn(u64) -> T) {
-    let mask = u64::MAX >> (64 - bits);
-    let begin = first * bits as usize;
-    let (at, skip) = (begin / 8, begin % 8);
     // Eight elements are whole bytes, so all groups have their elements at the same offsets.
     let (groups, _) = out.as_chunks_mut::<8>();
-    let windows = bytes[at..].windows(bits as usize + 8).step_by(bits as usize);
+    let windows = bytes.windows(bits as usize + 8).step_by(bits as usize);
     let mut done = 0;
     for (group, window) in groups.iter_mut().zip(windows) {
         for (index, value) in group.iter_mut().enumerate() {
-            let bit = skip + index * bits as usize;
-            let word = window[bit / 8..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
-            *value = narrow(word >> (bit % 8) & mask);
+            *value = element(window, index * bits as usize, bits);
         }
         done += 8;
     }
-    let (first, out) = (first + done, &mut out[done..]);
-    // One load is enough for an element whose first byte is followed by seven more.
-    let whole = (bytes.len().saturating_sub(7) * 8).div_ceil(bits as usize).saturating_sub(first).min(out.len());
-    let (near, far) = out.split_at_mut(whole);
-    for (index, value) in near.iter_mut().enumerate() {
-        let bit = (first + index) * bits as usize;
-        let word = bytes[bit / 8..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
-        *value = narrow(word >> (bit % 8) & mask);
-    }
-    for (index, value) in far.iter_mut().enumerate() {
-        let bit = (first + whole + index) * bits as usize;
-        let mut word = [0; 8];
+    // The last few, whose bytes are followed by fewer than seven more.
+    for (index, value) in out.iter_mut().enumerate().skip(done) {
+        let bit = index * bits as usize;
         let rest = &bytes[bit / 8..];
-        word[..rest.len()].copy_from_slice(rest);
-        *value = narrow(u64::from_le_bytes(word) >> (bit % 8) & mask);
+        let mut word = [0; 8];
+        let near = rest.len().min(8);
+        word[..near].copy_from_slice(&rest[..near]);
+        *value = element(&word, bit % 8, bits);
     }
+}
+
+/// The element at bit `bit`, of which the first byte is followed by seven more.
+#[inline(always)]
+fn element(bytes: &[u8], bit: usize, bits: u32) -> u32 {
+    let word = bytes[bit / 8..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+    (word >> (bit % 8)) as u32 & mask32(bits)
 }
 
 #[cfg(test)]

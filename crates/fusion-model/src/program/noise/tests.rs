@@ -92,6 +92,21 @@ fn a_tensor_added_to_itself_adds_its_deviation() {
     assert!((gains_into(&p, TensorId(3))[1] - 16.0).abs() < 1e-9);
 }
 
+/// Sums over pooling windows of what a kernel of equal weights makes of independent errors, counted
+/// cell by cell: the factor is never below them, and equal where no error is shared.
+#[test]
+fn pooling_adds_no_more_than_the_factor_says() {
+    for (kernel, side) in (1..=4).flat_map(|kernel| (1..=7).map(move |side| (kernel, side))) {
+        // How many outputs of a row of the window read a cell.
+        let readers = |cell: usize| (0..side).filter(|&output| (output..output + kernel).contains(&cell)).count();
+        let along: usize = (0..side + kernel - 1).map(|cell| readers(cell).pow(2)).sum();
+        let counted = (along * along) as f64 / (kernel * kernel) as f64;
+        let pool = PoolGeometry { kernel: (side, side), stride: (1, 1), padding: Padding::default() };
+        let factor = pooled_gain(&pool, kernel * kernel);
+        assert!(counted <= factor && (kernel > 1 || counted == factor), "{kernel} {side}: {counted} {factor}");
+    }
+}
+
 #[test]
 fn a_window_that_does_not_hide_the_noise_is_refused() {
     let mut p = program();
