@@ -105,7 +105,8 @@ fn by_an_independent_look() -> Vec<&'static str> {
     let avx512 = avx2 && has(&["avx512f", "avx512bw", "avx512dq", "avx512vl"]);
     let vnni = [("avxvnni", avx2 && has(&["avx_vnni"])), ("avx512vnni", avx512 && has(&["avx512_vnni"]))];
     let tiers = [("portable", true), ("avx2", avx2), ("avx512", avx512)].into_iter().chain(vnni);
-    let aes = [("aes-ni", avx2 && has(&["aes"])), ("vaes512", avx512 && has(&["aes", "vaes"]))];
+    let vaes = has(&["aes", "vaes"]);
+    let aes = [("aes-ni", avx2 && has(&["aes"])), ("vaes256", avx2 && vaes), ("vaes512", avx512 && vaes)];
     tiers.chain(aes).filter(|tier| tier.1).map(|tier| tier.0).collect()
 }
 

@@ -13,6 +13,8 @@ pub(crate) enum AesLevel {
     Portable,
     /// AES-NI beside AVX2, four blocks at a time.
     Ni,
+    /// VAES on 256-bit registers, beside AVX2, eight blocks at a time.
+    Vaes256,
     /// VAES on 512-bit registers, sixteen blocks at a time.
     Vaes512,
 }
@@ -30,7 +32,11 @@ impl AesTier {
     #[must_use]
     pub fn available() -> Vec<Self> {
         let best = detected(Tier::detected());
-        [AesLevel::Portable, AesLevel::Ni, AesLevel::Vaes512].into_iter().filter(|&level| level <= best).map(Self).collect()
+        [AesLevel::Portable, AesLevel::Ni, AesLevel::Vaes256, AesLevel::Vaes512]
+            .into_iter()
+            .filter(|&level| level <= best)
+            .map(Self)
+            .collect()
     }
 
     /// The kernel in use: the fastest that needs no more than the [`tier`] in use.
@@ -48,6 +54,7 @@ impl AesTier {
         match self.0 {
             AesLevel::Portable => "portable",
             AesLevel::Ni => "aes-ni",
+            AesLevel::Vaes256 => "vaes256",
             AesLevel::Vaes512 => "vaes512",
         }
     }
@@ -70,8 +77,11 @@ impl fmt::Debug for AesTier {
 fn detected(tier: Tier) -> AesLevel {
     #[cfg(target_arch = "x86_64")]
     if tier.has(Level::Avx2) && is_x86_feature_detected!("aes") {
-        let vaes = tier.has(Level::Avx512) && is_x86_feature_detected!("vaes");
-        return if vaes { AesLevel::Vaes512 } else { AesLevel::Ni };
+        return match (is_x86_feature_detected!("vaes"), tier.has(Level::Avx512)) {
+            (true, true) => AesLevel::Vaes512,
+            (true, false) => AesLevel::Vaes256,
+            (false, _) => AesLevel::Ni,
+        };
     }
     let _ = tier;
     AesLevel::Portable

@@ -1,8 +1,9 @@
 //! AES-128 in bulk: the engine under the generators, hashes and trees of this workspace.
 //!
-//! Blocks are `u128`, byte 0 lowest. Only the forward direction exists. Three kernels compute the
+//! Blocks are `u128`, byte 0 lowest. Only the forward direction exists. Four kernels compute the
 //! same function: the `aes` crate (portable, constant time), AES-NI with four blocks in flight, and
-//! 512-bit VAES with sixteen; [`AesTier::best`] picks one per process.
+//! VAES with eight in 256-bit registers or sixteen in 512-bit ones; [`AesTier::best`] picks one per
+//! process.
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -27,6 +28,9 @@ enum Schedule {
     /// Made only where a token proves that the CPU has AES-NI and AVX2.
     #[cfg(target_arch = "x86_64")]
     Ni(x86::RoundKeys),
+    /// Made only where a token proves that the CPU also has VAES.
+    #[cfg(target_arch = "x86_64")]
+    Vaes256(x86::RoundKeys),
     /// Made only where a token proves that the CPU also has VAES and AVX-512 F.
     #[cfg(target_arch = "x86_64")]
     Vaes512(x86::RoundKeys),
@@ -39,6 +43,8 @@ macro_rules! by_schedule {
         match &$aes.schedule {
             // SAFETY: there is such a schedule only where the CPU has the features.
             Schedule::Ni(keys) => return unsafe { x86::by_four::$kernel$(::<$cut>)?(keys, $($arg),*) },
+            // SAFETY: as above.
+            Schedule::Vaes256(keys) => return unsafe { x86::vaes256::$kernel$(::<$cut>)?(keys, $($arg),*) },
             // SAFETY: as above.
             Schedule::Vaes512(keys) => return unsafe { x86::vaes512::$kernel$(::<$cut>)?(keys, $($arg),*) },
             Schedule::Portable(_) => {}
@@ -67,6 +73,8 @@ impl Aes128 {
             // SAFETY: the token proves that the CPU has AES-NI and AVX2.
             AesLevel::Ni => return Self { schedule: Schedule::Ni(unsafe { x86::expand(key) }) },
             // SAFETY: as above.
+            AesLevel::Vaes256 => return Self { schedule: Schedule::Vaes256(unsafe { x86::expand(key) }) },
+            // SAFETY: as above.
             AesLevel::Vaes512 => return Self { schedule: Schedule::Vaes512(unsafe { x86::expand(key) }) },
             AesLevel::Portable => {}
         }
@@ -83,24 +91,25 @@ impl Aes128 {
                 cipher.encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
             }
             #[cfg(target_arch = "x86_64")]
-            Schedule::Ni(_) | Schedule::Vaes512(_) => {}
+            Schedule::Ni(_) | Schedule::Vaes256(_) | Schedule::Vaes512(_) => {}
         }
     }
 
-    /// Encrypts `counter`, `counter + 1`, ... into `out`, and meanwhile calls `beside` with 0, 1,
-    /// ..., 15. The cipher does not use the memory, so `beside` should be work that waits for it.
-    pub(crate) fn counters_beside(&self, counter: Block, out: &mut [Block; 24], beside: impl FnMut(usize)) {
-        #[cfg(target_arch = "x86_64")]
-        if let Schedule::Ni(keys) = &self.schedule {
-            let mut beside = beside;
-            // SAFETY: there is such a schedule only where the CPU has the features.
-            return unsafe { x86::counters_beside(keys, counter, out, &mut beside) };
-        }
-        // The wider kernel is done too soon for interleaving to pay.
-        for (i, block) in out.iter_mut().enumerate() {
-            *block = counter.wrapping_add(i as Block);
+    /// Overwrites `out` with E(counter), E(counter + 1), ...; counters have 128 bits and wrap
+    /// around.
+    pub fn counter_mode(&self, counter: Block, out: &mut [Block]) {
+        by_schedule!(self, counter_mode(counter, out));
+        for (i, block) in (0..).zip(out.iter_mut()) {
+            *block = counter.wrapping_add(i);
         }
         self.encrypt(out);
+    }
+
+    /// As [`counter_mode`](Self::counter_mode), and meanwhile calls `beside` with 0, 1, ..., 15.
+    /// The cipher does not use the memory, so `beside` should be work that waits for it.
+    pub(crate) fn counters_beside(&self, counter: Block, out: &mut [Block; 24], mut beside: impl FnMut(usize)) {
+        by_schedule!(self, counters_beside(counter, out, &mut beside));
+        self.counter_mode(counter, out);
         (0..16).for_each(beside);
     }
 
@@ -235,7 +244,7 @@ impl Drop for Aes128 {
             // Wiped by the `aes` crate itself (its `zeroize` feature).
             Schedule::Portable(_) => {}
             #[cfg(target_arch = "x86_64")]
-            Schedule::Ni(keys) | Schedule::Vaes512(keys) => keys.zeroize(),
+            Schedule::Ni(keys) | Schedule::Vaes256(keys) | Schedule::Vaes512(keys) => keys.zeroize(),
         }
     }
 }

@@ -128,19 +128,8 @@ impl AesPrg {
     }
 
     fn next_blocks(&mut self, out: &mut [Block]) {
-        // 64-bit additions vectorise; they are enough unless the lower half wraps around.
-        let (low, high) = (self.counter as u64, self.counter >> 64 << 64);
-        if low.checked_add(out.len() as u64).is_some() {
-            for (block, index) in out.iter_mut().zip(0..) {
-                *block = high | Block::from(low + index);
-            }
-        } else {
-            for (block, index) in out.iter_mut().zip(0..) {
-                *block = self.counter + index;
-            }
-        }
+        self.aes.counter_mode(self.counter, out);
         self.counter += out.len() as Block;
-        self.aes.encrypt(out);
     }
 }
 

@@ -61,14 +61,22 @@ proptest! {
         check::<16>(&key, &w, &multiples);
     }
 
+    /// Also where counters carry into the upper half, and where they wrap around.
     #[test]
-    fn counters_beside_are_counter_mode(key: [u8; 16], counter: u128) {
-        for tier in AesTier::available() {
-            let aes = Aes128::with_tier(&key, tier);
-            let (mut out, mut calls) = ([0; 24], vec![]);
-            aes.counters_beside(counter, &mut out, |i| calls.push(i));
-            prop_assert!((0..24).all(|i| out[i] == aes.encrypt_one(counter.wrapping_add(i as u128))), "{:?}", tier);
-            prop_assert_eq!(calls, (0..16).collect::<Vec<_>>());
+    fn counter_mode_encrypts_counters(key: [u8; 16], upper: u64, below in 0u64..60, length in 0usize..70, anywhere: u128) {
+        let carries = (u128::from(upper) << 64) | u128::from(u64::MAX - below);
+        for counter in [anywhere, carries, u128::MAX - u128::from(below)] {
+            for tier in AesTier::available() {
+                let aes = Aes128::with_tier(&key, tier);
+                let right = |out: &[Block]| (0..).zip(out).all(|(i, &x)| x == aes.encrypt_one(counter.wrapping_add(i)));
+                let mut out = vec![0; length];
+                aes.counter_mode(counter, &mut out);
+                prop_assert!(right(&out), "{:?}", tier);
+                let (mut out, mut calls) = ([0; 24], vec![]);
+                aes.counters_beside(counter, &mut out, |i| calls.push(i));
+                prop_assert!(right(&out), "{:?}", tier);
+                prop_assert_eq!(calls, (0..16).collect::<Vec<_>>());
+            }
         }
     }
 
