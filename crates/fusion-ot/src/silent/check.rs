@@ -12,7 +12,7 @@
 //! extension's keys: whatever leaves depend on is fixed before a coefficient is drawn.
 
 use fusion_ring::symmetric::aes::Block;
-use fusion_ring::symmetric::gf128::{dot, mul};
+use fusion_ring::symmetric::gf128::{Multiplier, mul};
 use fusion_ring::symmetric::prg::AesPrg;
 use sha3::{Digest, Sha3_256};
 use subtle::ConstantTimeEq;
@@ -60,22 +60,21 @@ impl Chain {
 /// Coefficients of the leaves of one tree.
 pub(super) struct Coefficients {
     rows: Vec<Block>,
-    columns: [Block; COLUMNS],
+    columns: Multiplier,
 }
 
 impl Coefficients {
     pub(super) fn new(seed: [u8; 16], parameters: Parameters) -> Self {
         let mut prg = AesPrg::new(seed);
-        let (mut rows, mut columns) = (vec![0; (1 << parameters.depth()) / COLUMNS], [0; COLUMNS]);
+        let (mut rows, mut columns) = (vec![0; (1 << parameters.depth()) / COLUMNS], vec![0; COLUMNS]);
         prg.fill_blocks(&mut rows);
         prg.fill_blocks(&mut columns);
-        Self { rows, columns }
+        Self { rows, columns: Multiplier::new(columns) }
     }
 
     /// The combination of the leaves.
     pub(super) fn combine(&self, leaves: &[Block]) -> Block {
-        let sums: Vec<Block> = leaves.chunks(COLUMNS).map(|row| dot(&self.columns, row)).collect();
-        dot(&self.rows, &sums)
+        self.columns.bilinear(&self.rows, leaves)
     }
 
     /// The combination of a vector that has `value` at leaf `alpha` and zeros elsewhere; the order
@@ -86,7 +85,7 @@ impl Coefficients {
             let mask = |i: usize| (((i ^ at) as Block).wrapping_sub(1) >> 127).wrapping_neg();
             all.iter().enumerate().fold(0, |sum, (i, &x)| sum ^ (x & mask(i)))
         };
-        mul(value, mul(pick(&self.rows, alpha / COLUMNS), pick(&self.columns, alpha % COLUMNS)))
+        mul(value, mul(pick(&self.rows, alpha / COLUMNS), pick(self.columns.factors(), alpha % COLUMNS)))
     }
 }
 

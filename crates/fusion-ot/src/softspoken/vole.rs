@@ -9,7 +9,7 @@
 
 use fusion_ring::bits::transpose::transpose128;
 use fusion_ring::symmetric::aes::{Aes128, Block};
-use fusion_ring::symmetric::gf128::dot;
+use fusion_ring::symmetric::gf128::Multiplier;
 use fusion_ring::symmetric::prg::AesPrg;
 use zeroize::Zeroizing;
 
@@ -119,11 +119,11 @@ impl Response {
 
 /// The hash's coefficients: uniform for every block of rows but the last, which masks the result
 /// with coefficient one.
-fn coefficients(challenge: [u8; 16], blocks: usize) -> Vec<Block> {
+fn coefficients(challenge: [u8; 16], blocks: usize) -> Multiplier {
     let mut chi = vec![0; blocks];
     AesPrg::new(challenge).fill_blocks(&mut chi);
     chi[blocks - 1] = 1;
-    chi
+    Multiplier::new(chi)
 }
 
 impl Unchecked {
@@ -138,11 +138,11 @@ impl Unchecked {
         self.columns.chunks_mut(COLUMNS * CHUNK).map(|chunk| (chunk.len() / COLUMNS, chunk))
     }
 
-    fn hash(&self, chi: &[Block]) -> Vec<Block> {
+    fn hash(&self, chi: &Multiplier) -> Vec<Block> {
         let mut sums = vec![0; COLUMNS];
-        for (chunk, chi) in self.columns.chunks(COLUMNS * CHUNK).zip(chi.chunks(CHUNK)) {
-            for (sum, column) in sums.iter_mut().zip(chunk.chunks_exact(chi.len())) {
-                *sum ^= dot(column, chi);
+        for (number, chunk) in self.columns.chunks(COLUMNS * CHUNK).enumerate() {
+            for (sum, column) in sums.iter_mut().zip(chunk.chunks_exact(chunk.len() / COLUMNS)) {
+                *sum ^= chi.dot(CHUNK * number, column);
             }
         }
         sums
@@ -151,7 +151,7 @@ impl Unchecked {
     /// The receiver's end: it trusts its own columns once it has answered.
     pub(super) fn answer(self, choices: &[Block], challenge: [u8; 16]) -> (Checked, Response) {
         let chi = coefficients(challenge, self.blocks);
-        let response = Response { choices: dot(choices, &chi), columns: self.hash(&chi) };
+        let response = Response { choices: chi.dot(0, choices), columns: self.hash(&chi) };
         (Checked(self), response)
     }
 

@@ -87,32 +87,60 @@ fn detected(tier: Tier) -> AesLevel {
     AesLevel::Portable
 }
 
-/// Proof that the CPU multiplies without carries (PCLMULQDQ), and has AVX2 beside it.
-#[derive(Clone, Copy)]
-pub(crate) struct Clmul(());
+/// How many blocks a kernel multiplies at once without carries.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "there is only the portable one"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ClmulLevel {
+    /// By integer multiplication.
+    Portable,
+    /// One, by PCLMULQDQ beside AVX2.
+    One,
+    /// Two, by VPCLMULQDQ beside AVX2.
+    Two,
+    /// Four, by VPCLMULQDQ beside AVX-512.
+    Four,
+}
+
+/// Proof that the CPU can run a kernel of carry-less multiplication. All kernels give the same
+/// bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Clmul(ClmulLevel);
 
 impl Clmul {
-    /// The token, if the CPU has the instruction and the [`tier`] in use is above portable.
+    /// The kernel in use: the fastest that needs no more than the [`tier`] in use.
     ///
     /// # Panics
     /// As [`tier`].
-    pub(crate) fn get() -> Option<Self> {
-        Self::within(tier())
+    pub(crate) fn get() -> Self {
+        Self(detected_clmul(tier()))
     }
 
-    /// The token, if the CPU has the instruction, whatever `FUSION_SIMD` says.
+    /// The kernels that this CPU can run, slowest first, whatever `FUSION_SIMD` says.
     #[cfg(test)]
-    pub(crate) fn available() -> Option<Self> {
-        Self::within(Tier::detected())
+    pub(crate) fn available() -> Vec<Self> {
+        let best = detected_clmul(Tier::detected());
+        let all = [ClmulLevel::Portable, ClmulLevel::One, ClmulLevel::Two, ClmulLevel::Four];
+        all.into_iter().filter(|&level| level <= best).map(Self).collect()
     }
 
-    fn within(tier: Tier) -> Option<Self> {
-        #[cfg(target_arch = "x86_64")]
-        return (tier.has(Level::Avx2) && is_x86_feature_detected!("pclmulqdq")).then_some(Self(()));
-        #[cfg(not(target_arch = "x86_64"))]
-        {
-            let _ = tier;
-            None
-        }
+    /// What it proves the CPU to have.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(crate) const fn level(self) -> ClmulLevel {
+        self.0
     }
+}
+
+/// The best level of this CPU that needs no more than `tier`.
+fn detected_clmul(tier: Tier) -> ClmulLevel {
+    #[cfg(target_arch = "x86_64")]
+    if tier.has(Level::Avx2) && is_x86_feature_detected!("pclmulqdq") {
+        return match (is_x86_feature_detected!("vpclmulqdq"), tier.has(Level::Avx512)) {
+            (true, true) => ClmulLevel::Four,
+            (true, false) => ClmulLevel::Two,
+            (false, _) => ClmulLevel::One,
+        };
+    }
+    let _ = tier;
+    ClmulLevel::Portable
 }

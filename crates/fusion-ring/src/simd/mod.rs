@@ -26,6 +26,8 @@ mod tier;
 pub(crate) use aes::AesLevel;
 pub use aes::AesTier;
 pub(crate) use aes::Clmul;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use aes::ClmulLevel;
 pub(crate) use per_tier::per_tier;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use tier::Level;

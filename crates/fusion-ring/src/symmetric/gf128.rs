@@ -3,7 +3,12 @@
 //!
 //! Addition is XOR. Products take the same time for all operands.
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 use crate::simd::Clmul;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::ClmulLevel;
 use crate::symmetric::block::Block;
 
 /// a b.
@@ -33,19 +38,93 @@ pub fn dot(a: &[Block], b: &[Block]) -> Block {
     dot_with(Clmul::get(), a, b)
 }
 
-fn dot_with(clmul: Option<Clmul>, a: &[Block], b: &[Block]) -> Block {
-    #[cfg(target_arch = "x86_64")]
-    if clmul.is_some() {
-        // SAFETY: the token proves that the CPU has PCLMULQDQ and AVX2.
-        let (high, low) = unsafe { dot_clmul(a, b) };
-        return reduce(high, low);
+fn dot_with(clmul: Clmul, a: &[Block], b: &[Block]) -> Block {
+    let (high, low) = wide::<false>(clmul, a, b, &[]);
+    reduce(high, low)
+}
+
+/// Rows whose sums a bilinear form holds at once.
+const ROWS: usize = 64;
+
+/// A vector that many inner products share. Public: it is not wiped.
+#[derive(Clone)]
+pub struct Multiplier {
+    factors: Vec<Block>,
+    /// For each factor the sum of its halves, in the lower half.
+    folded: Vec<Block>,
+}
+
+impl Multiplier {
+    /// Takes the vector.
+    #[must_use]
+    pub fn new(factors: Vec<Block>) -> Self {
+        let folded = factors.iter().map(|x| (x >> 64) ^ x & Block::from(u64::MAX)).collect();
+        Self { factors, folded }
     }
-    let _ = clmul;
-    let (high, low) = a.iter().zip(b).fold((0, 0), |(high, low), (&a, &b)| {
+
+    /// The vector.
+    #[must_use]
+    pub fn factors(&self) -> &[Block] {
+        &self.factors
+    }
+
+    /// The inner product of entries `first`, `first + 1`, ... and as many others.
+    ///
+    /// # Panics
+    /// If there are too many others.
+    #[must_use]
+    pub fn dot(&self, first: usize, others: &[Block]) -> Block {
+        let range = first..first + others.len();
+        let (high, low) = wide::<true>(Clmul::get(), others, &self.factors[range.clone()], &self.folded[range]);
+        reduce(high, low)
+    }
+
+    /// The sum of rows\[r\] columns\[c\] matrix\[r\]\[c\], where the columns are this vector and
+    /// the matrix is given row by row.
+    ///
+    /// # Panics
+    /// If the matrix has another shape.
+    #[must_use]
+    pub fn bilinear(&self, rows: &[Block], matrix: &[Block]) -> Block {
+        self.bilinear_with(Clmul::get(), rows, matrix)
+    }
+
+    fn bilinear_with(&self, clmul: Clmul, rows: &[Block], matrix: &[Block]) -> Block {
+        let columns = &self.factors[..];
+        assert_eq!(rows.len() * columns.len(), matrix.len(), "shape of a bilinear form");
+        #[cfg(target_arch = "x86_64")]
+        match clmul.level() {
+            // SAFETY: the token proves that the CPU has VPCLMULQDQ, AVX-512 and AVX2.
+            ClmulLevel::Four => return unsafe { x86::by_four::bilinear(rows, columns, &self.folded, matrix) },
+            // SAFETY: the token proves that the CPU has VPCLMULQDQ and AVX2.
+            ClmulLevel::Two => return unsafe { x86::by_two::bilinear(rows, columns, &self.folded, matrix) },
+            // SAFETY: the token proves that the CPU has PCLMULQDQ and AVX2.
+            ClmulLevel::One => return unsafe { x86::by_one::bilinear(rows, columns, &self.folded, matrix) },
+            ClmulLevel::Portable => {}
+        }
+        let sums: Vec<Block> = matrix.chunks(columns.len()).map(|row| dot_with(clmul, row, columns)).collect();
+        dot_with(clmul, &sums, rows)
+    }
+}
+
+/// The sum of a\[i\] b\[i\] as unreduced (high, low) halves, with the folded halves of b if
+/// `FOLDED`.
+fn wide<const FOLDED: bool>(clmul: Clmul, a: &[Block], b: &[Block], folded: &[Block]) -> (Block, Block) {
+    #[cfg(target_arch = "x86_64")]
+    match clmul.level() {
+        // SAFETY: the token proves that the CPU has VPCLMULQDQ, AVX-512 and AVX2.
+        ClmulLevel::Four => return unsafe { x86::by_four::wide::<FOLDED>(a, b, folded) },
+        // SAFETY: the token proves that the CPU has VPCLMULQDQ and AVX2.
+        ClmulLevel::Two => return unsafe { x86::by_two::wide::<FOLDED>(a, b, folded) },
+        // SAFETY: the token proves that the CPU has PCLMULQDQ and AVX2.
+        ClmulLevel::One => return unsafe { x86::by_one::wide::<FOLDED>(a, b, folded) },
+        ClmulLevel::Portable => {}
+    }
+    let _ = (clmul, folded);
+    a.iter().zip(b).fold((0, 0), |(high, low), (&a, &b)| {
         let (h, l) = wide_portable(a, b);
         (high ^ h, low ^ l)
-    });
-    reduce(high, low)
+    })
 }
 
 /// high X^128 + low, reduced.
@@ -54,35 +133,6 @@ fn reduce(high: Block, low: Block) -> Block {
     let over = (high >> 127) ^ (high >> 126) ^ (high >> 121);
     let high = high ^ over;
     low ^ high ^ (high << 1) ^ (high << 2) ^ (high << 7)
-}
-
-/// Sum of the unreduced products as (high, low) halves.
-///
-/// # Safety
-/// The CPU has PCLMULQDQ and AVX2.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "pclmulqdq,avx2")]
-unsafe fn dot_clmul(a: &[Block], b: &[Block]) -> (Block, Block) {
-    use std::arch::x86_64::*;
-    let mut low = _mm_setzero_si128();
-    let mut mid = _mm_setzero_si128();
-    let mut high = _mm_setzero_si128();
-    for (a, b) in a.iter().zip(b) {
-        // SAFETY: unaligned loads of 16 bytes from `u128` values.
-        let (a, b) = unsafe { (_mm_loadu_si128(std::ptr::from_ref(a).cast()), _mm_loadu_si128(std::ptr::from_ref(b).cast())) };
-        low = _mm_xor_si128(low, _mm_clmulepi64_si128::<0x00>(a, b));
-        high = _mm_xor_si128(high, _mm_clmulepi64_si128::<0x11>(a, b));
-        mid = _mm_xor_si128(mid, _mm_xor_si128(_mm_clmulepi64_si128::<0x01>(a, b), _mm_clmulepi64_si128::<0x10>(a, b)));
-    }
-    low = _mm_xor_si128(low, _mm_slli_si128::<8>(mid));
-    high = _mm_xor_si128(high, _mm_srli_si128::<8>(mid));
-    let mut out: (Block, Block) = (0, 0);
-    // SAFETY: unaligned stores of 16 bytes to `u128` values.
-    unsafe {
-        _mm_storeu_si128(std::ptr::from_mut(&mut out.0).cast(), high);
-        _mm_storeu_si128(std::ptr::from_mut(&mut out.1).cast(), low);
-    }
-    out
 }
 
 /// Low 64 bits of the carry-less product, from integer products of operands with three zeros
@@ -123,11 +173,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn kernels_are_the_textbook_product(a in prop::collection::vec(any::<(u128, u128)>(), 0..20)) {
+        fn kernels_are_the_textbook_product(a in prop::collection::vec(any::<(u128, u128)>(), 0..20), first in 0usize..5) {
             let (a, b): (Vec<_>, Vec<_>) = a.into_iter().unzip();
             let expect = a.iter().zip(&b).fold(0, |acc, (&a, &b)| acc ^ textbook(a, b));
-            prop_assert_eq!(dot_with(None, &a, &b), expect);
-            prop_assert_eq!(dot_with(Clmul::available(), &a, &b), expect);
+            for clmul in Clmul::available() {
+                prop_assert_eq!(dot_with(clmul, &a, &b), expect, "{:?}", clmul);
+            }
+            let shared = Multiplier::new([&vec![7; first][..], &a].concat());
+            prop_assert_eq!(shared.dot(first, &b), expect);
+        }
+
+        #[test]
+        fn bilinear_forms_are_their_sums(rows in prop::collection::vec(any::<u128>(), 0..150), columns in prop::collection::vec(any::<u128>(), 1..9), seed: [u8; 16]) {
+            let mut matrix = vec![0; rows.len() * columns.len()];
+            crate::symmetric::prg::AesPrg::new(seed).fill_blocks(&mut matrix);
+            let row = |row: &[Block]| row.iter().zip(&columns).fold(0, |sum, (&x, &c)| sum ^ mul(x, c));
+            let expect = matrix.chunks(columns.len()).zip(&rows).fold(0, |sum, (x, &r)| sum ^ mul(row(x), r));
+            let shared = Multiplier::new(columns.clone());
+            for clmul in Clmul::available() {
+                prop_assert_eq!(shared.bilinear_with(clmul, &rows, &matrix), expect, "{:?}", clmul);
+            }
         }
     }
 
@@ -135,7 +200,9 @@ mod tests {
     fn extreme_operands() {
         for a in [0, 1, 2, u128::MAX, 1 << 127, 0x87] {
             for b in [0, 1, 2, u128::MAX, 1 << 127, 3 << 126] {
-                assert_eq!(dot_with(None, &[a], &[b]), textbook(a, b));
+                for clmul in Clmul::available() {
+                    assert_eq!(dot_with(clmul, &[a], &[b]), textbook(a, b), "{clmul:?}");
+                }
                 assert_eq!(mul(a, b), textbook(a, b));
             }
         }
