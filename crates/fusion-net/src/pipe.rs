@@ -11,10 +11,11 @@ use bytes::{Bytes, BytesMut};
 
 use crate::error::NetError;
 
-/// Neighbouring chunks whose total length is below this are merged. So many tiny frames of a peer
-/// cost no more than their bytes, and ours do not trigger the peer's guard against tiny HTTP/2
-/// frames.
-const MERGE_BELOW: usize = 4096;
+/// Neighbouring chunks that wait are merged while their total length is below this. So a link that
+/// is slower than the computing thread gets large frames, however often that thread flushes, and a
+/// faster one gets every chunk at once. Many tiny frames of a peer cost no more than their bytes,
+/// and ours do not trigger the peer's guard against tiny HTTP/2 frames.
+const MERGE_BELOW: usize = 64 << 10;
 
 /// How the queue ended: in order, or by an error.
 pub(crate) type End = Result<(), NetError>;
@@ -213,11 +214,11 @@ mod tests {
 
     #[test]
     fn a_full_pipe_makes_the_thread_wait_and_lets_it_go_on() {
-        let pipe = Pipe::new(10_000);
-        assert!(matches!(pipe.push_blocking(Bytes::from(vec![0; 9_999]), soon()), Waited::Ready(())));
-        assert!(matches!(pipe.push_blocking(Bytes::from(vec![1; 5_000]), soon()), Waited::Ready(())));
+        let pipe = Pipe::new(100_000);
+        assert!(matches!(pipe.push_blocking(Bytes::from(vec![0; 99_999]), soon()), Waited::Ready(())));
+        assert!(matches!(pipe.push_blocking(Bytes::from(vec![1; 50_000]), soon()), Waited::Ready(())));
         assert!(matches!(pipe.push_blocking(Bytes::from(vec![2; 1]), soon()), Waited::TimedOut));
-        assert!(matches!(pipe.pop_blocking(soon()), Waited::Ready(chunk) if chunk.len() == 9_999));
+        assert!(matches!(pipe.pop_blocking(soon()), Waited::Ready(chunk) if chunk.len() == 99_999));
         assert!(matches!(pipe.push_blocking(Bytes::from(vec![2; 1]), soon()), Waited::Ready(())));
     }
 

@@ -20,8 +20,9 @@ use crate::coins::PublicCoins;
 use crate::session::RunId;
 use crate::softspoken::{self, SoftSpoken};
 
-/// The trees' messages are sent once they have this many bytes.
-const CHUNK: usize = 1 << 15;
+/// The trees' messages are flushed once they have this many bytes: few enough that the receiver
+/// works while this end does. A link that is slower than the two makes larger frames of them.
+const CHUNK: usize = 1 << 12;
 
 /// What an extension adds up.
 pub(super) struct State {
@@ -128,10 +129,8 @@ impl End for SendingEnd {
         let last = tree + 1 == set.trees();
         if last || state.message.len() >= CHUNK {
             channel.send(&state.message)?;
-            state.message.clear();
-        }
-        if last {
             channel.flush()?;
+            state.message.clear();
         }
         Ok(())
     }

@@ -65,6 +65,8 @@ impl End for ReceivingEnd {
                 }
             });
             channel.send(&corrections)?;
+            // The sender works on this chunk while this end does on the next.
+            channel.flush()?;
         }
         let mut challenge = [0; 16];
         channel.recv(&mut challenge)?;

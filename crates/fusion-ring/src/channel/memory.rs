@@ -1,17 +1,17 @@
 //! Two channels in one process, connected by two queues.
 
-use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-
-use super::outbox::{FRAME, Outbox};
-use crate::channel::{Channel, ChannelError, MAX_CROSSING_BYTES, Traffic};
+use super::outbox::Outbox;
+use super::queue::{QueueReader, QueueWriter, queue};
+use crate::channel::{Channel, ChannelError, Traffic};
 
 /// One end of an in-memory channel, made by [`memory_pair`].
 pub struct MemoryChannel {
-    outgoing: SyncSender<Vec<u8>>,
-    incoming: Receiver<Vec<u8>>,
+    outgoing: QueueWriter,
+    incoming: QueueReader,
     outbox: Outbox,
-    arrived: VecDeque<u8>,
+    arrived: Vec<u8>,
+    /// How many of the bytes that arrived have been read.
+    read: usize,
 }
 
 /// Two connected channels for two threads of one process.
@@ -27,22 +27,19 @@ pub struct MemoryChannel {
 /// ```
 #[must_use]
 pub fn memory_pair() -> (MemoryChannel, MemoryChannel) {
-    // Twice the crossing allowance: partial frames at both ends must fit as well.
-    let depth = 2 * MAX_CROSSING_BYTES / FRAME;
-    let (a_out, b_in) = sync_channel(depth);
-    let (b_out, a_in) = sync_channel(depth);
-    let end = |outgoing, incoming| MemoryChannel { outgoing, incoming, outbox: Outbox::new(), arrived: VecDeque::new() };
+    let (a_out, b_in) = queue();
+    let (b_out, a_in) = queue();
+    let end = |outgoing, incoming| MemoryChannel { outgoing, incoming, outbox: Outbox::new(), arrived: Vec::new(), read: 0 };
     (end(a_out, a_in), end(b_out, b_in))
 }
 
 impl Channel for MemoryChannel {
     fn send(&mut self, bytes: &[u8]) -> Result<(), ChannelError> {
-        self.outbox.append(bytes, |frame| self.outgoing.send(frame).map_err(|_| ChannelError::Closed))
+        self.outbox.append(bytes, |frame| self.outgoing.push(frame))
     }
 
     fn flush(&mut self) -> Result<(), ChannelError> {
-        let frame = self.outbox.begun();
-        frame.map_or(Ok(()), |frame| self.outgoing.send(frame).map_err(|_| ChannelError::Closed))
+        self.outbox.flush(|frame| self.outgoing.push(frame))
     }
 
     fn recv(&mut self, buf: &mut [u8]) -> Result<(), ChannelError> {
@@ -50,13 +47,16 @@ impl Channel for MemoryChannel {
         self.outbox.turn();
         let mut filled = 0;
         while filled < buf.len() {
-            if self.arrived.is_empty() {
-                self.arrived = self.incoming.recv().map_err(|_| ChannelError::Closed)?.into();
+            if self.read == self.arrived.len() {
+                self.read = 0;
+                if !self.incoming.take(&mut self.arrived) {
+                    return Err(ChannelError::Closed);
+                }
             }
-            let (front, _) = self.arrived.as_slices();
-            let n = front.len().min(buf.len() - filled);
-            buf[filled..filled + n].copy_from_slice(&front[..n]);
-            self.arrived.drain(..n);
+            let rest = &self.arrived[self.read..];
+            let n = rest.len().min(buf.len() - filled);
+            buf[filled..filled + n].copy_from_slice(&rest[..n]);
+            self.read += n;
             filled += n;
         }
         self.outbox.received(buf.len());
@@ -71,6 +71,7 @@ impl Channel for MemoryChannel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::MAX_CROSSING_BYTES;
 
     #[test]
     fn bytes_arrive_in_order_whatever_the_cut() {
@@ -97,7 +98,11 @@ mod tests {
     fn both_sides_may_send_the_crossing_allowance_first() {
         let (mut a, mut b) = memory_pair();
         let run = |ch: &mut MemoryChannel| {
-            ch.send(&vec![1u8; MAX_CROSSING_BYTES]).unwrap();
+            // However often they flush.
+            for part in vec![1u8; MAX_CROSSING_BYTES].chunks(1 << 10) {
+                ch.send(part).unwrap();
+                ch.flush().unwrap();
+            }
             ch.recv_vec(MAX_CROSSING_BYTES).unwrap().len()
         };
         let peer = std::thread::spawn(move || run(&mut b));

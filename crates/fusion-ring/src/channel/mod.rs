@@ -11,6 +11,7 @@
 
 mod memory;
 mod outbox;
+mod queue;
 mod record;
 mod replay;
 mod stream;

@@ -19,7 +19,7 @@ impl Outbox {
     }
 
     /// Queues `bytes`; whole frames go to `emit`.
-    pub(super) fn append(&mut self, bytes: &[u8], mut emit: impl FnMut(Vec<u8>) -> Result<(), ChannelError>) -> Result<(), ChannelError> {
+    pub(super) fn append(&mut self, bytes: &[u8], mut emit: impl FnMut(&[u8]) -> Result<(), ChannelError>) -> Result<(), ChannelError> {
         self.traffic.sent += bytes.len() as u64;
         self.sending = true;
         let mut rest = bytes;
@@ -29,19 +29,20 @@ impl Outbox {
             self.queued.extend_from_slice(now);
             rest = later;
             if self.queued.len() == FRAME {
-                emit(self.take())?;
+                self.flush(&mut emit)?;
             }
         }
         Ok(())
     }
 
-    /// The frame begun, if it has any bytes.
-    pub(super) fn begun(&mut self) -> Option<Vec<u8>> {
-        (!self.queued.is_empty()).then(|| self.take())
-    }
-
-    fn take(&mut self) -> Vec<u8> {
-        std::mem::replace(&mut self.queued, Vec::with_capacity(FRAME))
+    /// Hands the frame begun to `emit`, if it has any bytes.
+    pub(super) fn flush(&mut self, mut emit: impl FnMut(&[u8]) -> Result<(), ChannelError>) -> Result<(), ChannelError> {
+        if self.queued.is_empty() {
+            return Ok(());
+        }
+        let sent = emit(&self.queued);
+        self.queued.clear();
+        sent
     }
 
     /// This end turns to receiving.

@@ -2,11 +2,11 @@
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::outbox::{FRAME, Outbox};
-use crate::channel::{Channel, ChannelError, MAX_CROSSING_BYTES, Traffic};
+use super::queue::{QueueReader, QueueWriter, queue};
+use crate::channel::{Channel, ChannelError, Traffic};
 
 /// One end of a connection.
 ///
@@ -33,14 +33,14 @@ pub struct StreamChannel<R> {
 
 /// The thread that writes, and the queue to it.
 struct Writer {
-    frames: SyncSender<Vec<u8>>,
+    queue: QueueWriter,
     thread: JoinHandle<io::Result<()>>,
 }
 
 impl Writer {
     /// Waits until everything is written.
     fn finish(self) -> Result<(), ChannelError> {
-        drop(self.frames);
+        drop(self.queue);
         match self.thread.join() {
             Ok(result) => result.map_err(|error| channel_error(&error)),
             Err(_) => Err(ChannelError::Transport("the writing thread panicked".into())),
@@ -48,13 +48,12 @@ impl Writer {
     }
 }
 
-/// Writes frames until there are no more; flushes when none waits.
-fn write_all(frames: &Receiver<Vec<u8>>, mut to: impl Write) -> io::Result<()> {
-    while let Ok(frame) = frames.recv() {
-        to.write_all(&frame)?;
-        while let Ok(frame) = frames.try_recv() {
-            to.write_all(&frame)?;
-        }
+/// Writes what is queued until there is no more: all that waits at once, so that a slow link gets
+/// few large pieces.
+fn write_all(queue: &QueueReader, mut to: impl Write) -> io::Result<()> {
+    let mut piece = Vec::new();
+    while queue.take(&mut piece) {
+        to.write_all(&piece)?;
         to.flush()?;
     }
     Ok(())
@@ -71,7 +70,7 @@ impl StreamChannel<TcpStream> {
     /// # Errors
     /// If the socket has no second handle or refuses its options.
     pub fn tcp(stream: TcpStream) -> io::Result<Self> {
-        // Frames are whole messages already: waiting for more would cost a round trip each.
+        // What is flushed is a whole message: waiting for more would cost a round trip each.
         stream.set_nodelay(true)?;
         let writer = stream.try_clone()?;
         Ok(Self::new(stream, writer))
@@ -79,11 +78,11 @@ impl StreamChannel<TcpStream> {
 }
 
 /// Hands a frame to the thread that writes; one that ended early says why.
-fn emit(writer: &mut Option<Writer>, frame: Vec<u8>) -> Result<(), ChannelError> {
+fn emit(writer: &mut Option<Writer>, frame: &[u8]) -> Result<(), ChannelError> {
     let alive = writer.take().ok_or(ChannelError::Closed)?;
-    if alive.frames.send(frame).is_err() {
+    if let Err(closed) = alive.queue.push(frame) {
         alive.finish()?;
-        return Err(ChannelError::Closed);
+        return Err(closed);
     }
     *writer = Some(alive);
     Ok(())
@@ -93,10 +92,9 @@ impl<R: Read + Send> StreamChannel<R> {
     /// Receives from `reader` and sends to `writer`.
     #[must_use]
     pub fn new(reader: R, writer: impl Write + Send + 'static) -> Self {
-        // Twice the crossing allowance: partial frames must fit as well.
-        let (frames, incoming) = sync_channel(2 * MAX_CROSSING_BYTES / FRAME);
-        let thread = std::thread::spawn(move || write_all(&incoming, writer));
-        Self { reader: BufReader::with_capacity(FRAME, reader), writer: Some(Writer { frames, thread }), outbox: Outbox::new() }
+        let (queue, queued) = queue();
+        let thread = std::thread::spawn(move || write_all(&queued, writer));
+        Self { reader: BufReader::with_capacity(FRAME, reader), writer: Some(Writer { queue, thread }), outbox: Outbox::new() }
     }
 }
 
@@ -107,8 +105,8 @@ impl<R: Read + Send> Channel for StreamChannel<R> {
     }
 
     fn flush(&mut self) -> Result<(), ChannelError> {
-        let frame = self.outbox.begun();
-        frame.map_or(Ok(()), |frame| emit(&mut self.writer, frame))
+        let writer = &mut self.writer;
+        self.outbox.flush(|frame| emit(writer, frame))
     }
 
     fn recv(&mut self, buf: &mut [u8]) -> Result<(), ChannelError> {
@@ -128,9 +126,7 @@ impl<R> Drop for StreamChannel<R> {
     fn drop(&mut self) {
         if let Some(writer) = self.writer.take() {
             // Nobody is left to hear of an error.
-            if let Some(frame) = self.outbox.begun() {
-                let _ = writer.frames.send(frame);
-            }
+            let _ = self.outbox.flush(|frame| writer.queue.push(frame));
             let _ = writer.finish();
         }
     }
@@ -141,6 +137,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::channel::MAX_CROSSING_BYTES;
 
     fn pair() -> [StreamChannel<TcpStream>; 2] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
