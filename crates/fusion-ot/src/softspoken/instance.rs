@@ -115,9 +115,11 @@ impl<E: End> SoftSpoken<E> {
         }
         self.dead = false;
         let start = self.rows.len() - n;
-        let rows = Zeroizing::new(self.rows.split_off(start));
-        let blocks = rows.chunks_exact(width).map(combine).collect();
-        Ok((self.end.take_choices(start, width), Zeroizing::new(blocks)))
+        let mut rows = Zeroizing::new(self.rows.split_off(start));
+        if width > 1 {
+            rows = Zeroizing::new(rows.chunks_exact(width).map(combine).collect());
+        }
+        Ok((self.end.take_choices(start, width), rows))
     }
 
     /// `n` random OTs of width `m`.

@@ -8,7 +8,8 @@
 //! [`Checked::into_rows`] transposes. An [`Unchecked`] batch can only be checked.
 
 use fusion_ring::bits::transpose::transpose128;
-use fusion_ring::symmetric::aes::{Aes128, Block};
+use fusion_ring::ot::small_vole::LeafStreams;
+use fusion_ring::symmetric::aes::Block;
 use fusion_ring::symmetric::gf128::Multiplier;
 use fusion_ring::symmetric::prg::AesPrg;
 use zeroize::Zeroizing;
@@ -18,15 +19,15 @@ use crate::session::RunId;
 
 /// Bits of Delta, so columns.
 pub(super) const COLUMNS: usize = 128;
-/// Blocks of 128 rows that are expanded at once: small enough that a chunk stays in the
-/// second-level cache, and not a power of two, so that columns spread over its sets.
+/// Blocks of 128 rows that are expanded and sent at once: small enough that a chunk stays in the
+/// second-level cache, not a power of two, so that columns spread over its sets, and what the
+/// kernels of [`LeafStreams`] divide. Both parties must use the same.
 pub(super) const CHUNK: usize = 56;
 
 /// The leaf streams of all trees.
 pub(crate) struct Leaves {
     k: usize,
-    /// Tree by tree, 2^k each; a hidden leaf has no stream.
-    streams: Vec<Option<Aes128>>,
+    streams: LeafStreams,
     /// Counters at which the streams of each tree start, other ones for every tree of every run:
     /// what a sender learns of a hidden stream is of use against that one alone.
     salts: Vec<Block>,
@@ -38,8 +39,7 @@ impl Leaves {
     /// Streams of `seeds`, tree by tree; leaf 0 of each tree is skipped if it is `hidden`.
     pub(super) fn new(run: &RunId, k: usize, seeds: &[Block], hidden: bool) -> Self {
         let salts = (0..COLUMNS / k).map(|tree| run.tree_salt("streams", tree)).collect();
-        let stream = |(i, seed): (usize, &Block)| (!hidden || i % (1 << k) != 0).then(|| Aes128::new(&seed.to_le_bytes()));
-        Self { k, streams: seeds.iter().enumerate().map(stream).collect(), salts, position: 0 }
+        Self { k, streams: LeafStreams::new(k, seeds, hidden), salts, position: 0 }
     }
 
     pub(super) fn trees(&self) -> usize {
@@ -49,37 +49,10 @@ impl Leaves {
     /// The next `blocks` blocks: fills `columns` (column by column) with sum y r_y and hands each
     /// tree's number and sum r_y to `sums`.
     pub(super) fn expand(&mut self, blocks: usize, columns: &mut [Block], mut sums: impl FnMut(usize, &[Block])) {
-        let leaves = 1 << self.k;
-        let mut streams = Zeroizing::new(vec![0; leaves * blocks]);
+        let mut sum = Zeroizing::new(vec![0; blocks]);
         for (tree, columns) in columns.chunks_exact_mut(self.k * blocks).enumerate() {
-            for (leaf, out) in self.streams[tree * leaves..(tree + 1) * leaves].iter().zip(streams.chunks_exact_mut(blocks)) {
-                match leaf {
-                    Some(aes) => {
-                        let first = self.salts[tree].wrapping_add(self.position);
-                        for (i, block) in (0..).zip(out.iter_mut()) {
-                            *block = first.wrapping_add(i);
-                        }
-                        aes.encrypt(out);
-                    }
-                    None => out.fill(0),
-                }
-            }
-            // Bit b of y: the odd nodes of level b. Then neighbours merge and bit b + 1 becomes the
-            // lowest.
-            let mut count = leaves;
-            for column in columns.chunks_exact_mut(blocks) {
-                column.fill(0);
-                for pair in 0..count / 2 {
-                    let at = 2 * pair * blocks;
-                    for (i, sum) in column.iter_mut().enumerate() {
-                        let odd = streams[at + blocks + i];
-                        *sum ^= odd;
-                        streams[pair * blocks + i] = streams[at + i] ^ odd;
-                    }
-                }
-                count /= 2;
-            }
-            sums(tree, &streams[..blocks]);
+            self.streams.expand(tree, self.salts[tree].wrapping_add(self.position), columns, &mut sum);
+            sums(tree, &sum);
         }
         self.position += blocks as Block;
     }
@@ -201,18 +174,15 @@ mod tests {
         let mut seen = Vec::new();
         for nonce in 0..3 {
             let run = Session::new(b"streams").direction(Role::First).with_nonces(&[nonce; NONCE], &[2; NONCE]);
-            let mut leaves = Leaves::new(&run, k, &vec![5; (COLUMNS / k) << k], false);
+            // One leaf apart from all others of its tree, whose streams would else add up to
+            // nothing.
+            let seeds: Vec<Block> = (0..(COLUMNS / k) << k).map(|i| if i % (1 << k) == 0 { 5 } else { 6 }).collect();
+            let mut leaves = Leaves::new(&run, k, &seeds, false);
             let mut columns = vec![0; COLUMNS];
-            let before = seen.len();
-            leaves.expand(1, &mut columns, |_, _| ());
-            // The streams of a tree are equal here, and so add up to nothing but at single leaves.
-            for tree in 0..COLUMNS / k {
-                let stream = leaves.streams[tree << k].as_ref().map(|aes| aes.encrypt_one(leaves.salts[tree]));
-                seen.push(stream.unwrap());
-            }
-            assert_eq!(seen.len() - before, COLUMNS / k);
+            leaves.expand(1, &mut columns, |_, sum| seen.push(sum[0]));
         }
         let n = seen.len();
+        assert_eq!(n, 3 * COLUMNS / k);
         seen.sort_unstable();
         seen.dedup();
         assert_eq!(seen.len(), n);

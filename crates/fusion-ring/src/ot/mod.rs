@@ -5,3 +5,4 @@ pub mod bit_products;
 pub mod half_tree;
 pub mod lookup;
 pub mod lpn;
+pub mod small_vole;

@@ -5,6 +5,7 @@
 //! VAES with eight in 256-bit registers or sixteen in 512-bit ones; [`AesTier::best`] picks one per
 //! process.
 
+pub(crate) mod many;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

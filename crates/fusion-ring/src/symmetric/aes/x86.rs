@@ -4,10 +4,12 @@
 //! cover the structure of its kernels too.
 
 mod kernels;
+mod vole;
 
 use std::arch::x86_64::*;
 
 use kernels::kernels;
+use vole::vole_kernels;
 
 use crate::symmetric::block::{Block, HalfTreeLevel};
 
@@ -15,8 +17,8 @@ use crate::symmetric::block::{Block, HalfTreeLevel};
 pub(super) type RoundKeys = [Block; 11];
 
 /// What the lanes of registers add to a counter.
-const STEPS: [Block; 24] = {
-    let mut steps = [0; 24];
+const STEPS: [Block; 28] = {
+    let mut steps = [0; 28];
     let mut i = 0;
     while i < steps.len() {
         steps[i] = i as Block;
@@ -97,6 +99,21 @@ kernels! {
     mod by_one, features "aes,avx2", __m128i, lanes 1, flight 1,
     _mm_loadu_si128, _mm_storeu_si128, _mm_xor_si128, _mm_and_si128, _mm_add_epi64, _mm_shuffle_epi32,
     _mm_aesenc_si128, _mm_aesenclast_si128, broadcast |one| one, narrow nothing
+}
+
+vole_kernels! {
+    mod vole512, features "aes,avx2,avx512f,vaes", __m512i, lanes 4,
+    _mm512_loadu_si512, _mm512_storeu_si512, _mm512_xor_si512, _mm512_aesenc_epi128, _mm512_aesenclast_epi128, cipher vaes512
+}
+
+vole_kernels! {
+    mod vole256, features "aes,avx2,vaes", __m256i, lanes 2,
+    _mm256_loadu_si256, _mm256_storeu_si256, _mm256_xor_si256, _mm256_aesenc_epi128, _mm256_aesenclast_epi128, cipher vaes256
+}
+
+vole_kernels! {
+    mod vole_by_one, features "aes,avx2", __m128i, lanes 1,
+    _mm_loadu_si128, _mm_storeu_si128, _mm_xor_si128, _mm_aesenc_si128, _mm_aesenclast_si128, cipher by_one
 }
 
 /// What remains after groups of one: nothing.

@@ -38,7 +38,7 @@ macro_rules! kernels {
             /// `block` in every lane.
             #[target_feature(enable = $features)]
             #[inline]
-            fn broadcast(block: &Block) -> $register {
+            pub(super) fn broadcast(block: &Block) -> $register {
                 // SAFETY: an unaligned load of 16 bytes from a `u128`.
                 let $one = unsafe { _mm_loadu_si128(std::ptr::from_ref(block).cast()) };
                 $broadcast
@@ -47,7 +47,7 @@ macro_rules! kernels {
             /// `counter`, `counter + 1`, ... in the lanes of `N` registers.
             #[target_feature(enable = $features)]
             #[inline]
-            fn counters<const N: usize>(counter: Block) -> [$register; N] {
+            pub(super) fn counters<const N: usize>(counter: Block) -> [$register; N] {
                 // Additions of 64 bits do unless the lower half wraps around.
                 if (counter as u64).checked_add(STEPS.len() as u64).is_some() {
                     let first = broadcast(&counter);
