@@ -63,7 +63,7 @@ fn lpn_encode() -> Box<dyn FnMut()> {
 
 fn half_tree() -> Box<dyn FnMut()> {
     let (key, mut nodes) = (Aes128::new(&[2; 16]), blocks());
-    let level = HalfTreeLevel { swap: 0, offset: 7, keep: Block::MAX };
+    let level = HalfTreeLevel { offset: 7, keep: Block::MAX };
     Box::new(move || {
         black_box(half_tree::expand(&key, &mut nodes, 1, &level));
     })

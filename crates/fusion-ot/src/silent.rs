@@ -96,8 +96,7 @@
 //! `Released` inside see to that. After any error what the extension made is wiped and the instance
 //! refuses every call. What was given out is overwritten by the next extension or wiped on drop.
 //! [`SemiHonest`] instances skip the check, exist for measurement, and do not implement the traits.
-//! The order in which a receiver writes its leaves depends on the noise position (order of cache
-//! lines, not time or branches).
+//! No branch and no address of a receiver depends on a noise position (`trees`, in the source).
 //!
 //! [`RandomOtSender`]: crate::functionality::RandomOtSender
 //! [`RandomOtReceiver`]: crate::functionality::RandomOtReceiver

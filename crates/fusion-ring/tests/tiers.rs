@@ -35,7 +35,7 @@ fn digest() -> Digest {
     prg.fill_blocks(&mut blocks);
     let key = Aes128::new(&[2; 16]);
     hash::tmmo(&key, &mut blocks, 5, 3);
-    let level = HalfTreeLevel { swap: 0, offset: 7, keep: u128::MAX << 3 };
+    let level = HalfTreeLevel { offset: 7, keep: u128::MAX << 3 };
     let sums = [half_tree::expand(&key, &mut blocks, 1, &level), half_tree::expand_last(&key, &mut blocks, &level)];
     let mut encoded = vec![0; 100];
     LocalCode::new([3; 16], 10).encode(4, &blocks, &mut encoded);

@@ -11,7 +11,7 @@ use super::coin_toss::Toss;
 use super::end::{End, slot};
 use super::parameters::{PROOF_LEN, Parameters};
 use super::security::Security;
-use super::trees::{Punctured, Shape, Tree, hash_last, restore};
+use super::trees::{Punctured, Shape, Tree, hash_last};
 use crate::OtError;
 use crate::bits::BitWriter;
 use crate::functionality::ChoiceBits;
@@ -36,8 +36,6 @@ pub struct ReceivingEnd {
     chain: Chain,
     /// The sender's message about one tree.
     message: Vec<u8>,
-    /// The leaves before they are in order.
-    scratch: Zeroizing<Vec<Block>>,
 }
 
 impl ReceivingEnd {
@@ -80,7 +78,6 @@ impl End for ReceivingEnd {
             coins: private_coins(coins, m),
             chain: Chain::new(source.run(), parameters),
             message: vec![0; 16 * parameters.tree_message()],
-            scratch: Zeroizing::new(vec![0; 1 << parameters.depth()]),
         }
     }
 
@@ -160,8 +157,7 @@ impl End for ReceivingEnd {
             let own = (reserve[levels_at + set.trees() * depth + tree] & !low) | value;
             punctured.closing = own ^ (block(depth) & !low);
         }
-        shape.puncture(keys, &punctured, &mut self.scratch);
-        restore(punctured.alpha, &self.scratch, leaves);
+        shape.puncture(keys, &punctured, leaves);
         if S::CHECKED {
             let coefficients = Coefficients::new(self.chain.append(&self.message), set);
             *state.noise ^= coefficients.noise(punctured.alpha, value);

@@ -5,11 +5,11 @@
 //! misses is the sum of the others plus Delta: nothing need be sent for it. Noise with values
 //! (section 5): the last level breaks the correlation and a closing block brings the value in.
 //!
-//! The receiver works in the order y = x ^ alpha, alpha its noise position, so that the missing
-//! node is number 0 of every level and selection is by masks; only [`restore`], which brings leaf y
-//! to index y ^ alpha, has an order of access (never its length) that depends on alpha.
+//! The receiver expands all nodes as the sender does, the one that it misses among them: in its
+//! place stands garbage, zero at first. What the garbage spoils, one node per level, is mended by
+//! [`add_at`]: neither time nor the order of access depends on the noise position alpha.
 
-use fusion_ring::ot::half_tree::{HalfTreeLevel, expand, expand_last};
+use fusion_ring::ot::half_tree::{HalfTreeLevel, add_at, expand, expand_last};
 use fusion_ring::symmetric::aes::Block;
 use zeroize::Zeroizing;
 
@@ -50,9 +50,9 @@ impl Shape {
 
     /// Expands level number `level` (from 1) in `nodes`, whose sum is `total`, see [`expand`];
     /// leaves lose their low bits.
-    fn level(&self, keys: &LevelKeys, level: usize, nodes: &mut [Block], total: Block, swap: Block) -> [Block; 2] {
+    fn level(&self, keys: &LevelKeys, level: usize, nodes: &mut [Block], total: Block) -> [Block; 2] {
         let keep = if level + 1 == self.parameters.depth() { !self.parameters.choice_mask() } else { Block::MAX };
-        let how = HalfTreeLevel { swap, offset: keys.offset, keep };
+        let how = HalfTreeLevel { offset: keys.offset, keep };
         if self.is_last(level) { expand_last(&keys.nodes, nodes, &how) } else { expand(&keys.nodes, nodes, total, &how) }
     }
 
@@ -62,41 +62,31 @@ impl Shape {
         leaves[0] = root;
         leaves[1] = root ^ delta;
         for level in 1..self.parameters.depth() {
-            sums(level, self.level(keys, level, &mut leaves[..2 << level], delta, 0));
+            sums(level, self.level(keys, level, &mut leaves[..2 << level], delta));
         }
     }
 
-    /// The receiver's leaves of `tree`, low bits cleared, in the order of y, but for the missing
-    /// one, which carries its choice in them.
+    /// The receiver's leaves of `tree`, low bits cleared, but for the one at alpha, which carries
+    /// its choice in them.
     pub(super) fn puncture(&self, keys: &LevelKeys, tree: &Punctured, leaves: &mut [Block]) {
-        leaves[0] = 0;
-        leaves[1] = tree.far_sums[0];
-        // Of all nodes but the missing one.
-        let mut total = leaves[1];
-        for (level, &far) in tree.far_sums.iter().enumerate().skip(1) {
-            let n = 1 << level;
-            let swap = (tree.alpha as Block >> level & 1).wrapping_neg();
-            // What the missing node's garbage would become, to take it out of the sums again.
-            let sums = self.level(keys, level, &mut leaves[..2 * n], total, swap);
-            let garbage = self.garbage(keys, level, swap);
-            // The children of the missing node: the near one is missing again, the far one is what
-            // is missing of its side's sum.
-            let far = far ^ sums[1] ^ garbage[1];
-            total = sums[0] ^ garbage[0] ^ sums[1] ^ garbage[1] ^ far;
-            leaves[0] = 0;
-            leaves[n] = far;
-        }
         let keep = !self.parameters.choice_mask();
-        let last = leaves.len() / 2;
-        leaves[last] &= keep;
-        leaves[0] = tree.closing ^ (total & keep);
-    }
-
-    /// The children of the zero that stands for the missing node.
-    fn garbage(&self, keys: &LevelKeys, level: usize, swap: Block) -> [Block; 2] {
-        let mut nodes = [0; 2];
-        let how = HalfTreeLevel { swap, offset: keys.offset, keep: Block::MAX };
-        if self.is_last(level) { expand_last(&keys.nodes, &mut nodes, &how) } else { expand(&keys.nodes, &mut nodes, 0, &how) }
+        // Zero in place of the missing node.
+        leaves[..2].fill(0);
+        add_at(&mut leaves[..2], tree.alpha & 1 ^ 1, tree.far_sums[0]);
+        let mut total = tree.far_sums[0];
+        for (level, &far) in tree.far_sums.iter().enumerate().skip(1) {
+            let nodes = &mut leaves[..2 << level];
+            let [left, right] = self.level(keys, level, nodes, total);
+            // Of the garbage's two children the one at alpha is garbage again. The other is one of
+            // those that the peer's sum is of: what this side's sum lacks, it lacks.
+            let right_is_near = (tree.alpha as Block >> level & 1).wrapping_neg();
+            let mend = far ^ right ^ ((left ^ right) & right_is_near);
+            let kept = if level + 1 == self.parameters.depth() { mend & keep } else { mend };
+            add_at(nodes, tree.alpha % (2 << level) ^ (1 << level), kept);
+            total = left ^ right ^ mend;
+        }
+        // The sum of the others is the total less the garbage, which goes away by being added.
+        add_at(leaves, tree.alpha, tree.closing ^ (total & keep));
     }
 }
 
@@ -109,20 +99,6 @@ pub(super) struct Punctured {
     pub(super) far_sums: Vec<Block>,
     /// Added to the sum of the other leaves it is the receiver's block at alpha.
     pub(super) closing: Block,
-}
-
-/// Leaves that stay together in [`restore`].
-const LINE: usize = 16;
-
-/// Brings leaf y of a receiver's tree to its index y ^ `alpha`; there are at least sixteen leaves.
-pub(super) fn restore(alpha: usize, leaves: &[Block], out: &mut [Block]) {
-    let ((lines, _), (out, _)) = (leaves.as_chunks::<LINE>(), out.as_chunks_mut::<LINE>());
-    for (line, out) in out.iter_mut().enumerate() {
-        let leaves = &lines[line ^ (alpha / LINE)];
-        for (i, out) in out.iter_mut().enumerate() {
-            *out = leaves[i ^ (alpha % LINE)];
-        }
-    }
 }
 
 #[cfg(test)]
@@ -154,10 +130,8 @@ mod tests {
                 // makes it.
                 let at_alpha = if m == ChoiceBits::ONE { delta } else { (value * 0x1_0000) | value };
                 let closing = if m == ChoiceBits::ONE { 1 } else { sum ^ at_alpha };
-                let mut got = vec![0; shape.leaves()];
-                let mut scratch = got.clone();
-                shape.puncture(&keys, &Punctured { alpha, far_sums, closing }, &mut scratch);
-                restore(alpha, &scratch, &mut got);
+                let mut got = vec![77; shape.leaves()];
+                shape.puncture(&keys, &Punctured { alpha, far_sums, closing }, &mut got);
                 for x in 0..shape.leaves() {
                     assert_eq!(got[x] ^ sent[x], if x == alpha { at_alpha } else { 0 }, "alpha={alpha} x={x}");
                 }

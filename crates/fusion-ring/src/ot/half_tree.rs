@@ -11,14 +11,18 @@
 //! two trees may share them: equal roots would make equal trees, and the messages about them would
 //! reveal the correlation. The caller draws both afresh for every tree.
 
+use zeroize::Zeroize;
+
 use crate::symmetric::aes::Aes128;
 use crate::symmetric::block::Block;
 pub use crate::symmetric::block::HalfTreeLevel;
 
-/// Expands a correlated level under the tree's public `key`. The lower half gets the left children
-/// if `swap` is zero, the right ones if it is all ones, and the upper half gets the others. `total`
-/// is the sum of the parents. Returns the sums of the lower and the upper half, taken before
-/// children are masked by `keep`.
+/// Nodes of a row in [`add_at`].
+const ROW: usize = 32;
+
+/// Expands a correlated level under the tree's public `key`: left children to the lower half, right
+/// ones to the upper half. `total` is the sum of the parents. Returns the sums of the two halves,
+/// taken before children are masked by `keep`.
 ///
 /// # Panics
 /// If the number of blocks is odd.
@@ -38,6 +42,30 @@ pub fn expand_last(key: &Aes128, nodes: &mut [Block], level: &HalfTreeLevel) -> 
     key.half_tree_last(lower, upper, level)
 }
 
+/// Adds `value` to node number `at`, in the same steps whatever `at` is: the position is secret.
+///
+/// # Panics
+/// If the number of nodes is not a power of two.
+pub fn add_at(nodes: &mut [Block], at: usize, value: Block) {
+    assert!(nodes.len().is_power_of_two(), "a level has a power of two of nodes");
+    // Only where the difference is zero does one less reach the top bit.
+    let mask = |i: usize, j: usize| ((i ^ j) as u64).wrapping_sub(1) >> 63;
+    // The value at its place in a row, then rows under a mask each: two operations per block.
+    let columns = nodes.len().min(ROW);
+    let mut row = [0; ROW];
+    for (i, block) in row[..columns].iter_mut().enumerate() {
+        *block = value & Block::from(mask(i, at % columns)).wrapping_neg();
+    }
+    for (i, nodes) in nodes.chunks_exact_mut(columns).enumerate() {
+        // Not known to the compiler as all or nothing, for which it might branch.
+        let mask = std::hint::black_box(Block::from(mask(i, at / columns)).wrapping_neg());
+        for (node, block) in nodes.iter_mut().zip(&row) {
+            *node ^= block & mask;
+        }
+    }
+    row.zeroize();
+}
+
 fn split(nodes: &mut [Block]) -> (&mut [Block], &mut [Block]) {
     assert!(nodes.len().is_multiple_of(2), "a level doubles");
     nodes.split_at_mut(nodes.len() / 2)
@@ -55,13 +83,12 @@ mod tests {
             parents in prop::collection::vec(any::<u128>(), 0..100),
             key: [u8; 16],
             offset: u128,
-            swapped: bool,
             keep in prop_oneof![any::<u128>(), Just(u128::MAX)],
         ) {
             let aes = Aes128::new(&key);
             let h = |x: Block| aes.encrypt_one(sigma(x)) ^ sigma(x);
             let n = parents.len();
-            let how = HalfTreeLevel { swap: if swapped { u128::MAX } else { 0 }, offset, keep };
+            let how = HalfTreeLevel { offset, keep };
             let mut level = parents.clone();
             level.resize(2 * n, 0);
             let mut last = level.clone();
@@ -69,15 +96,24 @@ mod tests {
             let last_sums = expand_last(&aes, &mut last, &how);
             let (mut expect, mut last_expect) = ([0; 2], [0; 2]);
             for (j, &p) in parents.iter().enumerate() {
-                let order = |left: u128, right: u128| if swapped { [right, left] } else { [left, right] };
-                let children = order(h(p ^ offset), h(p ^ offset) ^ p);
+                let children = [h(p ^ offset), h(p ^ offset) ^ p];
                 prop_assert_eq!([level[j], level[n + j]], children.map(|c| c & keep));
                 expect = [expect[0] ^ children[0], expect[1] ^ children[1]];
-                let children = order(h(p ^ offset), h(p ^ offset ^ 1));
+                let children = [h(p ^ offset), h(p ^ offset ^ 1)];
                 prop_assert_eq!([last[j], last[n + j]], children.map(|c| c & keep));
                 last_expect = [last_expect[0] ^ children[0], last_expect[1] ^ children[1]];
             }
             prop_assert_eq!((sums, last_sums), (expect, last_expect));
+        }
+
+        #[test]
+        fn one_node_is_changed(log in 0u32..9, at: usize, value: u128) {
+            let nodes: Vec<u128> = (0..1u128 << log).map(|i| i * i).collect();
+            let at = at % nodes.len();
+            let mut changed = nodes.clone();
+            add_at(&mut changed, at, value);
+            let expect = nodes.iter().enumerate().map(|(i, node)| node ^ value * u128::from(i == at));
+            prop_assert_eq!(changed, expect.collect::<Vec<_>>());
         }
     }
 }

@@ -182,10 +182,10 @@ impl Aes128 {
         outer.zeroize();
     }
 
-    /// Replaces each p in `lower` by h(p) ^ (p & swap) and the block of that index in `upper` by
-    /// h(p) ^ (p & !swap), with h(p) = E(s(p ^ offset)) ^ s(p ^ offset). Children are masked by
-    /// `keep`. Returns the sum of the lower children before they are masked; the sum of the upper
-    /// ones is that plus the sum of the parents.
+    /// Replaces each p in `lower` by h(p) and the block of that index in `upper` by h(p) ^ p, with
+    /// h(p) = E(s(p ^ offset)) ^ s(p ^ offset). Children are masked by `keep`. Returns the sum of
+    /// the lower children before they are masked; the sum of the upper ones is that plus the sum of
+    /// the parents.
     pub(crate) fn half_tree_level(&self, lower: &mut [Block], upper: &mut [Block], level: &HalfTreeLevel) -> Block {
         if level.keep == Block::MAX {
             by_schedule!(self, half_tree::<false>(lower, upper, level));
@@ -201,9 +201,8 @@ impl Aes128 {
             }
             self.mmo(hashed);
             for ((low, high), left) in lower.iter_mut().zip(upper.iter_mut()).zip(hashed.iter()) {
-                let children = [left ^ (*low & level.swap), left ^ (*low & !level.swap)];
-                sum ^= children[0];
-                (*low, *high) = (children[0] & level.keep, children[1] & level.keep);
+                sum ^= left;
+                (*low, *high) = (left & level.keep, (left ^ *low) & level.keep);
             }
         }
         hashed.zeroize();
@@ -211,14 +210,13 @@ impl Aes128 {
     }
 
     /// Replaces each p in `lower` by h(p, offset) and the block of that index in `upper` by h(p,
-    /// offset ^ 1), or the other way round if `swap` is all ones, with h(p, S) = E(s(p ^ S)) ^ s(p
-    /// ^ S). Children are masked by `keep`. Returns the sums of the lower and the upper children
-    /// before they are masked.
+    /// offset ^ 1), with h(p, S) = E(s(p ^ S)) ^ s(p ^ S). Children are masked by `keep`. Returns
+    /// the sums of the lower and the upper children before they are masked.
     pub(crate) fn half_tree_last(&self, lower: &mut [Block], upper: &mut [Block], level: &HalfTreeLevel) -> [Block; 2] {
         by_schedule!(self, half_tree_last(lower, upper, level));
         for (low, high) in lower.iter_mut().zip(upper.iter_mut()) {
-            *high = sigma(*low ^ level.offset ^ (!level.swap & 1));
-            *low = sigma(*low ^ level.offset ^ (level.swap & 1));
+            *high = sigma(*low ^ level.offset ^ 1);
+            *low = sigma(*low ^ level.offset);
         }
         [lower, upper].map(|half| {
             self.mmo(half);

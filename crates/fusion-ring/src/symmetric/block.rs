@@ -8,8 +8,6 @@ const _: () = assert!(cfg!(target_endian = "little"), "blocks are cast to bytes 
 /// How a level of a half-tree is expanded, see [`crate::ot::half_tree`].
 #[derive(Clone, Copy, Debug)]
 pub struct HalfTreeLevel {
-    /// All ones if the lower half gets the right children, else zero.
-    pub swap: Block,
     /// Public offset of the hash.
     pub offset: Block,
     /// Bits of the children that are kept.

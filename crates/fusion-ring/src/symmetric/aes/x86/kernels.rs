@@ -301,17 +301,16 @@ macro_rules! kernels {
             ) -> Block {
                 let (lower_groups, lower_rest) = lower.as_chunks_mut::<GROUP>();
                 let (upper_groups, upper_rest) = upper.as_chunks_mut::<GROUP>();
-                let (swap, keep) = (broadcast(&level.swap), broadcast(&level.keep));
+                let keep = broadcast(&level.keep);
                 let [first_key, last_key] = shifted(keys, level.offset);
                 let cut = |state: State| if CUT { state.map(|c| $and(c, keep)) } else { state };
                 let mut sum = broadcast(&0);
                 for (lower, upper) in lower_groups.iter_mut().zip(upper_groups) {
                     let left = fed(keys, sigma(load(lower)), first_key, last_key);
                     let parents = load(lower);
-                    let first = xor(left, parents.map(|p| $and(p, swap)));
-                    sum = add(sum, first);
-                    store(lower, cut(first));
-                    store(upper, cut(xor(first, parents)));
+                    sum = add(sum, left);
+                    store(lower, cut(left));
+                    store(upper, cut(xor(left, parents)));
                 }
                 // SAFETY: the narrower kernel needs no more features (and `nothing` is safe).
                 #[allow(unused_unsafe, reason = "the kernel for nothing is safe")]
@@ -333,7 +332,7 @@ macro_rules! kernels {
             ) -> [Block; 2] {
                 let (lower_groups, lower_rest) = lower.as_chunks_mut::<GROUP>();
                 let (upper_groups, upper_rest) = upper.as_chunks_mut::<GROUP>();
-                let shifts = [level.swap & 1, !level.swap & 1].map(|bit| shifted(keys, level.offset ^ bit));
+                let shifts = [0, 1].map(|bit| shifted(keys, level.offset ^ bit));
                 let keep = broadcast(&level.keep);
                 let mut sums = [broadcast(&0); 2];
                 for (lower, upper) in lower_groups.iter_mut().zip(upper_groups) {
