@@ -2,9 +2,11 @@
 //!
 //! Every row runs both parties for at least the wanted number of outputs (whole rounds, set-up and
 //! first round excluded), once for the correlated blocks and once with pads. The limit beside them
-//! is the bare LPN fold over a table of the same size, on one thread, measured in the same run.
-//! Rates are by the clock on the wall; on a machine that is busy with other things the figures by
-//! CPU time of the slower party say more, so both are printed.
+//! is the bare LPN fold over tables of the same size, measured in the same run on two threads at
+//! once, as the parties run: they share a cache, and on rented machines often a core. Rates are by
+//! the clock on the wall; on a machine that is busy with other things the figures by CPU time of
+//! the slower party say more, so both are printed. Where the two are equal both parties are busy
+//! all the time: wall/cpu says how far they are from that.
 //!
 //! `--against PROGRAM` compares with another build's `xtask` in the same run (`against`):
 //!
@@ -26,6 +28,7 @@ use anyhow::{Context, anyhow};
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender};
 use fusion_ot::session::{Direction, Session};
 use fusion_ot::silent::{ExtensionSize, Malicious, Parameters, Receiver, Security, SemiHonest, Sender};
+use fusion_ot::softspoken::TreeDepth;
 use fusion_ot::{OtError, Role, softspoken};
 use fusion_ring::channel::{Channel, MemoryChannel, memory_pair};
 use fusion_ring::ot::lpn::LocalCode;
@@ -117,18 +120,22 @@ fn row(
     let peak_mb = (memory_kb("VmHWM:") - before) / 1024.0;
     let rate = |seconds: f64| n as f64 / seconds * 1e-6;
     let (mots, mots_cpu) = (rate(s.0.0.max(r.0.0)), rate(s.0.1.max(r.0.1)));
+    let (mots_with_pads, mots_with_pads_cpu) = (rate(s.1.0.max(r.1.0)), rate(s.1.1.max(r.1.1)));
     Ok(Row {
         kind,
         m: m.bits(),
         malicious,
         mots,
-        mots_with_pads: rate(s.1.0.max(r.1.0)),
+        mots_with_pads,
         bits_per_output: (s.2 + r.2) as f64 * 8.0 / n as f64,
         fraction_of_limit: limit.map(|l| mots / l.0),
         peak_mb,
         mots_cpu,
-        mots_with_pads_cpu: rate(s.1.1.max(r.1.1)),
+        mots_with_pads_cpu,
         fraction_of_limit_cpu: limit.map(|l| mots_cpu / l.1),
+        fraction_of_limit_with_pads_cpu: limit.map(|l| mots_with_pads_cpu / l.1),
+        wall_over_cpu: mots_cpu / mots,
+        wall_over_cpu_with_pads: mots_with_pads_cpu / mots_with_pads,
     })
 }
 
@@ -185,21 +192,22 @@ fn silent<S: Security>(m: ChoiceBits, outputs: usize, limit: (f64, f64)) -> anyh
     )
 }
 
-/// SoftSpoken for comparison; it has no form without pads here, so both columns are with pads.
-fn softspoken_row(outputs: usize) -> anyhow::Result<Row> {
+/// SoftSpoken, which silent OT is set up with at depth 8; it has no form without pads here, so both
+/// columns are with pads.
+fn softspoken_row(kind: &'static str, depth: TreeDepth, outputs: usize) -> anyhow::Result<Row> {
     let (m, n) = (ChoiceBits::ONE, outputs.next_multiple_of(PADS_AT_ONCE));
     row(
-        ("softspoken", m, true, n),
+        (kind, m, true, n),
         None,
         |channel, start| {
-            let (mut s, _) = softspoken::setup(&session(), Role::First, channel, &mut ChaCha20Rng::seed_from_u64(1))?;
+            let (mut s, _) = softspoken::setup_with(depth, &session(), Role::First, channel, &mut ChaCha20Rng::seed_from_u64(1))?;
             let run = |s: &mut softspoken::Sender, channel: &mut MemoryChannel| {
                 portions(n).try_for_each(|n| s.random_ot(channel, m, n).map(drop))
             };
             timed(&mut s, channel, start, run, run)
         },
         |channel, start| {
-            let (_, mut r) = softspoken::setup(&session(), Role::Second, channel, &mut ChaCha20Rng::seed_from_u64(2))?;
+            let (_, mut r) = softspoken::setup_with(depth, &session(), Role::Second, channel, &mut ChaCha20Rng::seed_from_u64(2))?;
             let run = |r: &mut softspoken::Receiver, channel: &mut MemoryChannel| {
                 portions(n).try_for_each(|n| r.random_ot(channel, m, n).map(drop))
             };
@@ -208,20 +216,29 @@ fn softspoken_row(outputs: usize) -> anyhow::Result<Row> {
     )
 }
 
-/// Million outputs per second of the bare fold over the default table, by the wall and by CPU time.
-fn limit(outputs: usize) -> (f64, f64) {
+/// Million outputs per second of the bare fold over the default table, by the wall and by CPU time:
+/// of one thread alone, and of the slower of two at once.
+fn limits(outputs: usize) -> [(f64, f64); 2] {
     let set = Parameters::new(ChoiceBits::ONE, ExtensionSize::default());
-    let table: Vec<u128> = (0..1u128 << set.log_secrets()).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
-    let code = LocalCode::new([1; 16], set.log_secrets());
-    let mut out = vec![0u128; 1 << set.depth()];
-    let trees = outputs.div_ceil(out.len());
-    let before = Clock::now();
-    for tree in 0..trees {
-        code.encode((tree * out.len()) as u64, &table, black_box(&mut out));
-    }
-    let (wall, cpu) = Clock::now().since(before);
-    let n = (trees * out.len()) as f64 * 1e-6;
-    (n / wall, n / cpu)
+    let fold = || {
+        let table: Vec<u128> = (0..1u128 << set.log_secrets()).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+        let code = LocalCode::new([1; 16], set.log_secrets());
+        let mut out = vec![0u128; 1 << set.depth()];
+        let trees = outputs.div_ceil(out.len());
+        let before = Clock::now();
+        for tree in 0..trees {
+            code.encode((tree * out.len()) as u64, &table, black_box(&mut out));
+        }
+        let (wall, cpu) = Clock::now().since(before);
+        let n = (trees * out.len()) as f64 * 1e-6;
+        (n / wall, n / cpu)
+    };
+    let alone = fold();
+    let (one, other) = std::thread::scope(|scope| {
+        let other = scope.spawn(fold);
+        (fold(), other.join().unwrap_or((f64::NAN, f64::NAN)))
+    });
+    [alone, (one.0.min(other.0), one.1.min(other.1))]
 }
 
 fn memory_kb(field: &str) -> f64 {
@@ -251,20 +268,30 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 
 /// All rows, printed as they come.
 fn measure(n: usize) -> anyhow::Result<Report> {
-    let limit = limit(n);
+    let [alone, limit] = limits(n);
     let (tier, aes) = (fusion_ring::simd::tier().name(), fusion_ring::simd::AesTier::best().name().to_owned());
     println!("{}, {tier}, AES {aes}; one thread per party, >= {n} outputs per row", host());
-    println!("bare LPN fold: {:.1} M/s ({:.1} by CPU time)\n", limit.0, limit.1);
+    println!("bare LPN fold: {:.1} M/s ({:.1} by CPU time) on one thread, ", alone.0, alone.1);
+    println!("{:.1} ({:.1}) on each of two at once, which is the limit below\n", limit.0, limit.1);
     println!(
-        "{:<11}{:>2} {:>9} {:>16} {:>16} {:>12} {:>14} {:>8}",
-        "kind", "m", "malicious", "M/s (cpu)", "pads M/s (cpu)", "bits/output", "of limit (cpu)", "peak MB"
+        "{:<12}{:>2} {:>9} {:>16} {:>16} {:>12} {:>15} {:>15} {:>15} {:>8}",
+        "kind",
+        "m",
+        "malicious",
+        "M/s (cpu)",
+        "pads M/s (cpu)",
+        "bits/output",
+        "of limit, cpu",
+        "with pads, cpu",
+        "wall/cpu, pads",
+        "peak MB"
     );
     let mut rows = Vec::new();
     let mut add = |row: anyhow::Result<Row>| -> anyhow::Result<()> {
         let row = row?;
         let of = |f: Option<f64>| f.map_or_else(|| "-".to_owned(), |f| format!("{:.0}%", 100.0 * f));
         println!(
-            "{:<11}{:>2} {:>9} {:>8.1} ({:>5.1}) {:>8.1} ({:>5.1}) {:>12.3} {:>7} ({:>4}) {:>8.1}",
+            "{:<12}{:>2} {:>9} {:>8.1} ({:>5.1}) {:>8.1} ({:>5.1}) {:>12.3} {:>15} {:>15} {:>8.2} {:>6.2} {:>8.1}",
             row.kind,
             row.m,
             row.malicious,
@@ -273,17 +300,20 @@ fn measure(n: usize) -> anyhow::Result<Report> {
             row.mots_with_pads,
             row.mots_with_pads_cpu,
             row.bits_per_output,
-            of(row.fraction_of_limit),
             of(row.fraction_of_limit_cpu),
+            of(row.fraction_of_limit_with_pads_cpu),
+            row.wall_over_cpu,
+            row.wall_over_cpu_with_pads,
             row.peak_mb
         );
         rows.push(row);
         Ok(())
     };
-    add(softspoken_row(n))?;
+    add(softspoken_row("softspoken", TreeDepth::default(), n))?;
+    add(softspoken_row("softspoken-8", TreeDepth::Eight, n))?;
     for m in [ChoiceBits::ONE, ChoiceBits::THREE, ChoiceBits::FOUR] {
         add(silent::<Malicious>(m, n, limit))?;
         add(silent::<SemiHonest>(m, n, limit))?;
     }
-    Ok(Report { host: host(), tier, aes, limit_mots: limit.0, limit_mots_cpu: limit.1, rows })
+    Ok(Report { host: host(), tier, aes, limit_mots: limit.0, limit_mots_cpu: limit.1, alone_mots_cpu: alone.1, rows })
 }

@@ -13,6 +13,8 @@ use super::rows::{Report, Row};
 #[derive(Deserialize)]
 struct Theirs {
     limit_mots_cpu: f64,
+    /// Older versions measured the limit on one thread.
+    alone_mots_cpu: Option<f64>,
     rows: Vec<TheirRow>,
 }
 
@@ -49,8 +51,8 @@ pub(super) fn run(program: &Path, outputs: usize, pairs: u32, mut measure: impl 
         let text = std::fs::read_to_string(&file).with_context(|| format!("{} wrote no report", program.display()))?;
         let theirs: Theirs = serde_json::from_str(&text).with_context(|| format!("the report of {} cannot be read", program.display()))?;
         let _ = std::fs::remove_file(&file);
-        limits[0].push(1e3 / ours.limit_mots_cpu);
-        limits[1].push(1e3 / theirs.limit_mots_cpu);
+        limits[0].push(1e3 / ours.alone_mots_cpu);
+        limits[1].push(1e3 / theirs.alone_mots_cpu.unwrap_or(theirs.limit_mots_cpu));
         for row in ours.rows {
             let alike = |other: &&TheirRow| (other.kind.as_str(), other.m, other.malicious) == (row.kind, row.m, row.malicious);
             let Some(other) = theirs.rows.iter().find(alike) else { continue };
@@ -66,16 +68,16 @@ pub(super) fn run(program: &Path, outputs: usize, pairs: u32, mut measure: impl 
         }
     }
     println!("\nCPU nanoseconds per OT of the slower party, medians of {pairs} pairs; theirs, ours, ours/theirs");
-    println!("{:<11}{:>2} {:>9} {:>25} {:>25} {:>15}", "kind", "m", "malicious", "blocks", "with pads", "bits/output");
+    println!("{:<12}{:>2} {:>9} {:>25} {:>25} {:>15}", "kind", "m", "malicious", "blocks", "with pads", "bits/output");
     let [ours, theirs] = limits.map(median);
-    println!("{:<23} {theirs:>8.1} {ours:>8.1} {:>7.3}", "bare fold", ours / theirs);
+    println!("{:<24} {theirs:>8.1} {ours:>8.1} {:>7.3}", "bare fold", ours / theirs);
     for (row, their_bits, [ours, theirs]) in rows {
         let cell = |i: usize| {
             let [ours, theirs] = [&ours, &theirs].map(|samples| median(samples[i].clone()));
             format!("{theirs:>8.1} {ours:>8.1} {:>7.3}", ours / theirs)
         };
         println!(
-            "{:<11}{:>2} {:>9} {} {} {their_bits:>7.3} {:>7.3}",
+            "{:<12}{:>2} {:>9} {} {} {their_bits:>7.3} {:>7.3}",
             row.kind,
             row.m,
             row.malicious,

@@ -20,6 +20,10 @@ pub(super) struct Row {
     pub(super) mots_cpu: f64,
     pub(super) mots_with_pads_cpu: f64,
     pub(super) fraction_of_limit_cpu: Option<f64>,
+    pub(super) fraction_of_limit_with_pads_cpu: Option<f64>,
+    /// Wall over CPU time of the slower party: one if both are always at work.
+    pub(super) wall_over_cpu: f64,
+    pub(super) wall_over_cpu_with_pads: f64,
 }
 
 /// All rows, and the machine.
@@ -28,8 +32,11 @@ pub(super) struct Report {
     pub(super) host: String,
     pub(super) tier: &'static str,
     pub(super) aes: String,
-    /// Million outputs per second of the bare fold, by the wall and by CPU time.
+    /// Million outputs per second of the bare fold on each of two threads, by the wall and by CPU
+    /// time.
     pub(super) limit_mots: f64,
     pub(super) limit_mots_cpu: f64,
+    /// The same on one thread alone, by CPU time.
+    pub(super) alone_mots_cpu: f64,
     pub(super) rows: Vec<Row>,
 }
