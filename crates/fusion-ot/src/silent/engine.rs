@@ -2,7 +2,8 @@
 //! outputs.
 //!
 //! The pass expands a tree, adds it up for the check, applies the code and keeps what comes out in
-//! the form of the call; then comes the next tree, in the same memory.
+//! the form of the call; then comes the next tree, in the same memory. Where outputs are kept as
+//! blocks, a tree is made where they stand.
 
 use fusion_ring::channel::Channel;
 use fusion_ring::ot::lpn::LocalCode;
@@ -102,10 +103,17 @@ impl<E: End> Engine<E> {
         for number in 0..set.trees() {
             let mut keys = keys.next_tree();
             let tree = Tree { number, keys: &keys.levels };
-            self.end.tree::<S>(&self.shape, tree, channel, state, &self.reserve, &mut self.leaves)?;
-            let encoding = self.code.begin(self.code_base, secrets, &mut self.leaves);
+            let first = self.code_base;
             self.code_base += self.shape.leaves() as u64;
-            made.keep(self.end.hashing(), &mut keys.pads, encoding);
+            if let Some(room) = made.room::<E::Hashing>(self.shape.leaves()) {
+                self.end.tree::<S>(&self.shape, tree, channel, state, &self.reserve, room)?;
+                self.code.begin(first, secrets, room).advance_to(self.shape.leaves());
+                made.keep_room(self.shape.leaves());
+            } else {
+                self.end.tree::<S>(&self.shape, tree, channel, state, &self.reserve, &mut self.leaves)?;
+                let encoding = self.code.begin(first, secrets, &mut self.leaves);
+                made.keep(self.end.hashing(), &mut keys.pads, encoding);
+            }
         }
         Ok(())
     }

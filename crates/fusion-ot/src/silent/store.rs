@@ -20,6 +20,11 @@ pub(super) trait Outputs<H: ?Sized>: Send + Sized + 'static {
     /// Room for `n` outputs.
     fn new(set: Parameters, n: usize) -> Self;
 
+    /// Where outputs `at`, `at + 1`, ..., `len` in all, stand as blocks, if that is the form.
+    fn room(&mut self, _at: usize, _len: usize) -> Option<&mut [Block]> {
+        None
+    }
+
     /// Makes outputs `at`, `at + 1`, ... of those of `encoding` in `range`, which it encodes first
     /// or meanwhile.
     fn keep(&mut self, hashing: &H, hash: &mut PadHash, encoding: &mut Encoding<'_>, range: Range<usize>, at: usize);
@@ -46,6 +51,10 @@ impl Blocks {
 impl<H: ?Sized> Outputs<H> for Blocks {
     fn new(_: Parameters, n: usize) -> Self {
         Self(Wiped::new(n))
+    }
+
+    fn room(&mut self, at: usize, len: usize) -> Option<&mut [Block]> {
+        Some(&mut self.0[at..][..len])
     }
 
     fn keep(&mut self, _: &H, _: &mut PadHash, encoding: &mut Encoding<'_>, range: Range<usize>, at: usize) {
@@ -114,6 +123,20 @@ impl<O> Provisional<O> {
         debug_assert_eq!(reserve.len(), set.reserve());
         let outputs = memory.map_or_else(|| O::new(set, set.outputs() - set.reserve()), |released| released.outputs);
         Self { outputs, reserve, made: 0 }
+    }
+
+    /// Where the next tree's `n` outputs stand if they are kept as blocks: a tree that is grown and
+    /// encoded there, see [`keep_room`](Self::keep_room), need not be copied.
+    pub(super) fn room<H: ?Sized>(&mut self, n: usize) -> Option<&mut [Block]>
+    where
+        O: Outputs<H>,
+    {
+        self.outputs.room(self.made.checked_sub(self.reserve.len())?, n)
+    }
+
+    /// Keeps the `n` outputs that were made in [`room`](Self::room).
+    pub(super) fn keep_room(&mut self, n: usize) {
+        self.made += n;
     }
 
     /// Finishes the encoding of the next tree and keeps its outputs, hashed by `hash` if they are
