@@ -72,7 +72,7 @@ impl Shape {
         let keep = !self.parameters.choice_mask();
         // Zero in place of the missing node.
         leaves[..2].fill(0);
-        add_at(&mut leaves[..2], tree.alpha & 1 ^ 1, tree.far_sums[0]);
+        add_at(&mut leaves[..2], (tree.alpha & 1) ^ 1, tree.far_sums[0]);
         let mut total = tree.far_sums[0];
         for (level, &far) in tree.far_sums.iter().enumerate().skip(1) {
             let nodes = &mut leaves[..2 << level];
@@ -82,7 +82,7 @@ impl Shape {
             let right_is_near = (tree.alpha as Block >> level & 1).wrapping_neg();
             let mend = far ^ right ^ ((left ^ right) & right_is_near);
             let kept = if level + 1 == self.parameters.depth() { mend & keep } else { mend };
-            add_at(nodes, tree.alpha % (2 << level) ^ (1 << level), kept);
+            add_at(nodes, (tree.alpha % (2 << level)) ^ (1 << level), kept);
             total = left ^ right ^ mend;
         }
         // The sum of the others is the total less the garbage, which goes away by being added.

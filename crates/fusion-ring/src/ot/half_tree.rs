@@ -112,7 +112,7 @@ mod tests {
             let at = at % nodes.len();
             let mut changed = nodes.clone();
             add_at(&mut changed, at, value);
-            let expect = nodes.iter().enumerate().map(|(i, node)| node ^ value * u128::from(i == at));
+            let expect = nodes.iter().enumerate().map(|(i, node)| node ^ (value * u128::from(i == at)));
             prop_assert_eq!(changed, expect.collect::<Vec<_>>());
         }
     }
