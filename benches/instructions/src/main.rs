@@ -21,10 +21,12 @@ use fusion_ring::gemm::{PackedWeights, Reduction, WordRows};
 use fusion_ring::ot::half_tree::{self, HalfTreeLevel};
 use fusion_ring::ot::lookup::sender::{TableInputs, masked_tables};
 use fusion_ring::ot::lpn::LocalCode;
+use fusion_ring::ot::small_vole::LeafStreams;
 use fusion_ring::poly::fft::{DEGREE, Product, Small, Wide};
 use fusion_ring::secret::Wiped;
 use fusion_ring::simd;
 use fusion_ring::symmetric::aes::{Aes128, Block};
+use fusion_ring::symmetric::gf128::Multiplier;
 use fusion_ring::symmetric::hash;
 
 /// Counts by tier and kernel, one a line.
@@ -39,9 +41,11 @@ const TOLERANCE: f64 = 0.02;
 /// A kernel by name, and what makes a run of it.
 type Kernel = (&'static str, fn() -> Box<dyn FnMut()>);
 
-const KERNELS: [Kernel; 7] = [
+const KERNELS: [Kernel; 9] = [
     ("lpn-encode", lpn_encode),
     ("half-tree", half_tree),
+    ("bilinear", bilinear),
+    ("small-vole", small_vole),
     ("pads", pads),
     ("tmmo", tmmo),
     ("masked-tables", tables),
@@ -67,6 +71,18 @@ fn half_tree() -> Box<dyn FnMut()> {
     Box::new(move || {
         black_box(half_tree::expand(&key, &mut nodes, 1, &level));
     })
+}
+
+fn bilinear() -> Box<dyn FnMut()> {
+    let (columns, rows, matrix) = (Multiplier::new(blocks()[..64].to_vec()), blocks()[..BLOCKS / 64].to_vec(), blocks());
+    Box::new(move || {
+        black_box(columns.bilinear(&rows, &matrix));
+    })
+}
+
+fn small_vole() -> Box<dyn FnMut()> {
+    let (leaves, mut columns, mut all) = (LeafStreams::new(8, &blocks()[..256], true), [0; 8 * 56], [0; 56]);
+    Box::new(move || leaves.expand(0, 1, &mut columns, &mut all))
 }
 
 fn pads() -> Box<dyn FnMut()> {

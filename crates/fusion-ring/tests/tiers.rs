@@ -14,12 +14,14 @@ use fusion_ring::ot::bit_products::{masks_of_bitslice, negated_where};
 use fusion_ring::ot::half_tree::{self, HalfTreeLevel};
 use fusion_ring::ot::lookup::sender::{TableInputs, masked_tables};
 use fusion_ring::ot::lpn::LocalCode;
+use fusion_ring::ot::small_vole::LeafStreams;
 use fusion_ring::poly::fft::{DEGREE, Product, Small, Wide};
 use fusion_ring::poly::{noise, words};
 use fusion_ring::secret::Wiped;
 use fusion_ring::simd::{AesTier, available, select, tier};
 use fusion_ring::symmetric::aes::Aes128;
 use fusion_ring::symmetric::digest::{Digest, Hasher};
+use fusion_ring::symmetric::gf128::Multiplier;
 use fusion_ring::symmetric::prg::AesPrg;
 use fusion_ring::symmetric::{gf128, hash};
 
@@ -45,6 +47,10 @@ fn digest() -> Digest {
         out.update(&block.to_le_bytes());
     }
     out.update(&pads);
+    let (mut columns, mut all) = (vec![0; 8 * 100], vec![0; 100]);
+    LeafStreams::new(8, &blocks[..256], true).expand(0, u128::from(u64::MAX), &mut columns, &mut all);
+    let form = Multiplier::new(blocks[..60].to_vec()).bilinear(&blocks[60..70], &blocks[..600]);
+    columns.iter().chain(&all).chain([&form]).for_each(|block| out.update(&block.to_le_bytes()));
 
     let mut words = vec![0u32; 300];
     prg.fill_words(u32::MAX, &mut words);

@@ -1,7 +1,7 @@
 //! VOLE over small fields from all-but-one seeds (Roy, "SoftSpokenOT", CRYPTO 2022, section 3).
 //!
-//! A tree's leaf number y, of 2^k, has a stream r_y. Who knows all leaves computes u = sum r_y and v
-//! = sum y r_y, bit by bit: v_b is the sum of the streams whose number has bit b. Who lacks leaf
+//! A tree's leaf number y, of 2^k, has a stream r_y. Who knows all leaves computes u = sum r_y and
+//! v = sum y r_y, bit by bit: v_b is the sum of the streams whose number has bit b. Who lacks leaf
 //! Delta numbers leaves y ^ Delta, so that it lacks leaf 0 and the same sums are v + u Delta.
 //!
 //! A stream is counter mode under the leaf's seed. All sums of a piece of the streams are made in
@@ -9,7 +9,8 @@
 //! many additions per block.
 
 use crate::simd::AesTier;
-use crate::symmetric::aes::many::{KeyRing, Sums};
+use crate::symmetric::aes::many::KeyRing;
+use crate::symmetric::aes::sums::Sums;
 use crate::symmetric::block::Block;
 
 /// The leaves of trees of equal depth. Wiped on drop.

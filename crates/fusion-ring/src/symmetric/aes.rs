@@ -6,6 +6,7 @@
 //! process.
 
 pub(crate) mod many;
+pub(crate) mod sums;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

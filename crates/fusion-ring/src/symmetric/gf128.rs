@@ -3,8 +3,11 @@
 //!
 //! Addition is XOR. Products take the same time for all operands.
 
+mod reduction;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+
+use reduction::reduce;
 
 use crate::simd::Clmul;
 #[cfg(target_arch = "x86_64")]
@@ -42,9 +45,6 @@ fn dot_with(clmul: Clmul, a: &[Block], b: &[Block]) -> Block {
     let (high, low) = wide::<false>(clmul, a, b, &[]);
     reduce(high, low)
 }
-
-/// Rows whose sums a bilinear form holds at once.
-const ROWS: usize = 64;
 
 /// A vector that many inner products share. Public: it is not wiped.
 #[derive(Clone)]
@@ -125,14 +125,6 @@ fn wide<const FOLDED: bool>(clmul: Clmul, a: &[Block], b: &[Block], folded: &[Bl
         let (h, l) = wide_portable(a, b);
         (high ^ h, low ^ l)
     })
-}
-
-/// high X^128 + low, reduced.
-fn reduce(high: Block, low: Block) -> Block {
-    // X^128 = X^7 + X^2 + X + 1. At most 7 bits go beyond bit 127 again, and are reduced once more.
-    let over = (high >> 127) ^ (high >> 126) ^ (high >> 121);
-    let high = high ^ over;
-    low ^ high ^ (high << 1) ^ (high << 2) ^ (high << 7)
 }
 
 /// Low 64 bits of the carry-less product, from integer products of operands with three zeros

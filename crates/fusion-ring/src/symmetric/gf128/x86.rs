@@ -5,8 +5,11 @@
 
 use std::arch::x86_64::*;
 
-use super::{ROWS, reduce};
+use super::reduction::reduce;
 use crate::symmetric::block::Block;
+
+/// Rows whose sums a bilinear form holds at once.
+const ROWS: usize = 64;
 
 /// The kernels for registers of one width. The module `narrow` does what does not fill a register.
 macro_rules! kernels {

@@ -13,7 +13,7 @@ macro_rules! vole_kernels {
         pub(super) mod $module {
             use super::$cipher::{broadcast, counters};
             use super::*;
-            use crate::symmetric::aes::many::{MOST_BITS, MOST_SPAN, Sums};
+            use crate::symmetric::aes::sums::{MOST_BITS, MOST_SPAN, Sums};
 
             /// Registers of each stream.
             const REGISTERS: usize = 7;
