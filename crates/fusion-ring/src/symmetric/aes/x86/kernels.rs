@@ -163,19 +163,21 @@ macro_rules! kernels {
                 out: &mut [Block; 24],
                 beside: &mut impl FnMut(usize),
             ) {
-                // Six registers in flight.
+                // Six registers in flight, and a few calls before every second round.
                 const SPAN: usize = 6 * $lanes;
                 const CALLS: usize = 16 * SPAN / 24;
                 let (first, last) = (broadcast(&keys[0]), broadcast(&keys[10]));
                 for (g, group) in out.as_chunks_mut::<SPAN>().0.iter_mut().enumerate() {
                     let mut state = counters::<6>(counter.wrapping_add((SPAN * g) as Block)).map(|s| $xor(s, first));
-                    for (round, key) in keys[1..10].iter().enumerate() {
-                        (CALLS * round / 9..CALLS * (round + 1) / 9).for_each(|call| beside(CALLS * g + call));
-                        let k = broadcast(key);
-                        for s in &mut state {
-                            *s = $enc(*s, k);
+                    for step in 0..4 {
+                        (0..CALLS / 4).for_each(|call| beside(CALLS * g + CALLS / 4 * step + call));
+                        for key in &keys[2 * step + 1..2 * step + 3] {
+                            let k = broadcast(key);
+                            state = state.map(|s| $enc(s, k));
                         }
                     }
+                    let ninth = broadcast(&keys[9]);
+                    state = state.map(|s| $enc(s, ninth));
                     for (blocks, s) in group.as_chunks_mut::<$lanes>().0.iter_mut().zip(state) {
                         // SAFETY: an unaligned store of as many bytes as `lanes` blocks have.
                         unsafe { $storeu(blocks.as_mut_ptr().cast(), $enclast(s, last)) };
