@@ -13,6 +13,7 @@
 
 use zeroize::Zeroize;
 
+use crate::simd::{per_tier, tier};
 use crate::symmetric::aes::Aes128;
 use crate::symmetric::block::Block;
 pub use crate::symmetric::block::HalfTreeLevel;
@@ -48,19 +49,31 @@ pub fn expand_last(key: &Aes128, nodes: &mut [Block], level: &HalfTreeLevel) -> 
 /// If the number of nodes is not a power of two.
 pub fn add_at(nodes: &mut [Block], at: usize, value: Block) {
     assert!(nodes.len().is_power_of_two(), "a level has a power of two of nodes");
+    add_at_by_tier(tier(), nodes, at, value);
+}
+
+per_tier! {
+    /// See [`add_at`].
+    add_at_by_tier = add_masked(nodes: &mut [Block], at: usize, value: Block)
+}
+
+#[inline(always)]
+fn add_masked(nodes: &mut [Block], at: usize, value: Block) {
     // Only where the difference is zero does one less reach the top bit.
-    let mask = |i: usize, j: usize| ((i ^ j) as u64).wrapping_sub(1) >> 63;
+    let mask = |i: usize, j: usize| (((i ^ j) as u64).wrapping_sub(1) >> 63).wrapping_neg();
     // The value at its place in a row, then rows under a mask each: two operations per block.
     let columns = nodes.len().min(ROW);
-    let mut row = [0; ROW];
-    for (i, block) in row[..columns].iter_mut().enumerate() {
-        *block = value & Block::from(mask(i, at % columns)).wrapping_neg();
+    let mut row = [0; 2 * ROW];
+    for (i, words) in row[..2 * columns].as_chunks_mut::<2>().0.iter_mut().enumerate() {
+        let mask = mask(i, at % columns);
+        *words = [value as u64 & mask, (value >> 64) as u64 & mask];
     }
-    for (i, nodes) in nodes.chunks_exact_mut(columns).enumerate() {
+    let words: &mut [u64] = bytemuck::cast_slice_mut(nodes);
+    for (i, words) in words.chunks_exact_mut(2 * columns).enumerate() {
         // Not known to the compiler as all or nothing, for which it might branch.
-        let mask = std::hint::black_box(Block::from(mask(i, at / columns)).wrapping_neg());
-        for (node, block) in nodes.iter_mut().zip(&row) {
-            *node ^= block & mask;
+        let mask = std::hint::black_box(mask(i, at / columns));
+        for (word, own) in words.iter_mut().zip(&row) {
+            *word ^= own & mask;
         }
     }
     row.zeroize();
@@ -112,6 +125,11 @@ mod tests {
             let at = at % nodes.len();
             let mut changed = nodes.clone();
             add_at(&mut changed, at, value);
+            for tier in crate::simd::available() {
+                let mut again = nodes.clone();
+                add_at_by_tier(tier, &mut again, at, value);
+                prop_assert_eq!(&again, &changed, "{:?}", tier);
+            }
             let expect = nodes.iter().enumerate().map(|(i, node)| node ^ (value * u128::from(i == at)));
             prop_assert_eq!(changed, expect.collect::<Vec<_>>());
         }
