@@ -24,9 +24,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use fusion::QuantiseSettings;
 use fusion::client::lanes_for;
 use fusion::model::preprocess::Preprocess;
+use fusion::{QuantiseSettings, Tolerance, Widths};
 use fusion_cli::outcome::write_json;
 use fusion_net::relay::Link;
 
@@ -66,13 +66,16 @@ pub struct Options {
     /// Soundness of verified queries in bits
     #[arg(long, default_value_t = 40.0)]
     lambda: f64,
-    /// Window width h of activations, bits: 13 are as close to the float model as any, 11 take a
-    /// sixth less time and keep 99.6% of its labels
-    #[arg(long, value_name = "BITS", default_value_t = 11)]
-    window: u32,
-    /// Bits of a weight, sign included
-    #[arg(long, value_name = "BITS", default_value_t = 12)]
-    weight_bits: u32,
+    /// Part of photos that must keep the float model's label: the cheapest widths that do are
+    /// searched for [default: no search]
+    #[arg(long, value_name = "RATE", conflicts_with_all = ["window", "weight_bits"])]
+    label_agreement: Option<f64>,
+    /// Window width h of activations everywhere, bits [default: 11]
+    #[arg(long, value_name = "BITS")]
+    window: Option<u32>,
+    /// Bits of every weight, sign included [default: 12]
+    #[arg(long, value_name = "BITS")]
+    weight_bits: Option<u32>,
     /// Keep the client to the first N cores and the server to the last N [default: both may use
     /// all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -102,6 +105,13 @@ impl Options {
         match self.cores_per_party.map(|each| each as usize) {
             Some(each) if each > all => bail!("this machine has {all} cores: --cores-per-party {each} is too many"),
             each => Ok(each.map(|each| measure::Cores { each, all })),
+        }
+    }
+
+    fn widths(&self) -> Widths {
+        match self.label_agreement {
+            Some(label_agreement) => Widths::Search(Tolerance { label_agreement, logit_noise: f64::INFINITY }),
+            None => Widths::Uniform { window: self.window.unwrap_or(11), weight_bits: self.weight_bits.unwrap_or(12) },
         }
     }
 
@@ -142,11 +152,7 @@ pub fn run(options: &Options) -> Result<()> {
     stopper.watch()?;
     let weights = resnet50_weights::obtain(options.model.as_deref(), &root.join(resnet50_weights::CACHE))?;
     let model = photos::Model::read(&weights.path)?;
-    let quantise = QuantiseSettings {
-        window: options.window,
-        weight_bits: options.weight_bits,
-        ..QuantiseSettings::new(Preprocess::imagenet_caffe())
-    };
+    let quantise = QuantiseSettings { widths: options.widths(), ..QuantiseSettings::new(Preprocess::imagenet_caffe()) };
     let recipe = quantise.preprocess.clone();
     let photos = photos::find(options.images.as_deref(), options.samples as usize, quantise.calibration_images, &cache)?;
     let package = package::obtain(&model, weights.synthetic, &quantise, &photos, &cache)?;
@@ -185,8 +191,6 @@ pub fn run(options: &Options) -> Result<()> {
         cores_per_party: options.cores_per_party,
         scaling,
         link: options.link(),
-        window_bits: options.window,
-        weight_bits: options.weight_bits,
         prepare_seconds: package.seconds,
         queries: options.queries,
         lambda: options.lambda,

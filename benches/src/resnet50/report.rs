@@ -73,7 +73,7 @@ pub(crate) struct LinkJson {
     pub(crate) rtt_ms: f64,
 }
 
-/// The fixed-point plan: window, widest ring of a linear layer, ciphertext modulus and weights, in
+/// The fixed-point plan: widest window, ring of a linear layer, ciphertext modulus and weights, in
 /// bits.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct PlanFacts {
@@ -188,8 +188,6 @@ pub(crate) struct Context {
     pub(crate) cores_per_party: Option<u32>,
     pub(crate) scaling: Vec<scaling::Row>,
     pub(crate) link: Option<Link>,
-    pub(crate) window_bits: u32,
-    pub(crate) weight_bits: u32,
     pub(crate) prepare_seconds: Option<f64>,
     pub(crate) queries: u32,
     pub(crate) lambda: f64,
@@ -235,6 +233,7 @@ impl Report {
         let labels = Labels::of(measured, &context);
         let program = &measured.card.program;
         let linear_rings = program.steps.iter().filter(|s| matches!(s.op, Op::Linear { .. })).map(|s| program.tensors[s.output.0].ring.0);
+        let widest = |of: &dyn Fn(&Op) -> Option<u32>| program.steps.iter().filter_map(|s| of(&s.op)).max().unwrap_or(0);
         // The first entry is the lane's set-up, which has no prediction.
         let predicted = std::iter::once(&0.0).chain(&context.predicted.steps);
         let steps = costs.steps().iter().zip(predicted);
@@ -255,10 +254,10 @@ impl Report {
             scaling: context.scaling,
             link: context.link.map(|l| LinkJson { mbit: l.mbit_per_second(), rtt_ms: l.round_trip().as_secs_f64() * 1e3 }),
             plan: PlanFacts {
-                h: context.window_bits,
+                h: widest(&|op| if let Op::Requantise { window, .. } = op { Some(window.bits) } else { None }),
                 l: linear_rings.max().unwrap_or(0),
                 w: fusion_rlwe::precision::MODULUS_BITS,
-                weight_bits: context.weight_bits,
+                weight_bits: widest(&|op| if let Op::Linear { weight_bits, .. } = op { Some(*weight_bits) } else { None }),
             },
             hint_bytes: measured.hint_bytes,
             hint_cached: measured.hint_cached,

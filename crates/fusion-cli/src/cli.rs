@@ -30,7 +30,6 @@ pub struct Cli {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one command per process")]
 pub enum Command {
     /// Show everything at once on this machine: a server, a client, real digits, and the verdict.
     Demo(DemoArgs),
@@ -58,13 +57,20 @@ pub struct QuantiseArgs {
     /// From pixels to the input tensor: imagenet-caffe, cifar10 or mnist.
     #[arg(long, value_name = "PRESET", default_value = "imagenet-caffe")]
     pub preprocess: String,
-    /// Window width h of activations, bits.
-    #[arg(long, value_name = "BITS", default_value_t = 13)]
-    pub window: u32,
-    /// Bits of a weight, sign included. ResNet50 keeps its labels at 12; 9 to 16 cost the server
-    /// the same.
-    #[arg(long, value_name = "BITS", default_value_t = 12)]
-    pub weight_bits: u32,
+    /// Part of images that must keep the float model's label: the cheapest widths that do are
+    /// searched for, place by place, in minutes [default: no search].
+    #[arg(long, value_name = "RATE", conflicts_with_all = ["window", "weight_bits"])]
+    pub label_agreement: Option<f64>,
+    /// Largest deviation of a logit's error, as a part of the logits' own, of the widths searched
+    /// for [default with --label-agreement: any].
+    #[arg(long, value_name = "PART", conflicts_with_all = ["window", "weight_bits"])]
+    pub logit_noise: Option<f64>,
+    /// Window width h of activations, the same everywhere, bits [default: 12].
+    #[arg(long, value_name = "BITS")]
+    pub window: Option<u32>,
+    /// Bits of every weight, sign included [default: 12].
+    #[arg(long, value_name = "BITS")]
+    pub weight_bits: Option<u32>,
     /// How far beyond the calibration images values may go.
     #[arg(long, default_value_t = 1.3)]
     pub margin: f64,

@@ -10,7 +10,7 @@ use fusion::mix::batch::Label;
 use fusion::model::card::Claim;
 use fusion::model::preprocess::Preprocess;
 use fusion::model::{float, onnx};
-use fusion::{Client, ClientSettings, Inputs, Journal, MixSettings, PackageSettings, QuantiseSettings, SystemClock};
+use fusion::{Client, ClientSettings, Inputs, Journal, MixSettings, PackageSettings, QuantiseSettings, SystemClock, Widths};
 use fusion::{prepare, quantise, silent};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha20Rng;
@@ -27,7 +27,8 @@ use crate::terminal::show;
 
 /// How the demo's digits are quantised: a small network needs no more.
 fn quantise_settings() -> QuantiseSettings {
-    QuantiseSettings { weight_bits: 10, margin: 1.5, calibration_images: 64, ..QuantiseSettings::new(Preprocess::mnist()) }
+    let widths = Widths::Uniform { window: 13, weight_bits: 10 };
+    QuantiseSettings { widths, margin: 1.5, calibration_images: 64, ..QuantiseSettings::new(Preprocess::mnist()) }
 }
 
 /// How many of the held-out digits serve as public samples; the rest are queries and calibration

@@ -4,12 +4,13 @@
 use anyhow::{Context, Result, bail};
 use fusion::model::eval::{EvalReport, evaluate};
 use fusion::nn::cost::predict;
-use fusion::{images, quantise_file};
+use fusion::{FrontierPoint, Tolerance, Widths, images, quantise_file};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::RngExt;
 use serde::Serialize;
 
 use crate::cli::EvalArgs;
+use crate::frontier::show_frontier;
 use crate::outcome::write_json;
 use crate::settings::fresh_rng;
 use crate::tables::{human_bytes, plain_table};
@@ -42,8 +43,10 @@ pub(crate) fn run(args: &EvalArgs) -> Result<u8> {
     })?;
     bar.finish_and_clear();
     let cost = predict(&quantised.program, LANE_SAMPLES)?;
-    let report = PlanReport { report, bytes_per_sample: cost.bytes_per_sample(), hint_bytes: cost.hint_bytes() };
-    print(&report, args)?;
+    show_frontier(&quantised.frontier)?;
+    let report =
+        PlanReport { report, bytes_per_sample: cost.bytes_per_sample(), hint_bytes: cost.hint_bytes(), frontier: quantised.frontier };
+    print(&report, args, settings.widths)?;
     if let Some(path) = &args.json {
         write_json(path, &report)?;
     }
@@ -59,14 +62,19 @@ struct PlanReport {
     bytes_per_sample: u64,
     /// Bytes of the hint, once per model.
     hint_bytes: u64,
+    /// What a search for widths found.
+    frontier: Vec<FrontierPoint>,
 }
 
-fn print(plan: &PlanReport, args: &EvalArgs) -> Result<()> {
+fn print(plan: &PlanReport, args: &EvalArgs, widths: Widths) -> Result<()> {
     let report = &plan.report;
-    show(format_args!(
-        "Plan:             windows of {} bits, weights of {} bits, margin {}",
-        args.quantise.window, args.quantise.weight_bits, args.quantise.margin
-    ))?;
+    let widths = match widths {
+        Widths::Uniform { window, weight_bits } => format!("windows of {window} bits, weights of {weight_bits} bits"),
+        Widths::Search(Tolerance { label_agreement, logit_noise }) => {
+            format!("widths for {:.1}% of labels and errors of {logit_noise} of the logits", 100.0 * label_agreement)
+        }
+    };
+    show(format_args!("Plan:             {widths}, margin {}", args.quantise.margin))?;
     show(format_args!("Images:           {}", report.images))?;
     show(format_args!("Label agreement:  {:.2}% with the float model", 100.0 * report.label_agreement))?;
     if let (Some(float), Some(twin)) = (report.top1_float, report.top1_twin) {

@@ -30,6 +30,7 @@ pub mod assets;
 pub mod cli;
 mod demo;
 mod eval;
+mod frontier;
 mod inspect;
 pub mod outcome;
 mod predict;

@@ -92,7 +92,15 @@ mod tests {
 
     #[test]
     fn bytes_come_from_the_card_and_seconds_from_a_stated_basis() {
-        let args = QuantiseArgs { preprocess: "mnist".to_owned(), window: 13, weight_bits: 10, margin: 1.5, calibration_images: 4 };
+        let args = QuantiseArgs {
+            preprocess: "mnist".to_owned(),
+            label_agreement: None,
+            logit_noise: None,
+            window: Some(13),
+            weight_bits: Some(10),
+            margin: 1.5,
+            calibration_images: 4,
+        };
         let pool = assets::mnist_pool().unwrap();
         let program = fusion::quantise(assets::MNIST_MODEL, "mnist", &args.settings().unwrap(), &pool[..4]).unwrap().program;
         let cost = sample_cost(&program, 400.0, None).unwrap();

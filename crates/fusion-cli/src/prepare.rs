@@ -8,6 +8,7 @@ use fusion::model::card::Claim;
 use fusion::{PackageSettings, SystemClock, images, prepare, quantise_file};
 
 use crate::cli::PrepareArgs;
+use crate::frontier::show_frontier;
 use crate::outcome::write_json;
 use crate::progress::Watcher;
 use crate::settings::fresh_rng;
@@ -46,6 +47,7 @@ pub(crate) fn run(args: &PrepareArgs) -> Result<()> {
     let calibration = images::folder(&args.calibrate)?;
     eprintln!("Calibrating on {} images ...", calibration.len().min(settings.calibration_images));
     let quantised = quantise_file(&args.model, &settings, &calibration)?;
+    show_frontier(&quantised.frontier)?;
     let file = args.model.file_stem().ok_or_else(|| anyhow!("{} names no file", args.model.display()))?;
     let name = args.name.clone().unwrap_or_else(|| file.to_string_lossy().into_owned());
     let mut watcher = Watcher::new(true);

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
+use fusion::Tolerance;
+use fusion::model::plan::PlanOptions;
 use fusion::model::preprocess::Preprocess;
 use fusion::net::{ClientSecurity, KeyPair, Limits, ServerSecurity, Token};
-use fusion::{GivenMix, MixSettings, QuantiseSettings, ServerSettings};
+use fusion::{GivenMix, MixSettings, QuantiseSettings, ServerSettings, Widths};
 use rand::SeedableRng;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -98,6 +100,15 @@ impl MixArgs {
     }
 }
 
+/// What a search for widths must meet; where only one part is given, the other is anything.
+fn demand(label_agreement: Option<f64>, logit_noise: Option<f64>) -> Result<Tolerance> {
+    let demand = Tolerance { label_agreement: label_agreement.unwrap_or(0.0), logit_noise: logit_noise.unwrap_or(f64::INFINITY) };
+    if !(0.0..=1.0).contains(&demand.label_agreement) || demand.logit_noise.is_nan() || demand.logit_noise <= 0.0 {
+        bail!("--label-agreement is between 0 and 1, --logit-noise above 0");
+    }
+    Ok(demand)
+}
+
 impl QuantiseArgs {
     /// How to quantise.
     ///
@@ -106,13 +117,13 @@ impl QuantiseArgs {
     pub fn settings(&self) -> Result<QuantiseSettings> {
         let preprocess = Preprocess::preset(&self.preprocess)
             .ok_or_else(|| anyhow!("there is no preprocessing {}: choose one of {}", self.preprocess, Preprocess::PRESETS.join(", ")))?;
-        Ok(QuantiseSettings {
-            preprocess,
-            window: self.window,
-            weight_bits: self.weight_bits,
-            margin: self.margin,
-            calibration_images: self.calibration_images,
-        })
+        let widths = if self.label_agreement.is_some() || self.logit_noise.is_some() {
+            Widths::Search(demand(self.label_agreement, self.logit_noise)?)
+        } else {
+            let PlanOptions { window_bits, weight_bits, .. } = PlanOptions::default();
+            Widths::Uniform { window: self.window.unwrap_or(window_bits), weight_bits: self.weight_bits.unwrap_or(weight_bits) }
+        };
+        Ok(QuantiseSettings { preprocess, widths, margin: self.margin, calibration_images: self.calibration_images })
     }
 }
 

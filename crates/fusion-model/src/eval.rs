@@ -79,6 +79,9 @@ pub struct EvalReport {
     pub max_logit_error: f32,
     /// Mean over images of the largest difference.
     pub mean_logit_error: f32,
+    /// Standard deviation of the differences over classes and images; what the logits of an image
+    /// have in common does not count.
+    pub logit_deviation: f64,
     /// Layers with overflows.
     pub overflows: Vec<LayerOverflow>,
     /// Images with different labels.
@@ -89,6 +92,8 @@ struct Outcome {
     float_label: usize,
     float_margin: f32,
     error: f32,
+    /// Variance of the differences over the classes.
+    variance: f64,
     run: TwinRun,
 }
 
@@ -126,7 +131,8 @@ pub fn evaluate(
         let error = logits.iter().zip(&fixed).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
         let float_label = float::argmax(&logits);
         progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-        Ok(Outcome { float_label, float_margin: logits[float_label] - logits[run.label], error, run })
+        let variance = float::error_variance(&fixed, &logits);
+        Ok(Outcome { float_label, float_margin: logits[float_label] - logits[run.label], error, variance, run })
     };
     let outcomes = images.par_iter().enumerate().map(one).collect::<Result<Vec<_>, EvalError>>()?;
     Ok(report(program, &outcomes, labels))
@@ -154,6 +160,7 @@ fn report(program: &Program, outcomes: &[Outcome], labels: Option<&[usize]>) -> 
         top1_twin: right(|o| o.run.label),
         max_logit_error: outcomes.iter().fold(0.0, |m, o| m.max(o.error)),
         mean_logit_error: outcomes.iter().map(|o| o.error).sum::<f32>() / images as f32,
+        logit_deviation: (outcomes.iter().map(|o| o.variance).sum::<f64>() / images as f64).sqrt(),
         overflows: overflows.filter(|o| o.values > 0).collect(),
         disagreements,
     }

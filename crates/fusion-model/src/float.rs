@@ -25,7 +25,7 @@ pub(crate) fn visit(graph: &Graph, image: &[f32], mut see: impl FnMut(NodeId, &N
     readers[graph.output.0] += 1;
     let mut values: Vec<Vec<f32>> = vec![Vec::new(); graph.nodes.len()];
     for (index, node) in graph.nodes.iter().enumerate() {
-        let value = if node.inputs.is_empty() { image.to_vec() } else { compute(graph, node, &values) };
+        let value = if node.inputs.is_empty() { image.to_vec() } else { self::value(graph, node, &values) };
         see(NodeId(index), node, &value);
         values[index] = value;
         for input in &node.inputs {
@@ -38,8 +38,37 @@ pub(crate) fn visit(graph: &Graph, image: &[f32], mut see: impl FnMut(NodeId, &N
     Ok(std::mem::take(&mut values[graph.output.0]))
 }
 
-fn compute(graph: &Graph, node: &Node, values: &[Vec<f32>]) -> Vec<f32> {
+/// The values of all nodes on one image.
+///
+/// # Errors
+/// The image has the wrong length.
+pub(crate) fn values(graph: &Graph, image: &[f32]) -> Result<Vec<Vec<f32>>, ImageError> {
+    let mut values = Vec::with_capacity(graph.nodes.len());
+    visit(graph, image, |_, _, value| values.push(value.to_vec()))?;
+    Ok(values)
+}
+
+/// What `node`, which may differ from the graph's, computes from the values of its inputs.
+pub(crate) fn value(graph: &Graph, node: &Node, values: &[Vec<f32>]) -> Vec<f32> {
     let inputs: Vec<&[f32]> = node.inputs.iter().map(|id| values[id.0].as_slice()).collect();
+    compute(graph, node, &inputs)
+}
+
+/// The logits where the value of node `at` is `value` and all others follow from it; `values` are
+/// those of [`values`].
+pub(crate) fn logits_with(graph: &Graph, values: &[Vec<f32>], at: NodeId, value: Vec<f32>) -> Vec<f32> {
+    let mut changed: Vec<Option<Vec<f32>>> = vec![None; graph.nodes.len()];
+    changed[at.0] = Some(value);
+    for (index, node) in graph.nodes.iter().enumerate().skip(at.0 + 1) {
+        if node.inputs.iter().any(|id| changed[id.0].is_some()) {
+            let inputs: Vec<&[f32]> = node.inputs.iter().map(|id| changed[id.0].as_deref().unwrap_or(&values[id.0])).collect();
+            changed[index] = Some(compute(graph, node, &inputs));
+        }
+    }
+    changed[graph.output.0].take().unwrap_or_else(|| values[graph.output.0].clone())
+}
+
+fn compute(graph: &Graph, node: &Node, inputs: &[&[f32]]) -> Vec<f32> {
     let area = node.shape.area();
     match &node.op {
         FloatOp::Input => Vec::new(),
@@ -84,6 +113,19 @@ fn compute(graph: &Graph, node: &Node, values: &[Vec<f32>]) -> Vec<f32> {
         FloatOp::Concat => inputs.concat(),
         FloatOp::Flatten => inputs[0].to_vec(),
     }
+}
+
+/// The variance over the classes of the errors of logits: what all have in common changes no label.
+pub(crate) fn error_variance(logits: &[f32], exact: &[f32]) -> f64 {
+    let errors: Vec<f64> = logits.iter().zip(exact).map(|(a, b)| f64::from(a - b)).collect();
+    let mean = errors.iter().sum::<f64>() / errors.len().max(1) as f64;
+    errors.iter().map(|e| (e - mean).powi(2)).sum::<f64>() / (errors.len().max(2) - 1) as f64
+}
+
+/// The variance of an image's logits over the classes.
+#[must_use]
+pub fn variance(logits: &[f32]) -> f64 {
+    error_variance(logits, &vec![0.0; logits.len()])
 }
 
 /// Index of the largest logit; ties go to the lower index.

@@ -16,6 +16,9 @@
 //!   window gets narrower weights, or its reader a coarser window (by at most three bits below
 //!   `window_bits`).
 //!
+//! Not every place matters alike: [`sensitivities`] measures what rounding at each does to the
+//! logits, for a search that asks for widths place by place ([`PlanBits`]).
+//!
 //! Where values are compared (maximum pooling, argmax) or stay signed, the ring has one bit of
 //! headroom that makes this cheap, see [`Window`].
 
@@ -26,9 +29,11 @@ mod options;
 mod precision;
 mod quantise;
 mod rings;
+mod sensitivity;
 
 pub use error::PlanError;
-pub use options::PlanOptions;
+pub use options::{PlanBits, PlanOptions};
+pub use sensitivity::{Sensitivities, Sensitivity, SensitivityError, sensitivities};
 
 use self::narrow::Widths;
 use crate::calibrate::Ranges;
@@ -38,7 +43,8 @@ use crate::program::{Program, Weights};
 #[cfg(doc)]
 use crate::program::Window;
 
-/// Plans a graph that [`passes::simplify`](crate::passes::simplify) has brought into form.
+/// Plans a graph that [`passes::simplify`](crate::passes::simplify) has brought into form, with the
+/// same widths everywhere.
 ///
 /// The program passes [`Program::validate`] and the weights [`Weights::validate`].
 ///
@@ -46,19 +52,18 @@ use crate::program::Window;
 /// An option out of range, a node without protocol, a layer whose values are too wide or whose
 /// noise fits no window (with its name).
 pub fn plan(graph: &Graph, ranges: &Ranges, options: &PlanOptions) -> Result<(Program, Weights), PlanError> {
-    let check = |option, value: f64, least: f64, most: f64| {
-        if value >= least && value <= most { Ok(()) } else { Err(PlanError::Option { option, value, least, most }) }
-    };
-    check("window bits", f64::from(options.window_bits), 6.0, 24.0)?;
-    check("weight bits", f64::from(options.weight_bits), 4.0, 16.0)?;
-    check("margin", options.margin, 1.0, 1000.0)?;
-    let same_shape = ranges.means.iter().zip(&graph.nodes).all(|(m, n)| m.len() == n.shape.channels);
-    if ranges.nodes.len() != graph.nodes.len() || ranges.means.len() != graph.nodes.len() || !same_shape {
-        return Err(PlanError::Ranges { ranges: ranges.nodes.len(), nodes: graph.nodes.len() });
-    }
-    let mut widths = Widths::widest(graph, options);
+    plan_with(graph, ranges, options.margin, &PlanBits::uniform(graph, options.window_bits, options.weight_bits))
+}
+
+/// [`plan`] with widths of their own for every node.
+///
+/// # Errors
+/// As [`plan`]; [`PlanError::Bits`] if there is not one width per node.
+pub fn plan_with(graph: &Graph, ranges: &Ranges, margin: f64, bits: &PlanBits) -> Result<(Program, Weights), PlanError> {
+    check(graph, ranges, margin, bits)?;
+    let mut widths = Widths::widest(graph, bits);
     loop {
-        let mut lowered = lower::lower(graph, ranges, options, &widths)?;
+        let mut lowered = lower::lower(graph, ranges, margin, bits, &widths)?;
         let refusals = precision::set_precisions(&mut lowered.program);
         let Some(first) = refusals.first() else {
             lowered.program.validate()?;
@@ -69,4 +74,22 @@ pub fn plan(graph: &Graph, ranges: &Ranges, options: &PlanOptions) -> Result<(Pr
             return Err(PlanError::Noise { layer: name(first.step), reader: name(first.reader), terms: first.terms.clone() });
         }
     }
+}
+
+fn check(graph: &Graph, ranges: &Ranges, margin: f64, bits: &PlanBits) -> Result<(), PlanError> {
+    let within = |option, value: f64, least: f64, most: f64| {
+        if value >= least && value <= most { Ok(()) } else { Err(PlanError::Option { option, value, least, most }) }
+    };
+    let nodes = graph.nodes.len();
+    if bits.windows.len() != nodes || bits.weights.len() != nodes {
+        return Err(PlanError::Bits { windows: bits.windows.len(), weights: bits.weights.len(), nodes });
+    }
+    bits.windows.iter().try_for_each(|&bits| within("window bits", f64::from(bits), 6.0, 24.0))?;
+    bits.weights.iter().try_for_each(|&bits| within("weight bits", f64::from(bits), 4.0, 16.0))?;
+    within("margin", margin, 1.0, 1000.0)?;
+    let same_shape = ranges.means.iter().zip(&graph.nodes).all(|(m, n)| m.len() == n.shape.channels);
+    if ranges.nodes.len() != nodes || ranges.means.len() != nodes || !same_shape {
+        return Err(PlanError::Ranges { ranges: ranges.nodes.len(), nodes });
+    }
+    Ok(())
 }

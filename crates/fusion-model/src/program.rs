@@ -135,8 +135,8 @@ pub enum Op {
         terms: Vec<LinearTerm>,
         /// Bound on |weight| over all terms is 2^(weight_bits - 1); at most 16.
         weight_bits: u32,
-        /// Bound on the Euclidean norm of any row of weights: all terms together, and the two
-        /// weights that make up the bias (see [`row_norm_of`]).
+        /// Bound on the Euclidean norm of any row of weights, all terms together (see
+        /// [`row_norm_of`]).
         row_norm: u32,
         /// Bits of a ciphertext coefficient that are sent, 2..=32.
         upload_bits: u32,
@@ -229,8 +229,7 @@ pub struct Weights {
 pub struct LinearWeights {
     /// One weight array per term, ordered as [`ConvGeometry`] says.
     pub terms: Vec<Vec<i16>>,
-    /// One bias per output channel, at product scale; each must be the sum of two constants times
-    /// 16-bit weights ([`fusion_rlwe::precision::bias_weights`]), so below about 2^27.
+    /// One bias per output channel, at product scale.
     pub bias: Vec<i64>,
 }
 

@@ -153,7 +153,7 @@ fn noise_that_fits_no_window_is_refused_with_the_layer_and_its_terms() {
     let (file, images) = random_network(4, 4);
     let graph = onnx::import(&file).unwrap();
     let ranges = calibrate::calibrate(&graph, &images).unwrap();
-    let error = plan(&graph, &ranges, &PlanOptions { window_bits: 22, ..PlanOptions::default() }).err().unwrap();
+    let error = plan(&graph, &ranges, &PlanOptions { window_bits: 24, ..PlanOptions::default() }).err().unwrap();
     let PlanError::Noise { layer, reader, terms } = &error else { panic!("{error}") };
     assert!(graph.nodes.iter().any(|n| n.name == *layer) && *reader != *layer, "{error}");
     assert!(terms.0.len() == 3 && terms.0.iter().all(|t| t.layer == *layer) && terms.0[0].permille >= terms.0[1].permille);

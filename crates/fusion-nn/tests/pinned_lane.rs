@@ -22,10 +22,10 @@ const INPUT_RING: u32 = 22;
 /// The version of the lane; SHA3-256 of what the client sends, of what the server sends, and of the
 /// labels.
 const PINNED: (u32, &str, &str, &str) = (
-    2,
-    "cbc49e3b866bc3ad0b2cea7a42a2efc3433f002cb2aff98581da6a0cfb9efaf5",
-    "857206e27ffa6ff2a2bcd2062357f85fd3b2516a865bda8774a73bb38c0a359a",
-    "4ec11b99f4689d62d89b4ce9d770f3da2d327b7031254dcd28e7e2787c0d1f77",
+    3,
+    "3aeac1e0d8a28f74947e997911f3fda331baec85969a94b4d938fd7be0bc1cd1",
+    "7e4cc5d4420b9d8927ca80359f0c4506e27bd0399f9ad244239a951a2242f917",
+    "b287ca8d43e2bf2cfb90308c91a88fb18fba9ebf3b2684314f564da5491f27cc",
 );
 
 /// Two dense layers, a ReLU between them.

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::hint::HintSource;
 use crate::layer::{Input, KEY_BYTES, Layer};
-use crate::precision::{CONSTANTS, MODULUS_BITS};
+use crate::precision::MODULUS_BITS;
 use crate::public::{PublicPolynomial, PublicSeed};
 use crate::{RlweError, sample};
 
@@ -65,8 +65,6 @@ impl ClientLane {
         }
         self.secrets.clear();
         self.layer = Some(layer.index());
-        let constants = constants(layer, samples);
-        let own: Vec<Input<'_>> = inputs.iter().copied().chain([Input { words: &constants, ring: MODULUS_BITS }]).collect();
         let mut transforms = std::mem::take(&mut self.transforms);
         let mut row = EncryptedRow::new(layer);
         let blocks = layer.layout().cut(samples);
@@ -77,9 +75,9 @@ impl ClientLane {
             let mut next = 0;
             for (phase, cells) in block.cells.iter().enumerate() {
                 let term = layer.layout().phases[phase].term;
-                let size = layer.layout().all_terms()[term].input.area() * samples;
-                let input = own[term];
-                let shift = if term == inputs.len() { MODULUS_BITS - layer.precision().ring_bits() } else { layer.shift(&input) };
+                let size = layer.layout().terms()[term].input.area() * samples;
+                let input = inputs[term];
+                let shift = layer.shift(&input);
                 for number in 0..layer.channels(phase) {
                     let slot = if keep { next } else { 0 };
                     if slot == transforms.len() {
@@ -180,13 +178,6 @@ impl ClientLane {
 /// Most rows of which the transforms are kept for the next block, 16 KiB each: a card could name
 /// any number.
 const MOST_KEPT: usize = 1 << 15;
-
-/// The words of the constant rows: the value of each at every output position of every sample. The
-/// server's words of them are zero.
-pub(crate) fn constants(layer: &Layer, samples: usize) -> Vec<u32> {
-    let area = layer.layout().output().area() * samples;
-    CONSTANTS.iter().flat_map(|&value| std::iter::repeat_n(value, area)).collect()
-}
 
 /// Buffers for one encrypted row after another.
 struct EncryptedRow {

@@ -32,7 +32,7 @@ pub struct Input<'a> {
 impl Layer {
     /// Layer number `index` of the model with the public `seed`: the sum of `terms` and a bias.
     /// Numbers must differ between layers of one model, because they choose the public polynomials.
-    /// No row of weights, those of the bias included, has a larger Euclidean norm than `row_norm`.
+    /// No row of weights has a larger Euclidean norm than `row_norm`.
     ///
     /// # Errors
     /// [`RlweError::Layout`] if the convolutions do not fit together.
@@ -84,7 +84,7 @@ impl Layer {
 
     /// Rows of a phase.
     pub(crate) fn channels(&self, phase: usize) -> usize {
-        self.layout.all_terms()[self.layout.phases[phase].term].input.channels
+        self.layout.terms()[self.layout.phases[phase].term].input.channels
     }
 
     /// The public polynomial of row `channel` of phase `phase`, into a reused buffer.

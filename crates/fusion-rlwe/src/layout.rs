@@ -9,10 +9,6 @@
 //! so that every output is computed inside one block. In the block that starts at cell B, the tap
 //! at offset o of output cell p reads coefficient p + o - B and writes coefficient p + reach - B:
 //! the tap is X^(reach - o).
-//!
-//! Behind the convolutions of a layer comes one more of this crate's own: a 1x1 convolution of as
-//! many constant channels as [`CONSTANTS`] has, whose weights are the biases. All groups of
-//! channels read it.
 
 mod cells;
 
@@ -22,7 +18,6 @@ use fusion_ring::poly::fft::DEGREE;
 
 pub(crate) use self::cells::Cells;
 use self::cells::{PADDING, copies};
-use crate::precision::CONSTANTS;
 use crate::{ConvGeometry, RlweError, Shape};
 
 /// Bound on any size of a layer, so that products of sizes never overflow.
@@ -47,7 +42,7 @@ pub(crate) struct Phase {
 /// How a linear layer lies in streams, independent of the number of samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// The layer's convolutions and, last, that of the constants.
+    /// The layer's convolutions.
     terms: Vec<ConvGeometry>,
     output: Shape,
     /// Cells between the starts of two lines, and lines between two samples.
@@ -129,8 +124,7 @@ impl Layout {
                 return Err(refuse("the terms of a linear layer have different output shapes"));
             }
         }
-        let constants = ConvGeometry { input: Shape { channels: CONSTANTS.len(), ..output }, ..ConvGeometry::dense(1, output.channels) };
-        let terms = [terms, &[constants]].concat();
+        let terms = terms.to_vec();
         let columns: Vec<AxisExtent> = terms
             .iter()
             .map(|t| AxisExtent::of(t.input.width, t.padding.left, t.kernel.1, t.stride.1, t.dilation.1, output.width))
@@ -177,23 +171,12 @@ impl Layout {
     /// The convolutions.
     #[must_use]
     pub fn terms(&self) -> &[ConvGeometry] {
-        &self.terms[..self.terms.len() - 1]
-    }
-
-    /// The convolutions with that of the constants, the last.
-    pub(crate) fn all_terms(&self) -> &[ConvGeometry] {
         &self.terms
-    }
-
-    /// Whether a phase is that of the constants.
-    pub(crate) fn is_constant(&self, phase: &Phase) -> bool {
-        phase.term + 1 == self.terms.len()
     }
 
     /// Rows of a phase that each of `groups` groups of channels reads.
     pub(crate) fn rows_per_group(&self, phase: &Phase, groups: usize) -> usize {
-        let channels = self.terms[phase.term].input.channels;
-        if self.is_constant(phase) { channels } else { channels / groups }
+        self.terms[phase.term].input.channels / groups
     }
 
     /// Output shape of one sample.

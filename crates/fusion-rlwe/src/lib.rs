@@ -95,9 +95,9 @@
 //! This covers *linear evaluation*. That every strategy whose answers mean anything knows an
 //! opening is a knowledge assumption. The hint does not cover what is added to words or the
 //! non-linear protocols, nor an answer that is noise on purpose; those are left to mixing
-//! (`fusion-mix`). Biases are weights of constant rows that the client encrypts
-//! ([`precision::CONSTANTS`]), so the self-test and the hint see them; a *malicious* server is not
-//! bound to them, because another bias is the same as something added to its words.
+//! (`fusion-mix`). Nor does it cover biases, which the server adds to its words. (As weights of
+//! constant rows they would be in the hint, but would not bind either, because another bias is the
+//! same as something added to words; and they would cost up to two bits a coefficient.)
 //!
 //! # What the parts are from
 //! Rounding shares locally instead of decrypting is lattice-based homomorphic secret sharing

@@ -125,19 +125,6 @@ impl Noise {
     }
 }
 
-/// The values of the constant inputs of a layer: a bias is a weight of each of them, and so part of
-/// what the hint is made of.
-pub const CONSTANTS: [u32; 2] = [1, 1 << 12];
-
-/// The weights of the constant inputs ([`CONSTANTS`]) that make up `bias`, or `None` if it is
-/// outside of about +-2^27.
-#[must_use]
-pub fn bias_weights(bias: i64) -> Option<[i16; 2]> {
-    let low = (bias.wrapping_add(2048) & 4095) - 2048;
-    let high = bias.checked_sub(low)? >> 12;
-    Some([i16::try_from(low).ok()?, i16::try_from(high).ok()?])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,17 +153,5 @@ mod tests {
         assert!(close(noise.upload, 2f64.powf(23.4) * 4f64.powi(7) / 12.0) && close(noise.hint, 4096.0 / 3.0 * 4f64.powi(13) / 12.0));
         assert!(close(noise.errors, 2f64.powf(23.4) * 10.5) && close(noise.masks, 4096.0 / 3.0 * 21.0));
         assert_eq!(Precision::new(26, 32, 32).unwrap().noise(1.0).upload, 0.0);
-    }
-
-    #[test]
-    fn a_bias_is_two_weights() {
-        for bias in [0, 1, -1, 2047, 2048, -2048, -2049, 4096, 123_456_789, -123_456_789, 32767 * 4096 + 2047, -(1 << 27) - 2048] {
-            let weights = bias_weights(bias).unwrap();
-            let sum: i64 = weights.iter().zip(CONSTANTS).map(|(&w, c)| i64::from(w) * i64::from(c)).sum();
-            assert_eq!(sum, bias);
-        }
-        assert_eq!(bias_weights(1 << 28), None);
-        assert_eq!(bias_weights(i64::MAX), None);
-        assert_eq!(bias_weights(i64::MIN), None);
     }
 }

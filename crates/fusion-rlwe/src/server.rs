@@ -17,7 +17,7 @@ pub use lane::ServerLane;
 pub use self_test::SelfTest;
 
 use crate::layer::Layer;
-use crate::precision::{CONSTANTS, MODULUS_BITS, bias_weights};
+use crate::precision::MODULUS_BITS;
 use crate::public::PublicPolynomial;
 use crate::{RlweError, ServerKey, sample};
 
@@ -31,6 +31,8 @@ pub struct ServerLayer {
     phase_rows: Vec<usize>,
     /// Euclidean norm of the weights of every output.
     norms: Vec<f64>,
+    /// Biases by output, as words.
+    biases: Wiped<u32>,
     /// Mean of the weighted rounding errors of ciphertexts, by output: rounding half up adds half a
     /// word to every coefficient, and the sum of a row's weights can be large.
     corrections: Wiped<u32>,
@@ -38,21 +40,24 @@ pub struct ServerLayer {
 
 impl ServerLayer {
     /// Packs `weights` (one array per term, ordered as [`crate::ConvGeometry`] says) and a bias for
-    /// every output channel.
+    /// every output channel, modulo 2^l.
     ///
     /// # Errors
-    /// [`RlweError::Weights`] for arrays of the wrong size, a bias outside of +-2^27, or a row norm
-    /// above the plan's.
+    /// [`RlweError::Weights`] for arrays of the wrong size, or a row norm above the plan's.
     pub fn new(layer: Layer, weights: &[&[i16]], bias: &[i64], key: ServerKey) -> Result<Self, RlweError> {
         let terms = layer.layout().terms();
         if weights.len() != terms.len() || terms.iter().zip(weights).any(|(t, w)| t.weights() != w.len()) {
             return Err(RlweError::Weights("the arrays do not match the layer's terms".to_owned()));
         }
-        let constant = constant_weights(&layer, bias)?;
-        let weights: Vec<&[i16]> = weights.iter().copied().chain([constant.as_slice()]).collect();
-        let norms = norms(&layer, &weights)?;
-        let corrections = corrections(&layer, &weights);
-        let (phases, all_terms, groups) = (&layer.layout().phases, layer.layout().all_terms(), layer.groups());
+        if bias.len() != layer.outputs() {
+            return Err(RlweError::Weights(format!("{} biases for {} output channels", bias.len(), layer.outputs())));
+        }
+        let norms = norms(&layer, weights)?;
+        let up = MODULUS_BITS - layer.precision().ring_bits();
+        // Two's complement modulo 2^32.
+        let biases = Wiped::filled(bias.len(), bias.iter().map(|&bias| (bias as u32) << up));
+        let corrections = corrections(&layer, weights);
+        let (phases, groups) = (&layer.layout().phases, layer.groups());
         let per_group: Vec<usize> = phases.iter().map(|phase| layer.layout().rows_per_group(phase, groups)).collect();
         let mut phase_rows = Vec::with_capacity(phases.len());
         let mut taps: Vec<Vec<usize>> = Vec::new();
@@ -76,13 +81,13 @@ impl ServerLayer {
                     return 0;
                 }
                 let phase = &phases[index];
-                let kernel = all_terms[phase.term].kernel;
+                let kernel = terms[phase.term].kernel;
                 let at = ((group * outputs + output) * per_group[index] + local) * kernel.0 * kernel.1 + phase.taps[tap].0;
                 weights[phase.term][at]
             })
         };
         let parts = (0..groups).map(part).collect();
-        Ok(Self { layer, key, parts, phase_rows, norms, corrections })
+        Ok(Self { layer, key, parts, phase_rows, norms, biases, corrections })
     }
 
     /// The public part.
@@ -154,35 +159,18 @@ impl ServerLayer {
         rows
     }
 
-    /// The groups of channels that read a row of a phase.
-    fn groups_of_row(&self, phase: usize, row: usize) -> std::ops::Range<usize> {
+    /// The group of channels that reads a row of a phase.
+    fn group_of_row(&self, phase: usize, row: usize) -> usize {
         let layout = self.layer.layout();
-        if layout.is_constant(&layout.phases[phase]) {
-            return 0..self.parts.len();
-        }
-        let group = row / layout.rows_per_group(&layout.phases[phase], self.parts.len());
-        group..group + 1
+        row / layout.rows_per_group(&layout.phases[phase], self.parts.len())
     }
 
     /// The rows of a phase that a group of channels reads.
     fn rows_of_group(&self, phase: usize, group: usize) -> std::ops::Range<usize> {
         let layout = self.layer.layout();
         let per_group = layout.rows_per_group(&layout.phases[phase], self.parts.len());
-        if layout.is_constant(&layout.phases[phase]) { 0..per_group } else { group * per_group..(group + 1) * per_group }
+        group * per_group..(group + 1) * per_group
     }
-}
-
-/// The biases as weights of the constant rows.
-fn constant_weights(layer: &Layer, bias: &[i64]) -> Result<Zeroizing<Vec<i16>>, RlweError> {
-    if bias.len() != layer.outputs() {
-        return Err(RlweError::Weights(format!("{} biases for {} output channels", bias.len(), layer.outputs())));
-    }
-    let mut weights = Zeroizing::new(Vec::with_capacity(CONSTANTS.len() * bias.len()));
-    for (output, &bias) in bias.iter().enumerate() {
-        let pair = bias_weights(bias).ok_or_else(|| RlweError::Weights(format!("the bias of output {output} is outside of +-2^27")))?;
-        weights.extend_from_slice(&pair);
-    }
-    Ok(weights)
 }
 
 /// The weights of one output, in all terms.

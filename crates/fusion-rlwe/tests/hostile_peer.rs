@@ -49,7 +49,7 @@ fn windows(hint: &Vec<u8>, evaluated: &ServerLayer) -> Vec<u32> {
 }
 
 #[test]
-fn the_hint_commits_to_weights_and_biases() {
+fn the_hint_commits_to_weights() {
     let (key, mut rng) = (ServerKey::from_bytes([1; 32]), ChaCha20Rng::seed_from_u64(1));
     let published = served(honest, &key);
     let hint = published.hint(&mut rng);
@@ -68,11 +68,6 @@ fn the_hint_commits_to_weights_and_biases() {
     }
     let half = rows(&cheated, 1).iter().filter(|&&word| word < 2048).count();
     assert!((half as f64 - SAMPLES as f64 / 2.0).abs() < 6.0 * (SAMPLES as f64).sqrt() / 2.0, "{half} of {SAMPLES} in the lower half");
-
-    // A bias differs, by so little that no window would show it.
-    let weights: Vec<i16> = (0..24).map(honest).collect();
-    let biased = ServerLayer::new(layer(), &[&weights], &[5, -6, 8, -8], key.clone()).unwrap();
-    assert!(agreeing(&windows(&hint, &biased), &expected, 2) < SAMPLES / 50);
 
     // Other masks do not open the hint either.
     let rekeyed = windows(&hint, &served(honest, &ServerKey::from_bytes([2; 32])));
@@ -186,9 +181,7 @@ fn a_second_lane_encrypts_under_other_secrets() {
 fn rows_that_break_the_plan_are_refused() {
     let serve = |weights: [i16; 24], bias: [i64; 4]| ServerLayer::new(layer(), &[&weights], &bias, ServerKey::from_bytes([1; 32])).err();
     assert!(matches!(serve([i16::MAX; 24], [0; 4]), Some(RlweError::Weights(_))));
-    assert!(matches!(serve([1; 24], [0, 0, 0, 1 << 28]), Some(RlweError::Weights(_))));
-    assert!(matches!(serve([1; 24], [0, 0, 1 << 21, 0]), Some(RlweError::Weights(_))), "a bias counts in the norm");
-    assert_eq!(serve([1; 24], [0; 4]), None);
+    assert_eq!(serve([1; 24], [0, 0, 0, 1 << 40]), None, "a bias is modulo the ring and has no part in the noise");
 }
 
 #[test]
@@ -223,5 +216,5 @@ fn the_transcript_is_pinned() {
     lane.encrypt(&layer(), &input(&[3 << 7; 6 * SAMPLES]), SAMPLES, &mut near).unwrap();
     hash.update(far.recv_vec(layer().bytes_up(SAMPLES) as usize).unwrap());
     let digest: String = hash.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect();
-    assert_eq!(digest, "bff475036d5f67d2");
+    assert_eq!(digest, "20b6793af41c329d");
 }

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use fusion_ring::channel::{Channel, Traffic, memory_pair};
-use fusion_rlwe::precision::{CONSTANTS, Precision, TAIL, bias_weights};
+use fusion_rlwe::precision::{Precision, TAIL};
 use fusion_rlwe::{
     ClientLane, ConvGeometry, Input, KEY_BYTES, Layer, Padding, PublicSeed, ServerKey, ServerLane, ServerLayer, Shape, plain,
 };
@@ -39,12 +39,11 @@ impl Case {
         Self { terms: terms.to_vec(), precision, wider, weights, bias, inputs, samples }
     }
 
-    /// Norm of the row of weights of `output`, bias included.
+    /// Norm of the row of weights of `output`.
     fn norm(&self, output: usize) -> f64 {
         let outputs = self.bias.len();
         let rows = self.weights.iter().flat_map(|w| &w[output * (w.len() / outputs)..(output + 1) * (w.len() / outputs)]);
-        let bias = bias_weights(self.bias[output]).unwrap();
-        rows.chain(&bias).map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt()
+        rows.map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt()
     }
 
     fn layer(&self, index: u32) -> Layer {
@@ -173,7 +172,7 @@ fn concatenated_terms_and_dense_layers() {
     check(precision(), &[ConvGeometry::dense(40, 10)], 10, 7, 5);
 }
 
-/// Every channel is a group: the constant rows are read by all of them.
+/// Every channel is a group.
 #[test]
 fn depthwise_layers() {
     let term = ConvGeometry {
@@ -231,14 +230,14 @@ fn layers_of_a_lane_leave_each_other_alone() {
     }
 }
 
-/// The constants that a client encrypts are part of every layer: biases are their weights.
+/// Nothing but the inputs is encrypted.
 #[test]
-fn biases_are_weights_of_encrypted_constants() {
+fn a_row_is_sent_for_every_input() {
     let term = ConvGeometry { input: Shape::new(1, 5, 7), ..ConvGeometry::dense(1, 3) };
     let layer = Layer::new(SEED, 0, &[term], precision(), 100).unwrap();
-    assert_eq!(layer.layout().rows(), 1 + CONSTANTS.len());
-    // One row and both constants at 35 positions of 26 bits each.
-    assert_eq!(layer.bytes_up(1), KEY_BYTES as u64 + 3 * (35 * 26u64).div_ceil(8));
+    assert_eq!(layer.layout().rows(), 1);
+    // 35 positions of 26 bits each.
+    assert_eq!(layer.bytes_up(1), KEY_BYTES as u64 + (35 * 26u64).div_ceil(8));
 }
 
 /// The tests above once more in processes that are kept to one tier each: a process chooses its

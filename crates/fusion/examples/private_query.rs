@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let publics = images::sheet(&std::fs::read(mnist.join("pool.png"))?, &std::fs::read_to_string(mnist.join("pool.csv"))?, 28, "pool")?;
 
     // The server: an ONNX file becomes a package, and is served.
-    let quantise = QuantiseSettings { weight_bits: 10, margin: 1.5, ..QuantiseSettings::new(Preprocess::mnist()) };
+    let quantise = QuantiseSettings { margin: 1.5, ..QuantiseSettings::new(Preprocess::mnist()) };
     let quantised = quantise_file(&mnist.join("mnist.onnx"), &quantise, &publics)?;
     let package = scratch.path().join("mnist.fusion");
     prepare(&package, quantised, PackageSettings::default(), &SystemClock::new(), &mut rng, &mut silent)?;

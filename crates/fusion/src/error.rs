@@ -41,6 +41,24 @@ pub enum Error {
     /// Nobody claims an accuracy for the model, and no mix was given.
     #[error("nobody claims an accuracy for this model: state one, certify the public labels, or give a whole mix")]
     NoClaim,
+    /// No plan is as near to the float network as was asked.
+    #[error(
+        "no plan keeps {:.1}% of labels with errors of {logit_noise} of the logits: the last one tried kept {:.1}% of {images}, with errors of {noise:.4}; \
+         ask for less, calibrate on more images, or give the widths of windows and weights",
+        100.0 * label_agreement, 100.0 * kept
+    )]
+    Tolerance {
+        /// Part of labels that was asked for.
+        label_agreement: f64,
+        /// Errors that were allowed, as a part of the logits.
+        logit_noise: f64,
+        /// Part of the labels that the last plan kept.
+        kept: f64,
+        /// Its errors as a part of the logits.
+        noise: f64,
+        /// Images that it was tried on.
+        images: usize,
+    },
     /// An image that cannot be used.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -114,6 +132,15 @@ pub enum Error {
     /// A network that cannot be planned.
     #[error(transparent)]
     Plan(#[from] fusion_model::plan::PlanError),
+    /// It cannot be measured what rounding does to the network.
+    #[error(transparent)]
+    Sensitivity(#[from] fusion_model::plan::SensitivityError),
+    /// Twin and float network cannot be compared.
+    #[error(transparent)]
+    Eval(#[from] fusion_model::eval::EvalError),
+    /// The cost of a plan cannot be predicted.
+    #[error(transparent)]
+    Cost(#[from] fusion_nn::cost::CostError),
     /// A file that cannot be read or written.
     #[error("{}", path.display())]
     File {

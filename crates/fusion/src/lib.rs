@@ -63,7 +63,7 @@ pub use clock::{Clock, SystemClock};
 pub use error::Error;
 pub use event::{Event, Events, LaneProgress, silent};
 pub use prepare::{PackageSettings, Prepared, prepare};
-pub use quantise::{QuantiseSettings, Quantised, quantise, quantise_file};
+pub use quantise::{FrontierPoint, QuantiseSettings, Quantised, Tolerance, Widths, quantise, quantise_file};
 pub use server::{Server, ServerSettings};
 
 pub use fusion_ring::simd;

@@ -1,5 +1,8 @@
 //! From an ONNX file and calibration images to a fixed-point program and its weights.
 
+mod search;
+mod tolerance;
+
 use std::path::Path;
 
 use fusion_model::calibrate::calibrate;
@@ -12,15 +15,41 @@ use fusion_model::program::{Program, Weights};
 use crate::error::Error;
 use crate::images::Sample;
 
+pub use search::FrontierPoint;
+pub use tolerance::Tolerance;
+
+/// Images beyond those of calibration on which a search checks its plan, at most.
+const HELD_OUT: usize = 32;
+
+/// How the widths of windows and weights are chosen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Widths {
+    /// The same everywhere.
+    Uniform {
+        /// Window width h of activations, bits.
+        window: u32,
+        /// Bits of a weight, sign included.
+        weight_bits: u32,
+    },
+    /// Place by place, as cheap as a tolerance allows.
+    Search(Tolerance),
+}
+
+impl Default for Widths {
+    /// Those of [`PlanOptions`].
+    fn default() -> Self {
+        let PlanOptions { window_bits, weight_bits, .. } = PlanOptions::default();
+        Self::Uniform { window: window_bits, weight_bits }
+    }
+}
+
 /// How to read a float model and quantise it.
 #[derive(Debug, Clone)]
 pub struct QuantiseSettings {
     /// From pixels to the input tensor.
     pub preprocess: Preprocess,
-    /// Window width h of activations, bits.
-    pub window: u32,
-    /// Bits of a weight, sign included.
-    pub weight_bits: u32,
+    /// Widths of windows and weights.
+    pub widths: Widths,
     /// How far beyond the calibration images values may go.
     pub margin: f64,
     /// Calibration images used, at most.
@@ -28,10 +57,10 @@ pub struct QuantiseSettings {
 }
 
 impl QuantiseSettings {
-    /// The defaults, which keep ResNet50's labels.
+    /// The defaults: the same widths everywhere, which keep ResNet50's labels.
     #[must_use]
     pub fn new(preprocess: Preprocess) -> Self {
-        Self { preprocess, window: 13, weight_bits: 12, margin: 1.3, calibration_images: 16 }
+        Self { preprocess, widths: Widths::default(), margin: 1.3, calibration_images: 16 }
     }
 }
 
@@ -45,22 +74,35 @@ pub struct Quantised {
     pub weights: Weights,
     /// How images become tensors.
     pub preprocess: Preprocess,
+    /// What a search found, by bytes; empty where none was asked for.
+    pub frontier: Vec<FrontierPoint>,
 }
 
 /// Imports, calibrates and plans the network of an ONNX file held in memory; `name` is for
-/// messages.
+/// messages. The first of the `calibration` images are calibrated on; a search for widths checks
+/// its plan on some of the others, too.
 ///
 /// # Errors
 /// An operator that is not supported (named), images that cannot be read, a layer that does not
-/// fit.
+/// fit, a tolerance that no plan meets.
 pub fn quantise(onnx_bytes: &[u8], name: &str, settings: &QuantiseSettings, calibration: &[Sample]) -> Result<Quantised, Error> {
     let graph = onnx::import(onnx_bytes).map_err(|cause| Error::Import { name: name.to_owned(), cause })?;
-    let images = calibration.iter().take(settings.calibration_images);
-    let images = images.map(|s| s.tensor(&settings.preprocess)).collect::<Result<Vec<_>, _>>()?;
+    let tensors = |samples: &[Sample]| samples.iter().map(|s| s.tensor(&settings.preprocess)).collect::<Result<Vec<_>, _>>();
+    let (fitted, rest) = calibration.split_at(calibration.len().min(settings.calibration_images));
+    let mut images = tensors(fitted)?;
     let ranges = calibrate(&graph, &images)?;
-    let options = PlanOptions { window_bits: settings.window, weight_bits: settings.weight_bits, margin: settings.margin };
-    let (program, weights) = plan(&graph, &ranges, &options)?;
-    Ok(Quantised { graph, program, weights, preprocess: settings.preprocess.clone() })
+    let preprocess = settings.preprocess.clone();
+    match settings.widths {
+        Widths::Uniform { window, weight_bits } => {
+            let (program, weights) = plan(&graph, &ranges, &PlanOptions { window_bits: window, weight_bits, margin: settings.margin })?;
+            Ok(Quantised { graph, program, weights, preprocess, frontier: Vec::new() })
+        }
+        Widths::Search(tolerance) => {
+            images.extend(tensors(&rest[..rest.len().min(HELD_OUT)])?);
+            let found = search::search(&graph, &ranges, settings.margin, &images, tolerance)?;
+            Ok(Quantised { graph, program: found.program, weights: found.weights, preprocess, frontier: found.frontier })
+        }
+    }
 }
 
 /// Reads the model file and quantises it.

@@ -14,7 +14,7 @@ use fusion::mix::verify::Verdict;
 use fusion::model::preprocess::Preprocess;
 use fusion::{
     Client, ClientSettings, Error, Event, GivenMix, Inputs, Journal, MixSettings, PackageSettings, QuantiseSettings, Server,
-    ServerSettings, SystemClock, prepare, quantise_file, silent,
+    ServerSettings, SystemClock, Widths, prepare, quantise_file, silent,
 };
 use fusion_nn::exec::EncodedImage;
 use fusion_ring::symmetric::digest::Hasher;
@@ -41,7 +41,11 @@ impl Served {
     fn new() -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let settings = QuantiseSettings { weight_bits: 10, margin: 1.5, ..QuantiseSettings::new(Preprocess::mnist()) };
+        let settings = QuantiseSettings {
+            widths: Widths::Uniform { window: 13, weight_bits: 10 },
+            margin: 1.5,
+            ..QuantiseSettings::new(Preprocess::mnist())
+        };
         let quantised = quantise_file(&asset("mnist.onnx"), &settings, &pool()[..16]).unwrap();
         let package = scratch.path().join("package");
         let mut made = 0;

@@ -1,7 +1,7 @@
 //! The protocol gives the float model's labels, and the twin's up to ties, on 200 digits in one
 //! lane.
 
-use fusion::{QuantiseSettings, quantise};
+use fusion::{QuantiseSettings, Widths, quantise};
 use fusion_cli::assets;
 use fusion_model::float;
 use fusion_model::preprocess::Preprocess;
@@ -18,7 +18,12 @@ const DIGITS: usize = 200;
 
 #[test]
 fn labels_equal_the_float_models_and_the_twins_up_to_ties() {
-    let settings = QuantiseSettings { weight_bits: 10, margin: 1.5, calibration_images: 64, ..QuantiseSettings::new(Preprocess::mnist()) };
+    let settings = QuantiseSettings {
+        widths: Widths::Uniform { window: 13, weight_bits: 10 },
+        margin: 1.5,
+        calibration_images: 64,
+        ..QuantiseSettings::new(Preprocess::mnist())
+    };
     let pool = assets::mnist_pool().unwrap();
     let (digits, rest) = pool.split_at(DIGITS);
     let quantised = quantise(assets::MNIST_MODEL, "mnist.onnx", &settings, rest).unwrap();

@@ -68,10 +68,12 @@ fn invalid_cards_are_neither_read_nor_written() {
 #[test]
 fn cards_of_other_versions_and_parameters_are_refused() {
     let bytes = card().encode().unwrap();
-    assert_eq!(bytes[..2], [0x08, 2], "the version comes first");
-    let old = ModelCard::decode(&[&[0x08, 1], &bytes[2..]].concat()).unwrap_err();
-    assert_eq!(old, CardError::Version(1));
-    assert!(old.to_string().contains("prepare the model again"), "{old}");
+    assert_eq!(bytes[..2], [0x08, 3], "the version comes first");
+    for version in [1, 2] {
+        let old = ModelCard::decode(&[&[0x08, version], &bytes[2..]].concat()).unwrap_err();
+        assert_eq!(old, CardError::Version(version.into()));
+        assert!(old.to_string().contains("prepare the model again"), "{old}");
+    }
     // The parameters as their message has them: N = 2048, q = 2^32, 21 bits.
     let parameters = [0x08, 0x80, 0x10, 0x10, 32, 0x18, 21];
     let at = bytes.windows(parameters.len()).position(|w| w == parameters).unwrap();

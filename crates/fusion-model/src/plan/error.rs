@@ -53,11 +53,15 @@ pub enum PlanError {
         /// What the noise is made of.
         terms: LargestTerms,
     },
-    /// A bias is too large for the two weights that it is made of.
-    #[error("layer `{layer}` has a bias beyond 2^27 units at every useful scale; use fewer weight bits")]
-    Bias {
-        /// The step's name.
-        layer: String,
+    /// The widths belong to another graph.
+    #[error("widths of {windows} windows and {weights} linear layers for a graph of {nodes} nodes")]
+    Bits {
+        /// Windows given.
+        windows: usize,
+        /// Weights given.
+        weights: usize,
+        /// Nodes of the graph.
+        nodes: usize,
     },
     /// The ranges belong to another graph.
     #[error("{ranges} calibrated ranges for a graph of {nodes} nodes")]

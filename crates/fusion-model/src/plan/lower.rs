@@ -6,7 +6,7 @@ use fusion_rlwe::precision::MODULUS_BITS;
 
 use super::error::PlanError;
 use super::narrow::Widths;
-use super::options::PlanOptions;
+use super::options::PlanBits;
 use super::quantise::{self, QuantisedLinear, largest_frac};
 use super::rings::{MAX_RING_BITS, ROUNDING_UNITS, set_rings, window_bits};
 use crate::calibrate::Ranges;
@@ -18,8 +18,6 @@ use crate::program::{
 /// A linear step may read a sum over a pooling window directly if it is at most this many bits
 /// wider than a window.
 const SUM_HEADROOM_BITS: u32 = 2;
-/// By how many bits a linear step's scale may fall for the sake of its bias.
-const BIAS_ROOM_BITS: usize = 24;
 /// Whether a linear step may read a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Width {
@@ -32,7 +30,8 @@ enum Width {
 struct Lowering<'a> {
     graph: &'a Graph,
     ranges: &'a Ranges,
-    options: &'a PlanOptions,
+    margin: f64,
+    asked: &'a PlanBits,
     allowed: &'a Widths,
     consumers: Vec<Vec<NodeId>>,
     /// Per node: the largest magnitude among the values that share its scale through sums,
@@ -50,7 +49,7 @@ struct Lowering<'a> {
     requantised: Vec<Option<TensorId>>,
     /// See [`Lowered::activations`].
     activations: Vec<(usize, NodeId)>,
-    /// Per linear step: the tensor written and the norm of its largest row of weights proper.
+    /// Per linear step: the tensor written and the norm of its largest row of weights.
     norms: Vec<(TensorId, u32)>,
 }
 
@@ -62,12 +61,13 @@ pub(super) struct Lowered {
     pub(super) activations: Vec<(usize, NodeId)>,
 }
 
-pub(super) fn lower(graph: &Graph, ranges: &Ranges, options: &PlanOptions, allowed: &Widths) -> Result<Lowered, PlanError> {
+pub(super) fn lower(graph: &Graph, ranges: &Ranges, margin: f64, asked: &PlanBits, allowed: &Widths) -> Result<Lowered, PlanError> {
     let (ring_range, window_range) = carried_ranges(graph, ranges);
     let mut lowering = Lowering {
         graph,
         ranges,
-        options,
+        margin,
+        asked,
         allowed,
         consumers: graph.consumers(),
         ring_range,
@@ -205,10 +205,10 @@ impl Lowering<'_> {
 
     /// Scale of an activation of this magnitude.
     fn activation_frac(&self, id: NodeId, magnitude: f64) -> i32 {
-        let magnitude = magnitude.max(self.window_range[id.0]) * self.options.margin;
+        let magnitude = magnitude.max(self.window_range[id.0]) * self.margin;
         let within = |bits: u32| largest_frac(magnitude, 2f64.powi(bits.cast_signed() - 1) - ROUNDING_UNITS);
-        let mut frac = within(self.allowed.windows[id.0].min(self.options.window_bits));
-        if self.allowed.windows[id.0] > self.options.window_bits {
+        let mut frac = within(self.allowed.windows[id.0].min(self.asked.windows[id.0]));
+        if self.allowed.windows[id.0] > self.asked.windows[id.0] {
             frac = frac.max(within(self.allowed.windows[id.0]).min(self.useful_frac(id)));
         }
         frac.min(self.ring_frac(id))
@@ -222,7 +222,7 @@ impl Lowering<'_> {
             let limit = match &node.op {
                 FloatOp::Linear { terms, .. } => {
                     let here = terms.iter().zip(&node.inputs).filter(|(_, input)| **input == id);
-                    let scales = here.filter_map(|(t, _)| quantise::largest_scale(&t.weights, self.options.weight_bits));
+                    let scales = here.filter_map(|(t, _)| quantise::largest_scale(&t.weights, self.asked.weights[reader.0]));
                     self.ring_frac(reader) - scales.max().unwrap_or(0)
                 }
                 FloatOp::AveragePool(pool) => self.useful_frac(reader).saturating_sub(pool.area().ilog2().cast_signed()),
@@ -241,7 +241,7 @@ impl Lowering<'_> {
     /// a comparison.
     fn ring_frac(&self, id: NodeId) -> i32 {
         let limit = 2f64.powi(MAX_RING_BITS.cast_signed() - 3);
-        largest_frac(self.ring_range[id.0] * self.options.margin, limit)
+        largest_frac(self.ring_range[id.0] * self.margin, limit)
     }
 
     /// Requantises the value of `source` into the value of `node`.
@@ -261,7 +261,7 @@ impl Lowering<'_> {
         };
         let extent = range.magnitude();
         let from = self.tensors[input.0].frac;
-        let planned = (extent * self.options.margin).max(self.input_rounding(input));
+        let planned = (extent * self.margin).max(self.input_rounding(input));
         // A window wider than was allowed would leave less room for noise.
         let fitting = largest_frac(planned, 2f64.powi(self.allowed.windows[node.0].cast_signed() - 1) - ROUNDING_UNITS);
         let frac = self.activation_frac(node, extent).min(from).min(fitting);
@@ -290,24 +290,15 @@ impl Lowering<'_> {
         let inputs = node.inputs.iter().map(|&n| self.activation(n)).collect::<Result<Vec<_>, _>>()?;
         let fracs: Vec<i32> = inputs.iter().map(|t| self.tensors[t.0].frac).collect();
         let number = self.weights.linear.len();
-        let (weight_bits, slack) = (self.allowed.weights[number], self.allowed.bias_slack[number]);
+        let weight_bits = self.allowed.weights[number];
         let finest = terms.iter().zip(&fracs).filter_map(|(term, frac)| {
-            quantise::largest_scale(&term.weights, self.options.weight_bits).map(|scale| scale.saturating_add(*frac))
+            quantise::largest_scale(&term.weights, self.asked.weights[id.0]).map(|scale| scale.saturating_add(*frac))
         });
-        let less = (self.options.weight_bits - weight_bits).cast_signed();
+        let less = (self.asked.weights[id.0] - weight_bits).cast_signed();
         let product = finest.min().unwrap_or(0).min(self.ring_frac(id)) - less;
         let means: Vec<&[f32]> = node.inputs.iter().map(|n| self.ranges.means[n.0].as_slice()).collect();
-        let at = |product: i32| {
-            let scales: Vec<i32> = fracs.iter().map(|frac| product - frac).collect();
-            let quantised = quantise::quantise(terms, bias, &means, &scales, product, slack);
-            quantised.row_norm.map(|row_norm| (product, row_norm, quantised))
-        };
-        // The bias, too, consists of weights: the scale is one at which two of them hold it.
-        let mut finest = (0..BIAS_ROOM_BITS).map(|less| product - less as i32);
-        let Some((product, row_norm, quantised)) = finest.find_map(at) else {
-            return Err(PlanError::Bias { layer: node.name.clone() });
-        };
-        let QuantisedLinear { terms: integers, bias, weights_norm, .. } = quantised;
+        let scales: Vec<i32> = fracs.iter().map(|frac| product - frac).collect();
+        let QuantisedLinear { terms: integers, bias, row_norm } = quantise::quantise(terms, bias, &means, &scales, product);
         let op = Op::Linear {
             terms: terms.iter().zip(&inputs).map(|(t, &input)| LinearTerm { input, geometry: t.geometry }).collect(),
             weight_bits,
@@ -317,7 +308,7 @@ impl Lowering<'_> {
         };
         self.weights.linear.push(LinearWeights { terms: integers, bias });
         let output = self.tensor(node.shape, product, Width::Wide);
-        self.norms.push((output, weights_norm));
+        self.norms.push((output, row_norm));
         Ok(self.emit(&node.name, op, output))
     }
 
@@ -325,8 +316,8 @@ impl Lowering<'_> {
         let node = self.graph.node(id);
         let input = self.value(node.inputs[0])?;
         let frac = self.tensors[input.0].frac + division;
-        let bits = window_bits(self.ranges.nodes[id.0].magnitude() * self.options.margin, frac);
-        let narrow = self.widths[input.0] == Width::Narrow && bits <= self.options.window_bits + SUM_HEADROOM_BITS;
+        let bits = window_bits(self.ranges.nodes[id.0].magnitude() * self.margin, frac);
+        let narrow = self.widths[input.0] == Width::Narrow && bits <= self.asked.windows[id.0] + SUM_HEADROOM_BITS;
         let output = self.tensor(node.shape, frac, if narrow { Width::Narrow } else { Width::Wide });
         Ok(self.emit(&node.name, Op::SumPool { input, pool }, output))
     }
@@ -339,8 +330,8 @@ impl Lowering<'_> {
             parts = node.inputs.iter().map(|&n| self.activation(n)).collect::<Result<Vec<_>, _>>()?;
         }
         let (inputs, frac) = self.aligned(id, &parts)?;
-        let bits = window_bits(self.ranges.nodes[id.0].magnitude() * self.options.margin, frac);
-        let narrow = !wide && bits <= self.options.window_bits + SUM_HEADROOM_BITS;
+        let bits = window_bits(self.ranges.nodes[id.0].magnitude() * self.margin, frac);
+        let narrow = !wide && bits <= self.asked.windows[id.0] + SUM_HEADROOM_BITS;
         let output = self.tensor(node.shape, frac, if narrow { Width::Narrow } else { Width::Wide });
         Ok(self.emit(&node.name, Op::Concat { inputs }, output))
     }
@@ -359,7 +350,7 @@ impl Lowering<'_> {
     fn finish(self) -> Result<Lowered, PlanError> {
         let logits = self.value(self.graph.output)?;
         let range = self.ranges.nodes[self.graph.output.0];
-        let extent = range.magnitude() * self.options.margin;
+        let extent = range.magnitude() * self.margin;
         let from = self.tensors[logits.0].frac;
         let frac = largest_frac(extent, 2f64.powi(self.allowed.logits.cast_signed() - 1) - ROUNDING_UNITS).min(from);
         let logits_window = Window { shift: (from - frac).unsigned_abs(), bits: window_bits(extent, frac).min(self.allowed.logits) };

@@ -1,10 +1,9 @@
-//! What a plan gives up where the noise of a linear step does not fit: low bits of the step's
-//! biases, bits of the logits' window, bits of the step's weights, and bits that small tensors get
-//! beyond the others.
+//! What a plan gives up where the noise of a linear step does not fit: bits of the logits' window,
+//! bits of the step's weights, and bits that small tensors get beyond the others.
 
 use std::collections::BTreeSet;
 
-use super::options::PlanOptions;
+use super::options::PlanBits;
 use super::precision::Refusal;
 use crate::graph::{Graph, NodeId};
 use crate::program::Program;
@@ -35,26 +34,24 @@ const LEAST_WINDOW_BITS: u32 = 6;
 pub(super) struct Widths {
     /// Per linear step, bits of its weights. A bit less halves the scale of weights and biases.
     pub(super) weights: Vec<u32>,
-    /// Per linear step, by how much its biases may be wrong, in units of its result.
-    pub(super) bias_slack: Vec<i64>,
     /// Per node of the graph, bits of its window as an activation.
     pub(super) windows: Vec<u32>,
     /// Bits of the logits' window.
     pub(super) logits: u32,
-    /// What the user asked for.
-    window: u32,
+    /// Per node, the window that was asked for.
+    asked: Vec<u32>,
 }
 
 impl Widths {
-    pub(super) fn widest(graph: &Graph, options: &PlanOptions) -> Self {
+    pub(super) fn widest(graph: &Graph, bits: &PlanBits) -> Self {
         let small = |elements: usize| if elements <= SMALL_ELEMENTS { SMALL_EXTRA_BITS } else { 0 };
+        let linear = graph.nodes.iter().zip(&bits.weights).filter(|(node, _)| node.op.as_linear().is_some());
+        let weights: Vec<u32> = linear.map(|(_, &bits)| bits).collect();
         Self {
-            // At most one linear step per node.
-            weights: vec![options.weight_bits; graph.nodes.len()],
-            bias_slack: vec![0; graph.nodes.len()],
-            windows: graph.nodes.iter().map(|n| options.window_bits + small(n.shape.len())).collect(),
+            weights,
+            windows: graph.nodes.iter().zip(&bits.windows).map(|(node, bits)| bits + small(node.shape.len())).collect(),
             logits: LOGITS_BITS,
-            window: options.window_bits,
+            asked: bits.windows.clone(),
         }
     }
 
@@ -70,17 +67,13 @@ impl Widths {
             let is_logits = refusal.reader == program.steps.len();
             let node = activations.iter().find(|(step, _)| *step == refusal.reader).map(|(_, node)| node.0);
             let above = |least: u32| node.filter(|&node| self.windows[node] > least);
-            let last = self.window.saturating_sub(LAST_WINDOW_BITS).max(LEAST_WINDOW_BITS);
-            // The lower of a bias's two weights is often larger than a row of the others, and worth
-            // a small part of a window's unit.
-            let slack = std::mem::replace(&mut self.bias_slack[refusal.linear], refusal.bias_slack);
-            if slack == 0 && refusal.bias_slack > 0 {
-                // That may do.
-            } else if is_logits && logits_bits > LEAST_LOGITS_BITS {
+            let asked = node.map_or(0, |node| self.asked[node]);
+            let last = asked.saturating_sub(LAST_WINDOW_BITS).max(LEAST_WINDOW_BITS);
+            if is_logits && logits_bits > LEAST_LOGITS_BITS {
                 self.logits = logits_bits - 1;
             } else if *weights > GOOD_WEIGHT_BITS {
                 *weights -= 1;
-            } else if let Some(node) = above(self.window) {
+            } else if let Some(node) = above(asked) {
                 windows.insert(node);
             } else if *weights > FAIR_WEIGHT_BITS {
                 *weights -= 1;

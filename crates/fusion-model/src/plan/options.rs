@@ -1,5 +1,7 @@
 //! What a user can choose.
 
+use crate::graph::Graph;
+
 /// The choices that a plan leaves to its user.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlanOptions {
@@ -14,9 +16,28 @@ pub struct PlanOptions {
 }
 
 impl Default for PlanOptions {
-    /// 13-bit windows, 12-bit weights, margin 1.3: with these, ResNet50 keeps the float model's
+    /// 12-bit windows, 12-bit weights, margin 1.3: with these, ResNet50 keeps the float model's
     /// label on ImageNet photos. (12 bits have a third of the error of 10.)
     fn default() -> Self {
-        Self { window_bits: 13, weight_bits: 12, margin: 1.3 }
+        Self { window_bits: 12, weight_bits: 12, margin: 1.3 }
+    }
+}
+
+/// Widths that a plan is asked for, per node of its graph. [`PlanOptions`] asks for the same
+/// everywhere; a search may ask for more where it matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanBits {
+    /// Window width of the node's value as an activation, 6..=24 bits.
+    pub windows: Vec<u32>,
+    /// Bits of the weights of a linear node, 4..=16.
+    pub weights: Vec<u32>,
+}
+
+impl PlanBits {
+    /// The same widths everywhere.
+    #[must_use]
+    pub fn uniform(graph: &Graph, window_bits: u32, weight_bits: u32) -> Self {
+        let nodes = graph.nodes.len();
+        Self { windows: vec![window_bits; nodes], weights: vec![weight_bits; nodes] }
     }
 }

@@ -12,8 +12,6 @@ use fusion_rlwe::precision::{HINT_SHARE, MODULUS_BITS, Noise, TAIL};
 use crate::program::noise::{LargestTerms, gains_into, read_gain, window_read};
 use crate::program::{Op, Program, Step};
 
-/// Part of a step's budget that an error of its biases may take.
-const BIAS_PART: f64 = 1.0 / 16.0;
 /// Keeps what is chosen here below what validation allows, whatever the order of summation.
 const ROUNDING: f64 = 1.0 - 1e-9;
 
@@ -25,8 +23,6 @@ pub(super) struct Refusal {
     pub(super) step: usize,
     /// The step whose window is too fine; the number of steps: the argmax.
     pub(super) reader: usize,
-    /// What its biases may be wrong by, in units of its result: a small part of the window's unit.
-    pub(super) bias_slack: i64,
     /// The largest parts of the noise, in the unit that this step may take.
     pub(super) terms: LargestTerms,
 }
@@ -53,9 +49,7 @@ pub(super) fn set_precisions(program: &mut Program) -> Vec<Refusal> {
             Ok(precision) => (*upload_bits, *hint_bits) = (precision.upload_bits(), precision.hint_bits()),
             Err(noise) => {
                 let terms = LargestTerms::of(std::iter::once((name.as_str(), 1.0, noise)), budget.unit);
-                let result = 2f64.powi((MODULUS_BITS - ring).cast_signed());
-                let bias_slack = (budget.unit * BIAS_PART / result) as i64;
-                refusals.push(Refusal { linear, step, reader: budget.reader, bias_slack, terms });
+                refusals.push(Refusal { linear, step, reader: budget.reader, terms });
             }
         }
         linear += 1;

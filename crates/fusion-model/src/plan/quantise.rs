@@ -1,7 +1,5 @@
 //! From float weights to integers.
 
-use fusion_rlwe::precision::bias_weights;
-
 use crate::graph::FloatTerm;
 use crate::program::row_norm_of;
 
@@ -9,10 +7,8 @@ use crate::program::row_norm_of;
 pub(super) struct QuantisedLinear {
     pub(super) terms: Vec<Vec<i16>>,
     pub(super) bias: Vec<i64>,
-    /// See [`row_norm_of`]; `None` if a bias is too large for this scale.
-    pub(super) row_norm: Option<u32>,
-    /// The same without the biases.
-    pub(super) weights_norm: u32,
+    /// See [`row_norm_of`].
+    pub(super) row_norm: u32,
 }
 
 /// Largest binary scale at which all weights fit `bits` bits, sign included. `None` if all are
@@ -46,10 +42,7 @@ pub(super) const MOST_FRAC: i32 = 30;
 /// Rounding changes a row's result by the rounding errors times the inputs. Inputs have means,
 /// large ones after a ReLU, so part of that error is the same for every image, and the bias
 /// corrects it: `means` has, per term, one mean per input channel.
-///
-/// A bias may be off by `slack` units to make the lower of the two weights that it consists of
-/// smaller.
-pub(super) fn quantise(terms: &[FloatTerm], bias: &[f32], means: &[&[f32]], scales: &[i32], product: i32, slack: i64) -> QuantisedLinear {
+pub(super) fn quantise(terms: &[FloatTerm], bias: &[f32], means: &[&[f32]], scales: &[i32], product: i32) -> QuantisedLinear {
     let mut bias: Vec<f64> = bias.iter().map(|&b| f64::from(b)).collect();
     let mut weights = Vec::with_capacity(terms.len());
     for ((term, means), &scale) in terms.iter().zip(means).zip(scales) {
@@ -67,12 +60,9 @@ pub(super) fn quantise(terms: &[FloatTerm], bias: &[f32], means: &[&[f32]], scal
         weights.push(integers);
     }
     let factor = 2f64.powi(product);
-    let lower = |b: i64| bias_weights(b).map_or(0, |[low, _]| i64::from(low));
-    let bias = bias.iter().map(|&b| (b * factor).round() as i64);
-    let bias: Vec<i64> = bias.map(|b| b - lower(b).clamp(-slack, slack)).collect();
-    let row_norm = row_norm_of(&weights, &bias, bias.len());
-    let weights_norm = row_norm_of(&weights, &[], bias.len()).unwrap_or(u32::MAX);
-    QuantisedLinear { terms: weights, bias, row_norm, weights_norm }
+    let bias: Vec<i64> = bias.iter().map(|&b| (b * factor).round() as i64).collect();
+    let row_norm = row_norm_of(&weights, bias.len());
+    QuantisedLinear { terms: weights, bias, row_norm }
 }
 
 #[cfg(test)]

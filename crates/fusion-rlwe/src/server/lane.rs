@@ -39,7 +39,7 @@ impl ServerLane {
     /// Receives the client's encrypted words, adds this party's own (`inputs`, one tensor per
     /// term) and multiplies by the weights. Returns this party's words of the product,
     /// `[out channel][sample][row][column]`: with the client's they add up to 2^(32 - l) times the
-    /// product, bias included, plus noise. Sends nothing.
+    /// product and the bias, plus noise. Sends nothing.
     ///
     /// # Errors
     /// [`RlweError::Misuse`] for tensors of the wrong size or ring, [`RlweError::Channel`] if the
@@ -134,18 +134,16 @@ impl<'a> BlockProduct<'a> {
         let (mut bytes, mut own, mut sums) = (Vec::new(), Wiped::<u32>::default(), Wiped::<u32>::default());
         for (phase, cells) in block.cells.iter().enumerate() {
             let term = layer.layout().phases[phase].term;
-            let size = layer.layout().all_terms()[term].input.area() * samples;
+            let size = layer.layout().terms()[term].input.area() * samples;
             bytes.resize(packed_len(cells.len(), bits), 0);
             sums.resize(cells.len());
             for row in 0..layer.channels(phase) {
                 channel.recv(&mut bytes)?;
                 unpack_into(&bytes, bits, &mut sums);
                 words::from_top(&mut sums, bits);
-                // This party has no part in the constants.
-                if let Some(input) = inputs.get(term) {
-                    cells.gather(&input.words[row * size..(row + 1) * size], layer.shift(input), &mut own);
-                    words::add_shifted(&mut sums, &own, 0);
-                }
+                let input = &inputs[term];
+                cells.gather(&input.words[row * size..(row + 1) * size], layer.shift(input), &mut own);
+                words::add_shifted(&mut sums, &own, 0);
                 self.place(phase, row, cells, &sums);
             }
         }
@@ -154,13 +152,12 @@ impl<'a> BlockProduct<'a> {
 
     /// Writes the words of the needed coefficients of a row into the products that read it.
     pub(crate) fn place(&mut self, phase: usize, row: usize, cells: &Cells, words: &[u32]) {
-        for group in self.layer.groups_of_row(phase, row) {
-            let at = self.layer.phase_rows[phase] + row - self.layer.rows_of_group(phase, group).start;
-            let mut from = 0;
-            for run in &cells.runs {
-                self.rows[group].write(at, run.start, &words[from..from + run.len()]);
-                from += run.len();
-            }
+        let group = self.layer.group_of_row(phase, row);
+        let at = self.layer.phase_rows[phase] + row - self.layer.rows_of_group(phase, group).start;
+        let mut from = 0;
+        for run in &cells.runs {
+            self.rows[group].write(at, run.start, &words[from..from + run.len()]);
+            from += run.len();
         }
     }
 
@@ -201,8 +198,8 @@ impl<'a> BlockProduct<'a> {
         }
     }
 
-    /// Adds k u_j, from coefficient `first` on, to a row of products, and takes away what rounding
-    /// of ciphertexts adds to it on average.
+    /// Adds k u_j, from coefficient `first` on, and the bias to a row of products, and takes away
+    /// what rounding of ciphertexts adds to it on average.
     fn add_mask(&mut self, key: &BlockKey, j: usize, first: usize, row: std::ops::Range<usize>) {
         let mask = |mask: &mut Small| mask.set(&self.layer.key.mask(self.layer.layer.index(), j));
         if !self.keep_masks {
@@ -221,7 +218,7 @@ impl<'a> BlockProduct<'a> {
         }
         let row = &mut self.products[row];
         self.masked.add_to(first, row);
-        let correction = self.layer.corrections[j];
-        row.iter_mut().for_each(|word| *word = word.wrapping_sub(correction));
+        let offset = self.layer.biases[j].wrapping_sub(self.layer.corrections[j]);
+        row.iter_mut().for_each(|word| *word = word.wrapping_add(offset));
     }
 }

@@ -7,9 +7,8 @@ use rand_core::CryptoRng;
 
 use super::ServerLayer;
 use super::lane::{BlockProduct, Memory, ServerLane};
-use crate::client::constants;
 use crate::layer::Input;
-use crate::precision::{MODULUS_BITS, TAIL};
+use crate::precision::TAIL;
 use crate::{ClientLane, HintSource, RlweError};
 
 /// Most samples of a test.
@@ -69,8 +68,9 @@ impl ServerLayer {
         let mut sum = 0.0;
         for (mine, &output) in mine.chunks_exact(area).zip(outputs) {
             let row = output * area..(output + 1) * area;
-            let noise =
-                mine.iter().zip(&theirs[row.clone()]).zip(&clear[row]).map(|((a, b), y)| a.wrapping_add(*b).wrapping_sub(*y) as i32);
+            let words = mine.iter().zip(&theirs[row.clone()]).zip(&clear[row]);
+            let bias = self.biases[output];
+            let noise = words.map(|((a, b), y)| a.wrapping_add(*b).wrapping_sub(y.wrapping_add(bias)) as i32);
             let planned = layer.precision().noise(self.norms[output]).variance();
             let (mut squares, mut largest) = (0.0, 0f64);
             for v in noise {
@@ -89,11 +89,8 @@ impl ServerLayer {
     /// The product of the sums of both parties' `words`, without any encryption.
     fn clear_product(&self, words: &[[Wiped<u32>; 2]], wanted: impl Fn(usize) -> bool + Copy, samples: usize) -> Wiped<u32> {
         let layer = &self.layer;
-        let mut sums: Vec<Wiped<u32>> =
+        let sums: Vec<Wiped<u32>> =
             words.iter().map(|[a, b]| Wiped::filled(a.len(), a.iter().zip(b.iter()).map(|(a, b)| a.wrapping_add(*b)))).collect();
-        let up = MODULUS_BITS - layer.precision().ring_bits();
-        let constants = constants(layer, samples);
-        sums.push(Wiped::filled(constants.len(), constants.iter().map(|&value| value << up)));
         let blocks = layer.layout().cut(samples);
         let area = samples * layer.layout().output().area();
         let mut product = BlockProduct::new(self, &blocks, Memory::default());
@@ -102,7 +99,7 @@ impl ServerLayer {
         for block in &blocks {
             for (phase, cells) in block.cells.iter().enumerate() {
                 let term = layer.layout().phases[phase].term;
-                let size = layer.layout().all_terms()[term].input.area() * samples;
+                let size = layer.layout().terms()[term].input.area() * samples;
                 for channel in 0..layer.channels(phase) {
                     cells.gather(&sums[term][channel * size..(channel + 1) * size], 0, &mut row);
                     product.place(phase, channel, cells, &row);

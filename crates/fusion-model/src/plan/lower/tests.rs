@@ -32,8 +32,8 @@ fn linear_layers_without_an_activation_between_them_are_requantised() {
         let images: Vec<Vec<f32>> = (0..4).map(|_| (0..shape.iter().product()).map(|_| b.real()).collect()).collect();
         let graph = onnx::import(&b.finish(&logits, 3)).unwrap();
         let ranges = calibrate::calibrate(&graph, &images).unwrap();
-        let options = PlanOptions::default();
-        let program = lower(&graph, &ranges, &options, &Widths::widest(&graph, &options)).unwrap().program;
+        let bits = PlanBits::uniform(&graph, 13, 12);
+        let program = lower(&graph, &ranges, 1.3, &bits, &Widths::widest(&graph, &bits)).unwrap().program;
         let valid = program.validate();
         assert!(matches!(valid, Ok(()) | Err(ProgramError::Noise { .. })), "{path}: {valid:?}");
         let linear = program.steps.iter().filter(|s| matches!(s.op, Op::Linear { .. })).count();
