@@ -344,7 +344,7 @@ pub struct PlanArgs {
 /// `fusion eval`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  fusion eval --model resnet50.onnx --images photos/ --limit 200\n  fusion eval --model resnet50.onnx --images photos/ --window 11 --weight-bits 8"
+    after_help = "Examples:\n  fusion eval --model resnet50.onnx --images photos/ --limit 200\n  fusion eval --model resnet50.onnx --images photos/ --window 11 --weight-bits 8\n  fusion eval --model resnet50.onnx --images photos/ --label-agreement 0.99"
 )]
 pub struct EvalArgs {
     /// The ONNX file.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::cli::EvalArgs;
 use crate::frontier::show_frontier;
 use crate::outcome::write_json;
-use crate::settings::fresh_rng;
+use crate::settings::{fresh_rng, work};
 use crate::tables::{human_bytes, plain_table};
 use crate::terminal::show;
 
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<u8> {
     let labels = args.images.join("labels.csv");
     let mut photos = if labels.is_file() { images::labelled_folder(&args.images, &labels)? } else { images::folder(&args.images)? };
     let settings = args.quantise.settings()?;
-    eprintln!("Calibrating on {} images ...", photos.len().min(settings.calibration_images));
+    eprintln!("{} ...", work(&settings, photos.len()));
     let quantised = quantise_file(&args.model, &settings, &photos)?;
     photos.truncate(args.limit.unwrap_or(usize::MAX));
     if photos.is_empty() {

@@ -102,15 +102,7 @@ mod tests {
 
     #[test]
     fn every_linear_layer_has_a_row_within_its_window() {
-        let args = QuantiseArgs {
-            preprocess: "mnist".to_owned(),
-            label_agreement: None,
-            logit_noise: None,
-            window: Some(13),
-            weight_bits: Some(10),
-            margin: 1.5,
-            calibration_images: 4,
-        };
+        let args = QuantiseArgs::of_digits();
         let pool = assets::mnist_pool().unwrap();
         let program = fusion::quantise(assets::MNIST_MODEL, "mnist", &args.settings().unwrap(), &pool[..4]).unwrap().program;
         let layers = layers(&program).unwrap();

@@ -92,15 +92,7 @@ mod tests {
 
     #[test]
     fn bytes_come_from_the_card_and_seconds_from_a_stated_basis() {
-        let args = QuantiseArgs {
-            preprocess: "mnist".to_owned(),
-            label_agreement: None,
-            logit_noise: None,
-            window: Some(13),
-            weight_bits: Some(10),
-            margin: 1.5,
-            calibration_images: 4,
-        };
+        let args = QuantiseArgs::of_digits();
         let pool = assets::mnist_pool().unwrap();
         let program = fusion::quantise(assets::MNIST_MODEL, "mnist", &args.settings().unwrap(), &pool[..4]).unwrap().program;
         let cost = sample_cost(&program, 400.0, None).unwrap();

@@ -11,7 +11,7 @@ use crate::cli::PrepareArgs;
 use crate::frontier::show_frontier;
 use crate::outcome::write_json;
 use crate::progress::Watcher;
-use crate::settings::fresh_rng;
+use crate::settings::{fresh_rng, work};
 use crate::tables::human_bytes;
 use crate::terminal::show;
 
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &PrepareArgs) -> Result<()> {
     let labels = args.labels.as_deref().map(class_names).transpose()?.unwrap_or_default();
     let settings = args.quantise.settings()?;
     let calibration = images::folder(&args.calibrate)?;
-    eprintln!("Calibrating on {} images ...", calibration.len().min(settings.calibration_images));
+    eprintln!("{} ...", work(&settings, calibration.len()));
     let quantised = quantise_file(&args.model, &settings, &calibration)?;
     show_frontier(&quantised.frontier)?;
     let file = args.model.file_stem().ok_or_else(|| anyhow!("{} names no file", args.model.display()))?;

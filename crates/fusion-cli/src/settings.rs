@@ -101,29 +101,52 @@ impl MixArgs {
 }
 
 /// What a search for widths must meet; where only one part is given, the other is anything.
-fn demand(label_agreement: Option<f64>, logit_noise: Option<f64>) -> Result<Tolerance> {
-    let demand = Tolerance { label_agreement: label_agreement.unwrap_or(0.0), logit_noise: logit_noise.unwrap_or(f64::INFINITY) };
-    if !(0.0..=1.0).contains(&demand.label_agreement) || demand.logit_noise.is_nan() || demand.logit_noise <= 0.0 {
+fn tolerance(label_agreement: Option<f64>, logit_noise: Option<f64>) -> Result<Tolerance> {
+    let tolerance = Tolerance { label_agreement: label_agreement.unwrap_or(0.0), logit_noise: logit_noise.unwrap_or(f64::INFINITY) };
+    if !(0.0..=1.0).contains(&tolerance.label_agreement) || tolerance.logit_noise.is_nan() || tolerance.logit_noise <= 0.0 {
         bail!("--label-agreement is between 0 and 1, --logit-noise above 0");
     }
-    Ok(demand)
+    Ok(tolerance)
+}
+
+/// What quantising with `images` images is going to do, for a line before it.
+pub(crate) fn work(settings: &QuantiseSettings, images: usize) -> String {
+    let calibrated = format!("Calibrating on {} images", images.min(settings.calibration_images));
+    match settings.widths {
+        Widths::Uniform { .. } => calibrated,
+        Widths::Search(_) => format!("{calibrated} and searching for widths; minutes for a large network"),
+    }
 }
 
 impl QuantiseArgs {
     /// How to quantise.
     ///
     /// # Errors
-    /// An unknown preset.
+    /// An unknown preset, a tolerance that nothing can meet.
     pub fn settings(&self) -> Result<QuantiseSettings> {
         let preprocess = Preprocess::preset(&self.preprocess)
             .ok_or_else(|| anyhow!("there is no preprocessing {}: choose one of {}", self.preprocess, Preprocess::PRESETS.join(", ")))?;
         let widths = if self.label_agreement.is_some() || self.logit_noise.is_some() {
-            Widths::Search(demand(self.label_agreement, self.logit_noise)?)
+            Widths::Search(tolerance(self.label_agreement, self.logit_noise)?)
         } else {
             let PlanOptions { window_bits, weight_bits, .. } = PlanOptions::default();
             Widths::Uniform { window: self.window.unwrap_or(window_bits), weight_bits: self.weight_bits.unwrap_or(weight_bits) }
         };
         Ok(QuantiseSettings { preprocess, widths, margin: self.margin, calibration_images: self.calibration_images })
+    }
+
+    /// What tests ask for the demo's digits.
+    #[cfg(test)]
+    pub(crate) fn of_digits() -> Self {
+        Self {
+            preprocess: "mnist".to_owned(),
+            label_agreement: None,
+            logit_noise: None,
+            window: Some(13),
+            weight_bits: Some(10),
+            margin: 1.5,
+            calibration_images: 4,
+        }
     }
 }
 

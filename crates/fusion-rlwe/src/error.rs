@@ -15,7 +15,7 @@ pub enum RlweError {
     /// A convolution that this layout cannot hold.
     #[error("layout refused: {0}")]
     Layout(String),
-    /// Weights that break the plan (number, norm, bias).
+    /// Weights that break the plan (number, norm).
     #[error("weights refused: {0}")]
     Weights(String),
     /// A hint of another size than the layer's.

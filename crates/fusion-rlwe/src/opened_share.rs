@@ -21,7 +21,7 @@ fn a_share_at_full_width_gives_the_weights_away() {
     let (seed, precision) = (PublicSeed([2; 32]), Precision::new(25, 18, 30).unwrap());
     let layer = Layer::new(seed, 0, &[ConvGeometry::dense(INPUTS, 1)], precision, 2000).unwrap();
     let weights: Vec<i16> = (0..INPUTS).map(|_| (rng.next_u32() % 1001) as i16 - 500).collect();
-    let served = ServerLayer::new(layer.clone(), &[&weights], &[0], ServerKey::random(&mut rng)).unwrap();
+    let served = ServerLayer::new(layer.clone(), &[&weights], &[3], ServerKey::random(&mut rng)).unwrap();
     let hint = served.hint(&mut rng);
 
     let (mut client_end, mut server_end) = memory_pair();

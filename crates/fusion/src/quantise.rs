@@ -57,7 +57,7 @@ pub struct QuantiseSettings {
 }
 
 impl QuantiseSettings {
-    /// The defaults: the same widths everywhere, which keep ResNet50's labels.
+    /// The defaults: the widths of [`PlanOptions`] everywhere, 16 images, margin 1.3.
     #[must_use]
     pub fn new(preprocess: Preprocess) -> Self {
         Self { preprocess, widths: Widths::default(), margin: 1.3, calibration_images: 16 }

@@ -16,8 +16,8 @@ pub struct PlanOptions {
 }
 
 impl Default for PlanOptions {
-    /// 12-bit windows, 12-bit weights, margin 1.3: with these, ResNet50 keeps the float model's
-    /// label on ImageNet photos. (12 bits have a third of the error of 10.)
+    /// 12-bit windows, 12-bit weights, margin 1.3: with these, ResNet50 kept the float model's
+    /// label on 199 of 200 ImageNet photos (`fusion eval`).
     fn default() -> Self {
         Self { window_bits: 12, weight_bits: 12, margin: 1.3 }
     }

@@ -94,7 +94,7 @@ pub fn sensitivities(graph: &Graph, ranges: &Ranges, margin: f64, images: &[Vec<
     let weights = weight_places(graph, &lowered);
     let linear = weights.len();
     let input = Place { step: String::new(), node: NodeId(0), probe: Probe::Input(lowered.program.tensors[lowered.program.input.0].frac) };
-    let places: Vec<Place> = weights.into_iter().chain(window_places(&lowered)).chain([input]).collect();
+    let places: Vec<Place> = std::iter::once(input).chain(weights).chain(window_places(&lowered)).collect();
     let one = |image: &Vec<f32>| {
         let values = float::values(graph, image)?;
         let variance = |(number, place): (usize, &Place)| {
@@ -111,11 +111,11 @@ pub fn sensitivities(graph: &Graph, ranges: &Ranges, margin: f64, images: &[Vec<
         node: place.node,
         variance: of_images.iter().map(|variances| variances[number]).sum::<f64>() * scale,
     };
-    let mut all = places.into_iter().enumerate().map(mean);
-    let weights = all.by_ref().take(linear).collect();
-    let mut windows: Vec<Sensitivity> = all.collect();
-    let input = windows.pop().unwrap_or_else(|| Sensitivity { step: String::new(), node: NodeId(0), variance: 0.0 });
-    Ok(Sensitivities { input, weights, windows })
+    let mut all: Vec<Sensitivity> = places.into_iter().enumerate().map(mean).collect();
+    // In the order of the places: the input, the weights, the windows.
+    let windows = all.split_off(1 + linear);
+    let weights = all.split_off(1);
+    Ok(Sensitivities { input: all.swap_remove(0), weights, windows })
 }
 
 /// The linear nodes with the weights of the plan.

@@ -42,7 +42,7 @@ pub struct FrontierPoint {
     pub bytes_per_sample: u64,
     /// Bytes of the hint, once per model.
     pub hint_bytes: u64,
-    /// Expected part of images with the float network's label.
+    /// Expected part of images with the float network's label, for errors that are normal.
     pub label_agreement: f64,
     /// Expected standard deviation of a logit's error.
     pub logit_deviation: f64,
@@ -76,20 +76,26 @@ pub(super) fn search(graph: &Graph, ranges: &Ranges, margin: f64, images: &[Vec<
     let mut search = Search { graph, ranges, margin, places, margins, excess: 1.0 };
     let mut target = search.largest_variance(tolerance.label_agreement).min(spread * tolerance.logit_noise.powi(2));
     let (mut kept, mut measured) = (0.0, f64::INFINITY);
+    let mut tried = None;
     for _ in 0..ATTEMPTS {
         let bits = search.cheapest(target);
+        // Nothing finer is left, and the twin would say the same again.
+        if tried.as_ref() == Some(&bits) {
+            break;
+        }
         let (program, weights) = plan_with(graph, ranges, margin, &bits)?;
         let report = evaluate(graph, &program, &weights, images, None, [0; 32], &|_| ())?;
         kept = report.label_agreement;
         measured = report.logit_deviation.powi(2);
         search.excess = (measured / search.places.variance(&bits)).max(f64::MIN_POSITIVE);
-        if measured > target * CLOSE {
-            continue;
-        }
-        if kept >= tolerance.label_agreement {
+        let close = measured <= target * CLOSE;
+        if close && kept >= tolerance.label_agreement {
             return Ok(Found { frontier: search.frontier(&bits, &program)?, program, weights });
         }
-        target /= 2.0;
+        if close {
+            target /= 2.0;
+        }
+        tried = Some(bits);
     }
     Err(Error::Tolerance {
         label_agreement: tolerance.label_agreement,
@@ -179,7 +185,8 @@ fn margins(logits: &[f32]) -> Vec<f64> {
 }
 
 /// The expected part of images that keep their label where every logit has an error of this
-/// variance: none of the others overtakes.
+/// variance, normal and independent of the others': no other logit overtakes. A lower bound where
+/// several may overtake at once.
 fn expected_agreement(margins: &[Vec<f64>], variance: f64) -> f64 {
     // The difference of two errors has twice the variance of one.
     let overtaken = |margin: &f64| 0.5 * erfc(margin / (2.0 * variance.sqrt().max(f64::MIN_POSITIVE)));

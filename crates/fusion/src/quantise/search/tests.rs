@@ -2,6 +2,9 @@ use fusion_model::calibrate::calibrate;
 use fusion_model::onnx;
 use fusion_model::testing::random_network;
 
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+
 use super::*;
 
 #[test]
@@ -15,8 +18,26 @@ fn labels_are_kept_as_often_as_errors_allow() {
     assert_eq!(super::margins(&[0.5, 3.0, 1.0]), [2.5, 2.0]);
 }
 
+/// What is expected against what happens to normal errors of ten thousand draws.
 #[test]
-fn a_plan_meets_its_demand_and_costs_less_than_a_stricter_one() {
+fn expected_labels_are_those_of_a_simulation() {
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let mut normal = || (0..12).map(|_| f64::from(rng.next_u32()) / 4_294_967_296.0).sum::<f64>() - 6.0;
+    let (draws, deviation) = (10_000, 0.4);
+    // Logits below the label's; a bound where several are near, equality where one is.
+    for (others, slack) in [(vec![0.6], 0.01), (vec![0.5, 3.0, 5.0], 0.01), (vec![1.0; 3], 0.05)] {
+        let kept = (0..draws).filter(|_| {
+            let label = deviation * normal();
+            others.iter().all(|margin| deviation * normal() < label + margin)
+        });
+        let kept = kept.count() as f64 / f64::from(draws);
+        let expected = expected_agreement(&[others], deviation * deviation);
+        assert!(expected < kept + 0.01 && kept < expected + slack, "{expected} expected, {kept} of a simulation");
+    }
+}
+
+#[test]
+fn a_plan_meets_its_tolerance_and_costs_less_than_a_stricter_one() {
     let (bytes, images) = random_network(3, 3);
     let graph = onnx::import(&bytes).unwrap();
     let ranges = calibrate(&graph, &images).unwrap();
