@@ -1,3 +1,4 @@
+use fusion_ring::channel::{Channel, ChannelError, Traffic};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -80,6 +81,48 @@ fn transcript_is_pinned() {
         |ch| receiver(ch, TreeDepth::Four).random_ot(ch, m, 100).unwrap().pads()[0],
     );
     assert_eq!([s.fingerprint(), r.fingerprint()], ["e140d99487f28dc8", "99eb5ebbc04f009f"]);
+}
+
+/// A channel that notes how much had been received when its party first sent.
+struct FirstSend<'a> {
+    channel: &'a mut TestChannel,
+    received: Option<u64>,
+}
+
+impl Channel for FirstSend<'_> {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), ChannelError> {
+        self.received.get_or_insert(self.channel.traffic().received);
+        self.channel.send(bytes)
+    }
+
+    fn flush(&mut self) -> Result<(), ChannelError> {
+        self.channel.flush()
+    }
+
+    fn recv(&mut self, buf: &mut [u8]) -> Result<(), ChannelError> {
+        self.channel.recv(buf)
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.channel.traffic()
+    }
+}
+
+/// A receiver that knew the coefficients while it still chose corrections could make the errors of
+/// a tree cancel, pass the check and read Delta off.
+#[test]
+fn the_challenge_follows_the_last_correction() {
+    let (received, _) = run(
+        |ch| {
+            let mut s = sender(ch, TreeDepth::Four);
+            let before = ch.traffic().received;
+            let mut watched = FirstSend { channel: ch, received: None };
+            s.random_ot(&mut watched, ChoiceBits::ONE, 10).unwrap();
+            watched.received.unwrap() - before
+        },
+        |ch| receiver(ch, TreeDepth::Four).random_ot(ch, ChoiceBits::ONE, 10).unwrap().len(),
+    );
+    assert_eq!(received, 16 * 31 * (MIN_BATCH_ROWS as u64 / 128 + 1));
 }
 
 /// Runs one batch with a receiver that flips the byte at `offset` after the set-up; returns the

@@ -111,8 +111,9 @@ impl Unchecked {
         self.columns.chunks_mut(COLUMNS * CHUNK).map(|chunk| (chunk.len() / COLUMNS, chunk))
     }
 
-    fn hash(&self, chi: &Multiplier) -> Vec<Block> {
-        let mut sums = vec![0; COLUMNS];
+    /// Secret at the sender's end: with the response it is Delta.
+    fn hash(&self, chi: &Multiplier) -> Zeroizing<Vec<Block>> {
+        let mut sums = Zeroizing::new(vec![0; COLUMNS]);
         for (number, chunk) in self.columns.chunks(COLUMNS * CHUNK).enumerate() {
             for (sum, column) in sums.iter_mut().zip(chunk.chunks_exact(chunk.len() / COLUMNS)) {
                 *sum ^= chi.dot(CHUNK * number, column);
@@ -124,7 +125,7 @@ impl Unchecked {
     /// The receiver's end: it trusts its own columns once it has answered.
     pub(super) fn answer(self, choices: &[Block], challenge: [u8; 16]) -> (Checked, Response) {
         let chi = coefficients(challenge, self.blocks);
-        let response = Response { choices: chi.dot(0, choices), columns: self.hash(&chi) };
+        let response = Response { choices: chi.dot(0, choices), columns: self.hash(&chi).to_vec() };
         (Checked(self), response)
     }
 

@@ -85,7 +85,7 @@ impl QueueReader {
     pub(super) fn take(&self, taken: &mut Vec<u8>) -> bool {
         taken.clear();
         let mut state = self.0.wait(self.0.lock(), |state| state.waiting.is_empty() && !state.closed);
-        // The two buffers change places, so that neither is ever allocated again.
+        // The two buffers change places and keep their memory for the next bytes.
         std::mem::swap(&mut state.waiting, taken);
         drop(state);
         self.0.changed.notify_all();
@@ -130,6 +130,23 @@ mod tests {
 
     #[test]
     fn a_full_queue_waits_for_its_reader() {
+        let (writer, reader) = queue();
+        writer.push(&[0; CAPACITY]).unwrap();
+        let (done, is_done) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let pushed = writer.push(&[1]);
+            done.send(()).unwrap();
+            pushed
+        });
+        assert!(is_done.recv_timeout(std::time::Duration::from_millis(200)).is_err(), "nobody has read yet");
+        let mut taken = Vec::new();
+        assert!(reader.take(&mut taken) && taken.len() == CAPACITY);
+        assert_eq!(thread.join().unwrap(), Ok(()));
+        assert!(reader.take(&mut taken) && taken == [1]);
+    }
+
+    #[test]
+    fn a_queue_never_holds_much_more_than_its_capacity() {
         let (writer, reader) = queue();
         let thread = std::thread::spawn(move || (0..40).try_for_each(|_| writer.push(&[7; CAPACITY / 10])));
         let (mut taken, mut total, mut most) = (Vec::new(), 0, 0);

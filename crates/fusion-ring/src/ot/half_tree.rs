@@ -63,15 +63,17 @@ fn add_masked(nodes: &mut [Block], at: usize, value: Block) {
     let mask = |i: usize, j: usize| (((i ^ j) as u64).wrapping_sub(1) >> 63).wrapping_neg();
     // The value at its place in a row, then rows under a mask each: two operations per block.
     let columns = nodes.len().min(ROW);
+    // Both are powers of two; a division's time may depend on what it divides.
+    let (column, at_row) = (at & (columns - 1), at >> columns.trailing_zeros());
     let mut row = [0; 2 * ROW];
     for (i, words) in row[..2 * columns].as_chunks_mut::<2>().0.iter_mut().enumerate() {
-        let mask = mask(i, at % columns);
+        let mask = mask(i, column);
         *words = [value as u64 & mask, (value >> 64) as u64 & mask];
     }
     let words: &mut [u64] = bytemuck::cast_slice_mut(nodes);
     for (i, words) in words.chunks_exact_mut(2 * columns).enumerate() {
         // Not known to the compiler as all or nothing, for which it might branch.
-        let mask = std::hint::black_box(mask(i, at / columns));
+        let mask = std::hint::black_box(mask(i, at_row));
         for (word, own) in words.iter_mut().zip(&row) {
             *word ^= own & mask;
         }
