@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use fusion_nn::layers::cost::{self, Cost};
 use fusion_nn::layers::{
-    AdditiveShares, EXTENSION_SIZE, Headroom, Party, Phase, ProtocolError, RingBits, Role, maximum, relu, widen_signed,
+    AdditiveShares, Cut, Headroom, LaneTerms, Party, Phase, ProtocolError, RingBits, Role, Split, maximum, relu, widen_signed,
 };
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 use fusion_ot::session::Session;
@@ -20,7 +21,14 @@ use serde::Serialize;
 /// Elements of the tile that is measured.
 const TILE: usize = 1 << 18;
 
-/// One protocol at one width.
+/// One protocol at one width, its comparisons cut in one way.
+#[derive(Debug, Clone, Copy)]
+struct Job {
+    op: Op,
+    split: Split,
+}
+
+/// A protocol and its width.
 #[derive(Debug, Clone, Copy)]
 enum Op {
     Relu { h: u32, l: u32 },
@@ -36,8 +44,13 @@ struct Row {
     h: u32,
     /// Output width in bits.
     l: u32,
+    /// How comparisons are cut.
+    split: &'static str,
     /// Both directions, without the traffic of OT generation.
     bytes_per_element: f64,
+    /// To the server, and to the client, in bits, without the traffic of OT generation.
+    bits_up: f64,
+    bits_down: f64,
     /// Both directions, of OT generation alone.
     ot_bytes_per_element: f64,
     /// Both directions together.
@@ -50,8 +63,16 @@ struct Row {
     ot_us_per_element: f64,
     /// Wall-clock time, OT generation included.
     wall_us_per_element: f64,
-    /// Rounds of the whole tile, without those of OT generation.
+    /// Round trips of the whole tile, without those of OT generation.
     rounds: u64,
+}
+
+fn name(split: Split) -> &'static str {
+    match split {
+        Split::FewestOts => "fewest-ots",
+        Split::OneMore => "one-more",
+        Split::FewestBits => "fewest-bits",
+    }
 }
 
 impl Op {
@@ -70,14 +91,12 @@ impl Op {
         }
     }
 
-    fn ots(self) -> u32 {
-        use fusion_nn::layers::cost;
-        let cost = match self {
-            Self::Relu { h, l } => cost::relu(h, l),
-            Self::Maximum { h } => cost::maximum(h),
-            Self::Truncate { h, l } => cost::widen_signed(h, Headroom::OneBit, l),
-        };
-        cost.m_ary_ots + cost.binary_ots
+    fn cost(self, split: Split) -> Cost {
+        match self {
+            Self::Relu { h, l } => cost::relu(h, l, split),
+            Self::Maximum { h } => cost::maximum(h, split),
+            Self::Truncate { h, l } => cost::widen_signed(h, Headroom::OneBit, l, split),
+        }
     }
 
     fn run(self, party: &mut Party<'_>, x: &AdditiveShares) -> Result<usize, ProtocolError> {
@@ -162,18 +181,20 @@ impl Measured {
 fn party(role: Role, mut channel: MemoryChannel, ot_cpu: &Arc<Mutex<Duration>>) -> anyhow::Result<Party<'static>> {
     let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
     let side = if role == Role::Client { fusion_ot::Role::First } else { fusion_ot::Role::Second };
-    let (sender, receiver) = silent::setup_with(EXTENSION_SIZE, &Session::new(b"bench-relu"), side, &mut channel, &mut rng)?;
+    let (sender, receiver) =
+        silent::setup_with(LaneTerms::LONG_LINK.extension, &Session::new(b"bench-relu"), side, &mut channel, &mut rng)?;
     let (sender, receiver) = (Timed(sender, Arc::clone(ot_cpu)), Timed(receiver, Arc::clone(ot_cpu)));
     Ok(Party::new(role, Box::new(channel), Box::new(sender), Box::new(receiver)))
 }
 
 /// Runs every operation `repeat` times and takes the mean of each.
-fn measure(role: Role, channel: MemoryChannel, ops: &[Op], repeat: usize) -> anyhow::Result<Vec<Measured>> {
+fn measure(role: Role, channel: MemoryChannel, jobs: &[Job], repeat: usize) -> anyhow::Result<Vec<Measured>> {
     let ot_cpu = Arc::new(Mutex::new(Duration::ZERO));
-    let mut party = party(role, channel, &ot_cpu)?.with_half_tile(TILE / 2);
+    let mut party = party(role, channel, &ot_cpu)?;
     let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
     let mut results = Vec::new();
-    for &op in ops {
+    for &Job { op, split } in jobs {
+        party = party.with_cut(Cut { tile: TILE, split });
         let (h, _) = op.widths();
         let words: Vec<u32> = (0..TILE).map(|_| rng.next_u32()).collect();
         let x = AdditiveShares::from_words(words, RingBits(h));
@@ -208,48 +229,52 @@ fn measure(role: Role, channel: MemoryChannel, ops: &[Op], repeat: usize) -> any
 
 /// Measures, prints a table, and writes the rows to `json` if given.
 pub fn run(json: Option<&Path>, repeat: usize) -> anyhow::Result<()> {
-    let ops = [
-        Op::Relu { h: 13, l: 25 },
-        Op::Relu { h: 11, l: 25 },
-        Op::Relu { h: 16, l: 32 },
-        Op::Maximum { h: 13 },
-        Op::Maximum { h: 14 },
-        Op::Truncate { h: 14, l: 25 },
-    ];
+    let relus = Split::ALL.map(|split| Job { op: Op::Relu { h: 11, l: 26 }, split });
+    let others = [Op::Relu { h: 12, l: 26 }, Op::Relu { h: 8, l: 26 }, Op::Maximum { h: 12 }, Op::Truncate { h: 13, l: 26 }];
+    let others = others.map(|op| Job { op, split: Split::default() });
+    let jobs: Vec<Job> = relus.into_iter().chain(others).collect();
     let (client, server) = memory_pair();
     let results = std::thread::scope(|scope| {
-        let server = scope.spawn(|| measure(Role::Server, server, &ops, repeat));
-        let client = measure(Role::Client, client, &ops, repeat);
+        let server = scope.spawn(|| measure(Role::Server, server, &jobs, repeat));
+        let client = measure(Role::Client, client, &jobs, repeat);
         let server = server.join().map_err(|_| anyhow!("the server's thread panicked"))??;
         let both = client?.into_iter().zip(server).map(|(client, server)| client.or_busier(server));
         anyhow::Ok(both.collect::<Vec<_>>())
     })?;
-    let row = |(op, m): (&Op, Measured)| {
+    let row = |(&Job { op, split }, m): (&Job, Measured)| {
         let per = |x: f64| x / TILE as f64;
+        let cost = op.cost(split);
+        let exact = cost.of(TILE, TILE);
+        anyhow::ensure!(exact.bytes() == m.bytes, "{op:?} moved {} bytes, {} by the formula", m.bytes, exact.bytes());
         let (h, l) = op.widths();
-        Row {
+        Ok(Row {
             op: op.name(),
             h,
             l,
+            split: name(split),
             bytes_per_element: per(m.bytes as f64),
             ot_bytes_per_element: per(m.ot_bytes as f64),
-            ots_per_element: op.ots(),
+            bits_up: per(8.0 * exact.client_to_server as f64),
+            bits_down: per(8.0 * exact.server_to_client as f64),
+            ots_per_element: cost.m_ary_ots + cost.binary_ots,
             us_per_element: per(m.time.as_secs_f64() * 1e6),
             ot_us_per_element: per(m.ot_time.as_secs_f64() * 1e6),
             wall_us_per_element: per(m.wall.as_secs_f64() * 1e6),
             rounds: m.rounds,
-        }
+        })
     };
-    let rows: Vec<Row> = ops.iter().zip(results).map(row).collect();
+    let rows = jobs.iter().zip(results).map(row).collect::<anyhow::Result<Vec<Row>>>()?;
     println!("non-linear layers, {TILE} elements, one thread per party, silent OT, tier {:?}, mean of {repeat}", fusion_ring::simd::tier());
-    println!("op         h   l  bytes/el  +OT bytes  OTs/el  cpu us/el  of it OT  wall us/el  rounds");
+    println!("op         h   l  split        bits up  down  +OT bytes  OTs/el  cpu us/el  of it OT  wall us/el  rounds");
     for r in &rows {
         println!(
-            "{:9} {:2}  {:2}  {:8.3}  {:9.2}  {:6}  {:9.3}  {:8.3}  {:10.3}  {:6}",
+            "{:9} {:2}  {:2}  {:11}  {:7.1}  {:4.1}  {:9.2}  {:6}  {:9.3}  {:8.3}  {:10.3}  {:6}",
             r.op,
             r.h,
             r.l,
-            r.bytes_per_element,
+            r.split,
+            r.bits_up,
+            r.bits_down,
             r.ot_bytes_per_element,
             r.ots_per_element,
             r.us_per_element,

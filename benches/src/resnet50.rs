@@ -24,11 +24,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use fusion::client::lanes_for;
+use fusion::client::{lanes_for, terms_for};
 use fusion::model::preprocess::Preprocess;
 use fusion::{QuantiseSettings, Tolerance, Widths};
+use fusion_cli::lane_terms::TermsArg;
 use fusion_cli::outcome::write_json;
 use fusion_net::relay::Link;
+use fusion_nn::layers::LaneTerms;
 
 use crate::resnet50_weights;
 
@@ -53,6 +55,9 @@ pub struct Options {
     /// Another link: megabits per second each way, round trip in milliseconds [default: loopback]
     #[arg(long, value_name = "MBIT,RTT")]
     link: Option<Link>,
+    /// What lanes save: processor time or bytes [default: as `fusion query` on this link]
+    #[arg(long, value_enum)]
+    terms: Option<TermsArg>,
     /// Photos to classify
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     samples: u32,
@@ -115,6 +120,11 @@ impl Options {
         }
     }
 
+    fn terms(&self) -> LaneTerms {
+        let round_trip = self.link().map_or(Duration::ZERO, |link| link.round_trip());
+        self.terms.map_or_else(|| terms_for(round_trip), Into::into)
+    }
+
     fn lanes(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let samples = self.samples as usize;
@@ -170,11 +180,12 @@ pub fn run(options: &Options) -> Result<()> {
         slices: slices(options.samples, lanes),
         tensor: &tensor,
         home: &home,
+        terms: options.terms(),
         cores,
         stopper: &stopper,
     };
     let measured = measure::run(&setting(lanes))?;
-    let predicted = prediction::Predicted::new(&measured.card.program, &setting(lanes).slices)?;
+    let predicted = prediction::Predicted::new(&measured.card.program, &setting(lanes).slices, options.terms())?;
     let scaling = if options.scaling && !measured.interrupted && measured.failures.is_empty() {
         scaling::run(options.samples as usize, scaling::Row::of(lanes, &measured), setting)?
     } else {

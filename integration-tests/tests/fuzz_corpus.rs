@@ -147,7 +147,16 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
 fn frames(put: &impl Fn(&str, &str, &[u8])) {
     use fusion_net::proto::{Frame, HintChunk, HintRequest, LaneOpen, frame::Kind};
     use prost::Message as _;
-    let open = LaneOpen { protocol_version: 2, params_version: 1, card_digest: vec![7; 32].into(), n_samples: 8, reveal: 1, lane: 3 };
+    let open = LaneOpen {
+        protocol_version: 3,
+        params_version: 1,
+        card_digest: vec![7; 32].into(),
+        n_samples: 8,
+        reveal: 1,
+        lane: 3,
+        split: 2,
+        extension: 2,
+    };
     put("frame", "open", &Frame { kind: Some(Kind::Open(open)) }.encode_to_vec());
     put("frame", "payload", &Frame { kind: Some(Kind::Payload(vec![1, 2, 3].into())) }.encode_to_vec());
     put("frame", "hint-request", &HintRequest { digest: vec![7; 32].into(), offset: 1 << 40 }.encode_to_vec());

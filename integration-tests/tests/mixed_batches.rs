@@ -24,6 +24,7 @@ use fusion_model::program::{Activation, LinearTerm, LinearWeights, Op, Program, 
 use fusion_nn::exec::{
     Client, Deviation, EncodedImage, Finished, Hint, Lane, LaneInput, Opened, PublicModel, Reveal, Server as ServerSide, ServerModel,
 };
+use fusion_nn::layers::LaneTerms;
 use fusion_ring::channel::memory_pair;
 use fusion_rlwe::{ConvGeometry, PublicSeed, ServerKey, Shape};
 use rand::{RngExt, SeedableRng};
@@ -146,7 +147,9 @@ fn series(mix: Mix, lanes: u32, server: Server, mislabelled: f64, seed: u64) -> 
     std::thread::scope(|scope| {
         let serving = scope.spawn(|| {
             let own = ChaCha20Rng::from_rng(&mut server_rng);
-            let mut lane = Lane::<ServerSide>::connect(b"test", samples, Reveal::Label, Box::new(server_end), &mut server_rng).unwrap();
+            let mut lane =
+                Lane::<ServerSide>::connect(b"test", samples, Reveal::Label, LaneTerms::SHORT_LINK, Box::new(server_end), &mut server_rng)
+                    .unwrap();
             let deviation = deviates.map(|server| Rc::new(RefCell::new(deviation(server, &program, lanes as usize, own))));
             for _ in 0..u64::from(lanes) * BATCHES {
                 if let Some(deviation) = deviation.clone() {
@@ -155,7 +158,8 @@ fn series(mix: Mix, lanes: u32, server: Server, mislabelled: f64, seed: u64) -> 
                 lane = lane.run(&model, &mut server_rng, &mut |_| ()).unwrap().connection.lane(samples, Reveal::Label);
             }
         });
-        let mut lane = Lane::<Client>::connect(b"test", samples, Reveal::Label, Box::new(client_end), &mut rng).unwrap();
+        let mut lane =
+            Lane::<Client>::connect(b"test", samples, Reveal::Label, LaneTerms::SHORT_LINK, Box::new(client_end), &mut rng).unwrap();
         let mut tally = Tally::default();
         for _ in 0..BATCHES {
             let mut classes = |n: u32| (0..n).map(|_| rng.random_range(1..CLASSES)).collect::<Vec<_>>();

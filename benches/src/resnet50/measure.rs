@@ -12,6 +12,7 @@ use fusion::client::{Costs, Next, Told};
 use fusion::model::card::ModelCard;
 use fusion::model::package::Package;
 use fusion::nn::exec::{EncodedImage, Opened};
+use fusion::nn::layers::LaneTerms;
 use fusion::{Client, ClientSettings, Event, LaneProgress};
 use fusion_cli::server_process::ServerProcess;
 use fusion_cli::tables::human_bytes;
@@ -63,6 +64,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) link: Option<Link>,
     /// Lanes side by side.
     pub(crate) lanes: usize,
+    /// The terms of lanes.
+    pub(crate) terms: LaneTerms,
     /// The slices of the samples, one per lane.
     pub(crate) slices: Vec<Range<u32>>,
     /// Gives the image of a sample as the network's input tensor.
@@ -203,6 +206,7 @@ fn launch(setting: &Setting<'_>) -> Result<(u32, String)> {
 /// Connects to the server at `address`, with a bar while the hint comes.
 fn connect(setting: &Setting<'_>, address: String) -> Result<Client> {
     let mut settings = ClientSettings::new(address, setting.home);
+    settings.terms = Some(setting.terms);
     // Ports come again with other models: what the package says counts.
     settings.pin = Package::read_card(setting.package)?.hint.map(|hint| hint.digest.to_string());
     let bar = ProgressBar::hidden()

@@ -6,7 +6,7 @@ use std::ops::Range;
 use anyhow::Result;
 use fusion_model::program::Program;
 use fusion_nn::cost::{Prediction, StepCost, predict, silent_bytes};
-use fusion_nn::layers::Phase;
+use fusion_nn::layers::{LaneTerms, Phase};
 
 /// Predicted bytes per sample, both directions, lane set-up apart.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,17 +20,17 @@ pub(crate) struct Predicted {
 }
 
 impl Predicted {
-    /// Predicts `program` on lanes of these slices.
+    /// Predicts `program` on lanes of these slices and `terms`.
     ///
     /// # Errors
     /// A step that cannot be run (named).
-    pub(crate) fn new(program: &Program, slices: &[Range<u32>]) -> Result<Self> {
+    pub(crate) fn new(program: &Program, slices: &[Range<u32>], terms: LaneTerms) -> Result<Self> {
         let samples = slices.iter().map(Range::len).sum::<usize>().max(1) as f64;
         let mut lanes: BTreeMap<usize, (f64, Prediction)> = BTreeMap::new();
         for slice in slices {
             match lanes.get_mut(&slice.len()) {
                 Some((count, _)) => *count += 1.0,
-                None => drop(lanes.insert(slice.len(), (1.0, predict(program, slice.len())?))),
+                None => drop(lanes.insert(slice.len(), (1.0, predict(program, slice.len(), terms)?))),
             }
         }
         let mut all = Self::default();
@@ -47,13 +47,13 @@ impl Predicted {
                 *all.by_phase.entry(phase.name()).or_default() += weight * bytes as f64;
             }
             all.steps.resize(lane.steps.len(), 0.0);
-            all.steps.iter_mut().zip(&lane.steps).for_each(|(sum, step)| *sum += weight * bytes(step));
+            all.steps.iter_mut().zip(&lane.steps).for_each(|(sum, step)| *sum += weight * bytes(step, terms));
         }
         Ok(all)
     }
 }
 
 /// Bytes of a step with the random OTs that it uses up.
-fn bytes(step: &StepCost) -> f64 {
-    (step.client_to_server + step.server_to_client) as f64 + silent_bytes(step.binary_ots, step.m_ary_ots)
+fn bytes(step: &StepCost, terms: LaneTerms) -> f64 {
+    (step.client_to_server + step.server_to_client) as f64 + silent_bytes(step.binary_ots, step.m_ary_ots, terms.extension)
 }

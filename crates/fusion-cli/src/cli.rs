@@ -13,6 +13,8 @@ pub use demo::{DemoArgs, DemoServer};
 
 use fusion::server::Cheat;
 
+use crate::lane_terms::TermsArg;
+
 /// Private inference that the client can check.
 #[derive(Debug, Parser)]
 #[command(name = "fusion", version, propagate_version = true, max_term_width = 110)]
@@ -280,6 +282,9 @@ pub struct QueryArgs {
     /// Lanes side by side [default: two per core, four if the server is 10 ms away].
     #[arg(long, value_name = "N")]
     pub lanes: Option<usize>,
+    /// What lanes save: processor time or bytes [default: by the server's distance].
+    #[arg(long, value_enum)]
+    pub terms: Option<TermsArg>,
     /// Samples in one lane [default: what fits a moderate memory].
     #[arg(long, value_name = "N")]
     pub lane_samples: Option<u32>,

@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, bail};
 use fusion::model::eval::{EvalReport, evaluate};
 use fusion::nn::cost::predict;
+use fusion::nn::layers::LaneTerms;
 use fusion::{FrontierPoint, Tolerance, Widths, images, quantise_file};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::RngExt;
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<u8> {
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
-    let cost = predict(&quantised.program, LANE_SAMPLES)?;
+    let cost = predict(&quantised.program, LANE_SAMPLES, LaneTerms::LONG_LINK)?;
     show_frontier(&quantised.frontier)?;
     let report =
         PlanReport { report, bytes_per_sample: cost.bytes_per_sample(), hint_bytes: cost.hint_bytes(), frontier: quantised.frontier };

@@ -6,6 +6,7 @@ use fusion::model::package::Package;
 use fusion::model::program::noise::linear_deviations;
 use fusion::model::program::{Op, Program};
 use fusion::nn::cost::predict;
+use fusion::nn::layers::LaneTerms;
 use serde::Serialize;
 
 use crate::cli::InspectArgs;
@@ -35,7 +36,7 @@ struct Layer {
 
 /// The linear layers of a program, in order.
 fn layers(program: &Program) -> Result<Vec<Layer>> {
-    let costs = predict(program, 1)?.steps;
+    let costs = predict(program, 1, LaneTerms::LONG_LINK)?.steps;
     let linear = program.steps.iter().zip(&costs).filter(|(step, _)| matches!(step.op, Op::Linear { .. }));
     let layers = linear.zip(linear_deviations(program)).filter_map(|((step, cost), sigma_units)| {
         let &Op::Linear { weight_bits, row_norm, upload_bits, hint_bits, .. } = &step.op else { return None };

@@ -32,6 +32,7 @@ mod demo;
 mod eval;
 mod frontier;
 mod inspect;
+pub mod lane_terms;
 pub mod outcome;
 mod predict;
 mod prepare;

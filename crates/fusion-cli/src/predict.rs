@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use fusion::mix::overview::SampleCost;
 use fusion::model::program::Program;
 use fusion::nn::cost::predict;
+use fusion::nn::layers::LaneTerms;
 use serde::Deserialize;
 
 /// Samples per lane for which costs are predicted: the keys of a lane are shared by its samples.
@@ -50,7 +51,7 @@ pub(crate) fn sample_cost(program: &Program, link_mbit: f64, measured: Option<&P
     if link_mbit.is_nan() || link_mbit <= 0.0 {
         bail!("a link carries more than 0 Mbit/s, not {link_mbit}");
     }
-    let predicted = predict(program, LANE_SAMPLES).context("the model's cost cannot be predicted")?;
+    let predicted = predict(program, LANE_SAMPLES, LaneTerms::LONG_LINK).context("the model's cost cannot be predicted")?;
     let bytes = predicted.bytes_per_sample() as f64;
     let setup_bytes = predicted.hint_bytes() as f64;
     if let Some(path) = measured {
@@ -96,7 +97,7 @@ mod tests {
         let pool = assets::mnist_pool().unwrap();
         let program = fusion::quantise(assets::MNIST_MODEL, "mnist", &args.settings().unwrap(), &pool[..4]).unwrap().program;
         let cost = sample_cost(&program, 400.0, None).unwrap();
-        assert_eq!(cost.bytes, predict(&program, 8).unwrap().bytes_per_sample() as f64);
+        assert_eq!(cost.bytes, predict(&program, 8, LaneTerms::LONG_LINK).unwrap().bytes_per_sample() as f64);
         assert!(cost.setup_bytes > 0.0 && cost.seconds > 0.0 && cost.basis.contains("400 Mbit/s") && cost.basis.contains("--measured"));
         // On a slow link the link decides.
         let slow = sample_cost(&program, 0.1, None).unwrap();

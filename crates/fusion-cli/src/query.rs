@@ -51,6 +51,7 @@ fn client_settings(args: &QueryArgs, fallback: &str, home: PathBuf) -> Result<Cl
     settings.connection = args.connect.settings(fallback)?;
     settings.pin = args.pin.clone();
     settings.lanes = args.lanes;
+    settings.terms = args.terms.map(Into::into);
     settings.lane_samples = args.lane_samples;
     settings.cores = cores();
     settings.max_failures = args.max_failures;

@@ -2,7 +2,9 @@
 //! echo_lane`.
 
 use bytes::Bytes;
-use fusion_net::{Client, ClientSettings, Description, Digest, HintSource, LaneFailure, LaneHandler, LaneRequest, Reveal, Server};
+use fusion_net::{
+    Client, ClientSettings, Description, Digest, Extension, HintSource, LaneFailure, LaneHandler, LaneRequest, Reveal, Server, Split,
+};
 use fusion_ring::channel::Channel;
 
 struct Echo;
@@ -29,7 +31,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::builder(Echo).start(([127, 0, 0, 1], 0).into())?;
     let client = Client::connect(ClientSettings::new(server.local_addr().to_string()))?;
     let card_digest = client.describe()?.card_digest;
-    let mut lane = client.open_lane(LaneRequest { card_digest, params_version: 1, n_samples: 3, reveal: Reveal::Label, lane: 0 })?;
+    let (reveal, split, extension) = (Reveal::Label, Split::OneMore, Extension::Small);
+    let mut lane = client.open_lane(LaneRequest { card_digest, params_version: 1, n_samples: 3, reveal, lane: 0, split, extension })?;
     for sample in [[1; 1000], [2; 1000], [3; 1000]] {
         lane.send(&sample)?;
         assert_eq!(lane.recv_vec(1000)?, sample, "the echo differs");

@@ -130,6 +130,12 @@ pub enum Misbehaviour {
     /// A value of `reveal` that is not defined.
     #[error("unknown value {0} of `reveal`")]
     UnknownReveal(i32),
+    /// A value of `split` that is not defined.
+    #[error("unknown value {0} of `split`")]
+    UnknownSplit(i32),
+    /// A value of `extension` that is not defined.
+    #[error("unknown value {0} of `extension`")]
+    UnknownExtension(i32),
     /// Bytes after the end of the protocol.
     #[error("{0} or more bytes after the end of the lane")]
     TrailingBytes(usize),

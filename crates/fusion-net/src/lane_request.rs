@@ -16,6 +16,28 @@ pub enum Reveal {
     Logits,
 }
 
+/// How a lane's comparisons are cut into digits, one look-up by oblivious transfer each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Split {
+    /// As few look-ups as possible.
+    FewestOts,
+    /// One look-up more, where that saves bits.
+    OneMore,
+    /// As few bits as possible.
+    FewestBits,
+}
+
+/// Size of the extensions in which a lane's random OTs are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Extension {
+    /// 1.7 million OTs.
+    Small,
+    /// 3.5 million.
+    Medium,
+    /// 7 million.
+    Large,
+}
+
 /// One lane, as its client asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LaneRequest {
@@ -29,6 +51,10 @@ pub struct LaneRequest {
     pub reveal: Reveal,
     /// The client's number of the lane, which no other lane of its run has.
     pub lane: u32,
+    /// How comparisons are cut.
+    pub split: Split,
+    /// Size of the extensions in which random OTs are made.
+    pub extension: Extension,
 }
 
 impl LaneRequest {
@@ -40,7 +66,17 @@ impl LaneRequest {
             Reveal::Label => 0,
             Reveal::Logits => 1,
         };
-        let numbers = [PROTOCOL_VERSION, self.params_version, self.n_samples, reveal, self.lane];
+        let split = match self.split {
+            Split::FewestOts => 0,
+            Split::OneMore => 1,
+            Split::FewestBits => 2,
+        };
+        let extension = match self.extension {
+            Extension::Small => 0,
+            Extension::Medium => 1,
+            Extension::Large => 2,
+        };
+        let numbers = [PROTOCOL_VERSION, self.params_version, self.n_samples, reveal, self.lane, split, extension];
         let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
         // Fixed lengths, so that no two requests have the same bytes.
         self.card_digest.as_bytes().iter().copied().chain(numbers).collect()
@@ -59,6 +95,8 @@ impl LaneRequest {
                 n_samples: self.n_samples,
                 reveal: reveal.into(),
                 lane: self.lane,
+                split: self.split.to_wire().into(),
+                extension: self.extension.to_wire().into(),
             })),
         }
     }
@@ -77,7 +115,48 @@ impl LaneRequest {
             Ok(proto::Reveal::Logits) => Reveal::Logits,
             Ok(proto::Reveal::Unspecified) | Err(_) => return Err(Misbehaviour::UnknownReveal(open.reveal).into()),
         };
-        Ok(Self { card_digest, params_version: open.params_version, n_samples: open.n_samples, reveal, lane: open.lane })
+        let split = Split::from_wire(open.split).ok_or(Misbehaviour::UnknownSplit(open.split))?;
+        let extension = Extension::from_wire(open.extension).ok_or(Misbehaviour::UnknownExtension(open.extension))?;
+        let (params_version, n_samples, lane) = (open.params_version, open.n_samples, open.lane);
+        Ok(Self { card_digest, params_version, n_samples, reveal, lane, split, extension })
+    }
+}
+
+impl Split {
+    fn to_wire(self) -> proto::Split {
+        match self {
+            Self::FewestOts => proto::Split::FewestOts,
+            Self::OneMore => proto::Split::OneMore,
+            Self::FewestBits => proto::Split::FewestBits,
+        }
+    }
+
+    fn from_wire(split: i32) -> Option<Self> {
+        match proto::Split::try_from(split) {
+            Ok(proto::Split::FewestOts) => Some(Self::FewestOts),
+            Ok(proto::Split::OneMore) => Some(Self::OneMore),
+            Ok(proto::Split::FewestBits) => Some(Self::FewestBits),
+            Ok(proto::Split::Unspecified) | Err(_) => None,
+        }
+    }
+}
+
+impl Extension {
+    fn to_wire(self) -> proto::ExtensionSize {
+        match self {
+            Self::Small => proto::ExtensionSize::Small,
+            Self::Medium => proto::ExtensionSize::Medium,
+            Self::Large => proto::ExtensionSize::Large,
+        }
+    }
+
+    fn from_wire(extension: i32) -> Option<Self> {
+        match proto::ExtensionSize::try_from(extension) {
+            Ok(proto::ExtensionSize::Small) => Some(Self::Small),
+            Ok(proto::ExtensionSize::Medium) => Some(Self::Medium),
+            Ok(proto::ExtensionSize::Large) => Some(Self::Large),
+            Ok(proto::ExtensionSize::Unspecified) | Err(_) => None,
+        }
     }
 }
 
@@ -87,7 +166,9 @@ mod tests {
 
     #[test]
     fn different_requests_have_different_bindings() {
-        let base = LaneRequest { card_digest: Digest::of(b"card"), params_version: 1, n_samples: 2, reveal: Reveal::Label, lane: 3 };
+        let (card_digest, reveal) = (Digest::of(b"card"), Reveal::Label);
+        let (split, extension) = (Split::OneMore, Extension::Medium);
+        let base = LaneRequest { card_digest, params_version: 1, n_samples: 2, reveal, lane: 3, split, extension };
         let all = [
             base,
             LaneRequest { card_digest: Digest::of(b"another"), ..base },
@@ -95,6 +176,10 @@ mod tests {
             LaneRequest { n_samples: 3, ..base },
             LaneRequest { reveal: Reveal::Logits, ..base },
             LaneRequest { lane: 2, ..base },
+            LaneRequest { split: Split::FewestOts, ..base },
+            LaneRequest { split: Split::FewestBits, ..base },
+            LaneRequest { extension: Extension::Small, ..base },
+            LaneRequest { extension: Extension::Large, ..base },
         ];
         for (i, a) in all.iter().enumerate() {
             assert!(all[..i].iter().all(|b| a.binding() != b.binding()));

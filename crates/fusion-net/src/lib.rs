@@ -21,7 +21,7 @@
 //! ```
 //! use bytes::Bytes;
 //! use fusion_net::{Client, ClientSettings, Description, Digest, HintSource, LaneFailure};
-//! use fusion_net::{LaneHandler, LaneRequest, Reveal, Server};
+//! use fusion_net::{Extension, LaneHandler, LaneRequest, Reveal, Server, Split};
 //! use fusion_ring::channel::Channel;
 //!
 //! struct Doubler;
@@ -39,7 +39,10 @@
 //! let server = Server::builder(Doubler).start(([127, 0, 0, 1], 0).into())?;
 //! let client = Client::connect(ClientSettings::new(server.local_addr().to_string()))?;
 //! let (card_digest, reveal) = (client.describe()?.card_digest, Reveal::Label);
-//! let request = LaneRequest { card_digest, params_version: 1, n_samples: 1, reveal, lane: 0 };
+//! let (split, extension) = (Split::OneMore, Extension::Small);
+//! let request = LaneRequest {
+//!     card_digest, params_version: 1, n_samples: 1, reveal, lane: 0, split, extension,
+//! };
 //! let mut lane = client.open_lane(request)?;
 //! lane.send(&[21])?;
 //! assert_eq!((lane.recv_vec(1)?, lane.finish()?.total()), (vec![42], 2));
@@ -90,14 +93,14 @@ pub use fusion_ring::symmetric::digest::Digest;
 pub use handler::{Description, HintSource, LaneFailure, LaneHandler};
 pub use hint_cache::{HintCache, HintProgress};
 pub use lane::LaneChannel;
-pub use lane_request::{LaneRequest, Reveal};
+pub use lane_request::{Extension, LaneRequest, Reveal, Split};
 pub use limit_name::LimitName;
 pub use limits::{AnnouncedLimits, Limits};
 pub use security::{ClientSecurity, KeyPair, ServerSecurity, Token};
 pub use server::{Server, ServerBuilder, Shutdown};
 
 /// Version of the wire protocol of this build: `proto/fusion.proto` and the framing of lanes.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Release of this build, as a server announces it.
 pub const RELEASE: &str = env!("CARGO_PKG_VERSION");

@@ -3,7 +3,7 @@
 
 use std::error::Error;
 
-use fusion_nn::layers::{AdditiveShares, ClearNumbers, Party, RingBits, Role, relu};
+use fusion_nn::layers::{AdditiveShares, ClearNumbers, LaneTerms, Party, RingBits, Role, relu};
 use fusion_ring::channel::{MemoryChannel, Traffic, memory_pair};
 
 /// Numbers of 13 bits become numbers of 25 bits, as between two layers of a network.
@@ -11,7 +11,8 @@ const WINDOW: RingBits = RingBits(13);
 const RING: RingBits = RingBits(25);
 
 fn run(role: Role, channel: MemoryChannel, shares: &AdditiveShares) -> Result<(AdditiveShares, Traffic), String> {
-    let mut party = Party::connect(role, b"private_relu", Box::new(channel), &mut rand::rng()).map_err(|e| e.to_string())?;
+    let mut party =
+        Party::connect(role, b"private_relu", LaneTerms::SHORT_LINK, Box::new(channel), &mut rand::rng()).map_err(|e| e.to_string())?;
     let before = party.traffic();
     let result = relu(&mut party, shares, RING).map_err(|e| e.to_string())?;
     Ok((result, party.traffic().since(before)))

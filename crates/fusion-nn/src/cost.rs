@@ -1,4 +1,5 @@
-//! What a program will cost: bytes, OTs and rounds per step, predicted from public numbers alone.
+//! What a program will cost: bytes, OTs and round trips per step, predicted from public numbers
+//! alone.
 //!
 //! Linear steps and layer protocols state their own cost to the byte ([`fusion_rlwe::Layer`],
 //! [`layers::cost`](crate::layers::cost)); this module adds them up over a program. The silent
@@ -6,18 +7,18 @@
 //! right for many samples, and the only part that is not exact.
 
 use fusion_ot::functionality::ChoiceBits;
-use fusion_ot::silent::Parameters;
+use fusion_ot::silent::{ExtensionSize, Parameters};
 use fusion_rlwe::{Layer, Precision, PublicSeed, RlweError};
 use serde::Serialize;
 
 use crate::layers::cost::{Total, classify};
-use crate::layers::{EXTENSION_SIZE, HALF_TILE, ProtocolError, Requantise};
+use crate::layers::{Cut, LaneTerms, ProtocolError, Requantise};
 use fusion_model::program::{Op, Program, ProgramError};
 
-/// Traffic of the silent extension for so many OTs, both directions, in bytes.
+/// Traffic of silent extensions of this size for so many OTs, both directions, in bytes.
 #[must_use]
-pub fn silent_bytes(binary_ots: u64, m_ary_ots: u64) -> f64 {
-    let bits = |m| Parameters::new(m, EXTENSION_SIZE).bits_per_output();
+pub fn silent_bytes(binary_ots: u64, m_ary_ots: u64, size: ExtensionSize) -> f64 {
+    let bits = |m| Parameters::new(m, size).bits_per_output();
     // The widths above one bit differ by a hundredth of a bit.
     (binary_ots as f64 * bits(ChoiceBits::ONE) + m_ary_ots as f64 * bits(ChoiceBits::FOUR)) / 8.0
 }
@@ -62,7 +63,7 @@ pub struct StepCost {
     pub m_ary_ots: u64,
     /// Random 1-of-2 OTs.
     pub binary_ots: u64,
-    /// Rounds.
+    /// Round trips: how often the client sends and then waits for the server.
     pub rounds: u64,
     /// Multiplications of the float network's linear layer.
     pub multiplications: u64,
@@ -75,6 +76,9 @@ pub struct StepCost {
 pub struct Prediction {
     /// Samples of the lane.
     pub samples: usize,
+    /// The terms of the lane.
+    #[serde(skip)]
+    pub terms: LaneTerms,
     /// Per step, in order, the argmax last.
     pub steps: Vec<StepCost>,
 }
@@ -103,7 +107,7 @@ impl Prediction {
             linear: sum("linear", both),
             requantise: sum("requantise", both),
             argmax: sum("argmax", both),
-            random_ot: silent_bytes(ots(|s| s.binary_ots), ots(|s| s.m_ary_ots)) as u64,
+            random_ot: silent_bytes(ots(|s| s.binary_ots), ots(|s| s.m_ary_ots), self.terms.extension) as u64,
         }
     }
 
@@ -131,8 +135,9 @@ impl Prediction {
 ///
 /// # Errors
 /// The program is invalid or a step of it cannot be run; the error names the step.
-pub fn predict(program: &Program, samples: usize) -> Result<Prediction, CostError> {
+pub fn predict(program: &Program, samples: usize, terms: LaneTerms) -> Result<Prediction, CostError> {
     program.validate()?;
+    let cut = Cut::from(terms.split);
     let mut steps = Vec::with_capacity(program.steps.len() + 1);
     for step in &program.steps {
         let output = program.tensors[step.output.0];
@@ -155,19 +160,19 @@ pub fn predict(program: &Program, samples: usize) -> Result<Prediction, CostErro
                 let spec = program.tensors[input.0];
                 let requantise = Requantise::new(spec.shape, spec.ring, *window, pool.as_ref(), *activation, output.ring).map_err(fail)?;
                 cost.kind = "requantise";
-                cost.add(requantise.cost(samples, HALF_TILE));
+                cost.add(requantise.cost(samples, cut));
             }
             Op::Add { .. } | Op::SumPool { .. } | Op::Concat { .. } | Op::Flatten { .. } => {}
         }
         steps.push(cost);
     }
     let spec = program.tensors[program.logits.0];
-    let total = classify(samples, spec.shape.channels, spec.ring, program.logits_window, HALF_TILE)
+    let total = classify(samples, spec.shape.channels, spec.ring, program.logits_window, cut)
         .map_err(|error| CostError::Protocol { step: "argmax".to_owned(), error })?;
     let mut argmax = StepCost { kind: "argmax", ..StepCost::local("argmax") };
     argmax.add(total);
     steps.push(argmax);
-    Ok(Prediction { samples, steps })
+    Ok(Prediction { samples, terms, steps })
 }
 
 impl StepCost {

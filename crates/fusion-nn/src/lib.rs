@@ -16,19 +16,20 @@
 //! # Example
 //! A ReLU of numbers that neither party knows, over base OTs and silent OT:
 //! ```
-//! use fusion_nn::layers::{AdditiveShares, ClearNumbers, Party, RingBits, Role, relu};
+//! use fusion_nn::layers::{AdditiveShares, ClearNumbers, LaneTerms, Party, RingBits, Role, relu};
 //! use fusion_ring::channel::memory_pair;
 //!
+//! const TERMS: LaneTerms = LaneTerms::SHORT_LINK; // the same on both sides
 //! let numbers = ClearNumbers::from_signed(&[8, -1], RingBits(13));
 //! let [mine, theirs] = AdditiveShares::share(&numbers, &mut rand::rng());
 //! let (client_end, server_end) = memory_pair();
 //! let server = std::thread::spawn(move || {
-//!     let end = Box::new(server_end);
-//!     let mut party = Party::connect(Role::Server, b"example", end, &mut rand::rng()).unwrap();
+//!     let (end, rng) = (Box::new(server_end), &mut rand::rng());
+//!     let mut party = Party::connect(Role::Server, b"example", TERMS, end, rng).unwrap();
 //!     relu(&mut party, &theirs, RingBits(25))
 //! });
 //! let end = Box::new(client_end);
-//! let mut party = Party::connect(Role::Client, b"example", end, &mut rand::rng())?;
+//! let mut party = Party::connect(Role::Client, b"example", TERMS, end, &mut rand::rng())?;
 //! let mine = relu(&mut party, &mine, RingBits(25))?;
 //! let theirs = server.join().unwrap()?;
 //! assert_eq!(mine.reveal(&theirs)?[..], [8, 0]);
@@ -60,7 +61,7 @@ pub mod layers;
 /// Version of all that two parties of a lane must have in common: cryptographic parameters, layer
 /// protocols, the order and the packing of messages. Any change of the bytes inside a lane raises
 /// it; the test `pinned_lane` notices such a change.
-pub const LANE_VERSION: u32 = 3;
+pub const LANE_VERSION: u32 = 4;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -9,36 +9,25 @@
 
 use std::collections::BTreeMap;
 
-use fusion_nn::layers::{AdditiveShares, Party, RingBits, Role, relu};
+use fusion_nn::layers::{AdditiveShares, Cut, Headroom, Party, ProtocolError, RingBits, Role, Split, relu, widen_signed};
 use fusion_ot::OtError;
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverPads, SenderPads};
 use fusion_ring::channel::{Channel, RecordingChannel, memory_pair};
 
-/// Half a tile. The client is the OT sender of the first half, the server of the second.
-const HALF: usize = 64;
-/// The element that is attacked is the first of the second half: its digit is looked up by the
-/// client, and its multiplexer has the client as sender and as receiver.
-const ELEMENTS: usize = HALF + 1;
-/// A window of three bits: one digit of two bits, looked up by one 1-of-4 OT.
-const WINDOW: RingBits = RingBits(3);
-
-/// The randomness of the attacked element's OTs: what the server does not know of them.
-#[derive(Clone, Copy)]
+/// The randomness of one element's OTs: what the server does not know of them.
+#[derive(Clone, Copy, Default)]
 struct Coins {
-    /// The client's choice in the look-up, below 4.
+    /// The client's choice in the look-up of the first digit.
     lookup: u8,
+    /// The client's pads, one bit each, in the look-up of the second digit at the three choices
+    /// that the server does not have.
+    table: u8,
     /// The client's choice in the multiplexer.
     mux: u8,
-    /// The client's pad in the multiplexer at the choice that the server does not have, modulo 8.
+    /// The client's pad in the multiplexer at the choice that the server does not have.
     pad: u32,
-}
-
-impl Coins {
-    const ALL: usize = 4 * 2 * 8;
-
-    fn number(i: usize) -> Self {
-        Self { lookup: i as u8 & 3, mux: (i >> 2) as u8 & 1, pad: (i >> 3) as u32 & 7 }
-    }
+    /// The client's choice in the widening.
+    widen: u8,
 }
 
 /// A dealer whose pads and choices are arbitrary but fixed, except for [`Coins`].
@@ -50,20 +39,24 @@ struct Dealer {
 
 impl Dealer {
     fn choice(self, m: ChoiceBits, n: usize, i: usize) -> u8 {
-        let attacked = i + 1 == n && !self.client_sends;
         match m {
-            ChoiceBits::TWO if attacked => self.coins.lookup,
-            ChoiceBits::ONE if attacked => self.coins.mux,
-            _ => (i * 7 + 3) as u8 % m.messages() as u8,
+            _ if self.client_sends => (i * 7 + 3) as u8 % m.messages() as u8,
+            // The widening comes last.
+            ChoiceBits::ONE if i + 1 == n => self.coins.widen,
+            ChoiceBits::ONE => self.coins.mux,
+            _ => self.coins.lookup,
         }
     }
 
     fn pads(self, m: ChoiceBits, n: usize, i: usize) -> Vec<u32> {
-        let kept = if m == ChoiceBits::ONE { u32::MAX } else { 0xff };
+        let kept = if m == ChoiceBits::ONE { u32::MAX } else { 1 };
         let fixed = |x: usize| ((i * 16 + x + usize::from(self.client_sends) * 5) as u32).wrapping_mul(0x9e37_79b9) >> 7 & kept;
         let mut pads: Vec<u32> = (0..m.messages()).map(fixed).collect();
-        if m == ChoiceBits::ONE && self.client_sends && i + 1 == n {
-            pads[1 - usize::from(self.choice(m, n, i))] = self.coins.pad;
+        if self.client_sends {
+            let known = usize::from(self.choice(m, n, i));
+            for (number, x) in (0..pads.len()).filter(|&x| x != known).enumerate() {
+                pads[x] = if m == ChoiceBits::ONE { self.coins.pad } else { u32::from(self.coins.table) >> number & 1 };
+            }
         }
         pads
     }
@@ -84,69 +77,98 @@ impl RandomOtReceiver for Dealer {
     }
 }
 
-/// What either party sends in a ReLU of which the client's share of the attacked element is `x`.
-fn run(x: u32, coins: Coins, wrong: Option<(usize, u8)>) -> [Vec<u8>; 2] {
-    let (client_end, server_end) = memory_pair();
-    let (client_wire, mut server_wire) = (RecordingChannel::new(client_end), RecordingChannel::new(server_end));
-    if let Some((at, flip)) = wrong {
-        server_wire.corrupt_from_now(at, flip);
+/// A layer whose whole view is small enough to be enumerated.
+struct Case {
+    /// Bits of the window.
+    bits: u32,
+    layer: fn(&mut Party<'_>, &AdditiveShares) -> Result<AdditiveShares, ProtocolError>,
+    coins: Vec<Coins>,
+}
+
+impl Case {
+    /// A ReLU from three bits to five: one digit of two bits, in which the client chooses, a
+    /// multiplexer and a widening.
+    fn relu() -> Self {
+        let number = |i: u32| Coins { lookup: i as u8 & 3, mux: (i >> 2) as u8 & 1, pad: i >> 3 & 7, widen: (i >> 6) as u8, table: 0 };
+        Self { bits: 3, layer: |party, x| relu(party, x, RingBits(5)), coins: (0..128).map(number).collect() }
     }
-    let handles = [client_wire.handle(), server_wire.handle()];
-    let dealer = |client_sends| Box::new(Dealer { client_sends, coins });
-    let shares = |words: Vec<u32>| AdditiveShares::from_words(words, WINDOW);
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            let mut party = Party::new(Role::Server, Box::new(server_wire), dealer(false), dealer(true)).with_half_tile(HALF);
-            let own = shares((0..ELEMENTS as u32).map(|i| i * 5).collect());
+
+    /// A signed widening from four bits to six: a digit of three bits, in which the client chooses,
+    /// one of one bit, in which it answers, and the widening.
+    fn widening() -> Self {
+        let number = |i: u32| Coins { lookup: i as u8 & 7, table: (i >> 3) as u8 & 7, widen: (i >> 6) as u8, ..Coins::default() };
+        let layer = |party: &mut Party<'_>, x: &AdditiveShares| widen_signed(party, x, Headroom::None, RingBits(6));
+        Self { bits: 4, layer, coins: (0..128).map(number).collect() }
+    }
+
+    /// What either party sends if the client's share is `x`.
+    fn run(&self, x: u32, coins: Coins, wrong: Option<(usize, u8)>) -> [Vec<u8>; 2] {
+        let (client_end, server_end) = memory_pair();
+        let (client_wire, mut server_wire) = (RecordingChannel::new(client_end), RecordingChannel::new(server_end));
+        if let Some((at, flip)) = wrong {
+            server_wire.corrupt_from_now(at, flip);
+        }
+        let handles = [client_wire.handle(), server_wire.handle()];
+        let dealer = |client_sends| Box::new(Dealer { client_sends, coins });
+        let run = |role, wire, share| {
+            let client = role == Role::Client;
+            let party = Party::new(role, Box::new(wire), dealer(client), dealer(!client));
             // A padding bit that the client refuses ends the lane: the abort is public.
-            let _ = relu(&mut party, &own, WINDOW);
+            let own = AdditiveShares::from_words(vec![share], RingBits(self.bits));
+            let _ = (self.layer)(&mut party.with_cut(Cut::from(Split::OneMore)), &own);
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(move || run(Role::Server, server_wire, 5));
+            run(Role::Client, client_wire, x);
         });
-        let mut party = Party::new(Role::Client, Box::new(client_wire), dealer(true), dealer(false)).with_half_tile(HALF);
-        let mut own: Vec<u32> = (0..ELEMENTS as u32).map(|i| i * 3).collect();
-        own[HALF] = x;
-        let _ = relu(&mut party, &shares(own), WINDOW);
-    });
-    handles.map(|handle| handle.recording().sent)
-}
-
-/// How often the server sees what, over all `coins`.
-fn views(x: u32, wrong: Option<(usize, u8)>, coins: &[Coins]) -> BTreeMap<Vec<u8>, usize> {
-    let mut views = BTreeMap::new();
-    for &coins in coins {
-        let [seen, _] = run(x, coins, wrong);
-        *views.entry(seen).or_default() += 1;
+        handles.map(|handle| handle.recording().sent)
     }
-    views
-}
 
-fn all_coins() -> Vec<Coins> {
-    (0..Coins::ALL).map(Coins::number).collect()
-}
+    /// How often the server sees what, over the coins that `possible` leaves.
+    fn views(&self, x: u32, wrong: Option<(usize, u8)>, possible: impl Fn(&Coins) -> bool) -> BTreeMap<Vec<u8>, usize> {
+        let mut views = BTreeMap::new();
+        for &coins in self.coins.iter().filter(|coins| possible(coins)) {
+            let [seen, _] = self.run(x, coins, wrong);
+            *views.entry(seen).or_default() += 1;
+        }
+        views
+    }
 
-#[test]
-fn whatever_the_server_sends_its_view_does_not_depend_on_the_clients_input() {
-    let coins = all_coins();
-    let sent = run(0, coins[0], None)[1].len();
-    let mut deviations: Vec<Option<(usize, u8)>> = vec![None];
-    deviations.extend((0..sent).flat_map(|at| [0x01, 0xff].map(|flip| Some((at, flip)))));
-    for wrong in deviations {
-        let expect = views(0, wrong, &coins);
-        // The coins matter to the view: it is not constant for some other reason.
-        assert!(expect.len() >= 4, "{wrong:?}: {} views", expect.len());
-        for x in [3, 4, 7] {
-            assert!(views(x, wrong, &coins) == expect, "byte {wrong:?} sent wrongly tells the server something of {x}");
+    /// Whatever the server sends, its view does not depend on the client's input.
+    fn tells_nothing(&self) {
+        let sent = self.run(0, self.coins[0], None)[1].len();
+        let mut deviations: Vec<Option<(usize, u8)>> = vec![None];
+        deviations.extend((0..sent).flat_map(|at| [0x01, 0xff].map(|flip| Some((at, flip)))));
+        for wrong in deviations {
+            let expect = self.views(0, wrong, |_| true);
+            // The coins matter to the view: it is not constant for some other reason.
+            assert!(expect.len() >= 4, "{wrong:?}: {} views", expect.len());
+            for x in [3, 4, 7] {
+                assert!(self.views(x, wrong, |_| true) == expect, "byte {wrong:?} sent wrongly tells the server something of {x}");
+            }
         }
     }
 }
 
-/// The test has teeth: a server that knew any one of the coins, as the broken OT let it, would see
-/// the input.
 #[test]
-fn a_server_that_knows_a_choice_sees_the_input() {
-    let known: [fn(&Coins) -> bool; 3] = [|c| c.lookup == 2, |c| c.mux == 1, |c| c.pad == 5];
-    for (i, known) in known.into_iter().enumerate() {
-        let coins: Vec<Coins> = all_coins().into_iter().filter(known).collect();
-        let expect = views(0, None, &coins);
-        assert!((1..8).any(|x| views(x, None, &coins) != expect), "coin {i}");
+fn a_relu_tells_the_server_nothing() {
+    Case::relu().tells_nothing();
+}
+
+#[test]
+fn a_comparison_and_a_widening_tell_the_server_nothing() {
+    Case::widening().tells_nothing();
+}
+
+/// The tests have teeth: a server that knew any one of the coins, as the broken OT let it, would
+/// see the input.
+#[test]
+fn a_server_that_knows_a_coin_sees_the_input() {
+    let in_relu: [fn(&Coins) -> bool; 4] = [|c| c.lookup == 2, |c| c.mux == 1, |c| c.pad == 5, |c| c.widen == 1];
+    let in_widening: [fn(&Coins) -> bool; 3] = [|c| c.lookup == 2, |c| c.table == 5, |c| c.widen == 1];
+    let cases = in_relu.map(|known| (Case::relu(), known)).into_iter().chain(in_widening.map(|known| (Case::widening(), known)));
+    for (i, (case, known)) in cases.enumerate() {
+        let expect = case.views(0, None, known);
+        assert!((1..1 << case.bits).any(|x| case.views(x, None, known) != expect), "coin {i}");
     }
 }

@@ -5,6 +5,7 @@ use fusion_model::onnx;
 use fusion_model::plan::{PlanOptions, plan};
 use fusion_model::testing::random_network;
 use fusion_nn::cost::predict;
+use fusion_nn::layers::LaneTerms;
 
 #[test]
 fn every_plan_has_a_cost() {
@@ -14,7 +15,7 @@ fn every_plan_has_a_cost() {
         let ranges = calibrate(&graph, &images).unwrap();
         for options in [PlanOptions::default(), PlanOptions { window_bits: 11, weight_bits: 8, ..PlanOptions::default() }] {
             let (program, _) = plan(&graph, &ranges, &options).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
-            let predicted = predict(&program, 3).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+            let predicted = predict(&program, 3, LaneTerms::LONG_LINK).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
             assert!(predicted.bytes() > 0, "seed {seed}");
         }
     }

@@ -15,7 +15,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 /// Enough for the binary OTs of its ReLU to come from a silent extension, not from SoftSpoken.
-const ELEMENTS: usize = 1 << 17;
+const ELEMENTS: usize = 3 << 16;
 const WINDOW: RingBits = RingBits(13);
 const RING: RingBits = RingBits(25);
 const SIZE: ExtensionSize = ExtensionSize::Small;

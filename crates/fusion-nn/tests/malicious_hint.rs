@@ -24,6 +24,8 @@ const N: usize = 2048;
 const SPIES: usize = 31;
 const UP: u32 = 25;
 const HB: u32 = 19;
+/// Bits of the key.
+const KB: u32 = HB + 2;
 const RING: u32 = 26;
 
 /// Everything that the server received, a buffer a call.
@@ -183,7 +185,7 @@ fn a_hint_made_of_the_next_layers_polynomials_gives_nothing_away() {
     assert_eq!((labels.as_slice(), same.as_slice()), ([0, 1].as_slice(), [0, 1].as_slice()), "answers are right: no mixing notices");
 
     // From here on: only what the server has. Ciphertexts follow the key of their layer.
-    let at = at + usize::from(log[at].len() == 4 * N);
+    let at = at + usize::from(log[at].len() == N * KB as usize / 8);
     let mut secret = vec![None; N];
     let mut wrong = 0;
     for spy in 1..=SPIES {
@@ -202,11 +204,11 @@ fn a_hint_made_of_the_next_layers_polynomials_gives_nothing_away() {
     let guess = |v: &Option<[u32; 3]>| v.map_or(0, |v| (0..3).max_by_key(|&i| v[i]).unwrap() as i32 - 1);
     let secret: Vec<i32> = secret.iter().map(guess).collect();
     // The key of the first layer tells whether these are its secret's coefficients.
-    let key = unpack(&log[0], 32, N);
+    let key: Vec<u32> = unpack(&log[0], KB, N).iter().map(|word| word << (32 - KB)).collect();
     let mask = polynomial(seed, b"fusion-rlwe mask ", 0, 0);
     let size =
         |s: &[i32]| key.iter().zip(product(&mask, s)).map(|(k, ps)| f64::from(k.wrapping_sub(ps) as i32).powi(2)).sum::<f64>() / N as f64;
-    // An error polynomial has 3.2; uniform words have 2^32 / sqrt(12) = 2^30.2.
+    // Rounding has 2^(32 - KB) / sqrt(12); uniform words have 2^32 / sqrt(12) = 2^30.2.
     let deviation = size(&secret).sqrt();
     assert!(deviation.log2() > 30.0, "contradicting votes {wrong}, deviation of k - p s: {deviation}: the server has the secret");
     let b = unpack(&log[1], UP, N);

@@ -10,8 +10,7 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::hint::HintSource;
-use crate::layer::{Input, KEY_BYTES, Layer};
-use crate::precision::MODULUS_BITS;
+use crate::layer::{Input, Layer};
 use crate::public::{PublicPolynomial, PublicSeed};
 use crate::{RlweError, sample};
 
@@ -71,7 +70,7 @@ impl ClientLane {
         // A single block uses every transform once: one buffer is enough.
         let keep = blocks.len() > 1 && layer.layout().rows() <= MOST_KEPT;
         for (index, block) in blocks.iter().enumerate() {
-            self.send_key(channel)?;
+            self.send_key(layer, channel)?;
             let mut next = 0;
             for (phase, cells) in block.cells.iter().enumerate() {
                 let term = layer.layout().phases[phase].term;
@@ -100,8 +99,8 @@ impl ClientLane {
         Ok(())
     }
 
-    /// Draws the secret of the next block and sends its key k = p s + e'.
-    fn send_key(&mut self, channel: &mut dyn Channel) -> Result<(), RlweError> {
+    /// Draws the secret of the next block and sends its key k = p s + e', rounded.
+    fn send_key(&mut self, layer: &Layer, channel: &mut dyn Channel) -> Result<(), RlweError> {
         let secret = Small::new(&sample::ternary(&mut self.prg));
         let mut product = Product::default();
         product.set(&self.mask, &secret);
@@ -110,8 +109,10 @@ impl ClientLane {
         let mut words = Wiped::<u32>::new(DEGREE);
         product.words(0, &mut words);
         words::add_small(&mut words, &errors);
-        let mut bytes = Wiped::with_capacity(KEY_BYTES + SLACK);
-        pack_into(&mut bytes, &words, MODULUS_BITS);
+        let bits = layer.precision().key_bits();
+        words::round_to_top(&mut words, bits);
+        let mut bytes = Wiped::with_capacity(layer.key_bytes() + SLACK);
+        pack_into(&mut bytes, &words, bits);
         channel.send(&bytes)?;
         self.secrets.push(secret);
         Ok(())

@@ -7,9 +7,6 @@ use crate::layout::Layout;
 use crate::public::{PublicPolynomial, PublicSeed};
 use crate::{ConvGeometry, Precision, RlweError};
 
-/// Bytes of the key that the client sends with every block of every layer.
-pub const KEY_BYTES: usize = DEGREE * 4;
-
 /// A linear layer as the model card describes it: layout, widths and public polynomials.
 #[derive(Debug, Clone)]
 pub struct Layer {
@@ -105,6 +102,12 @@ impl Layer {
         self.hint_row_bytes() * self.outputs()
     }
 
+    /// Bytes of the key that the client sends with every block.
+    #[must_use]
+    pub fn key_bytes(&self) -> usize {
+        packed_len(DEGREE, self.precision.key_bits())
+    }
+
     /// Bytes that the client sends for `samples` samples: a key and the ciphertexts of every block.
     /// The server sends nothing.
     #[must_use]
@@ -112,7 +115,7 @@ impl Layer {
         let row = |cells: usize| packed_len(cells, self.precision.upload_bits()) as u64;
         let blocks = self.layout.cut(samples);
         let rows = blocks.iter().flat_map(|b| b.cells.iter().enumerate()).map(|(i, c)| row(c.len()) * self.channels(i) as u64);
-        rows.sum::<u64>() + (blocks.len() * KEY_BYTES) as u64
+        rows.sum::<u64>() + (blocks.len() * self.key_bytes()) as u64
     }
 
     /// Checks that `inputs` hold `samples` samples of every term in rings that are wide enough.

@@ -18,8 +18,8 @@
 //!
 //! > h_j = sum W_ji X^tau a_i + p u_j + e_j
 //!
-//! does not depend on the data: it is made once per model, and every client keeps a copy. Both b
-//! and h are rounded to the bits that the reader of the product needs, so 3 to 4 bytes travel per
+//! does not depend on the data: it is made once per model, and every client keeps a copy. b, h and
+//! k are rounded to the bits that the reader of the product needs, so 3 to 4 bytes travel per
 //! input coefficient and none per output. The reader keeps the top bits of each party's word; noise
 //! far below the last of them changes a result by at most one unit.
 //!
@@ -129,7 +129,7 @@ pub use error::RlweError;
 pub use geometry::{ConvGeometry, Padding, Shape};
 pub use hint::HintSource;
 pub use key::ServerKey;
-pub use layer::{Input, KEY_BYTES, Layer};
+pub use layer::{Input, Layer};
 pub use layout::Layout;
 pub use precision::Precision;
 pub use public::PublicSeed;

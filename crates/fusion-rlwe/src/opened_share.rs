@@ -10,7 +10,7 @@ use fusion_ring::poly::fft::{Product, Wide};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-use crate::{ClientLane, ConvGeometry, Input, KEY_BYTES, Layer, Precision, PublicSeed, ServerKey, ServerLane, ServerLayer};
+use crate::{ClientLane, ConvGeometry, Input, Layer, Precision, PublicSeed, ServerKey, ServerLane, ServerLayer};
 
 const INPUTS: usize = 6;
 const SAMPLES: usize = 1500;
@@ -39,7 +39,7 @@ fn a_share_at_full_width_gives_the_weights_away() {
     let known: Vec<Vec<f64>> = (0..INPUTS)
         .map(|row| {
             let size = packed_len(SAMPLES, precision.upload_bits());
-            let sent = unpack(&request[KEY_BYTES + row * size..][..size], precision.upload_bits(), SAMPLES);
+            let sent = unpack(&request[layer.key_bytes() + row * size..][..size], precision.upload_bits(), SAMPLES);
             let (mut public, mut product, mut mask) = (Vec::new(), Product::default(), vec![0; SAMPLES]);
             layer.row_polynomial(0, row, &mut public);
             product.set(&Wide::new(&public), client.secret(0));

@@ -37,6 +37,10 @@ pub fn check_parameters(degree: usize, modulus_bits: u32, error_bits: u32) -> Re
     )))
 }
 
+/// Bits of a coefficient of the client's key beyond those of the hint: rounding it then adds a
+/// sixteenth of the variance that rounding the hint adds.
+const KEY_BITS_MORE: u32 = 2;
+
 /// Widths of one linear layer, in bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Precision {
@@ -78,6 +82,13 @@ impl Precision {
         self.hint
     }
 
+    /// Bits of a coefficient of the client's key on the wire: the top ones, rounded to nearest.
+    #[must_use]
+    pub const fn key_bits(self) -> u32 {
+        let bits = self.hint + KEY_BITS_MORE;
+        if bits < MODULUS_BITS { bits } else { MODULUS_BITS }
+    }
+
     /// The noise of an output whose row of weights has the Euclidean norm `row_norm`.
     #[must_use]
     pub fn noise(self, row_norm: f64) -> Noise {
@@ -88,6 +99,7 @@ impl Precision {
             upload: row_norm.powi(2) * rounding_variance(self.upload),
             masks: ternary * 2.0 * error,
             hint: ternary * rounding_variance(self.hint),
+            key: ternary * rounding_variance(self.key_bits()),
         }
     }
 }
@@ -108,20 +120,22 @@ pub struct Noise {
     pub masks: f64,
     /// The rounding of the hint times the client's secret.
     pub hint: f64,
+    /// The rounding of the client's key times the server's secret.
+    pub key: f64,
 }
 
 impl Noise {
     /// The variance of v.
     #[must_use]
     pub fn variance(&self) -> f64 {
-        self.errors + self.upload + self.masks + self.hint
+        self.errors + self.upload + self.masks + self.hint + self.key
     }
 
     /// The standard deviation of the terms that no ciphertext has a part in, which the hint's width
     /// decides.
     #[must_use]
     pub fn hint_deviation(&self) -> f64 {
-        (self.masks + self.hint).sqrt()
+        (self.masks + self.hint + self.key).sqrt()
     }
 }
 
@@ -152,6 +166,8 @@ mod tests {
         let close = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-3;
         assert!(close(noise.upload, 2f64.powf(23.4) * 4f64.powi(7) / 12.0) && close(noise.hint, 4096.0 / 3.0 * 4f64.powi(13) / 12.0));
         assert!(close(noise.errors, 2f64.powf(23.4) * 10.5) && close(noise.masks, 4096.0 / 3.0 * 21.0));
-        assert_eq!(Precision::new(26, 32, 32).unwrap().noise(1.0).upload, 0.0);
+        assert!(close(noise.key, 4096.0 / 3.0 * 4f64.powi(11) / 12.0));
+        let exact = Precision::new(26, 32, 32).unwrap().noise(1.0);
+        assert_eq!((exact.upload, exact.hint, exact.key), (0.0, 0.0, 0.0));
     }
 }

@@ -5,9 +5,7 @@
 
 use fusion_ring::channel::{Channel, Traffic, memory_pair};
 use fusion_rlwe::precision::{Precision, TAIL};
-use fusion_rlwe::{
-    ClientLane, ConvGeometry, Input, KEY_BYTES, Layer, Padding, PublicSeed, ServerKey, ServerLane, ServerLayer, Shape, plain,
-};
+use fusion_rlwe::{ClientLane, ConvGeometry, Input, Layer, Padding, PublicSeed, ServerKey, ServerLane, ServerLayer, Shape, plain};
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -237,7 +235,7 @@ fn a_row_is_sent_for_every_input() {
     let layer = Layer::new(SEED, 0, &[term], precision(), 100).unwrap();
     assert_eq!(layer.layout().rows(), 1);
     // 35 positions of 26 bits each.
-    assert_eq!(layer.bytes_up(1), KEY_BYTES as u64 + (35 * 26u64).div_ceil(8));
+    assert_eq!(layer.bytes_up(1), layer.key_bytes() as u64 + (35 * 26u64).div_ceil(8));
 }
 
 /// The tests above once more in processes that are kept to one tier each: a process chooses its

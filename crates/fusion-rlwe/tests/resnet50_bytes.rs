@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use fusion_rlwe::{ConvGeometry, KEY_BYTES, Layer, Padding, Precision, PublicSeed, Shape};
+use fusion_rlwe::{ConvGeometry, Layer, Padding, Precision, PublicSeed, Shape};
 
 const SAMPLES: usize = 8;
 
@@ -74,11 +74,11 @@ fn every_layer_of_resnet50_sends_what_the_formula_says() {
         let layer = Layer::new(PublicSeed([1; 32]), index as u32, terms, precision, 4096).unwrap();
         let inputs = terms.iter().map(|t| t.input.channels * needed(t)).sum::<usize>();
         let formula = 3 * inputs;
-        let keys = layer.layout().blocks(SAMPLES) * KEY_BYTES;
+        let keys = layer.layout().blocks(SAMPLES) * layer.key_bytes();
         all_keys += keys;
         let up = (layer.bytes_up(SAMPLES) - keys as u64) as f64;
         assert!((up / formula as f64 - 1.0).abs() < 0.01, "layer {index}: {up} bytes to the server, {formula} by the formula");
         assert_eq!(layer.hint_bytes(), layer.outputs() * 2048 * 19 / 8);
     }
-    assert_eq!(all_keys / SAMPLES, 263_168, "bytes a sample of the keys");
+    assert_eq!(all_keys / SAMPLES, 172_704, "bytes a sample of the keys");
 }

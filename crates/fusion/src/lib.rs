@@ -53,9 +53,9 @@ mod clock;
 mod error;
 mod event;
 pub mod images;
+mod lane_terms;
 mod prepare;
 mod quantise;
-mod reveal;
 pub mod server;
 
 pub use client::{Client, ClientSettings, GivenMix, Inputs, Journal, MixSettings, Outcome, verify};

@@ -8,7 +8,7 @@ use fusion_model::preprocess::Preprocess;
 use fusion_model::twin::{TruncationCarry, Twin};
 use fusion_nn::cost;
 use fusion_nn::exec::{Client, EncodedImage, Hint, Lane, LaneInput, Opened, PublicModel, Reveal, Server, ServerModel};
-use fusion_nn::layers::Phase;
+use fusion_nn::layers::{LaneTerms, Phase};
 use fusion_ring::channel::memory_pair;
 use fusion_rlwe::{PublicSeed, ServerKey};
 use rand::SeedableRng;
@@ -41,10 +41,11 @@ fn labels_equal_the_float_models_and_the_twins_up_to_ties() {
     let (opened, costs) = std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut rng = ChaCha20Rng::seed_from_u64(201);
-            let lane = Lane::<Server>::connect(b"test", DIGITS, Reveal::Label, Box::new(server_end), &mut rng).unwrap();
+            let lane =
+                Lane::<Server>::connect(b"test", DIGITS, Reveal::Label, LaneTerms::SHORT_LINK, Box::new(server_end), &mut rng).unwrap();
             lane.run(&model, &mut rng, &mut |_| ()).unwrap();
         });
-        let lane = Lane::<Client>::connect(b"test", DIGITS, Reveal::Label, Box::new(client_end), &mut rng).unwrap();
+        let lane = Lane::<Client>::connect(b"test", DIGITS, Reveal::Label, LaneTerms::SHORT_LINK, Box::new(client_end), &mut rng).unwrap();
         let finished = lane.run(&public, &hint, input, &mut rng, &mut |_| ()).unwrap();
         (finished.opened, finished.costs)
     });
@@ -78,7 +79,7 @@ fn labels_equal_the_float_models_and_the_twins_up_to_ties() {
     // The silent extension makes OTs in large rounds, most of which a network this small does not
     // use: they are left out of the comparison.
     let measured = |phases: &[Phase]| -> u64 { costs.iter().flat_map(|c| phases.iter().map(|&p| c.ledger.get(p).traffic.total())).sum() };
-    let predicted = cost::predict(program, DIGITS).unwrap().by_phase();
+    let predicted = cost::predict(program, DIGITS, LaneTerms::SHORT_LINK).unwrap().by_phase();
     for (what, measured, predicted) in [
         ("linear", measured(&[Phase::Linear]), predicted.linear),
         ("requantise", measured(&[Phase::Activation, Phase::Pooling]), predicted.requantise),

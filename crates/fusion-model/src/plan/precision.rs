@@ -107,7 +107,7 @@ fn narrowest(ring: u32, row_norm: u32, unit: f64) -> Result<Precision, Noise> {
     match widths().map_while(fits).last() {
         Some((precision, _)) => Ok(precision),
         None => {
-            let empty = Noise { errors: f64::INFINITY, upload: 0.0, masks: 0.0, hint: 0.0 };
+            let empty = Noise { errors: f64::INFINITY, upload: 0.0, masks: 0.0, hint: 0.0, key: 0.0 };
             Err(noise(full, hint).map_or(empty, |(_, n)| n))
         }
     }

@@ -44,6 +44,8 @@ pub enum NoiseCause {
     Masks,
     /// The rounding of the hint times the client's secret.
     Hint,
+    /// The rounding of the client's key times the server's secret.
+    Key,
 }
 
 impl fmt::Display for NoiseCause {
@@ -53,6 +55,7 @@ impl fmt::Display for NoiseCause {
             Self::Upload => "upload",
             Self::Masks => "masks",
             Self::Hint => "hint",
+            Self::Key => "key",
         })
     }
 }
@@ -88,6 +91,7 @@ impl LargestTerms {
                 (NoiseCause::Upload, noise.upload),
                 (NoiseCause::Masks, noise.masks),
                 (NoiseCause::Hint, noise.hint),
+                (NoiseCause::Key, noise.key),
             ];
             for (cause, variance) in parts {
                 let permille = (TAIL * (gain * variance).sqrt() / unit * 1000.0).round() as u64;

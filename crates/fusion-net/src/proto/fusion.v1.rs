@@ -121,6 +121,86 @@ pub struct LaneOpen {
     /// their oblivious transfers to it.
     #[prost(uint32, tag = "6")]
     pub lane: u32,
+    /// How the lane's comparisons are cut.
+    #[prost(enumeration = "Split", tag = "7")]
+    pub split: i32,
+    /// Size of the extensions in which the lane's random OTs are made.
+    #[prost(enumeration = "ExtensionSize", tag = "8")]
+    pub extension: i32,
+}
+/// Size of an extension of random OTs: larger ones take fewer bits and more memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ExtensionSize {
+    /// Not a valid choice.
+    Unspecified = 0,
+    /// 1.7 million OTs.
+    Small = 1,
+    /// 3.5 million.
+    Medium = 2,
+    /// 7 million.
+    Large = 3,
+}
+impl ExtensionSize {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "EXTENSION_SIZE_UNSPECIFIED",
+            Self::Small => "EXTENSION_SIZE_SMALL",
+            Self::Medium => "EXTENSION_SIZE_MEDIUM",
+            Self::Large => "EXTENSION_SIZE_LARGE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "EXTENSION_SIZE_UNSPECIFIED" => Some(Self::Unspecified),
+            "EXTENSION_SIZE_SMALL" => Some(Self::Small),
+            "EXTENSION_SIZE_MEDIUM" => Some(Self::Medium),
+            "EXTENSION_SIZE_LARGE" => Some(Self::Large),
+            _ => None,
+        }
+    }
+}
+/// How comparisons are cut into digits, one look-up by oblivious transfer each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Split {
+    /// Not a valid choice.
+    Unspecified = 0,
+    /// As few look-ups as possible.
+    FewestOts = 1,
+    /// One look-up more, where that saves bits.
+    OneMore = 2,
+    /// As few bits as possible.
+    FewestBits = 3,
+}
+impl Split {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SPLIT_UNSPECIFIED",
+            Self::FewestOts => "SPLIT_FEWEST_OTS",
+            Self::OneMore => "SPLIT_ONE_MORE",
+            Self::FewestBits => "SPLIT_FEWEST_BITS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SPLIT_UNSPECIFIED" => Some(Self::Unspecified),
+            "SPLIT_FEWEST_OTS" => Some(Self::FewestOts),
+            "SPLIT_ONE_MORE" => Some(Self::OneMore),
+            "SPLIT_FEWEST_BITS" => Some(Self::FewestBits),
+            _ => None,
+        }
+    }
 }
 /// What is opened to the client at the end of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

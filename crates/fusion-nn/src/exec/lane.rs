@@ -16,7 +16,7 @@ use super::local;
 use super::model::{Hint, Prepared, PublicModel, ServerModel};
 use super::opened::{Opened, Reveal, mask_logits, opened_window};
 use super::side::{Client, Server, Side};
-use crate::layers::{self, Ledger, Party, Phase, Role, TensorWords};
+use crate::layers::{self, Cut, LaneTerms, Ledger, Party, Phase, Role, TensorWords};
 
 /// A way of deviating from the protocol: told the step's name and the number of samples, it may
 /// change this party's words of the step's result, `[channel][sample][row][column]`. A number is at
@@ -94,10 +94,11 @@ impl<'a, S: Side> Lane<'a, S> {
         lane_request: &[u8],
         samples: usize,
         reveal: Reveal,
+        terms: LaneTerms,
         channel: Box<dyn Channel + 'a>,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, LaneError> {
-        let party = Party::connect(S::ROLE, lane_request, channel, rng).map_err(LaneError::SetUp)?;
+        let party = Party::connect(S::ROLE, lane_request, terms, channel, rng).map_err(LaneError::SetUp)?;
         Ok(Self::new(party, Ledger::default(), samples, reveal))
     }
 
@@ -112,6 +113,13 @@ impl<'a, S: Side> Lane<'a, S> {
         reveal: Reveal,
     ) -> Self {
         Self::new(Party::new(S::ROLE, channel, sender, receiver), Ledger::default(), samples, reveal)
+    }
+
+    /// Sets how layers are cut. The peer must cut alike.
+    #[must_use]
+    pub fn with_cut(mut self, cut: Cut) -> Self {
+        self.party = self.party.with_cut(cut);
+        self
     }
 
     /// `party` is of the role of this side.

@@ -5,15 +5,15 @@ use std::sync::Mutex;
 use fusion_ot::ideal;
 use fusion_ring::channel::memory_pair;
 use fusion_rlwe::precision::TAIL;
-use fusion_rlwe::{PublicSeed, ServerKey, Shape};
+use fusion_rlwe::{ConvGeometry, PublicSeed, ServerKey, Shape};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::layers::{ClearNumbers, RingBits};
+use crate::layers::{ClearNumbers, Cut, LaneTerms, RingBits, Split};
 use fusion_model::plan::{PlanOptions, plan};
 use fusion_model::program::noise::tensor_noise;
-use fusion_model::program::{Op, Program, TensorId, TensorSpec, Weights, Window};
+use fusion_model::program::{Activation, LinearTerm, LinearWeights, Op, Program, Step, TensorId, TensorSpec, Weights, Window};
 use fusion_model::testing::random_network;
 use fusion_model::twin::{TruncationCarry, Twin};
 use fusion_model::{calibrate, onnx};
@@ -25,8 +25,21 @@ fn tracing(trace: &Trace) -> Deviation<'_> {
     Box::new(|_, _, share| trace.lock().unwrap().push(share.to_vec()))
 }
 
-/// Both parties of one lane. Returns what was opened and the reconstructed results of all steps.
-fn run(program: &Program, weights: &Weights, images: &[Vec<i64>], reveal: Reveal, real_ot: bool) -> (Opened, Vec<Vec<u32>>) {
+/// What both parties of a lane left.
+struct Ran {
+    opened: Opened,
+    /// The reconstructed results of all steps.
+    results: Vec<Vec<u32>>,
+    /// How often the client turned from sending to receiving, and the server.
+    turns: [u64; 2],
+}
+
+fn turns<S: Side>(finished: &Finished<'_, S>) -> u64 {
+    finished.costs.iter().map(|cost| cost.ledger.total().traffic.turns).sum()
+}
+
+/// Both parties of one lane.
+fn run(program: &Program, weights: &Weights, images: &[Vec<i64>], reveal: Reveal, real_ot: bool, cut: Cut) -> Ran {
     let samples = images.len();
     let mut rng = ChaCha20Rng::seed_from_u64(samples as u64);
     let public = PublicModel::new(program.clone(), PublicSeed([5; 32])).unwrap();
@@ -39,28 +52,28 @@ fn run(program: &Program, weights: &Weights, images: &[Vec<i64>], reveal: Reveal
     let ((client_sends, server_receives), (server_sends, client_receives)) = (ideal::pair(1), ideal::pair(2));
     let (client_trace, server_trace) = (Trace::default(), Trace::default());
     let mut server_rng = ChaCha20Rng::seed_from_u64(77);
-    let opened = std::thread::scope(|scope| {
+    let (opened, turns) = std::thread::scope(|scope| {
         let server = scope.spawn(|| {
             let lane = if real_ot {
-                Lane::<Server>::connect(b"test", samples, reveal, Box::new(server_end), &mut server_rng).unwrap()
+                Lane::<Server>::connect(b"test", samples, reveal, LaneTerms::SHORT_LINK, Box::new(server_end), &mut server_rng).unwrap()
             } else {
                 Lane::<Server>::on(Box::new(server_end), Box::new(server_sends), Box::new(server_receives), samples, reveal)
             };
-            lane.watched(tracing(&server_trace)).run(&server_model, &mut server_rng, &mut |_| ()).unwrap();
+            turns(&lane.with_cut(cut).watched(tracing(&server_trace)).run(&server_model, &mut server_rng, &mut |_| ()).unwrap())
         });
         let lane = if real_ot {
-            Lane::<Client>::connect(b"test", samples, reveal, Box::new(client_end), &mut rng).unwrap()
+            Lane::<Client>::connect(b"test", samples, reveal, LaneTerms::SHORT_LINK, Box::new(client_end), &mut rng).unwrap()
         } else {
             Lane::<Client>::on(Box::new(client_end), Box::new(client_sends), Box::new(client_receives), samples, reveal)
         };
-        let finished = lane.watched(tracing(&client_trace)).run(&public, &hint, input, &mut rng, &mut |_| ()).unwrap();
-        server.join().unwrap();
+        let finished = lane.with_cut(cut).watched(tracing(&client_trace)).run(&public, &hint, input, &mut rng, &mut |_| ()).unwrap();
+        let turns = [turns(&finished), server.join().unwrap()];
         assert_eq!(finished.costs.len(), program.steps.len() + 2, "set-up, steps, opening");
-        finished.opened
+        (finished.opened, turns)
     });
     let (client, server) = (client_trace.into_inner().unwrap(), server_trace.into_inner().unwrap());
     let sums = client.iter().zip(&server).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a.wrapping_add(*b)).collect());
-    (opened, sums.collect())
+    Ran { opened, results: sums.collect(), turns }
 }
 
 /// One sample of a tensor `[channel][sample][row][column]`: sums of both parties' words.
@@ -99,7 +112,8 @@ fn check(seed: u64, real_ot: bool) {
     let encoded: Vec<Vec<i64>> = images.iter().take(3).map(|i| program.encode(i).unwrap()).collect();
     let samples = encoded.len();
     let bits = 10;
-    let (opened, results) = run(&program, &weights, &encoded, Reveal::Logits { bits }, real_ot);
+    let cut = Cut::from(Split::ALL[seed as usize % Split::ALL.len()]);
+    let Ran { opened, results, .. } = run(&program, &weights, &encoded, Reveal::Logits { bits }, real_ot, cut);
     let Opened::Logits(logits) = opened else { panic!("logits were asked for") };
     for sample in 0..samples {
         let mut tensors: Vec<Vec<i64>> = vec![Vec::new(); program.tensors.len()];
@@ -135,7 +149,7 @@ fn check(seed: u64, real_ot: bool) {
             assert!(error.abs() <= 18, "seed {seed}: logit {opened} of {exact}");
         }
     }
-    let (opened, results) = run(&program, &weights, &encoded, Reveal::Label, real_ot);
+    let Ran { opened, results, .. } = run(&program, &weights, &encoded, Reveal::Label, real_ot, cut);
     let Opened::Labels(labels) = opened else { panic!("labels were asked for") };
     for (sample, &label) in labels.iter().enumerate() {
         let words = sample_of(&program, program.logits.0, results.last().unwrap(), sample, samples);
@@ -156,6 +170,47 @@ fn random_networks_equal_the_twin_step_by_step() {
 #[test]
 fn real_oblivious_transfer_changes_nothing() {
     check(3, true);
+}
+
+/// `layers` times a dense layer and a ReLU, and the logits.
+fn chain(layers: usize) -> (Program, Weights) {
+    let spec = |ring| TensorSpec { shape: Shape::flat(2), ring: RingBits(ring), frac: 0 };
+    let geometry = ConvGeometry::dense(2, 2);
+    let dense =
+        |input| Op::Linear { terms: vec![LinearTerm { input, geometry }], weight_bits: 8, row_norm: 2, upload_bits: 26, hint_bits: 22 };
+    let window = Window { shift: 0, bits: 11 };
+    let mut steps = Vec::new();
+    for input in (0..2 * layers).step_by(2).map(TensorId) {
+        let (sum, next) = (TensorId(input.0 + 1), TensorId(input.0 + 2));
+        let op = Op::Requantise { input: sum, window, pool: None, activation: Activation::Relu };
+        steps.push(Step { name: "dense".to_owned(), op: dense(input), output: sum });
+        steps.push(Step { name: "relu".to_owned(), op, output: next });
+    }
+    let logits = TensorId(2 * layers + 1);
+    steps.push(Step { name: "logits".to_owned(), op: dense(TensorId(2 * layers)), output: logits });
+    let tensors = (0..=logits.0).map(|_| spec(14)).collect();
+    let weights = Weights { linear: vec![LinearWeights { terms: vec![vec![1, 0, 0, 1]], bias: vec![0; 2] }; layers + 1] };
+    (Program { tensors, input: TensorId(0), steps, logits, logits_window: window }, weights)
+}
+
+/// A linear layer and its ReLU of three digits take six flights: ciphertexts and the first
+/// corrections, three tables, of which the last has the multiplexer's opening with it, the client's
+/// openings of multiplexer and widening, and the server's of the widening. A fourth digit takes no
+/// more: the last opening travels with the next ciphertexts. A fifth takes two.
+#[test]
+fn a_layer_takes_six_flights() {
+    for (split, flights) in [(Split::FewestOts, 6), (Split::OneMore, 6), (Split::FewestBits, 8)] {
+        let turns = [1, 2, 4].map(|layers| {
+            let (program, weights) = chain(layers);
+            program.validate().unwrap();
+            run(&program, &weights, &[vec![3, 5]], Reveal::Label, false, Cut::from(split)).turns
+        });
+        for side in 0..2 {
+            let turns = turns.map(|turns| turns[side]);
+            // A turn of each side in two flights.
+            assert_eq!([2 * (turns[1] - turns[0]), turns[2] - turns[1]], [flights; 2], "{split:?}");
+        }
+    }
 }
 
 #[test]

@@ -6,14 +6,14 @@
 //! learns nothing.
 //!
 //! # Roles
-//! Symmetric, but for the last message, which goes from the server to the client.
+//! Those of `maximum`, but for the last message, which goes from the server to the client.
 //!
 //! # Protocol
 //! A knock-out tournament with labels (`maximum`), the left of each pair having the lower index and
 //! winning ties; all samples play at once. Then the server sends its share of the winner's index.
 //!
 //! # Cost
-//! `classes` - 1 labelled comparisons per sample; ceil(log2 classes) times the rounds of one, and
+//! `classes` - 1 labelled comparisons per sample; ceil(log2 classes) times the flights of one, and
 //! one more.
 //!
 //! # Security
@@ -27,7 +27,8 @@ use fusion_ring::secret::Wiped;
 
 use super::error::ProtocolError;
 use super::maximum::{Labelled, check_width, maximum_labelled};
-use super::party::{Party, Phase, Role};
+use super::party::{Party, Phase};
+use super::role::Role;
 use super::shares::{AdditiveShares, ClearNumbers};
 use super::truncate::{Headroom, widen_signed};
 use super::window::to_window;
@@ -140,12 +141,12 @@ pub fn open_to_client(party: &mut Party<'_>, x: &AdditiveShares) -> Result<Optio
         match party.role() {
             Role::Server if bits == 0 => Ok(None),
             Role::Server => {
-                party.exchange(&pack(x.words(), bits), 0)?;
+                party.send(&pack(x.words(), bits))?;
                 Ok(None)
             }
             Role::Client if bits == 0 => x.reveal(&AdditiveShares::zeros(x.len(), x.ring())).map(Some),
             Role::Client => {
-                let theirs = unpack(&party.exchange(&[], packed_len(x.len(), bits))?, bits, x.len());
+                let theirs = unpack(&party.recv(packed_len(x.len(), bits))?, bits, x.len());
                 x.reveal(&AdditiveShares::from_reduced(theirs, x.ring())).map(Some)
             }
         }

@@ -1,26 +1,23 @@
 //! What the layer protocols cost, from public numbers alone. Tests hold measured traffic against
 //! these formulas, to the byte.
 
-use std::iter;
-
 use fusion_ot::functionality::ChoiceBits;
 use fusion_ring::bits::pack::packed_len;
 
 use super::argmax::{label_bits, logits_window};
-use super::digits::Digits;
+use super::digits::{Digits, Split};
 use super::error::ProtocolError;
-use super::party::Role;
 use super::pool::PoolSchedule;
-use super::tile::Tile;
+use super::role::{Role, WIDENING_SENDER};
+use super::tile::{Cut, Tile};
 use super::truncate::Headroom;
 use fusion_model::program::{RingBits, Window};
 
-/// What one round carries per element: widths in bits of what either party sends, named for its
-/// part at the first digit.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Round {
-    sender: Vec<u32>,
-    receiver: Vec<u32>,
+/// A message per element: its sender, and the widths in bits of what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Message {
+    from: Role,
+    widths: Vec<u32>,
 }
 
 /// Cost of a protocol per element.
@@ -32,9 +29,7 @@ pub struct Cost {
     pub m_ary_ots: u32,
     /// 1-of-2 OTs.
     pub binary_ots: u32,
-    /// Rounds: how often each party sends and then waits for what the peer sent meanwhile.
-    pub rounds: u32,
-    messages: Vec<Round>,
+    messages: Vec<Message>,
 }
 
 /// Cost of a number of elements.
@@ -48,7 +43,7 @@ pub struct Total {
     pub m_ary_ots: u64,
     /// 1-of-2 OTs, both directions together.
     pub binary_ots: u64,
-    /// Rounds.
+    /// Round trips: how often the client sends and then waits for the server.
     pub rounds: u64,
 }
 
@@ -71,61 +66,62 @@ impl std::ops::AddAssign for Total {
 }
 
 impl Cost {
-    fn round(mut self, sender: Vec<u32>, receiver: Vec<u32>) -> Self {
-        self.bits += sender.iter().chain(&receiver).sum::<u32>();
-        self.rounds += 1;
-        self.messages.push(Round { sender, receiver });
+    fn message(mut self, from: Role, widths: &[u32]) -> Self {
+        self.bits += widths.iter().sum::<u32>();
+        self.messages.push(Message { from, widths: widths.to_vec() });
         self
     }
 
-    fn symmetric(self, widths: Vec<u32>) -> Self {
-        self.round(widths.clone(), widths)
-    }
-
-    /// A comparison.
+    /// A comparison: a correction and an answer per digit.
     fn comparison(mut self, digits: &Digits) -> Self {
-        for &m in digits.choices() {
-            *(if m == ChoiceBits::ONE { &mut self.binary_ots } else { &mut self.m_ary_ots }) += 1;
-        }
-        // The answer at one digit travels with the corrections for the next; the parties take
-        // turns.
-        let corrections = digits.choices().iter().map(|m| Some(m.bits()));
-        let answers = digits.iter().map(|digit| Some(digit.answer_bits()));
-        for (i, (answer, correction)) in iter::once(None).chain(answers).zip(corrections.chain([None])).enumerate() {
-            let widths = answer.into_iter().chain(correction).collect();
-            self = if i % 2 == 0 { self.round(Vec::new(), widths) } else { self.round(widths, Vec::new()) };
+        for digit in digits.iter() {
+            *(if digit.m == ChoiceBits::ONE { &mut self.binary_ots } else { &mut self.m_ary_ots }) += 1;
+            self = self.message(digit.sender.peer(), &[digit.m.bits()]).message(digit.sender, &[digit.answer_bits()]);
         }
         self
     }
 
-    /// `count` multiplexers of `bits` bits on one shared choice bit, in one round.
-    fn mux(mut self, bits: u32, count: u32) -> Self {
+    /// `count` multiplexers of `bits` bits on one shared choice bit; the party `first` opens first.
+    fn mux(mut self, first: Role, bits: u32, count: u32) -> Self {
         self.binary_ots += 2 * count;
-        self.symmetric(vec![count, bits * count])
+        let opening = [count, bits * count];
+        self.message(first, &opening).message(first.peer(), &opening)
     }
 
-    fn widen(mut self, from: u32, to: u32) -> Self {
+    /// A widening; the party `first` opens first.
+    fn widen(mut self, first: Role, from: u32, to: u32) -> Self {
         self.binary_ots += 1;
-        self.round(vec![to - from], vec![1])
+        let opening = |role| if role == WIDENING_SENDER { to - from } else { 1 };
+        self.message(first, &[opening(first)]).message(first.peer(), &[opening(first.peer())])
     }
 
-    /// The cost of `n` elements in tiles of twice `half_tile`, exact to the byte. A tile of up to
-    /// 64 elements has one half only: its rounds are an upper bound.
+    /// How often the direction changes, and the first message: those of one direction that follow
+    /// each other travel together.
     #[must_use]
-    pub fn of(&self, n: usize, half_tile: usize) -> Total {
+    pub fn flights(&self) -> u32 {
+        self.messages.chunk_by(|a, b| a.from == b.from).count() as u32
+    }
+
+    /// How often the client sends and then waits for the server.
+    #[must_use]
+    pub fn rounds(&self) -> u32 {
+        self.messages.windows(2).filter(|pair| (pair[0].from, pair[1].from) == (Role::Client, Role::Server)).count() as u32
+    }
+
+    /// The cost of `n` elements in tiles of `tile`, exact to the byte.
+    #[must_use]
+    pub fn of(&self, n: usize, tile: usize) -> Total {
         let mut total = Total {
             m_ary_ots: n as u64 * u64::from(self.m_ary_ots),
             binary_ots: n as u64 * u64::from(self.binary_ots),
             ..Total::default()
         };
-        for tile in Tile::all(n, half_tile) {
-            for round in &self.messages {
-                let (client, server) = (tile.sent_by(Role::Client).len(), tile.sent_by(Role::Server).len());
-                let bytes = |n: usize, widths: &[u32]| widths.iter().map(|&bits| packed_len(n, bits) as u64).sum::<u64>();
-                total.client_to_server += bytes(client, &round.sender) + bytes(server, &round.receiver);
-                total.server_to_client += bytes(server, &round.sender) + bytes(client, &round.receiver);
+        for tile in Tile::all(n, tile) {
+            for message in &self.messages {
+                let bytes = message.widths.iter().map(|&bits| packed_len(tile.len(), bits) as u64).sum::<u64>();
+                *(if message.from == Role::Client { &mut total.client_to_server } else { &mut total.server_to_client }) += bytes;
             }
-            total.rounds += u64::from(self.rounds);
+            total.rounds += u64::from(self.rounds());
         }
         total
     }
@@ -133,34 +129,40 @@ impl Cost {
 
 /// [`relu`](super::relu::relu) from `h` to `out_bits` bits.
 #[must_use]
-pub fn relu(h: u32, out_bits: u32) -> Cost {
-    let cost = Cost::default().comparison(&Digits::of(h - 1)).mux(h.min(out_bits), 1);
-    if out_bits > h { cost.widen(h, out_bits) } else { cost }
+pub fn relu(h: u32, out_bits: u32, split: Split) -> Cost {
+    let digits = Digits::of(h - 1, split);
+    let first = digits.first_to_know();
+    let cost = Cost::default().comparison(&digits).mux(first, h.min(out_bits), 1);
+    if out_bits > h { cost.widen(first.peer(), h, out_bits) } else { cost }
 }
 
 /// [`widen_signed`](super::truncate::widen_signed) from `h` to `out_bits` bits.
 #[must_use]
-pub fn widen_signed(h: u32, headroom: Headroom, out_bits: u32) -> Cost {
+pub fn widen_signed(h: u32, headroom: Headroom, out_bits: u32, split: Split) -> Cost {
     match headroom {
         _ if out_bits <= h => Cost::default(),
-        Headroom::OneBit => Cost::default().widen(h, out_bits),
-        Headroom::None => Cost::default().comparison(&Digits::of(h)).widen(h, out_bits),
+        Headroom::OneBit => Cost::default().widen(Role::Client, h, out_bits),
+        Headroom::None => {
+            let digits = Digits::of(h, split);
+            Cost::default().comparison(&digits).widen(digits.first_to_know(), h, out_bits)
+        }
     }
 }
 
 /// [`maximum`](super::maximum::maximum) in `h` bits.
 #[must_use]
-pub fn maximum(h: u32) -> Cost {
-    Cost::default().comparison(&Digits::of(h - 1)).mux(h, 1)
+pub fn maximum(h: u32, split: Split) -> Cost {
+    let digits = Digits::of(h - 1, split);
+    Cost::default().comparison(&digits).mux(digits.first_to_know(), h, 1)
 }
 
 /// [`max_pool`](super::pool::max_pool) of `planes` planes in `h` bits.
 #[must_use]
-pub fn max_pool(planes: usize, schedule: &PoolSchedule, h: u32, half_tile: usize) -> Total {
-    let comparison = maximum(h);
+pub fn max_pool(planes: usize, schedule: &PoolSchedule, h: u32, cut: Cut) -> Total {
+    let comparison = maximum(h, cut.split);
     let mut total = Total::default();
     for comparisons in schedule.level_sizes() {
-        total += comparison.of(planes * comparisons, half_tile);
+        total += comparison.of(planes * comparisons, cut.tile);
     }
     total
 }
@@ -168,13 +170,14 @@ pub fn max_pool(planes: usize, schedule: &PoolSchedule, h: u32, half_tile: usize
 /// [`argmax`](super::argmax::argmax) of `samples` samples in `h` bits, with the opening of the
 /// labels.
 #[must_use]
-pub fn argmax(samples: usize, classes: usize, h: u32, half_tile: usize) -> Total {
+pub fn argmax(samples: usize, classes: usize, h: u32, cut: Cut) -> Total {
     let bits = label_bits(classes);
-    let comparison = Cost::default().comparison(&Digits::of(h - 1)).mux(h.max(bits), 2);
+    let digits = Digits::of(h - 1, cut.split);
+    let comparison = Cost::default().comparison(&digits).mux(digits.first_to_know(), h.max(bits), 2);
     let mut total = Total::default();
     let mut width = classes;
     while width > 1 {
-        total += comparison.of(samples * (width / 2), half_tile);
+        total += comparison.of(samples * (width / 2), cut.tile);
         width = width.div_ceil(2);
     }
     let opening = Total { server_to_client: packed_len(samples, bits) as u64, rounds: 1, ..Total::default() };
@@ -186,11 +189,11 @@ pub fn argmax(samples: usize, classes: usize, h: u32, half_tile: usize) -> Total
 ///
 /// # Errors
 /// As that.
-pub fn classify(samples: usize, classes: usize, ring: RingBits, window: Window, half_tile: usize) -> Result<Total, ProtocolError> {
+pub fn classify(samples: usize, classes: usize, ring: RingBits, window: Window, cut: Cut) -> Result<Total, ProtocolError> {
     let (read, bits) = logits_window(ring, window)?;
-    let mut total = argmax(samples, classes, bits, half_tile);
+    let mut total = argmax(samples, classes, bits, cut);
     if read.bits < bits {
-        total += widen_signed(read.bits, Headroom::None, bits).of(samples * classes, half_tile);
+        total += widen_signed(read.bits, Headroom::None, bits, cut.split).of(samples * classes, cut.tile);
     }
     Ok(total)
 }
@@ -199,20 +202,26 @@ pub fn classify(samples: usize, classes: usize, ring: RingBits, window: Window, 
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_hot_path_meets_its_budget() {
-        let cost = relu(13, 25);
-        assert_eq!((cost.bits, cost.m_ary_ots, cost.binary_ots, cost.rounds), (108, 4, 3, 7));
-        let cost = maximum(13);
-        assert_eq!((cost.bits, cost.m_ary_ots, cost.binary_ots, cost.rounds), (95, 4, 2, 6));
-        let cost = widen_signed(14, Headroom::OneBit, 25);
-        assert_eq!((cost.bits, cost.m_ary_ots, cost.binary_ots, cost.rounds), (12, 0, 1, 1));
+    fn figures(cost: &Cost) -> (u32, u32, u32, u32) {
+        (cost.bits, cost.m_ary_ots, cost.binary_ots, cost.flights())
     }
 
     #[test]
-    fn directions_carry_the_same_load() {
-        let total = relu(13, 25).of(1 << 18, 1 << 16);
-        assert_eq!(total.client_to_server, total.server_to_client);
-        assert_eq!(total.bytes(), (1 << 18) * 108 / 8);
+    fn the_hot_path_meets_its_budget() {
+        assert_eq!(figures(&relu(11, 26, Split::FewestOts)), (97, 3, 3, 6));
+        assert_eq!(figures(&relu(11, 26, Split::OneMore)), (89, 4, 3, 7));
+        assert_eq!(figures(&relu(11, 26, Split::FewestBits)), (85, 5, 3, 8));
+        assert_eq!(figures(&relu(13, 25, Split::FewestOts)), (108, 4, 3, 7));
+        assert_eq!(figures(&maximum(13, Split::FewestOts)), (95, 4, 2, 6));
+        assert_eq!(figures(&widen_signed(14, Headroom::OneBit, 25, Split::OneMore)), (12, 0, 1, 2));
+    }
+
+    /// The client's ciphertexts are about as many bits per ReLU as the server says more.
+    #[test]
+    fn the_server_says_more_where_the_client_sends_ciphertexts() {
+        for (split, down, up) in [(Split::FewestOts, 61, 36), (Split::OneMore, 55, 34), (Split::FewestBits, 53, 32)] {
+            let total = relu(11, 26, split).of(1 << 20, 1 << 18);
+            assert_eq!([total.server_to_client, total.client_to_server].map(|bytes| bytes >> 17), [down, up], "{split:?}");
+        }
     }
 }

@@ -2,6 +2,26 @@
 
 use fusion_ot::functionality::ChoiceBits;
 
+use super::role::{Role, lookup_sender};
+
+/// How many look-ups a comparison is cut into. A digit of d bits costs about 2^(d + 1) bits on the
+/// wire and one OT: few wide digits suit few cores, many narrow ones a slow link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Split {
+    /// As few look-ups as possible: of 10 bits, 3 that cost 57 bits.
+    FewestOts,
+    /// One look-up more, where that saves bits: of 10 bits, 4 that cost 49 bits.
+    #[default]
+    OneMore,
+    /// As few bits as possible: of 10 bits, 5 look-ups that cost 45 bits.
+    FewestBits,
+}
+
+impl Split {
+    /// All of them, from few OTs to few bits.
+    pub const ALL: [Self; 3] = [Self::FewestOts, Self::OneMore, Self::FewestBits];
+}
+
 /// The digits of a comparison of fixed width, one 1-of-2^m OT each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Digits {
@@ -15,18 +35,23 @@ pub const MAX_COMPARED_BITS: u32 = 31;
 const WIDEST: u32 = ChoiceBits::FOUR.bits();
 
 impl Digits {
-    /// The digits for comparing `bits`-bit numbers, 1..=31: as few as possible, since an OT costs
-    /// more time than the bits that narrower ones would save, and then as even as possible.
+    /// The digits for comparing `bits`-bit numbers, 1..=31.
     ///
     /// # Panics
     /// If `bits` is out of range; callers check widths of plans first.
     #[must_use]
-    pub fn of(bits: u32) -> Self {
+    pub fn of(bits: u32, split: Split) -> Self {
         assert!((1..=MAX_COMPARED_BITS).contains(&bits), "comparison of {bits} bits");
         // Every digit but the lowest spends a bit of its choice on the carry from below.
-        let count = (bits - 1).div_ceil(WIDEST - 1).max(1);
-        let total = bits + count - 1;
-        let choices = (0..count).map(|j| (total / count + u32::from(j < total % count)) as u8);
+        let fewest = (bits - 1).div_ceil(WIDEST - 1).max(1);
+        // From fewest OTs to digits of one bit and the carry; the first of the cheapest.
+        let cheapest = (fewest..=fewest.max(bits - 1)).min_by_key(|&count| cost(&widths(bits, count))).unwrap_or(fewest);
+        let count = match split {
+            Split::FewestOts => fewest,
+            Split::OneMore => cheapest.min(fewest + 1),
+            Split::FewestBits => cheapest,
+        };
+        let choices = widths(bits, count).into_iter();
         Self { choices: choices.map(|m| ChoiceBits::new(m).expect("the count is such that 1..=4 bits fall to each")).collect() }
     }
 
@@ -40,11 +65,32 @@ impl Digits {
     pub(super) fn iter(&self) -> impl Iterator<Item = Digit> {
         let mut shift = 0;
         self.choices.iter().enumerate().map(move |(j, &m)| {
-            let digit = Digit { m, shift, carries: j > 0 };
+            let digit = Digit { m, shift, carries: j > 0, sender: lookup_sender(j) };
             shift += digit.bits();
             digit
         })
     }
+
+    /// The sender at the last digit: the first that has its shares of the result.
+    pub(super) fn first_to_know(&self) -> Role {
+        lookup_sender(self.choices.len().saturating_sub(1))
+    }
+}
+
+/// Choice widths of `count` digits for `bits` bits, as even as possible; wider ones at the places
+/// of the server, whose direction has no ciphertexts.
+fn widths(bits: u32, count: u32) -> Vec<u8> {
+    let total = bits + count - 1;
+    let (even, wider) = (total / count, total % count);
+    let at_server = count.div_ceil(2);
+    // The rank of a place among those of the server, or behind all of them.
+    let rank = |j: u32| if j.is_multiple_of(2) { j / 2 } else { at_server + j / 2 };
+    (0..count).map(|j| (even + u32::from(rank(j) < wider)) as u8).collect()
+}
+
+/// Bits on the wire of look-ups with these choice widths.
+fn cost(widths: &[u8]) -> u32 {
+    widths.iter().map(|&m| u32::from(m) + (1 << m) - 1).sum()
 }
 
 /// One digit of a comparison.
@@ -56,6 +102,8 @@ pub(super) struct Digit {
     pub(super) shift: u32,
     /// Whether the highest bit of the choice is a share of the carry from the digit below.
     pub(super) carries: bool,
+    /// The sender of its OT.
+    pub(super) sender: Role,
 }
 
 impl Digit {
@@ -75,27 +123,47 @@ impl Digit {
 mod tests {
     use super::*;
 
+    fn digits(bits: u32, split: Split) -> (Vec<u32>, u32) {
+        let digits = Digits::of(bits, split);
+        let widths: Vec<u32> = digits.iter().map(Digit::bits).collect();
+        (widths, digits.iter().map(|digit| digit.m.bits() + digit.answer_bits()).sum())
+    }
+
     #[test]
-    fn twelve_bits_are_four_digits() {
-        let widths = |bits| Digits::of(bits).iter().map(Digit::bits).collect::<Vec<_>>();
-        assert_eq!(widths(12), [4, 3, 3, 2]);
-        assert_eq!(widths(10), [4, 3, 3]);
-        assert_eq!(widths(1), [1]);
+    fn digits_by_split() {
+        let by_split = |bits| Split::ALL.map(|split| digits(bits, split));
+        let expect = |rows: [(&[u32], u32); 3]| rows.map(|(widths, bits)| (widths.to_vec(), bits));
+        assert_eq!(by_split(10), expect([(&[4, 3, 3], 57), (&[4, 2, 2, 2], 49), (&[3, 2, 2, 1, 2], 45)]));
+        assert_eq!(by_split(7), expect([(&[4, 3], 38), (&[3, 2, 2], 30), (&[3, 2, 2], 30)]));
+        assert_eq!(by_split(8), expect([(&[4, 2, 2], 39), (&[3, 2, 2, 1], 35), (&[3, 2, 2, 1], 35)]));
+        assert_eq!(digits(11, Split::FewestOts), (vec![4, 2, 3, 2], 58));
+        assert_eq!(digits(11, Split::OneMore), (vec![3, 2, 2, 2, 2], 50));
+        assert_eq!(digits(12, Split::FewestOts), (vec![4, 3, 3, 2], 67));
+        assert_eq!(digits(1, Split::FewestBits), (vec![1], 2));
     }
 
     #[test]
     fn every_width_is_covered() {
-        for bits in 1..=MAX_COMPARED_BITS {
-            let digits = Digits::of(bits);
-            let mut at = 0;
+        for (bits, split) in (1..=MAX_COMPARED_BITS).flat_map(|bits| Split::ALL.map(|split| (bits, split))) {
+            let digits = Digits::of(bits, split);
+            let (mut at, mut sender) = (0, Role::Server);
             for digit in digits.iter() {
-                assert_eq!(digit.shift, at);
+                assert_eq!((digit.shift, digit.sender), (at, sender));
                 assert!(digit.bits() > 0, "{bits} bits");
-                at += digit.bits();
+                (at, sender) = (at + digit.bits(), sender.peer());
             }
             assert_eq!(at, bits);
+            assert_eq!(digits.first_to_know(), sender.peer());
             let fewer = digits.choices().len() as u32 - 1;
-            assert!(fewer == 0 || 1 + 3 * fewer < bits, "{bits} bits take no fewer digits");
+            assert!(split != Split::FewestOts || fewer == 0 || 1 + 3 * fewer < bits, "{bits} bits take no fewer digits");
+        }
+    }
+
+    #[test]
+    fn more_ots_never_cost_more_bits() {
+        for bits in 1..=MAX_COMPARED_BITS {
+            let [few, more, many] = Split::ALL.map(|split| digits(bits, split));
+            assert!(few.1 >= more.1 && more.1 >= many.1 && few.0.len() <= more.0.len() && more.0.len() <= many.0.len(), "{bits} bits");
         }
     }
 }

@@ -58,6 +58,7 @@ impl<'s> Lookup<'s> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layers::Role;
     use fusion_ot::functionality::ChoiceBits;
     use fusion_ring::bits::bitslice::bitslice_of_words;
     use fusion_ring::bits::pack::mask32;
@@ -66,7 +67,7 @@ mod tests {
     #[test]
     fn all_digit_pairs() {
         for (m, carries) in (1..=4u8).flat_map(|m| [(m, false), (m, true)]).filter(|&(m, carries)| m > 1 || !carries) {
-            let digit = Digit { m: ChoiceBits::new(m).unwrap(), shift: 3, carries };
+            let digit = Digit { m: ChoiceBits::new(m).unwrap(), shift: 3, carries, sender: Role::Server };
             let (n, choices) = (1u32 << digit.bits(), digit.m.messages() as u32);
             let (mut a, mut b, mut own, mut theirs, mut u) = (vec![], vec![], vec![], vec![], vec![]);
             for case in 0..n * n * 4 * choices {

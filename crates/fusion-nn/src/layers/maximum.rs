@@ -6,15 +6,15 @@
 //! equal.
 //!
 //! # Roles
-//! Symmetric over a whole tile (see `tile`).
+//! Those of the parts.
 //!
 //! # Protocol
-//! s = sign of a - b, then a + s * (b - a). A label goes through the same multiplexer round as the
+//! s = sign of a - b, then a + s * (b - a). A label goes through the same multiplexer as the
 //! value, on OTs of its own.
 //!
 //! # Cost
-//! For h = 13: 67 + 28 = 95 bits and 6 OTs (3 of 1-of-16, 1 of 1-of-8, 2 of 1-of-2), 6 rounds.
-//! `cost::maximum` has the formula.
+//! For h = 13, one look-up more than the fewest: 59 + 28 = 87 bits and 7 OTs (1 of 1-of-16, 4 of
+//! 1-of-8, 2 of 1-of-2). `cost::maximum` has the formula.
 //!
 //! # Security
 //! As in `compare`.
@@ -48,13 +48,13 @@ pub fn maximum(party: &mut Party<'_>, a: &AdditiveShares, b: &AdditiveShares) ->
         if a.len() != b.len() || ring != b.ring() {
             return Err(ProtocolError::Misuse("maximum: as many a as b, in one ring"));
         }
-        let digits = Digits::of(ring.0 - 1);
+        let digits = Digits::of(ring.0 - 1, party.cut().split);
         let mut out = AdditiveShares::zeros(a.len(), ring);
-        for tile in Tile::all(a.len(), party.half_tile()) {
+        for tile in Tile::all(a.len(), party.cut().tile) {
             let (a, b) = (a.tile(tile), b.tile(tile));
-            let ots = OtCount::default().comparison(tile, &digits).both_ways(tile, 1).generate(party)?;
-            let s = msb(party, &ots, tile, differences(a, b).all(), &digits)?;
-            let step = mux(party, &ots, &s, differences(b, a).all())?;
+            let ots = OtCount::default().comparison(tile.len(), &digits).muxes(tile.len(), 1).generate(party)?;
+            let s = msb(party, &ots, differences(a, b).all(), &digits)?;
+            let step = mux(party, &ots, digits.first_to_know(), &s, differences(b, a).all())?;
             debug_assert!(ots.is_used_up());
             add_steps(tile.of_mut(out.words_mut()), a, step.words());
         }
@@ -86,19 +86,19 @@ impl Labelled {
 /// Shares of the larger of a and b and of its label; of `a` where they are equal.
 pub(super) fn maximum_labelled(party: &mut Party<'_>, a: &Labelled, b: &Labelled) -> Result<Labelled, ProtocolError> {
     let ring = a.values.ring();
-    let digits = Digits::of(ring.0 - 1);
+    let digits = Digits::of(ring.0 - 1, party.cut().split);
     // One multiplexer for values and labels, in the wider of their rings.
     let width = ring.max(a.labels.ring());
     let mut out = a.like(a.values.len());
-    for tile in Tile::all(a.values.len(), party.half_tile()) {
+    for tile in Tile::all(a.values.len(), party.cut().tile) {
         let n = tile.len();
         let (av, bv, al, bl) = (a.values.tile(tile), b.values.tile(tile), a.labels.tile(tile), b.labels.tile(tile));
-        let ots = OtCount::default().comparison(tile, &digits).both_ways(tile, 2).generate(party)?;
-        let s = msb(party, &ots, tile, differences(av, bv).all(), &digits)?;
+        let ots = OtCount::default().comparison(n, &digits).muxes(n, 2).generate(party)?;
+        let s = msb(party, &ots, differences(av, bv).all(), &digits)?;
         let mut steps = Wiped::new(2 * n);
         differences_to(&mut steps[..n], bv, av, width);
         differences_to(&mut steps[n..], bl, al, width);
-        let steps = mux(party, &ots, &s.twice(), AdditiveShares::from_reduced(steps, width).all())?;
+        let steps = mux(party, &ots, digits.first_to_know(), &s.twice(), AdditiveShares::from_reduced(steps, width).all())?;
         debug_assert!(ots.is_used_up());
         let (values, labels) = steps.words().split_at(n);
         add_steps(tile.of_mut(out.values.words_mut()), av, values);

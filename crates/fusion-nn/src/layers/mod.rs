@@ -17,7 +17,8 @@
 //!   words                          tensors between steps, whose low bits nobody reads
 //!   shares                         what the words are: additive shares, XOR shares, clear numbers
 //!   digits  tile  ot_batch         how a layer is cut up, and its random OTs
-//!   party  cost  error             role, channel, account; formulas; errors
+//!   lane_terms                     what the parties agree on beside the program
+//!   role  party  cost  error       who leads; channel, account; formulas; errors
 //! ```
 //!
 //! # What is assumed
@@ -76,6 +77,7 @@ mod compare;
 pub mod cost;
 mod digits;
 mod error;
+mod lane_terms;
 mod lookup;
 mod maximum;
 mod mux;
@@ -85,6 +87,7 @@ mod pool;
 mod product;
 mod relu;
 mod requantise;
+mod role;
 mod shares;
 #[cfg(test)]
 mod tests;
@@ -95,15 +98,18 @@ mod window;
 mod words;
 
 pub use argmax::{argmax, classify, open_to_client};
-pub use digits::{Digits, MAX_COMPARED_BITS};
+pub use digits::{Digits, MAX_COMPARED_BITS, Split};
 pub use error::ProtocolError;
 pub use fusion_model::program::RingBits;
+pub use lane_terms::LaneTerms;
 pub use maximum::maximum;
-pub use party::{EXTENSION_SIZE, HALF_TILE, Ledger, Party, Phase, PhaseCost, Role};
+pub use party::{Ledger, Party, Phase, PhaseCost};
 pub use pool::{PoolSchedule, max_pool};
 pub use relu::relu;
 pub use requantise::Requantise;
+pub use role::Role;
 pub use shares::{AdditiveShares, ClearNumbers};
+pub use tile::{Cut, TILE};
 pub use truncate::{Headroom, widen_signed};
 pub use window::to_window;
 pub use words::TensorWords;

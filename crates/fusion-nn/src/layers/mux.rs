@@ -5,7 +5,8 @@
 //! 2^k.
 //!
 //! # Roles
-//! Symmetric.
+//! Symmetric, but for the order: neither opening depends on the other, so the party that has its
+//! share of s first sends its own without a wait, and the peer answers.
 //!
 //! # Protocol
 //! With s = s0 ^ s1, s * x = sum over both parties i of s_i x_i + s_j (1 - 2 s_i) x_i: one product
@@ -13,7 +14,7 @@
 //! 2020, section 3.1.2 in the form of Huang et al. 2022, Cheetah).
 //!
 //! # Cost
-//! One round, two 1-of-2 OTs, 2 (k + 1) bits.
+//! Two flights, two 1-of-2 OTs, 2 (k + 1) bits.
 //!
 //! # Security
 //! As in `compare`: private against a malicious peer, not protected against wrong bytes.
@@ -27,10 +28,17 @@ use super::error::ProtocolError;
 use super::ot_batch::OtBatch;
 use super::party::Party;
 use super::product::{RingReceiver, RingSender};
+use super::role::Role;
 use super::shares::{AdditiveShares, AdditiveSlice, XorShares};
 
-/// Shares of s * x, in the ring of `x`.
-pub(super) fn mux(party: &mut Party<'_>, ots: &OtBatch, s: &XorShares, x: AdditiveSlice<'_>) -> Result<AdditiveShares, ProtocolError> {
+/// Shares of s * x, in the ring of `x`. The party `first` opens first.
+pub(super) fn mux(
+    party: &mut Party<'_>,
+    ots: &OtBatch,
+    first: Role,
+    s: &XorShares,
+    x: AdditiveSlice<'_>,
+) -> Result<AdditiveShares, ProtocolError> {
     debug_assert_eq!(s.len(), x.len(), "a bit for every element");
     let (n, bits) = (x.len(), x.ring.0);
     let masks = masks_of_bitslice(s.bitslice(), n);
@@ -40,7 +48,7 @@ pub(super) fn mux(party: &mut Party<'_>, ots: &OtBatch, s: &XorShares, x: Additi
     let mut outgoing = Wiped::with_capacity(packed_len(n, 1) + packed_len(n, bits) + SLACK);
     pack_bitslice_into(&mut outgoing, receiver.open(), n);
     pack_into(&mut outgoing, &sender.open(), bits);
-    let incoming = party.exchange(&outgoing, outgoing.len())?;
+    let incoming = party.swap(first, &outgoing, outgoing.len())?;
     let (d, t) = incoming.split_at(packed_len(n, 1));
     let sent = sender.shares(&unpack_bitslice(d, n));
     let got = receiver.shares(&unpack(t, bits, n));

@@ -9,8 +9,8 @@ use fusion_ring::secret::{Element, Wiped};
 
 use super::digits::Digits;
 use super::error::ProtocolError;
-use super::party::{Party, Phase, Role};
-use super::tile::Tile;
+use super::party::{Party, Phase};
+use super::role::{Role, WIDENING_SENDER};
 
 /// How many random OTs of each width a tile needs, by direction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,25 +26,29 @@ impl OtCount {
         entry.1 += server_sends;
     }
 
-    /// One 1-of-2 OT in each direction per element, `times` over.
-    pub(super) fn both_ways(mut self, tile: Tile, times: usize) -> Self {
-        self.add(ChoiceBits::ONE, tile.len() * times, tile.len() * times);
+    /// `times` multiplexers of `n` elements: a 1-of-2 OT in each direction per element.
+    pub(super) fn muxes(mut self, n: usize, times: usize) -> Self {
+        self.add(ChoiceBits::ONE, n * times, n * times);
         self
     }
 
-    /// One 1-of-2 OT per element whose sender is the sender at the first digit.
-    pub(super) fn one_way(mut self, tile: Tile) -> Self {
-        self.add(ChoiceBits::ONE, tile.sent_by(Role::Client).len(), tile.sent_by(Role::Server).len());
+    /// A widening of `n` elements.
+    pub(super) fn widening(mut self, n: usize) -> Self {
+        self.add_sent_by(WIDENING_SENDER, ChoiceBits::ONE, n);
         self
     }
 
-    /// A comparison: one OT per element and digit. The parties change places from digit to digit.
-    pub(super) fn comparison(mut self, tile: Tile, digits: &Digits) -> Self {
-        for (j, &m) in digits.choices().iter().enumerate() {
-            let sends = |role: Role| if j % 2 == 0 { tile.sent_by(role).len() } else { tile.received_by(role).len() };
-            self.add(m, sends(Role::Client), sends(Role::Server));
+    /// A comparison of `n` elements: one OT per element and digit.
+    pub(super) fn comparison(mut self, n: usize, digits: &Digits) -> Self {
+        digits.iter().for_each(|digit| self.add_sent_by(digit.sender, digit.m, n));
+        self
+    }
+
+    fn add_sent_by(&mut self, sender: Role, m: ChoiceBits, n: usize) {
+        match sender {
+            Role::Client => self.add(m, n, 0),
+            Role::Server => self.add(m, 0, n),
         }
-        self
     }
 
     /// Makes the OTs.

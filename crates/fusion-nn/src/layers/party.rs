@@ -6,32 +6,15 @@ use std::time::{Duration, Instant};
 use fusion_ot::OtError;
 use fusion_ot::functionality::{RandomOtReceiver, RandomOtSender};
 use fusion_ot::session::Session;
-use fusion_ot::silent::{self, ExtensionSize};
-use fusion_ring::channel::{Channel, MAX_CROSSING_BYTES, Traffic};
+use fusion_ot::silent;
+use fusion_ring::channel::{Channel, Traffic};
 use fusion_ring::secret::Wiped;
 use rand_core::CryptoRng;
 
 use super::error::ProtocolError;
-
-/// Which party of the inference this is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Holds the images and learns the labels.
-    Client,
-    /// Holds the weights and learns nothing.
-    Server,
-}
-
-impl Role {
-    /// The peer's role.
-    #[must_use]
-    pub const fn peer(self) -> Self {
-        match self {
-            Self::Client => Self::Server,
-            Self::Server => Self::Client,
-        }
-    }
-}
+use super::lane_terms::LaneTerms;
+use super::role::Role;
+use super::tile::Cut;
 
 /// What a lane is busy with, for the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -133,29 +116,20 @@ impl std::ops::AddAssign for Ledger {
     }
 }
 
-/// Size of the extensions in which a lane's OTs are made. The smallest: several lanes share a core
-/// and its cache, and a small network does not pay for many millions of OTs. What attacks cost at
-/// this size: [`fusion_ot::silent::estimate`] (2^133 for 1-of-2 OTs, more for wider ones).
-pub const EXTENSION_SIZE: ExtensionSize = ExtensionSize::Small;
-
-/// Elements of half a tile unless [`Party::with_half_tile`] says otherwise.
-pub const HALF_TILE: usize = 1 << 17;
-
 /// One party of a lane. Its peer must be a party of the other role with the same
-/// [`half_tile`](Party::half_tile), and both must call the same layer functions with the same
+/// [`cut`](Party::cut), and both must call the same layer functions with the same
 /// public arguments in the same order.
 ///
 /// After any error, misuse included, the lane is dead: every later call fails with
 /// [`ProtocolError::Dead`] and sends nothing.
 ///
-/// The role is a value, not a type as in `Lane`: layers are symmetric, one function serves both
-/// parties.
+/// The role is a value, not a type as in `Lane`: one function serves both parties.
 pub struct Party<'a> {
     role: Role,
     channel: Box<dyn Channel + 'a>,
     sender: Box<dyn RandomOtSender + 'a>,
     receiver: Box<dyn RandomOtReceiver + 'a>,
-    half_tile: usize,
+    cut: Cut,
     ledger: Ledger,
     phase: Phase,
     since: (Traffic, Instant),
@@ -172,8 +146,8 @@ impl<'a> Party<'a> {
         sender: Box<dyn RandomOtSender + 'a>,
         receiver: Box<dyn RandomOtReceiver + 'a>,
     ) -> Self {
-        let since = (channel.traffic(), Instant::now());
-        Self { role, channel, sender, receiver, half_tile: HALF_TILE, ledger: Ledger::default(), phase: Phase::Setup, since, dead: false }
+        let (since, ledger) = ((channel.traffic(), Instant::now()), Ledger::default());
+        Self { role, channel, sender, receiver, cut: Cut::default(), ledger, phase: Phase::Setup, since, dead: false }
     }
 
     /// Connects to the peer on `channel`: base OTs and the silent extension, in both directions,
@@ -183,23 +157,27 @@ impl<'a> Party<'a> {
     ///
     /// # Errors
     /// [`OtError`].
-    pub fn connect(role: Role, lane_request: &[u8], mut channel: Box<dyn Channel + 'a>, rng: &mut impl CryptoRng) -> Result<Self, OtError> {
+    pub fn connect(
+        role: Role,
+        lane_request: &[u8],
+        terms: LaneTerms,
+        mut channel: Box<dyn Channel + 'a>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, OtError> {
         let ot_role = match role {
             Role::Client => fusion_ot::Role::First,
             Role::Server => fusion_ot::Role::Second,
         };
         let since = (channel.traffic(), Instant::now());
-        let (sender, receiver) = silent::setup_with(EXTENSION_SIZE, &Session::new(lane_request), ot_role, &mut channel, rng)?;
+        let (sender, receiver) = silent::setup_with(terms.extension, &Session::new(lane_request), ot_role, &mut channel, rng)?;
         // The set-up is booked as well.
-        Ok(Self { since, ..Self::new(role, channel, Box::new(sender), Box::new(receiver)) })
+        Ok(Self { since, cut: Cut::from(terms.split), ..Self::new(role, channel, Box::new(sender), Box::new(receiver)) })
     }
 
-    /// Sets how many elements half a tile holds (rounded up to a multiple of 64, at least 64).
-    /// Larger tiles mean fewer rounds and more memory (roughly 300 bytes per element). Both parties
-    /// must agree.
+    /// Sets how layers are cut. Both parties must agree.
     #[must_use]
-    pub fn with_half_tile(mut self, elements: usize) -> Self {
-        self.half_tile = elements.max(1).next_multiple_of(64);
+    pub fn with_cut(mut self, cut: Cut) -> Self {
+        self.cut = cut;
         self
     }
 
@@ -209,10 +187,10 @@ impl<'a> Party<'a> {
         self.role
     }
 
-    /// Elements of half a tile.
+    /// How layers are cut.
     #[must_use]
-    pub fn half_tile(&self) -> usize {
-        self.half_tile
+    pub fn cut(&self) -> Cut {
+        self.cut
     }
 
     /// What the channel has carried so far.
@@ -233,7 +211,8 @@ impl<'a> Party<'a> {
             return Err(ProtocolError::Dead);
         }
         let left = self.enter(phase);
-        let result = run(self);
+        // What this party said last may be all that its peer waits for.
+        let result = run(self).and_then(|result| Ok(self.channel.flush().map(|()| result)?));
         self.enter(left);
         self.dead |= result.is_err();
         result
@@ -261,24 +240,29 @@ impl<'a> Party<'a> {
         (&mut *self.sender, &mut *self.receiver, &mut *self.channel)
     }
 
-    /// One round: sends `outgoing` and returns the `incoming` bytes that the peer sends in the same
-    /// round. Long messages cross in pieces that keep to the channel's deadlock rule.
-    pub(super) fn exchange(&mut self, outgoing: &[u8], incoming: usize) -> Result<Wiped<u8>, ProtocolError> {
-        let mut arrived = Wiped::new(incoming);
-        let mut pieces = arrived.chunks_mut(MAX_CROSSING_BYTES);
-        let mut parts = outgoing.chunks(MAX_CROSSING_BYTES);
-        loop {
-            let (part, piece) = (parts.next(), pieces.next());
-            if part.is_none() && piece.is_none() {
-                return Ok(arrived);
-            }
-            if let Some(part) = part {
-                self.channel.send(part)?;
-                self.channel.flush()?;
-            }
-            if let Some(piece) = piece {
-                self.channel.recv(piece)?;
-            }
+    /// Sends `bytes`, which may wait for what this party sends next; until it receives at the
+    /// latest.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
+        Ok(self.channel.send(bytes)?)
+    }
+
+    /// The peer's next `len` bytes.
+    pub(super) fn recv(&mut self, len: usize) -> Result<Wiped<u8>, ProtocolError> {
+        let mut arrived = Wiped::new(len);
+        self.channel.recv(&mut arrived)?;
+        Ok(arrived)
+    }
+
+    /// Sends `outgoing` and returns `incoming` bytes of the peer, neither of which depends on the
+    /// other. The party `first` sends first and the other receives first: no message waits for
+    /// room in a buffer while its receiver is sending too.
+    pub(super) fn swap(&mut self, first: Role, outgoing: &[u8], incoming: usize) -> Result<Wiped<u8>, ProtocolError> {
+        if self.role == first {
+            self.send(outgoing)?;
+            return self.recv(incoming);
         }
+        let arrived = self.recv(incoming)?;
+        self.send(outgoing)?;
+        Ok(arrived)
     }
 }

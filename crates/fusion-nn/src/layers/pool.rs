@@ -5,7 +5,7 @@
 //! modulo 2^h of the maximum of each pooling window. Positions outside a plane are left out.
 //!
 //! # Roles
-//! Symmetric.
+//! Those of `maximum`.
 //!
 //! # Protocol
 //! A public schedule of pairwise maxima (`maximum`), found once per geometry: along rows and then
@@ -88,7 +88,7 @@ impl PoolSchedule {
         self.level_sizes().iter().sum()
     }
 
-    /// Comparisons per plane of each level that has any; a level takes the rounds of one
+    /// Comparisons per plane of each level that has any; a level takes the flights of one
     /// [`maximum`].
     #[must_use]
     pub fn level_sizes(&self) -> Vec<usize> {

@@ -6,7 +6,7 @@
 //! window, which the local step rounds up or down, the result is exact for |number| < 2^(bits-1).
 //!
 //! # Roles
-//! Symmetric, but for constants that one party adds.
+//! Those of the parts; constants are added by one party.
 //!
 //! # Protocol
 //! `to_window`, `max_pool`, then `relu` or `widen_signed`. Pooling and signed widening work in a
@@ -28,6 +28,7 @@ use super::party::{Party, Phase};
 use super::pool::{PoolSchedule, max_pool};
 use super::relu::relu;
 use super::shares::AdditiveShares;
+use super::tile::Cut;
 use super::truncate::{Headroom, widen_signed};
 use super::window::to_window;
 use super::words::TensorWords;
@@ -111,21 +112,21 @@ impl Requantise {
 
     /// Cost for `samples` samples, random OTs counted but their traffic left out.
     #[must_use]
-    pub fn cost(&self, samples: usize, half_tile: usize) -> Total {
+    pub fn cost(&self, samples: usize, cut: Cut) -> Total {
         let mut total = Total::default();
         let mut bits = self.read.bits;
         if let Some(schedule) = &self.pool {
             if bits == self.bits {
-                total += cost::widen_signed(bits, Headroom::None, bits + 1).of(samples * self.input.len(), half_tile);
+                total += cost::widen_signed(bits, Headroom::None, bits + 1, cut.split).of(samples * self.input.len(), cut.tile);
                 bits += 1;
             }
-            total += cost::max_pool(samples * self.input.channels, schedule, bits, half_tile);
+            total += cost::max_pool(samples * self.input.channels, schedule, bits, cut);
         }
         let elements = match self.activation {
-            Activation::Relu => cost::relu(self.bits, self.output.0),
-            Activation::Signed => cost::widen_signed(bits, self.headroom(bits), self.output.0),
+            Activation::Relu => cost::relu(self.bits, self.output.0, cut.split),
+            Activation::Signed => cost::widen_signed(bits, self.headroom(bits), self.output.0, cut.split),
         };
-        total += elements.of(samples * self.output_len(), half_tile);
+        total += elements.of(samples * self.output_len(), cut.tile);
         total
     }
 }

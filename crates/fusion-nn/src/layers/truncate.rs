@@ -6,7 +6,7 @@
 //! additive shares of x modulo 2^l. Exact.
 //!
 //! # Roles
-//! Symmetric over a whole tile (see `tile`).
+//! Those of the parts.
 //!
 //! # Protocol
 //! The server adds an offset that makes the number non-negative, the number is widened, the offset
@@ -14,8 +14,8 @@
 //! comparison is needed (`widen`); without, the wrap bit is the carry of all h bits (`compare`).
 //!
 //! # Cost
-//! With headroom one round, one 1-of-2 OT and 1 + l - h bits. Without, a comparison of h bits more.
-//! Nothing when l <= h.
+//! With headroom two flights, one 1-of-2 OT and 1 + l - h bits. Without, a comparison of h bits
+//! more. Nothing when l <= h.
 //!
 //! # Security
 //! As in `compare`.
@@ -28,7 +28,8 @@ use super::compare::carry;
 use super::digits::{Digits, MAX_COMPARED_BITS};
 use super::error::ProtocolError;
 use super::ot_batch::OtCount;
-use super::party::{Party, Phase, Role};
+use super::party::{Party, Phase};
+use super::role::Role;
 use super::shares::{AdditiveShares, AdditiveSlice};
 use super::tile::Tile;
 use super::widen::{widen, widen_full};
@@ -66,10 +67,10 @@ pub fn widen_signed(party: &mut Party<'_>, x: &AdditiveShares, headroom: Headroo
         };
         let moved = x.words().iter().map(|x| x.wrapping_add(offset) & mask32(ring.0));
         let moved = AdditiveShares::from_reduced(Wiped::filled(x.len(), moved), ring);
-        let digits = (headroom == Headroom::None).then(|| Digits::of(ring.0));
+        let digits = (headroom == Headroom::None).then(|| Digits::of(ring.0, party.cut().split));
         let mut y = AdditiveShares::zeros(x.len(), out);
-        for tile in Tile::all(x.len(), party.half_tile()) {
-            y.set_tile(tile, &widen_tile(party, tile, moved.tile(tile), digits.as_ref(), out)?);
+        for tile in Tile::all(x.len(), party.cut().tile) {
+            y.set_tile(tile, &widen_tile(party, moved.tile(tile), digits.as_ref(), out)?);
         }
         y.words_mut().iter_mut().for_each(|y| *y = y.wrapping_sub(offset) & mask32(out.0));
         Ok(y)
@@ -78,20 +79,20 @@ pub fn widen_signed(party: &mut Party<'_>, x: &AdditiveShares, headroom: Headroo
 
 fn widen_tile(
     party: &mut Party<'_>,
-    tile: Tile,
     x: AdditiveSlice<'_>,
     digits: Option<&Digits>,
     out: RingBits,
 ) -> Result<AdditiveShares, ProtocolError> {
-    let count = OtCount::default().one_way(tile);
+    let count = OtCount::default().widening(x.len());
     let (ots, y);
     if let Some(digits) = digits {
-        ots = count.comparison(tile, digits).generate(party)?;
-        let wrap = carry(party, &ots, tile, x, digits)?;
-        y = widen_full(party, &ots, tile, x, &wrap, out)?;
+        ots = count.comparison(x.len(), digits).generate(party)?;
+        let wrap = carry(party, &ots, x, digits)?;
+        y = widen_full(party, &ots, digits.first_to_know(), x, &wrap, out)?;
     } else {
         ots = count.generate(party)?;
-        y = widen(party, &ots, tile, x, out)?;
+        // The client's opening follows its ciphertexts.
+        y = widen(party, &ots, Role::Client, x, out)?;
     }
     debug_assert!(ots.is_used_up());
     Ok(y)

@@ -4,7 +4,7 @@ use fusion_model::program::{RingBits, Window};
 use fusion_ring::secret::Wiped;
 
 use super::error::ProtocolError;
-use super::party::Role;
+use super::role::Role;
 use super::shares::AdditiveShares;
 use super::words::TensorWords;
 

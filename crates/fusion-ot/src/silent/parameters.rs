@@ -9,8 +9,7 @@ use crate::functionality::ChoiceBits;
 /// and take fewer rounds for as many outputs. Smaller ones take less memory, give their first
 /// outputs sooner and have fewer secrets, of which every output reads ten at random. Both parties
 /// must use the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ExtensionSize {
     /// 1.7 million outputs per extension from 2 MB of secrets.
     #[default]

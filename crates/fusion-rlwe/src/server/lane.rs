@@ -10,9 +10,8 @@ use zeroize::Zeroize;
 
 use super::ServerLayer;
 use crate::RlweError;
-use crate::layer::{Input, KEY_BYTES};
+use crate::layer::{Input, Layer};
 use crate::layout::{Block, Cells};
-use crate::precision::MODULUS_BITS;
 
 /// The server's buffers of one lane. It has no randomness, because it answers nothing.
 #[derive(Default)]
@@ -69,7 +68,7 @@ impl ServerLane {
         let mut product = BlockProduct::new(layer, &blocks, std::mem::take(&mut self.memory));
         let mut out = Wiped::new(layer.layer.outputs() * area);
         for block in &blocks {
-            let key = BlockKey::receive(channel)?;
+            let key = BlockKey::receive(&layer.layer, channel)?;
             product.receive(inputs, samples, block, channel)?;
             product.write(Some(&key), block, wanted, area, &mut out);
         }
@@ -82,11 +81,13 @@ impl ServerLane {
 pub(crate) struct BlockKey(Wide);
 
 impl BlockKey {
-    fn receive(channel: &mut dyn Channel) -> Result<Self, RlweError> {
-        let mut bytes = Wiped::<u8>::new(KEY_BYTES);
+    fn receive(layer: &Layer, channel: &mut dyn Channel) -> Result<Self, RlweError> {
+        let mut bytes = Wiped::<u8>::new(layer.key_bytes());
         channel.recv(&mut bytes)?;
         let mut words = Wiped::<u32>::new(DEGREE);
-        unpack_into(&bytes, MODULUS_BITS, &mut words);
+        let bits = layer.precision().key_bits();
+        unpack_into(&bytes, bits, &mut words);
+        words::from_top(&mut words, bits);
         Ok(Self(Wide::new(&words)))
     }
 }

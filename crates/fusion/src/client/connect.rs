@@ -9,9 +9,10 @@ use fusion_model::card::ModelCard;
 use fusion_net::{HintCache, NetError, Served};
 use fusion_nn::LANE_VERSION;
 use fusion_nn::exec::{Hint, PublicModel};
+use fusion_nn::layers::LaneTerms;
 
 use crate::client::mixing::MixSettings;
-use crate::client::settings::{ClientSettings, lanes_for};
+use crate::client::settings::{ClientSettings, lanes_for, terms_for};
 use crate::client::trust::{Trust, TrustStore};
 use crate::error::Error;
 use crate::event::{Event, Events, silent};
@@ -94,6 +95,12 @@ impl Client {
         self.inner.hint_cached
     }
 
+    /// The terms of lanes.
+    #[must_use]
+    pub fn terms(&self) -> LaneTerms {
+        self.inner.terms()
+    }
+
     /// How many lanes run side by side.
     #[must_use]
     pub fn lanes(&self) -> usize {
@@ -115,6 +122,12 @@ impl Client {
         }
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Ok(mix.plan(&mix.request(count(queries), count(pool), Some(self.card()))?)?)
+    }
+}
+
+impl Inner {
+    pub(super) fn terms(&self) -> LaneTerms {
+        self.settings.terms.unwrap_or_else(|| terms_for(self.round_trip))
     }
 }
 

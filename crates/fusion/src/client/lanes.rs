@@ -17,7 +17,7 @@ use rand_core::{CryptoRng, SeedableRng};
 use crate::client::run_error::RunError;
 use crate::clock::Clock;
 use crate::event::LaneProgress;
-use crate::reveal::opened_by;
+use crate::lane_terms::{opened_by, terms_of};
 
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(250);
@@ -108,7 +108,7 @@ impl<'a> Lanes<'a> {
             live.sample_steps.fetch_add(samples as u64, Ordering::Relaxed);
         };
         let reveal = opened_by(request.reveal, 0).ok_or(LaneError::Misuse("a batch asks for labels"))?;
-        let run = Lane::<ClientSide>::connect(&request.binding(), samples, reveal, Box::new(&mut channel), &mut rng)
+        let run = Lane::<ClientSide>::connect(&request.binding(), samples, reveal, terms_of(&request), Box::new(&mut channel), &mut rng)
             .and_then(|lane| lane.run(self.model, self.hint, input, &mut rng, &mut progress))
             .map(|finished| (finished.opened, finished.costs));
         // The transport knows better than the protocol why a lane died.

@@ -27,5 +27,5 @@ pub use mixing::{GivenMix, MixSettings};
 pub use outcome::Outcome;
 pub use query::verify;
 pub use run_error::RunError;
-pub use settings::{ClientSettings, lanes_for};
+pub use settings::{ClientSettings, lanes_for, terms_for};
 pub use trust::{Trust, TrustError};

@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{Event, Events};
 use crate::images::Sample;
+use crate::lane_terms::asked;
 
 /// Elements of the largest tensor of a lane, by which the default number of samples per lane is
 /// bounded.
@@ -206,6 +207,7 @@ impl Client {
 
 impl Inner {
     fn lanes<'a>(&'a self, image: &'a ImageOf<'a>, rng: &'a mut (dyn CryptoRng + Send)) -> Lanes<'a> {
+        let (split, extension) = asked(self.terms());
         // Each lane has its own number and number of samples.
         let request = LaneRequest {
             card_digest: self.served.card_digest,
@@ -213,6 +215,8 @@ impl Inner {
             n_samples: 0,
             reveal: Reveal::Label,
             lane: 0,
+            split,
+            extension,
         };
         Lanes::new(&self.net, (&self.model, &self.hint), request, image, &*self.settings.clock, rng)
     }

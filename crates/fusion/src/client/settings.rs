@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_mix::verify::RevealRejected;
+use fusion_nn::layers::LaneTerms;
 
 use crate::clock::{Clock, SystemClock};
 
@@ -19,6 +20,12 @@ pub fn lanes_for(cores: usize, round_trip: Duration) -> usize {
     per_core * cores.max(1)
 }
 
+/// The terms of lanes over a link of this round trip: few bits on a long one.
+#[must_use]
+pub fn terms_for(round_trip: Duration) -> LaneTerms {
+    if round_trip >= LONG_ROUND_TRIP { LaneTerms::LONG_LINK } else { LaneTerms::SHORT_LINK }
+}
+
 /// Everything that a client needs to know from its user.
 #[derive(Clone)]
 pub struct ClientSettings {
@@ -31,6 +38,8 @@ pub struct ClientSettings {
     /// Lanes side by side [default: [`lanes_for`] the cores and the link, within the server's
     /// limits].
     pub lanes: Option<usize>,
+    /// The terms of lanes [default: [`terms_for`] the link].
+    pub terms: Option<LaneTerms>,
     /// Samples in one lane [default: what fits a moderate memory].
     pub lane_samples: Option<u32>,
     /// Cores that lanes may keep busy.
@@ -52,6 +61,7 @@ impl ClientSettings {
             home: home.into(),
             pin: None,
             lanes: None,
+            terms: None,
             lane_samples: None,
             cores: 2,
             max_failures: 8,
@@ -81,5 +91,11 @@ mod tests {
         assert_eq!(lanes_for(2, Duration::ZERO), 4);
         assert_eq!(lanes_for(2, Duration::from_millis(40)), 8);
         assert_eq!(lanes_for(0, Duration::ZERO), 2);
+    }
+
+    #[test]
+    fn long_links_carry_fewer_bits() {
+        assert_eq!(terms_for(Duration::from_millis(1)), LaneTerms::SHORT_LINK);
+        assert_eq!(terms_for(Duration::from_millis(40)), LaneTerms::LONG_LINK);
     }
 }

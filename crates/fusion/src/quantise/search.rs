@@ -16,6 +16,7 @@ use fusion_model::graph::Graph;
 use fusion_model::plan::{PlanBits, SensitivityError, plan_with, sensitivities};
 use fusion_model::program::{Program, Weights};
 use fusion_nn::cost::predict;
+use fusion_nn::layers::LaneTerms;
 use rayon::prelude::*;
 use serde::Serialize;
 use statrs::function::erf::erfc;
@@ -162,7 +163,7 @@ impl Search<'_> {
     }
 
     fn point(&self, bits: &PlanBits, program: &Program, chosen: bool) -> Result<FrontierPoint, Error> {
-        let cost = predict(program, LANE_SAMPLES)?;
+        let cost = predict(program, LANE_SAMPLES, LaneTerms::LONG_LINK)?;
         let variance = self.variance(bits);
         let [windows, weights] = self.places.extent(bits);
         Ok(FrontierPoint {

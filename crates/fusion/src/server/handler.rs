@@ -13,7 +13,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng};
 
 use crate::error::Error;
-use crate::reveal::opened_by;
+use crate::lane_terms::{opened_by, terms_of};
 use crate::server::cheat::Cheat;
 
 /// Outputs of each linear layer that are tested before a model is served.
@@ -73,7 +73,8 @@ impl LaneHandler for ModelHandler {
         let samples = request.n_samples as usize;
         let reveal = opened_by(request.reveal, self.logits_bits)
             .ok_or_else(|| LaneFailure::PeerMisbehaved("the owner of this model does not open logits: ask for labels".to_owned()))?;
-        let mut lane = Lane::<Server>::connect(&request.binding(), samples, reveal, Box::new(channel), &mut rng).map_err(failure)?;
+        let lane = Lane::<Server>::connect(&request.binding(), samples, reveal, terms_of(&request), Box::new(channel), &mut rng);
+        let mut lane = lane.map_err(failure)?;
         if let Some(cheat) = &self.cheat {
             let own = ChaCha20Rng::from_rng(&mut rng);
             lane = lane.deviating(cheat.deviation(self.model.public().program(), samples, own));

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fusion_net::{
-    Client, ClientSettings, Description, Digest, HintSource, LaneFailure, LaneHandler, LaneRequest, Limits, Reveal, Server, ServerSecurity,
+    Client, ClientSettings, Description, Digest, Extension, HintSource, LaneFailure, LaneHandler, LaneRequest, Limits, Reveal, Server,
+    ServerSecurity, Split,
 };
 use fusion_ring::channel::{Channel, MAX_CROSSING_BYTES};
 
@@ -119,7 +120,8 @@ pub fn connect(server: &Server) -> Client {
 }
 
 pub fn lane(kind: u32) -> LaneRequest {
-    LaneRequest { card_digest: Digest::of(CARD), params_version: PARAMS, n_samples: kind, reveal: Reveal::Label, lane: 0 }
+    let (card_digest, reveal, split, extension) = (Digest::of(CARD), Reveal::Label, Split::OneMore, Extension::Small);
+    LaneRequest { card_digest, params_version: PARAMS, n_samples: kind, reveal, lane: 0, split, extension }
 }
 
 pub fn echo(channel: &mut dyn Channel, bytes: &[u8]) -> Vec<u8> {

@@ -38,6 +38,8 @@ impl RawClient {
             n_samples: super::ECHO,
             reveal: proto::Reveal::Label.into(),
             lane: 0,
+            split: proto::Split::OneMore.into(),
+            extension: proto::ExtensionSize::Small.into(),
         };
         change(&mut open);
         self.frame(Kind::Open(open))

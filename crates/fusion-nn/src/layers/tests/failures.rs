@@ -12,7 +12,7 @@ fn hostile(prepare: impl Fn(&mut RecordingChannel<MemoryChannel>)) -> Pair<Every
             prepare(end);
         }
     };
-    run_prepared(64, prepare, |party| everything(party, &shared))
+    run_prepared(cut(64), prepare, |party| everything(party, &shared))
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn misuse_is_an_error() {
 fn a_party_that_failed_refuses_every_later_call() {
     let shared = Shared::new(&values(64, 9, 1), 12);
     let pair = run_prepared(
-        64,
+        cut(64),
         |role, end| {
             if role == Role::Client {
                 end.close_after(10);

@@ -47,7 +47,7 @@ struct Pair<R> {
 
 /// Runs `protocol` on both sides over channels that `prepare` may change.
 fn run_prepared<R: Send>(
-    half_tile: usize,
+    cut: Cut,
     prepare: impl Fn(Role, &mut RecordingChannel<MemoryChannel>),
     protocol: impl Fn(&mut Party<'_>) -> R + Sync,
 ) -> Pair<R> {
@@ -61,7 +61,7 @@ fn run_prepared<R: Send>(
     let recordings = [client_end.handle(), server_end.handle()];
     let party = |role, end, sends, receives: Box<dyn RandomOtReceiver>| {
         let sends = Box::new(CountingSender(sends, Arc::clone(&counts)));
-        Party::new(role, Box::new(end), sends, receives).with_half_tile(half_tile)
+        Party::new(role, Box::new(end), sends, receives).with_cut(cut)
     };
     let client = party(Role::Client, client_end, client_sends, Box::new(client_receives));
     let server = party(Role::Server, server_end, server_sends, Box::new(server_receives));
@@ -77,8 +77,13 @@ fn run_prepared<R: Send>(
     Pair { client, server, recordings, ots: (m_ary.load(Ordering::Relaxed), binary.load(Ordering::Relaxed)) }
 }
 
-fn run<R: Send>(half_tile: usize, protocol: impl Fn(&mut Party<'_>) -> R + Sync) -> Pair<R> {
-    run_prepared(half_tile, |_, _| (), protocol)
+fn run<R: Send>(tile: usize, protocol: impl Fn(&mut Party<'_>) -> R + Sync) -> Pair<R> {
+    run_prepared(cut(tile), |_, _| (), protocol)
+}
+
+/// As [`run`], with comparisons cut by `split`.
+fn run_split<R: Send>(tile: usize, split: Split, protocol: impl Fn(&mut Party<'_>) -> R + Sync) -> Pair<R> {
+    run_prepared(Cut { tile, split }, |_, _| (), protocol)
 }
 
 /// Both parties' additive shares modulo 2^bits.
@@ -134,6 +139,11 @@ fn values(n: usize, bits: u32, seed: u32) -> Vec<i32> {
         extremes.get(i.wrapping_sub(seed as usize % 5)).copied().unwrap_or(random).clamp(1 - limit, limit - 1) as i32
     };
     (0..n).map(value).collect()
+}
+
+/// Tiles of this size, the default split.
+fn cut(tile: usize) -> Cut {
+    Cut { tile, ..Cut::default() }
 }
 
 fn same_cost<R>(pair: &Pair<R>, total: Total, what: &str) {

@@ -66,6 +66,6 @@ proptest! {
         prop_assert_eq!(kept.len(), samples * step.output_len());
         let expect = reduced(kept.iter().map(|&v| if signed { v } else { v.max(0) }), out);
         prop_assert_eq!(opened(&pair, out), expect);
-        same_cost(&pair, step.cost(samples, 64), "requantise");
+        same_cost(&pair, step.cost(samples, cut(64)), "requantise");
     }
 }

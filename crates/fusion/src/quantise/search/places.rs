@@ -7,7 +7,7 @@ use fusion_model::graph::{Graph, NodeId};
 use fusion_model::plan::{PlanBits, PlanOptions, Sensitivities, Sensitivity, plan};
 use fusion_model::program::{Op, Program, RingBits, Step, Window};
 use fusion_nn::cost::{StepCost, predict, silent_bytes};
-use fusion_nn::layers::{HALF_TILE, Requantise};
+use fusion_nn::layers::{Cut, LaneTerms, Requantise};
 
 use crate::error::Error;
 
@@ -124,7 +124,7 @@ fn places(
 
 /// Per step, the ciphertext coefficients of a sample.
 fn coefficients(program: &Program) -> Result<Vec<f64>, Error> {
-    let cost = predict(program, LANE_SAMPLES)?;
+    let cost = predict(program, LANE_SAMPLES, LaneTerms::LONG_LINK)?;
     let of = |(step, cost): (&Step, &StepCost)| match &step.op {
         Op::Linear { upload_bits, .. } => cost.client_to_server as f64 * 8.0 / f64::from(*upload_bits) / LANE_SAMPLES as f64,
         Op::Requantise { .. } | Op::Add { .. } | Op::Concat { .. } | Op::SumPool { .. } | Op::Flatten { .. } => 0.0,
@@ -154,6 +154,6 @@ fn requantise_bytes(program: &Program, step: usize, bits: u32) -> Option<f64> {
     let shift = (window.shift + window.bits).checked_sub(bits)?;
     let output = RingBits(output.ring.0.max(bits));
     let requantise = Requantise::new(spec.shape, spec.ring, Window { shift, bits }, pool.as_ref(), *activation, output).ok()?;
-    let cost = requantise.cost(LANE_SAMPLES, HALF_TILE);
-    Some((cost.bytes() as f64 + silent_bytes(cost.binary_ots, cost.m_ary_ots)) / LANE_SAMPLES as f64)
+    let cost = requantise.cost(LANE_SAMPLES, Cut::from(LaneTerms::LONG_LINK.split));
+    Some((cost.bytes() as f64 + silent_bytes(cost.binary_ots, cost.m_ary_ots, LaneTerms::LONG_LINK.extension)) / LANE_SAMPLES as f64)
 }

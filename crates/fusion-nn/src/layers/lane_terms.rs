@@ -1,0 +1,26 @@
+//! What the two parties of a lane agree on beside the program.
+
+use fusion_ot::silent::ExtensionSize;
+
+use super::digits::Split;
+
+/// The terms of a lane. They change what it costs, and nothing else: which are the cheapest depends
+/// on the link and on the cores.
+///
+/// What attacks on the random OTs cost at every extension size:
+/// [`fusion_ot::silent::estimate`] (2^133 for 1-of-2 OTs at the smallest, more for all others).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LaneTerms {
+    /// How comparisons are cut.
+    pub split: Split,
+    /// Size of the extensions in which random OTs are made: larger ones take fewer bits and more
+    /// memory and cache.
+    pub extension: ExtensionSize,
+}
+
+impl LaneTerms {
+    /// For links whose bytes cost less than the time of another OT.
+    pub const SHORT_LINK: Self = Self { split: Split::FewestOts, extension: ExtensionSize::Small };
+    /// For links that are waited for.
+    pub const LONG_LINK: Self = Self { split: Split::OneMore, extension: ExtensionSize::Medium };
+}
