@@ -8,11 +8,7 @@
 //! processor seconds of both sides stand beside them, because two processes, and whatever else
 //! runs, share the cores.
 
-mod machine;
-mod measure;
-mod package;
 mod page;
-mod peers;
 mod photos;
 mod prediction;
 mod report;
@@ -25,6 +21,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use fusion::client::{lanes_for, terms_for};
+use fusion::model::card::Claim;
 use fusion::model::preprocess::Preprocess;
 use fusion::{QuantiseSettings, Tolerance, Widths};
 use fusion_cli::lane_terms::TermsArg;
@@ -32,7 +29,10 @@ use fusion_cli::outcome::write_json;
 use fusion_net::relay::Link;
 use fusion_nn::layers::LaneTerms;
 
-use crate::resnet50_weights;
+use crate::measure::{self, Session};
+use crate::model::Model;
+use crate::package::{self, Ingredients};
+use crate::{machine, resnet50_weights};
 
 /// Most samples of one lane: more would need more memory without saving bytes.
 const LANE_SAMPLES: usize = 8;
@@ -161,11 +161,19 @@ pub fn run(options: &Options) -> Result<()> {
     let stopper = measure::Stopper::default();
     stopper.watch()?;
     let weights = resnet50_weights::obtain(options.model.as_deref(), &root.join(resnet50_weights::CACHE))?;
-    let model = photos::Model::read(&weights.path)?;
+    let model = Model::read(&weights.path)?;
     let quantise = QuantiseSettings { widths: options.widths(), ..QuantiseSettings::new(Preprocess::imagenet_caffe()) };
     let recipe = quantise.preprocess.clone();
     let photos = photos::find(options.images.as_deref(), options.samples as usize, quantise.calibration_images, &cache)?;
-    let package = package::obtain(&model, weights.synthetic, &quantise, &photos, &cache)?;
+    let ingredients = Ingredients {
+        model: &model,
+        name: if weights.synthetic { "ResNet50 (SYNTHETIC weights)" } else { "ResNet50" },
+        claim: (!weights.synthetic).then(|| Claim { top1: report::CLAIMED_ACCURACY, dataset: "ImageNet validation".to_owned() }),
+        options: &quantise,
+        calibration: &photos.calibration,
+        source: &photos.source,
+    };
+    let package = package::obtain(ingredients, &cache)?;
     eprintln!("Evaluating the float model on {} photos (kept for later runs) ...", photos.queries.len());
     let float_labels = photos::float_labels(&model, &photos.queries, &recipe, &cache)?;
     drop(model);
@@ -173,21 +181,22 @@ pub fn run(options: &Options) -> Result<()> {
     let lanes = options.lanes();
     let tensor = |sample: usize| Ok(photos.queries.get(sample).context("no such photo")?.tensor(&recipe)?);
     let home = cache.join("home");
-    let setting = |lanes: usize| measure::Setting {
+    let setting = measure::Setting {
         package: &package.path,
         link: options.link(),
-        lanes,
-        slices: slices(options.samples, lanes),
-        tensor: &tensor,
         home: &home,
-        terms: options.terms(),
+        terms: Some(options.terms()),
         cores,
         stopper: &stopper,
     };
-    let measured = measure::run(&setting(lanes))?;
-    let predicted = prediction::Predicted::new(&measured.card.program, &setting(lanes).slices, options.terms())?;
+    let measure = |lanes: usize| {
+        let load = measure::Load { lanes, slices: slices(options.samples, lanes), tensor: &tensor };
+        Session::open(&setting)?.run(&load)
+    };
+    let measured = measure(lanes)?;
+    let predicted = prediction::Predicted::new(&measured.card.program, &slices(options.samples, lanes), options.terms())?;
     let scaling = if options.scaling && !measured.interrupted && measured.failures.is_empty() {
-        scaling::run(options.samples as usize, scaling::Row::of(lanes, &measured), setting)?
+        scaling::run(options.samples as usize, scaling::Row::of(lanes, &measured), measure)?
     } else {
         Vec::new()
     };

@@ -8,7 +8,6 @@
 //! mean nothing, and [`Resnet50::synthetic`] obliges the report to say so.
 
 mod npm;
-mod onnx_file;
 mod synthetic;
 mod topology;
 

@@ -4,19 +4,22 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use fusion_mix::accuracy::PublicLabels;
-use fusion_mix::plan::{Plan, PlanRequest};
+use fusion_mix::plan::Plan;
 use fusion_model::program::Op;
 use fusion_net::relay::Link;
 use fusion_nn::layers::{Ledger, Phase};
 use serde::Serialize;
 
-use super::machine::Host;
-use super::measure::{LaneFigures, Measured};
-use super::package::CLAIMED_ACCURACY;
-use super::peers::Peers;
 use super::prediction::Predicted;
 use super::scaling;
+use crate::machine::Host;
+use crate::measure::{LaneFigures, LinkJson, Measured};
+use crate::peers::Peers;
+use crate::verified::{self, Cost, Verified};
+
+/// Top-1 accuracy of the published ResNet50 on ImageNet's validation set, from a single centre
+/// crop.
+pub(crate) const CLAIMED_ACCURACY: f64 = 0.747;
 
 /// Numbers of queries that the verified query is priced at.
 const QUERIES: [u32; 5] = [1, 16, 64, 512, 8192];
@@ -65,12 +68,6 @@ pub(crate) struct Report {
     /// `release`, or `dev` for a build whose seconds mean nothing.
     pub(crate) profile: &'static str,
     pub(crate) commit: String,
-}
-
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct LinkJson {
-    pub(crate) mbit: f64,
-    pub(crate) rtt_ms: f64,
 }
 
 /// The fixed-point plan: widest window, ring of a linear layer, ciphertext modulus and weights, in
@@ -149,25 +146,6 @@ pub(crate) struct Mismatch {
     pub(crate) opened: u32,
 }
 
-/// A verified query in a batch of `R`: what one sample costs times the overhead of the mix.
-#[derive(Debug, Clone, Serialize)]
-#[expect(non_snake_case, reason = "the names of the paper")]
-pub(crate) struct Verified {
-    pub(crate) R: u32,
-    pub(crate) B: u32,
-    pub(crate) T: u32,
-    pub(crate) tau: u32,
-    pub(crate) max_inconclusive: u32,
-    pub(crate) lambda: f64,
-    pub(crate) soundness_log2: f64,
-    /// Samples per query.
-    pub(crate) overhead: f64,
-    /// Per query; null if no sample came to its end.
-    pub(crate) seconds: Option<f64>,
-    /// Per query, 2^30 bytes.
-    pub(crate) gib: Option<f64>,
-}
-
 /// How many times less than the paper, at the headline number of queries.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Ratio {
@@ -206,8 +184,7 @@ pub(crate) fn plans(queries: u32, lambda: f64) -> Result<Vec<Plan>> {
         all.push(queries);
         all.sort_unstable();
     }
-    let labels = PublicLabels::GroundTruth { claimed_accuracy: CLAIMED_ACCURACY, detect_below: None };
-    all.into_iter().map(|r| Ok(Plan::optimise(&PlanRequest::new(r, lambda, labels))?)).collect()
+    verified::plans(&all, lambda, CLAIMED_ACCURACY)
 }
 
 fn by_phase(of: impl Fn(Phase) -> f64) -> BTreeMap<&'static str, f64> {
@@ -252,7 +229,7 @@ impl Report {
             lane_figures: measured.lanes.clone(),
             cores_per_party: context.cores_per_party,
             scaling: context.scaling,
-            link: context.link.map(|l| LinkJson { mbit: l.mbit_per_second(), rtt_ms: l.round_trip().as_secs_f64() * 1e3 }),
+            link: context.link.map(LinkJson::from),
             plan: PlanFacts {
                 h: widest(&|op| if let Op::Requantise { window, .. } = op { Some(window.bits) } else { None }),
                 l: linear_rings.max().unwrap_or(0),
@@ -318,19 +295,11 @@ impl Labels {
 
 /// What a verified query costs under each plan, from the seconds and bytes of a sample.
 fn verified(plans: &[Plan], per_sample: Option<f64>, bytes: f64) -> Vec<Verified> {
-    let price = |plan: &Plan| Verified {
-        R: plan.mix.queries(),
-        B: plan.mix.copies(),
-        T: plan.mix.publics(),
-        tau: plan.mix.tau(),
-        max_inconclusive: plan.mix.max_inconclusive(),
-        lambda: plan.lambda,
-        soundness_log2: plan.soundness.log2,
-        overhead: plan.mix.overhead(),
-        seconds: per_sample.map(|s| s * plan.mix.overhead()),
-        gib: per_sample.map(|_| bytes * plan.mix.overhead() / f64::from(1 << 30)),
+    let query = |plan: &Plan| {
+        let times = plan.mix.overhead();
+        per_sample.map(|seconds| Cost { seconds: seconds * times, bytes: bytes * times })
     };
-    plans.iter().map(price).collect()
+    plans.iter().map(|plan| Verified::new(plan, query(plan))).collect()
 }
 
 /// The batch of `queries` beside the paper's.

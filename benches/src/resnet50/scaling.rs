@@ -4,7 +4,7 @@ use anyhow::Result;
 use fusion_cli::tables::plain_table;
 use serde::Serialize;
 
-use super::measure::{self, Measured, Setting};
+use crate::measure::Measured;
 
 /// Numbers of lanes that are tried.
 pub(crate) const LANES: [usize; 4] = [1, 2, 4, 8];
@@ -42,19 +42,19 @@ impl Row {
     }
 }
 
-/// Measures every number of [`LANES`] that the samples suffice for and that is not measured yet;
-/// `settings` gives the setting for a number. Ends early when interrupted.
+/// Has `measure` run every number of [`LANES`] that the samples suffice for and that is not
+/// measured yet. Ends early when interrupted.
 ///
 /// # Errors
-/// As [`measure::run`].
-pub(crate) fn run<'a>(samples: usize, first: Option<Row>, settings: impl Fn(usize) -> Setting<'a>) -> Result<Vec<Row>> {
+/// As `measure`.
+pub(crate) fn run(samples: usize, first: Option<Row>, measure: impl Fn(usize) -> Result<Measured>) -> Result<Vec<Row>> {
     let mut rows: Vec<Row> = first.into_iter().collect();
     for lanes in LANES.into_iter().filter(|&lanes| lanes <= samples) {
         if rows.iter().any(|row| row.lanes == lanes) {
             continue;
         }
         eprintln!("Scaling: {samples} samples on {lanes} lanes ...");
-        let measured = measure::run(&settings(lanes))?;
+        let measured = measure(lanes)?;
         rows.extend(Row::of(lanes, &measured));
         if measured.interrupted {
             break;

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::onnx_file::{Builder, Conv};
+use crate::onnx_file::{Builder, Conv};
 
 /// Of every BatchNormalization of the published network.
 const EPSILON: f32 = 1e-3;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use fusion::images::Sample;
 use fusion::model::card::Claim;
 use fusion::{PackageSettings, QuantiseSettings, SystemClock, prepare, quantise, silent};
 use fusion_ring::symmetric::digest::Hasher;
@@ -12,12 +13,8 @@ use rand::SeedableRng;
 use rand::rngs::SysRng;
 use rand_chacha::ChaCha20Rng;
 
-use super::machine;
-use super::photos::{Model, Photos};
-
-/// Top-1 accuracy of the published ResNet50 on ImageNet's validation set, from a single centre
-/// crop.
-pub(crate) const CLAIMED_ACCURACY: f64 = 0.747;
+use crate::machine;
+use crate::model::Model;
 
 /// A package on disk.
 pub(crate) struct Prepared {
@@ -27,35 +24,49 @@ pub(crate) struct Prepared {
     pub(crate) seconds: Option<f64>,
 }
 
+/// What a package is made of.
+pub(crate) struct Ingredients<'a> {
+    /// The network.
+    pub(crate) model: &'a Model,
+    /// Its name on the card.
+    pub(crate) name: &'a str,
+    /// What the card claims.
+    pub(crate) claim: Option<Claim>,
+    /// How it is quantised.
+    pub(crate) options: &'a QuantiseSettings,
+    /// The images that it is calibrated on.
+    pub(crate) calibration: &'a [Sample],
+    /// Where those come from.
+    pub(crate) source: &'a str,
+}
+
 /// Finds the package in `cache` or prepares it.
 ///
 /// # Errors
 /// A model that cannot be quantised, a disk that refuses.
-pub(crate) fn obtain(model: &Model, synthetic: bool, options: &QuantiseSettings, photos: &Photos, cache: &Path) -> Result<Prepared> {
-    let path = cache.join(format!("{}.fusion", key(model, options, photos)));
+pub(crate) fn obtain(of: Ingredients<'_>, cache: &Path) -> Result<Prepared> {
+    let path = cache.join(format!("{}.fusion", key(&of)));
     if path.is_dir() {
         return Ok(Prepared { path, seconds: None });
     }
-    eprintln!("Calibrating on {} photos and preparing the package (once) ...", photos.calibration.len());
+    eprintln!("{}: calibrating on {} images and preparing the package (once) ...", of.name, of.calibration.len());
     let start = Instant::now();
     std::fs::create_dir_all(cache).with_context(|| format!("cannot create {}", cache.display()))?;
-    let quantised = quantise(&model.bytes, "ResNet50", options, &photos.calibration)?;
-    let claim = (!synthetic).then(|| Claim { top1: CLAIMED_ACCURACY, dataset: "ImageNet validation".to_owned() });
-    let name = if synthetic { "ResNet50 (SYNTHETIC weights)" } else { "ResNet50" };
+    let quantised = quantise(&of.model.bytes, of.name, of.options, of.calibration)?;
     let mut rng = ChaCha20Rng::try_from_rng(&mut SysRng).context("no randomness from the operating system")?;
-    let settings = PackageSettings { name: name.to_owned(), claim, labels: Vec::new(), logits_bits: 0 };
+    let settings = PackageSettings { name: of.name.to_owned(), claim: of.claim, labels: Vec::new(), logits_bits: 0 };
     prepare(&path, quantised, settings, &SystemClock::new(), &mut rng, &mut silent)?;
     Ok(Prepared { path, seconds: Some(start.elapsed().as_secs_f64()) })
 }
 
 /// What the package's content depends on. The state of the crates is that of their committed trees:
 /// whoever changes them without committing removes the cache.
-fn key(model: &Model, options: &QuantiseSettings, photos: &Photos) -> String {
+fn key(of: &Ingredients<'_>) -> String {
     let mut hash = Hasher::default();
-    hash.update(model.digest.as_bytes());
-    hash.update(format!("{options:?}").as_bytes());
-    photos.calibration.iter().for_each(|p| hash.update(p.name.as_bytes()));
-    hash.update(photos.source.as_bytes());
+    hash.update(of.model.digest.as_bytes());
+    hash.update(format!("{:?}", of.options).as_bytes());
+    of.calibration.iter().for_each(|p| hash.update(p.name.as_bytes()));
+    hash.update(of.source.as_bytes());
     for tree in ["HEAD:crates/fusion-model", "HEAD:crates/fusion-rlwe", "HEAD:crates/fusion-ring/src/poly"] {
         hash.update(machine::git(&crate::checkout::root(), &["rev-parse", tree]).unwrap_or_default().as_bytes());
     }

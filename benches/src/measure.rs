@@ -22,7 +22,7 @@ use rand::SeedableRng;
 use rand::rngs::SysRng;
 use rand_chacha::ChaCha20Rng;
 
-use super::machine;
+use crate::machine;
 
 /// What was measured, whether or not it came to its end.
 pub(crate) struct Measured {
@@ -58,24 +58,43 @@ pub(crate) struct LaneFigures {
     pub(crate) bytes: u64,
 }
 
-/// What to run.
+/// A link as reports have it.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub(crate) struct LinkJson {
+    pub(crate) mbit: f64,
+    pub(crate) rtt_ms: f64,
+}
+
+impl From<Link> for LinkJson {
+    fn from(link: Link) -> Self {
+        Self { mbit: link.mbit_per_second(), rtt_ms: link.round_trip().as_secs_f64() * 1e3 }
+    }
+}
+
+/// What to start, and where.
+#[derive(Clone, Copy)]
 pub(crate) struct Setting<'a> {
     pub(crate) package: &'a Path,
+    /// Loopback without one.
     pub(crate) link: Option<Link>,
-    /// Lanes side by side.
-    pub(crate) lanes: usize,
-    /// The terms of lanes.
-    pub(crate) terms: LaneTerms,
-    /// The slices of the samples, one per lane.
-    pub(crate) slices: Vec<Range<u32>>,
-    /// Gives the image of a sample as the network's input tensor.
-    pub(crate) tensor: &'a (dyn Fn(usize) -> Result<Vec<f32>> + Sync),
+    /// The terms of lanes; by the link without them.
+    pub(crate) terms: Option<LaneTerms>,
     /// Directory of the client's hint cache.
     pub(crate) home: &'a Path,
     /// Cores of each party; all for both without it.
     pub(crate) cores: Option<Cores>,
     /// What Ctrl-C stops.
     pub(crate) stopper: &'a Stopper,
+}
+
+/// What to run once they are started.
+pub(crate) struct Load<'a> {
+    /// Lanes side by side.
+    pub(crate) lanes: usize,
+    /// The slices of the samples, one per lane.
+    pub(crate) slices: Vec<Range<u32>>,
+    /// Gives the image of a sample as the network's input tensor.
+    pub(crate) tensor: &'a (dyn Fn(usize) -> Result<Vec<f32>> + Sync),
 }
 
 /// Cores that each party is kept to: the client to the first ones, the server to the last ones.
@@ -133,58 +152,82 @@ impl Stopper {
     }
 }
 
-/// Runs the measurement.
-///
-/// # Errors
-/// A server that does not come up, a hint that cannot be had, lanes that fail for a reason that
-/// another try does not mend.
-pub(crate) fn run(setting: &Setting<'_>) -> Result<Measured> {
-    let stopper = setting.stopper;
-    let began = Instant::now();
-    let (server_id, direct) = launch(setting)?;
-    let relay = match setting.link {
-        Some(link) => Some(Relay::start(direct.parse().context("the server's address")?, link, Script::default())?),
-        None => None,
-    };
-    let address = relay.as_ref().map_or(direct, |relay| relay.address().to_string());
-    eprintln!("Server:   process {server_id}; client: process {}", std::process::id());
+/// A server process, a link and a client that has the hint. The server ends with it.
+pub(crate) struct Session<'a> {
+    stopper: &'a Stopper,
+    server_id: u32,
+    relay: Option<Relay>,
+    client: Client,
+    /// Seconds of server start, description and hint.
+    setup_seconds: f64,
+}
 
-    machine::forget_peak();
-    let mut rng = ChaCha20Rng::try_from_rng(&mut SysRng).context("no randomness from the operating system")?;
-    let client = connect(setting, address)?;
-    let card = client.card();
-    let image = |position: u32| -> Result<Arc<EncodedImage>, String> {
-        let tensor = (setting.tensor)(position as usize).map_err(|e| format!("{e:#}"))?;
-        let encoded = card.program.encode(&tensor).map_err(|e| e.to_string())?;
-        EncodedImage::new(&card.program, &encoded).map(Arc::new).map_err(|e| e.to_string())
-    };
-    let lanes = client.unverified_lanes(&image, &mut rng);
-    let mut measured = Measured::new(&client, setting.slices.iter().map(Range::len).sum());
-    measured.costs.setup_seconds = began.elapsed().as_secs_f64();
-    let before = relay.as_ref().map(Relay::carried);
-    let cpu = || (machine::cpu_seconds(std::process::id()), machine::cpu_seconds(server_id));
-    let cpu_before = cpu();
-    let start = Instant::now();
-    let mut line = Line::new(relay.as_ref());
-    lanes.run_all(setting.slices.clone(), setting.lanes, &mut |told| measured.hear(told, &mut line, stopper));
-    drop(line);
-    measured.costs.wall_seconds = start.elapsed().as_secs_f64();
-    measured.carried = relay.as_ref().zip(before).map(|(relay, before)| {
-        let now = relay.carried();
-        Carried {
-            client_to_server: now.client_to_server - before.client_to_server,
-            server_to_client: now.server_to_client - before.server_to_client,
-        }
-    });
-    let spent = |now: Option<f64>, before: Option<f64>| Some(now? - before?);
-    measured.cpu_seconds = (spent(cpu().0, cpu_before.0), spent(cpu().1, cpu_before.1));
-    measured.peak_rss_mb = (machine::peak_rss_mb(std::process::id()), machine::peak_rss_mb(server_id));
-    measured.interrupted = stopper.pressed();
-    stopper.server(|server| drop(server.take()));
-    if measured.lanes.is_empty() && !measured.interrupted {
-        bail!("no lane came to its end: {}", measured.failures.join("; "));
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        self.stopper.server(|server| drop(server.take()));
     }
-    Ok(measured)
+}
+
+impl<'a> Session<'a> {
+    /// Starts a server and connects to it.
+    ///
+    /// # Errors
+    /// A server that does not come up, a hint that cannot be had.
+    pub(crate) fn open(setting: &Setting<'a>) -> Result<Self> {
+        let began = Instant::now();
+        let (server_id, direct) = launch(setting)?;
+        let relay = match setting.link {
+            Some(link) => Some(Relay::start(direct.parse().context("the server's address")?, link, Script::default())?),
+            None => None,
+        };
+        let address = relay.as_ref().map_or(direct, |relay| relay.address().to_string());
+        eprintln!("Server:   process {server_id}; client: process {}", std::process::id());
+        machine::forget_peak();
+        let client = connect(setting, address)?;
+        let setup_seconds = began.elapsed().as_secs_f64();
+        Ok(Self { stopper: setting.stopper, server_id, relay, client, setup_seconds })
+    }
+
+    /// Runs lanes.
+    ///
+    /// # Errors
+    /// Lanes that fail for a reason that another try does not mend, if none comes to its end.
+    pub(crate) fn run(&self, load: &Load<'_>) -> Result<Measured> {
+        let mut rng = ChaCha20Rng::try_from_rng(&mut SysRng).context("no randomness from the operating system")?;
+        let card = self.client.card();
+        let image = |position: u32| -> Result<Arc<EncodedImage>, String> {
+            let tensor = (load.tensor)(position as usize).map_err(|e| format!("{e:#}"))?;
+            let encoded = card.program.encode(&tensor).map_err(|e| e.to_string())?;
+            EncodedImage::new(&card.program, &encoded).map(Arc::new).map_err(|e| e.to_string())
+        };
+        let lanes = self.client.unverified_lanes(&image, &mut rng);
+        let mut measured = Measured::new(&self.client, load.slices.iter().map(Range::len).sum());
+        measured.costs.setup_seconds = self.setup_seconds;
+        let relay = self.relay.as_ref();
+        let before = relay.map(Relay::carried);
+        let cpu = || (machine::cpu_seconds(std::process::id()), machine::cpu_seconds(self.server_id));
+        let cpu_before = cpu();
+        let start = Instant::now();
+        let mut line = Line::new(relay);
+        lanes.run_all(load.slices.clone(), load.lanes, &mut |told| measured.hear(told, &mut line, self.stopper));
+        drop(line);
+        measured.costs.wall_seconds = start.elapsed().as_secs_f64();
+        measured.carried = relay.zip(before).map(|(relay, before)| {
+            let now = relay.carried();
+            Carried {
+                client_to_server: now.client_to_server - before.client_to_server,
+                server_to_client: now.server_to_client - before.server_to_client,
+            }
+        });
+        let spent = |now: Option<f64>, before: Option<f64>| Some(now? - before?);
+        measured.cpu_seconds = (spent(cpu().0, cpu_before.0), spent(cpu().1, cpu_before.1));
+        measured.peak_rss_mb = (machine::peak_rss_mb(std::process::id()), machine::peak_rss_mb(self.server_id));
+        measured.interrupted = self.stopper.pressed();
+        if measured.lanes.is_empty() && !measured.interrupted {
+            bail!("no lane came to its end: {}", measured.failures.join("; "));
+        }
+        Ok(measured)
+    }
 }
 
 /// Starts this program as the server, on its cores, and returns its process and address.
@@ -206,7 +249,7 @@ fn launch(setting: &Setting<'_>) -> Result<(u32, String)> {
 /// Connects to the server at `address`, with a bar while the hint comes.
 fn connect(setting: &Setting<'_>, address: String) -> Result<Client> {
     let mut settings = ClientSettings::new(address, setting.home);
-    settings.terms = Some(setting.terms);
+    settings.terms = setting.terms;
     // Ports come again with other models: what the package says counts.
     settings.pin = Package::read_card(setting.package)?.hint.map(|hint| hint.digest.to_string());
     let bar = ProgressBar::hidden()

@@ -40,7 +40,7 @@ impl Peers {
     /// # Errors
     /// If it does not parse.
     pub(crate) fn load() -> Result<Self> {
-        serde_json::from_str(include_str!("../../peers.json")).context("benches/peers.json is malformed")
+        serde_json::from_str(include_str!("../peers.json")).context("benches/peers.json is malformed")
     }
 }
 

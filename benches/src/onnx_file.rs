@@ -120,49 +120,49 @@ struct Dimension {
 
 /// Square convolution: sides in pixels, then channels.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Conv {
-    pub(super) kernel: usize,
-    pub(super) stride: usize,
-    pub(super) pad: usize,
-    pub(super) inputs: usize,
-    pub(super) outputs: usize,
+pub(crate) struct Conv {
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+    pub(crate) pad: usize,
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
 }
 
 /// Appends nodes; each is named, and so is its one output, which the method returns for use as an
 /// input.
-pub(super) struct Builder(Graph);
+pub(crate) struct Builder(Graph);
 
 impl Builder {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self(Graph { name: name.to_owned(), ..Graph::default() })
     }
 
     /// A node without attributes.
-    pub(super) fn node(&mut self, operator: &str, name: &str, inputs: &[&str]) -> String {
+    pub(crate) fn node(&mut self, operator: &str, name: &str, inputs: &[&str]) -> String {
         self.push(operator, name, inputs, Vec::new())
     }
 
     /// `weights` are ordered `[output][input][row][column]`.
-    pub(super) fn conv(&mut self, name: &str, x: &str, conv: Conv, weights: &[f32], bias: &[f32]) -> String {
+    pub(crate) fn conv(&mut self, name: &str, x: &str, conv: Conv, weights: &[f32], bias: &[f32]) -> String {
         let w = self.constant(name, "w", &[conv.outputs, conv.inputs, conv.kernel, conv.kernel], weights);
         let b = self.constant(name, "b", &[conv.outputs], bias);
         self.push("Conv", name, &[x, &w, &b], window(conv.kernel, conv.stride, conv.pad))
     }
 
     /// `statistics`: scale, shift, mean and variance, each with its name.
-    pub(super) fn batch_normalization(&mut self, name: &str, x: &str, statistics: &[(&str, Vec<f32>)], epsilon: f32) -> String {
+    pub(crate) fn batch_normalization(&mut self, name: &str, x: &str, statistics: &[(&str, Vec<f32>)], epsilon: f32) -> String {
         let parts: Vec<_> = statistics.iter().map(|(part, values)| self.constant(name, part, &[values.len()], values)).collect();
         let inputs: Vec<_> = std::iter::once(x).chain(parts.iter().map(String::as_str)).collect();
         let epsilon = Attribute { name: "epsilon".to_owned(), f: epsilon, kind: ATTRIBUTE_FLOAT, ..Attribute::default() };
         self.push("BatchNormalization", name, &inputs, vec![epsilon])
     }
 
-    pub(super) fn max_pool(&mut self, name: &str, x: &str, kernel: usize, stride: usize, pad: usize) -> String {
+    pub(crate) fn max_pool(&mut self, name: &str, x: &str, kernel: usize, stride: usize, pad: usize) -> String {
         self.push("MaxPool", name, &[x], window(kernel, stride, pad))
     }
 
     /// `weights` are ordered `[output][input]`, `shape` is (outputs, inputs).
-    pub(super) fn dense(&mut self, name: &str, x: &str, shape: (usize, usize), weights: &[f32], bias: &[f32]) -> String {
+    pub(crate) fn dense(&mut self, name: &str, x: &str, shape: (usize, usize), weights: &[f32], bias: &[f32]) -> String {
         let w = self.constant(name, "w", &[shape.0, shape.1], weights);
         let b = self.constant(name, "b", &[shape.0], bias);
         let transposed = Attribute { name: "transB".to_owned(), i: 1, kind: ATTRIBUTE_INT, ..Attribute::default() };
@@ -171,7 +171,7 @@ impl Builder {
 
     /// The file's bytes; `input` is named with the shape of one sample, `output` with its number of
     /// features.
-    pub(super) fn finish(mut self, input: (&str, [usize; 3]), output: (&str, usize)) -> Vec<u8> {
+    pub(crate) fn finish(mut self, input: (&str, [usize; 3]), output: (&str, usize)) -> Vec<u8> {
         self.0.input = vec![batch_of(input.0, &input.1)];
         self.0.output = vec![batch_of(output.0, &[output.1])];
         let model = Model {
