@@ -1,11 +1,11 @@
-//! Benchmarks of the Fusion workspace: what `cargo xtask bench-ot`, `bench-relu`, `bench-linear`
-//! and `bench-resnet50` do.
+//! Benchmarks of the Fusion workspace: what `cargo xtask bench-ot`, `bench-relu`, `bench-linear`,
+//! `bench-resnet50` and `bench-networks` do.
 //!
 //! ```text
-//!   xtask (flags) ──> ot, relu, linear, resnet50 ──> text, JSON, HTML
-//!                                     |
-//!                      resnet50_weights    by npm, from a file, or made up
-//!                      measure, package, verified    two processes and a link
+//!   xtask (flags) ──> ot, relu, linear, resnet50, networks ──> text, JSON, HTML
+//!                                 |         |        |
+//!                      resnet50_weights   measure, package, verified, peers
+//!                      npm, file, made up     two processes and a link
 //! ```
 //!
 //! Beside this library, `benches/` has wall-clock benchmarks of inner loops by criterion, and
@@ -16,6 +16,7 @@ pub mod linear;
 mod machine;
 mod measure;
 mod model;
+pub mod networks;
 mod onnx_file;
 pub mod ot;
 mod package;

@@ -83,6 +83,11 @@ pub(crate) fn pin(_: Range<usize>) -> Result<()> {
     anyhow::bail!("--cores-per-party works on Linux only")
 }
 
+/// Runnable processes over the last minute, or `None` where the system does not tell.
+pub(crate) fn load_average() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
+
 /// What git says, or `None` without git or a checkout.
 pub(crate) fn git(root: &Path, args: &[&str]) -> Option<String> {
     let output = Command::new("git").arg("-C").arg(root).args(args).output().ok()?;

@@ -134,7 +134,7 @@ impl Stopper {
     }
 
     /// Whether Ctrl-C was pressed.
-    fn pressed(&self) -> bool {
+    pub(crate) fn pressed(&self) -> bool {
         self.pressed.load(Ordering::Relaxed)
     }
 

@@ -161,6 +161,10 @@ impl Builder {
         self.push("MaxPool", name, &[x], window(kernel, stride, pad))
     }
 
+    pub(crate) fn average_pool(&mut self, name: &str, x: &str, kernel: usize, stride: usize) -> String {
+        self.push("AveragePool", name, &[x], window(kernel, stride, 0))
+    }
+
     /// `weights` are ordered `[output][input]`, `shape` is (outputs, inputs).
     pub(crate) fn dense(&mut self, name: &str, x: &str, shape: (usize, usize), weights: &[f32], bias: &[f32]) -> String {
         let w = self.constant(name, "w", &[shape.0, shape.1], weights);

@@ -5,7 +5,7 @@ mod codegen;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use fusion_benches::{checkout, linear, ot, relu, resnet50, resnet50_weights};
+use fusion_benches::{checkout, linear, networks, ot, relu, resnet50, resnet50_weights};
 
 /// Maintenance tasks of the Fusion workspace.
 #[derive(Parser)]
@@ -31,7 +31,10 @@ enum Task {
     /// labels
     #[command(name = "bench-resnet50")]
     BenchResnet50(resnet50::Options),
-    /// The server of bench-resnet50
+    /// Runs small networks of the literature between two processes over a LAN and a WAN, and
+    /// compares
+    BenchNetworks(networks::Options),
+    /// The server of bench-resnet50 and bench-networks
     #[command(hide = true)]
     Serve(fusion_cli::cli::ServeArgs),
     /// Measures the linear layers of ResNet50: seconds a side, share of the kernel's peak, bytes,
@@ -62,6 +65,7 @@ fn main() -> anyhow::Result<()> {
         Task::BenchLinear(options) => linear::run(&options, &checkout::root().join(resnet50_weights::CACHE)),
         Task::BenchOt(options) => ot::run(&options),
         Task::BenchResnet50(options) => resnet50::run(&options),
+        Task::BenchNetworks(options) => networks::run(&options),
         Task::Serve(args) => fusion_cli::serve::run(&args),
         Task::Codegen { check: false } => codegen::write(&checkout::root()),
         Task::Codegen { check: true } => codegen::check(&checkout::root()),

@@ -10,7 +10,7 @@ use fusion::mix::batch::Label;
 use fusion::model::card::Claim;
 use fusion::model::preprocess::Preprocess;
 use fusion::model::{float, onnx};
-use fusion::{Client, ClientSettings, Inputs, Journal, MixSettings, PackageSettings, QuantiseSettings, SystemClock, Widths};
+use fusion::{Client, ClientSettings, Inputs, Journal, MixSettings, PackageSettings, SystemClock};
 use fusion::{prepare, quantise, silent};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha20Rng;
@@ -24,12 +24,6 @@ use crate::server_process::ServerProcess;
 use crate::settings::fresh_rng;
 use crate::tables::{human_bytes, phase_table};
 use crate::terminal::show;
-
-/// How the demo's digits are quantised: a small network needs no more.
-fn quantise_settings() -> QuantiseSettings {
-    let widths = Widths::Uniform { window: 13, weight_bits: 10 };
-    QuantiseSettings { widths, margin: 1.5, calibration_images: 64, ..QuantiseSettings::new(Preprocess::mnist()) }
-}
 
 /// How many of the held-out digits serve as public samples; the rest are queries and calibration
 /// images.
@@ -79,7 +73,7 @@ fn serve(server: DemoServer, calibration: &[Sample], directory: &Path, rng: &mut
         DemoServer::Tampering => (assets::MNIST_MODEL, Some("samples=0.3"), "corrupts 30% of all samples"),
     };
     eprintln!("Preparing the server's model (calibration, fixed-point plan, hint) ...");
-    let quantised = quantise(model, "mnist.onnx", &quantise_settings(), calibration)?;
+    let quantised = quantise(model, "mnist.onnx", &assets::mnist_quantise(), calibration)?;
     let claim = Claim { top1: assets::MNIST_ACCURACY, dataset: "held-out MNIST digits".to_owned() };
     let package = directory.join("mnist.fusion");
     let settings = PackageSettings { name: "mnist".to_owned(), claim: Some(claim), labels: Vec::new(), logits_bits: 0 };
