@@ -23,6 +23,7 @@ use anyhow::{Context as _, Result, bail};
 use fusion::client::{lanes_for, terms_for};
 use fusion::model::card::Claim;
 use fusion::model::preprocess::Preprocess;
+use fusion::model::program::Program;
 use fusion::{QuantiseSettings, Tolerance, Widths};
 use fusion_cli::lane_terms::TermsArg;
 use fusion_cli::outcome::write_json;
@@ -120,9 +121,9 @@ impl Options {
         }
     }
 
-    fn terms(&self) -> LaneTerms {
+    fn terms(&self, program: &Program) -> LaneTerms {
         let round_trip = self.link().map_or(Duration::ZERO, |link| link.round_trip());
-        self.terms.map_or_else(|| terms_for(round_trip), Into::into)
+        self.terms.map_or_else(|| terms_for(round_trip, program), Into::into)
     }
 
     fn lanes(&self) -> usize {
@@ -185,7 +186,7 @@ pub fn run(options: &Options) -> Result<()> {
         package: &package.path,
         link: options.link(),
         home: &home,
-        terms: Some(options.terms()),
+        terms: options.terms.map(Into::into),
         cores,
         stopper: &stopper,
     };
@@ -194,7 +195,8 @@ pub fn run(options: &Options) -> Result<()> {
         Session::open(&setting)?.run(&load)
     };
     let measured = measure(lanes)?;
-    let predicted = prediction::Predicted::new(&measured.card.program, &slices(options.samples, lanes), options.terms())?;
+    let predicted =
+        prediction::Predicted::new(&measured.card.program, &slices(options.samples, lanes), options.terms(&measured.card.program))?;
     let scaling = if options.scaling && !measured.interrupted && measured.failures.is_empty() {
         scaling::run(options.samples as usize, scaling::Row::of(lanes, &measured), measure)?
     } else {

@@ -1,6 +1,7 @@
 //! What a run reports: the JSON of `--json`, field by field. `text` has the same for people.
 
 use anyhow::{Result, bail};
+use fusion::client::terms_for;
 use fusion_mix::plan::Plan;
 use fusion_net::relay::Link;
 use fusion_nn::cost::predict;
@@ -195,7 +196,8 @@ impl Row {
             machine: "this machine",
             weights: network.weights(),
             alone: Run::of(&runs.alone, float_labels),
-            predicted_bytes: predict(&largest.card.program, in_lane)?.bytes() as f64 / in_lane as f64,
+            predicted_bytes: predict(&largest.card.program, in_lane, terms_for(link.round_trip(), &largest.card.program))?.bytes() as f64
+                / in_lane as f64,
             lane_setup: CostJson { seconds: setup.time.as_secs_f64() / lanes, bytes: setup.traffic.total() as f64 / lanes },
             model_setup: CostJson { seconds: largest.costs.setup_seconds, bytes: largest.hint_bytes as f64 },
             verified: plans.iter().map(|plan| query(plan, run_of(plan))).collect(),

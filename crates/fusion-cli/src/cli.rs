@@ -233,7 +233,8 @@ pub struct MixArgs {
     /// A model at --detect-below is accepted with chance at most BETA.
     #[arg(long, default_value_t = 1e-3)]
     pub beta: f64,
-    /// Chance that an honest copy's label flips at a near tie.
+    /// Chance that an honest copy's label flips at a near tie: `fusion eval` measures it. The plan
+    /// tolerates as many inconclusive queries as that makes likely.
     #[arg(long, value_name = "RATE", default_value_t = 0.0)]
     pub flip_rate: f64,
     /// Copies of each query, with --public, --tau and --max-inconclusive: judge or use that very

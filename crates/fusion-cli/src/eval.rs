@@ -2,7 +2,7 @@
 //! chosen by what it costs and what it loses.
 
 use anyhow::{Context, Result, bail};
-use fusion::model::eval::{EvalReport, evaluate};
+use fusion::model::eval::{EvalReport, LabelFlips, evaluate};
 use fusion::nn::cost::predict;
 use fusion::nn::layers::LaneTerms;
 use fusion::{FrontierPoint, Tolerance, Widths, images, quantise_file};
@@ -43,10 +43,12 @@ pub(crate) fn run(args: &EvalArgs) -> Result<u8> {
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
+    let again = fresh_rng()?.random();
+    let flips = LabelFlips::measure(&quantised.program, &quantised.weights, &tensors, &report.twin_labels, again)?;
     let cost = predict(&quantised.program, LANE_SAMPLES, LaneTerms::LONG_LINK)?;
     show_frontier(&quantised.frontier)?;
-    let report =
-        PlanReport { report, bytes_per_sample: cost.bytes_per_sample(), hint_bytes: cost.hint_bytes(), frontier: quantised.frontier };
+    let (bytes_per_sample, hint_bytes) = (cost.bytes_per_sample(), cost.hint_bytes());
+    let report = PlanReport { report, flips, flip_rate: flips.rate(), bytes_per_sample, hint_bytes, frontier: quantised.frontier };
     print(&report, args, settings.widths)?;
     if let Some(path) = &args.json {
         write_json(path, &report)?;
@@ -59,6 +61,10 @@ pub(crate) fn run(args: &EvalArgs) -> Result<u8> {
 struct PlanReport {
     #[serde(flatten)]
     report: EvalReport,
+    /// Images whose label differed between two runs.
+    flips: LabelFlips,
+    /// What that is for `--flip-rate`.
+    flip_rate: f64,
     /// Predicted traffic of one sample, both directions.
     bytes_per_sample: u64,
     /// Bytes of the hint, once per model.
@@ -82,6 +88,10 @@ fn print(plan: &PlanReport, args: &EvalArgs, widths: Widths) -> Result<()> {
         show(format_args!("Top-1:            float {:.2}%, fixed point {:.2}%", 100.0 * float, 100.0 * twin))?;
     }
     show(format_args!("Logit error:      {:.3} at most, {:.3} on average over images", report.max_logit_error, report.mean_logit_error))?;
+    show(format_args!(
+        "Label flips:      {} of {} images got different labels in two runs (--flip-rate {:.4})",
+        plan.flips.differing, plan.flips.images, plan.flip_rate
+    ))?;
     show(format_args!(
         "Cost:             {} per sample, hint of {} once per model",
         human_bytes(plan.bytes_per_sample),

@@ -86,6 +86,51 @@ pub struct EvalReport {
     pub overflows: Vec<LayerOverflow>,
     /// Images with different labels.
     pub disagreements: Vec<Disagreement>,
+    /// The twin's labels.
+    #[serde(skip)]
+    pub twin_labels: Vec<usize>,
+}
+
+/// How often two copies of an image get different labels from an honest server. Copies draw their
+/// rounding and their noise independently, which decides near ties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LabelFlips {
+    /// Images that were run twice.
+    pub images: usize,
+    /// Images whose labels differed.
+    pub differing: usize,
+}
+
+impl LabelFlips {
+    /// Runs the twin on `images` once more, with carries of its own, and compares with `first`, the
+    /// labels of [`EvalReport::twin_labels`]. `seed` must not be that of the first run.
+    ///
+    /// # Errors
+    /// As [`evaluate`].
+    pub fn measure(program: &Program, weights: &Weights, images: &[Vec<f32>], first: &[usize], seed: [u8; 32]) -> Result<Self, EvalError> {
+        if images.len() != first.len() {
+            return Err(EvalError::Labels { images: images.len(), labels: first.len() });
+        }
+        let twin = Twin::new(program, weights)?;
+        let label = |(index, image): (usize, &Vec<f32>)| Ok(run(&twin, program, image, index, seed)?.label);
+        let again = images.par_iter().enumerate().map(label).collect::<Result<Vec<_>, EvalError>>()?;
+        Ok(Self { images: images.len(), differing: again.iter().zip(first).filter(|(again, first)| again != first).count() })
+    }
+
+    /// The chance that one copy's label is not that of most copies, for the planner: half of the
+    /// differing part, since either of the two may be the one that flipped.
+    #[must_use]
+    pub fn rate(self) -> f64 {
+        self.differing as f64 / (2 * self.images.max(1)) as f64
+    }
+}
+
+/// One run of the twin, whose carries `seed` and the image's number fix.
+fn run(twin: &Twin<'_>, program: &Program, image: &[f32], index: usize, seed: [u8; 32]) -> Result<TwinRun, EvalError> {
+    let encoded = program.encode(image).map_err(|error| EvalError::Image { index, error })?;
+    let mut rng = ChaCha20Rng::from_seed(seed);
+    rng.set_stream(index as u64);
+    Ok(twin.run(encoded, &mut TruncationCarry::Random(&mut rng))?)
 }
 
 struct Outcome {
@@ -121,12 +166,8 @@ pub fn evaluate(
     let twin = Twin::new(program, weights)?;
     let done = AtomicUsize::new(0);
     let one = |(index, image): (usize, &Vec<f32>)| {
-        let unsuitable = |error| EvalError::Image { index, error };
-        let logits = float::evaluate(graph, image).map_err(unsuitable)?;
-        let encoded = program.encode(image).map_err(unsuitable)?;
-        let mut rng = ChaCha20Rng::from_seed(seed);
-        rng.set_stream(index as u64);
-        let run = twin.run(encoded, &mut TruncationCarry::Random(&mut rng))?;
+        let logits = float::evaluate(graph, image).map_err(|error| EvalError::Image { index, error })?;
+        let run = run(&twin, program, image, index, seed)?;
         let fixed = program.decode_logits(&run.logits);
         let error = logits.iter().zip(&fixed).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
         let float_label = float::argmax(&logits);
@@ -163,5 +204,6 @@ fn report(program: &Program, outcomes: &[Outcome], labels: Option<&[usize]>) -> 
         logit_deviation: (outcomes.iter().map(|o| o.variance).sum::<f64>() / images as f64).sqrt(),
         overflows: overflows.filter(|o| o.values > 0).collect(),
         disagreements,
+        twin_labels: outcomes.iter().map(|o| o.run.label).collect(),
     }
 }

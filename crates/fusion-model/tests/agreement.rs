@@ -190,6 +190,28 @@ fn resnet50_has_a_plan() {
     }
 }
 
+/// Copies draw their carries independently: two classes that are nearly equal win in turn. With the
+/// same carries nothing differs.
+#[test]
+fn copies_of_a_near_tie_differ() {
+    let (mut differing, mut all) = (0, 0);
+    for seed in 0..60 {
+        let (file, images) = random_network(seed, 8);
+        let graph = onnx::import(&file).unwrap();
+        let ranges = calibrate::calibrate(&graph, &images).unwrap();
+        let (program, weights) = plan(&graph, &ranges, &PlanOptions { window_bits: 6, weight_bits: 4, ..PlanOptions::default() }).unwrap();
+        let report = eval::evaluate(&graph, &program, &weights, &images, None, [1; 32], &|_| ()).unwrap();
+        let flips = |seed| eval::LabelFlips::measure(&program, &weights, &images, &report.twin_labels, seed).unwrap();
+        assert_eq!(flips([1; 32]).differing, 0);
+        for seed in 2..22 {
+            let flips = flips([seed; 32]);
+            assert_eq!(flips.rate(), flips.differing as f64 / 2.0 / flips.images as f64);
+            (differing, all) = (differing + flips.differing, all + flips.images);
+        }
+    }
+    assert!((all / 2000..all / 20).contains(&differing), "{differing} of {all}");
+}
+
 #[test]
 fn values_beyond_the_calibrated_range_are_reported_by_layer() {
     let (file, images) = random_network(4, 4);

@@ -5,12 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_mix::verify::RevealRejected;
+use fusion_model::program::Program;
+use fusion_nn::cost::predict;
 use fusion_nn::layers::LaneTerms;
+use fusion_ot::silent::ExtensionSize;
 
 use crate::clock::{Clock, SystemClock};
 
 /// From this round trip on a lane waits for the network for a good part of its time.
 const LONG_ROUND_TRIP: Duration = Duration::from_millis(10);
+
+/// From so many OTs a sample on, a lane makes up for the start of larger extensions.
+const MANY_OTS: u64 = 4_000_000;
 
 /// How many lanes `cores` cores are kept busy by, over a link of this round trip: two per core,
 /// four where a round trip takes 10 ms or more.
@@ -20,10 +26,16 @@ pub fn lanes_for(cores: usize, round_trip: Duration) -> usize {
     per_core * cores.max(1)
 }
 
-/// The terms of lanes over a link of this round trip: few bits on a long one.
+/// The terms of lanes that run `program` over a link of this round trip: few bits on a long one.
+/// Where a sample takes few OTs the extensions stay small: a large one would be bytes and a wait
+/// before the first.
 #[must_use]
-pub fn terms_for(round_trip: Duration) -> LaneTerms {
-    if round_trip >= LONG_ROUND_TRIP { LaneTerms::LONG_LINK } else { LaneTerms::SHORT_LINK }
+pub fn terms_for(round_trip: Duration, program: &Program) -> LaneTerms {
+    let by_link = if round_trip >= LONG_ROUND_TRIP { LaneTerms::LONG_LINK } else { LaneTerms::SHORT_LINK };
+    // A program without a cost does not run.
+    let steps = predict(program, 1, by_link).map_or_else(|_| Vec::new(), |cost| cost.steps);
+    let ots = steps.iter().map(|step| step.m_ary_ots + step.binary_ots).sum::<u64>();
+    if ots < MANY_OTS { LaneTerms { extension: ExtensionSize::Small, ..by_link } } else { by_link }
 }
 
 /// Everything that a client needs to know from its user.
@@ -84,6 +96,9 @@ impl std::fmt::Debug for ClientSettings {
 
 #[cfg(test)]
 mod tests {
+    use fusion_model::program::{Activation, LinearTerm, Op, RingBits, Step, TensorId, TensorSpec, Window};
+    use fusion_rlwe::{ConvGeometry, Shape};
+
     use super::*;
 
     #[test]
@@ -93,9 +108,39 @@ mod tests {
         assert_eq!(lanes_for(0, Duration::ZERO), 2);
     }
 
+    /// `layers` times 2^14 ReLUs.
+    fn relus(layers: usize) -> Program {
+        const WIDE: usize = 1 << 14;
+        let spec = |length| TensorSpec { shape: Shape::flat(length), ring: RingBits(14), frac: 0 };
+        let dense = |input, from, to| {
+            let terms = vec![LinearTerm { input: TensorId(input), geometry: ConvGeometry::dense(from, to) }];
+            Op::Linear { terms, weight_bits: 8, row_norm: 2, upload_bits: 26, hint_bits: 22 }
+        };
+        let window = Window { shift: 0, bits: 11 };
+        let relu = |input| Op::Requantise { input: TensorId(input), window, pool: None, activation: Activation::Relu };
+        let (mut tensors, mut steps) = (vec![spec(2)], Vec::new());
+        let mut add = |op, length| {
+            tensors.push(spec(length));
+            steps.push(Step { name: format!("step {}", steps.len()), op, output: TensorId(tensors.len() - 1) });
+        };
+        for at in (0..4 * layers).step_by(4) {
+            add(dense(at, 2, WIDE), WIDE);
+            add(relu(at + 1), WIDE);
+            add(dense(at + 2, WIDE, 2), 2);
+            add(relu(at + 3), 2);
+        }
+        add(dense(4 * layers, 2, 2), 2);
+        let logits = TensorId(4 * layers + 1);
+        Program { tensors, input: TensorId(0), steps, logits, logits_window: window }
+    }
+
     #[test]
-    fn long_links_carry_fewer_bits() {
-        assert_eq!(terms_for(Duration::from_millis(1)), LaneTerms::SHORT_LINK);
-        assert_eq!(terms_for(Duration::from_millis(40)), LaneTerms::LONG_LINK);
+    fn long_links_carry_fewer_bits_and_small_networks_start_small() {
+        let (small, large) = (relus(1), relus(64));
+        large.validate().unwrap();
+        assert_eq!(terms_for(Duration::from_millis(1), &large), LaneTerms::SHORT_LINK);
+        assert_eq!(terms_for(Duration::from_millis(40), &large), LaneTerms::LONG_LINK);
+        let long = LaneTerms { extension: ExtensionSize::Small, ..LaneTerms::LONG_LINK };
+        assert_eq!(terms_for(Duration::from_millis(40), &small), long);
     }
 }
