@@ -3,9 +3,9 @@
 //! Mixing and checking find wrong answers; a server that answers rightly, or whose deviation does
 //! not reach the answer, is not found by them (the criticism of mix-and-check in Conan, section
 //! VIII-B). What stops it is that it sees nothing: every message of the client is masked by a
-//! random OT that no deviation reaches. Here that is shown exactly, by enumeration: for every input
-//! of the client and every byte that the server may send wrongly, the server's view takes each
-//! value equally often over the OTs' randomness.
+//! random OT that no deviation reaches. Here that is shown by enumeration of the OTs' randomness:
+//! for several inputs of the client, whichever byte the server sends wrongly, in two ways, its view
+//! takes each value equally often.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +26,8 @@ struct Coins {
     mux: u8,
     /// The client's pad in the multiplexer at the choice that the server does not have.
     pad: u32,
+    /// The client's choice in the look-up of the third digit.
+    third: u8,
     /// The client's choice in the widening.
     widen: u8,
 }
@@ -44,6 +46,8 @@ impl Dealer {
             // The widening comes last.
             ChoiceBits::ONE if i + 1 == n => self.coins.widen,
             ChoiceBits::ONE => self.coins.mux,
+            // Digits of one width take from one queue.
+            _ if i == 1 => self.coins.third,
             _ => self.coins.lookup,
         }
     }
@@ -89,7 +93,8 @@ impl Case {
     /// A ReLU from three bits to five: one digit of two bits, in which the client chooses, a
     /// multiplexer and a widening.
     fn relu() -> Self {
-        let number = |i: u32| Coins { lookup: i as u8 & 3, mux: (i >> 2) as u8 & 1, pad: i >> 3 & 7, widen: (i >> 6) as u8, table: 0 };
+        let number =
+            |i: u32| Coins { lookup: i as u8 & 3, mux: (i >> 2) as u8 & 1, pad: i >> 3 & 7, widen: (i >> 6) as u8, ..Coins::default() };
         Self { bits: 3, layer: |party, x| relu(party, x, RingBits(5)), coins: (0..128).map(number).collect() }
     }
 
@@ -99,6 +104,29 @@ impl Case {
         let number = |i: u32| Coins { lookup: i as u8 & 7, table: (i >> 3) as u8 & 7, widen: (i >> 6) as u8, ..Coins::default() };
         let layer = |party: &mut Party<'_>, x: &AdditiveShares| widen_signed(party, x, Headroom::None, RingBits(6));
         Self { bits: 4, layer, coins: (0..128).map(number).collect() }
+    }
+
+    /// A ReLU from five bits to one: a digit of three bits, in which the client chooses, one of one
+    /// bit, in which it answers, and a multiplexer that it opens first.
+    fn client_first() -> Self {
+        let number =
+            |i: u32| Coins { lookup: i as u8 & 7, table: (i >> 3) as u8 & 7, widen: (i >> 6) as u8 & 1, pad: i >> 7, ..Coins::default() };
+        // The multiplexer's OT is the only 1-of-2 OT, and so the last.
+        Self { bits: 5, layer: |party, x| relu(party, x, RingBits(1)), coins: (0..256).map(number).collect() }
+    }
+
+    /// A signed widening from six bits to eight: three digits, of which the client chooses in the
+    /// first and the third, from one queue of OTs.
+    fn three_digits() -> Self {
+        let number = |i: u32| Coins {
+            lookup: i as u8 & 7,
+            table: (i >> 3) as u8 & 7,
+            third: (i >> 6) as u8 & 7,
+            widen: (i >> 9) as u8,
+            ..Coins::default()
+        };
+        let layer = |party: &mut Party<'_>, x: &AdditiveShares| widen_signed(party, x, Headroom::None, RingBits(8));
+        Self { bits: 6, layer, coins: (0..1024).map(number).collect() }
     }
 
     /// What either party sends if the client's share is `x`.
@@ -113,9 +141,9 @@ impl Case {
         let run = |role, wire, share| {
             let client = role == Role::Client;
             let party = Party::new(role, Box::new(wire), dealer(client), dealer(!client));
-            // A padding bit that the client refuses ends the lane: the abort is public.
             let own = AdditiveShares::from_words(vec![share], RingBits(self.bits));
-            let _ = (self.layer)(&mut party.with_cut(Cut::from(Split::OneMore)), &own);
+            // Whatever arrives is a valid message: nobody stops.
+            assert!((self.layer)(&mut party.with_cut(Cut::from(Split::OneMore)), &own).is_ok());
         };
         std::thread::scope(|scope| {
             scope.spawn(move || run(Role::Server, server_wire, 5));
@@ -158,6 +186,22 @@ fn a_relu_tells_the_server_nothing() {
 #[test]
 fn a_comparison_and_a_widening_tell_the_server_nothing() {
     Case::widening().tells_nothing();
+}
+
+#[test]
+fn a_multiplexer_that_the_client_opens_first_tells_the_server_nothing() {
+    Case::client_first().tells_nothing();
+}
+
+/// An OT that served two digits would show how the client's digits differ.
+#[test]
+fn digits_that_share_a_queue_tell_the_server_nothing() {
+    let case = Case::three_digits();
+    let expect = case.views(0, None, |_| true);
+    assert_eq!(expect.len(), case.coins.len(), "every coin matters");
+    for x in [3, 21, 44, 63] {
+        assert!(case.views(x, None, |_| true) == expect, "the server learns something of {x}");
+    }
 }
 
 /// The tests have teeth: a server that knew any one of the coins, as the broken OT let it, would

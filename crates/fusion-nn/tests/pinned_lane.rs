@@ -25,8 +25,8 @@ const INPUT_RING: u32 = 22;
 /// labels.
 const PINNED: (u32, &str, &str, &str) = (
     4,
-    "db8a721f4706171cc6dd5543c2fb221f8a42547c9170631e6b7b228442ee4b5a",
-    "8dd6ba92b476c27911d37dcde6bac31f871608634920cecf1c0d4bfc2bad15dd",
+    "3852b64db9e0dc0ae707527ffda6175312ef6c6632d7add344823eafd99c41d0",
+    "6f56718502e2b58c001e2e5b6d1213261664000a4dbfd46cb823cbaea074387e",
     "49c774bb8eb9c7e84c39e1a57472bb8f9acf50343cf0527e77777a326a9cd4ed",
 );
 

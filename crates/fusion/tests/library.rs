@@ -17,6 +17,8 @@ use fusion::{
     ServerSettings, SystemClock, Widths, prepare, quantise_file, silent,
 };
 use fusion_nn::exec::EncodedImage;
+use fusion_nn::layers::{LaneTerms, Split};
+use fusion_ot::silent::ExtensionSize;
 use fusion_ring::symmetric::digest::Hasher;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -182,6 +184,29 @@ fn a_callback_that_panics_loses_no_failure() {
     // Both lanes that ran had failed, or one before the other began: all are on record.
     let failures = std::fs::metadata(path.join("failures")).unwrap().len();
     assert!((1..=2).contains(&failures), "{failures} failures are on record");
+}
+
+/// Both parties are bound to what the client asks for: a server that went by other terms would
+/// share no key with it. The largest extensions are refused.
+#[test]
+fn a_client_chooses_the_terms_of_its_lanes() {
+    let served = Served::new();
+    let query = |terms: LaneTerms| {
+        let mut settings = served.settings();
+        (settings.terms, settings.max_failures) = (Some(terms), 0);
+        let client = Client::connect(settings).unwrap();
+        assert_eq!(client.terms(), terms);
+        let publics = pool()[..8].to_vec();
+        let inputs = Inputs::from(pool()[40..42].to_vec());
+        let plan = client.plan(&small_mix(), 2, publics.len()).unwrap();
+        let path = served.scratch.path().join(format!("{terms:?}"));
+        client.query(&inputs, &publics, &plan, Journal::at(&path), &mut ChaCha20Rng::seed_from_u64(7), &mut silent)
+    };
+    for split in Split::ALL {
+        query(LaneTerms { split, extension: ExtensionSize::Small }).unwrap();
+    }
+    let error = query(LaneTerms { split: Split::OneMore, extension: ExtensionSize::Large }).err().unwrap();
+    assert!(matches!(&error, Error::Incomplete { answered: 0, cause, .. } if cause.to_string().contains("medium")), "{error:?}");
 }
 
 #[test]

@@ -14,7 +14,7 @@
 //!
 //! # Cost
 //! `classes` - 1 labelled comparisons per sample; ceil(log2 classes) times the flights of one, and
-//! one more.
+//! one more unless the label can travel with the last of them.
 //!
 //! # Security
 //! As in `compare`. A malicious server can choose the label (that is what mixing is for), even one

@@ -180,7 +180,9 @@ pub fn argmax(samples: usize, classes: usize, h: u32, cut: Cut) -> Total {
         total += comparison.of(samples * (width / 2), cut.tile);
         width = width.div_ceil(2);
     }
-    let opening = Total { server_to_client: packed_len(samples, bits) as u64, rounds: 1, ..Total::default() };
+    // After an even number of digits the label travels with the server's last opening.
+    let waits = classes > 1 && digits.first_to_know() == Role::Server;
+    let opening = Total { server_to_client: packed_len(samples, bits) as u64, rounds: u64::from(waits), ..Total::default() };
     total += opening;
     total
 }

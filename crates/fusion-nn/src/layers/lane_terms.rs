@@ -4,11 +4,11 @@ use fusion_ot::silent::ExtensionSize;
 
 use super::digits::Split;
 
-/// The terms of a lane. They change what it costs, and nothing else: which are the cheapest depends
-/// on the link and on the cores.
+/// The terms of a lane: which are the cheapest depends on the link and on the cores.
 ///
-/// What attacks on the random OTs cost at every extension size:
-/// [`fusion_ot::silent::estimate`] (2^133 for 1-of-2 OTs at the smallest, more for all others).
+/// What attacks on the random OTs cost at every extension size: [`fusion_ot::silent::estimate`]
+/// (2^133 for 1-of-2 OTs at the smallest, more for all others), and for one guess compared with all
+/// of a lane [`fusion_ot::silent`], *Many targets* (a bit less with every size).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LaneTerms {
     /// How comparisons are cut.
@@ -23,4 +23,19 @@ impl LaneTerms {
     pub const SHORT_LINK: Self = Self { split: Split::FewestOts, extension: ExtensionSize::Small };
     /// For links that are waited for.
     pub const LONG_LINK: Self = Self { split: Split::OneMore, extension: ExtensionSize::Medium };
+
+    /// The terms as bytes, for what a lane's session is bound to.
+    pub(super) fn binding(self) -> [u8; 2] {
+        let split = match self.split {
+            Split::FewestOts => 0,
+            Split::OneMore => 1,
+            Split::FewestBits => 2,
+        };
+        let extension = match self.extension {
+            ExtensionSize::Small => 0,
+            ExtensionSize::Medium => 1,
+            ExtensionSize::Large => 2,
+        };
+        [split, extension]
+    }
 }

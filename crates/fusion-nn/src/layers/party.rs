@@ -152,8 +152,8 @@ impl<'a> Party<'a> {
 
     /// Connects to the peer on `channel`: base OTs and the silent extension, in both directions,
     /// bound to `lane_request` (the bytes of all that is public about the lane: the same on both
-    /// sides, unlike those of other lanes). Parties with different requests fail here or at the
-    /// first layer.
+    /// sides, unlike those of other lanes) and to `terms`. Parties with different ones fail here or
+    /// at the first layer.
     ///
     /// # Errors
     /// [`OtError`].
@@ -169,7 +169,9 @@ impl<'a> Party<'a> {
             Role::Server => fusion_ot::Role::Second,
         };
         let since = (channel.traffic(), Instant::now());
-        let (sender, receiver) = silent::setup_with(terms.extension, &Session::new(lane_request), ot_role, &mut channel, rng)?;
+        // Two bytes at the end: no two pairs of request and terms have the same.
+        let session = Session::new(&[lane_request, &terms.binding()].concat());
+        let (sender, receiver) = silent::setup_with(terms.extension, &session, ot_role, &mut channel, rng)?;
         // The set-up is booked as well.
         Ok(Self { since, cut: Cut::from(terms.split), ..Self::new(role, channel, Box::new(sender), Box::new(receiver)) })
     }

@@ -3,9 +3,9 @@
 //!
 //! A random OT with pads p0, p1 at the sender and choice u, pad p_u at the receiver is a random
 //! product: p_u = p0 + u * (p1 - p0). Both parties open how their inputs differ from the random
-//! factors, *at the same time*, since neither opening depends on the other's: a product costs one
-//! exchange, as with a multiplication triple, and one choice bit plus one message per OT, as with a
-//! correlated OT.
+//! factors, in either order, since neither opening depends on the other's: a product costs an
+//! opening each way, as with a multiplication triple, and one choice bit plus one message per OT,
+//! as with a correlated OT.
 
 use fusion_ring::bits::bitslice::bitslice_of_bytes;
 use fusion_ring::bits::pack::mask32;

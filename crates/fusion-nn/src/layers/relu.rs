@@ -13,9 +13,10 @@
 //!
 //! # Cost
 //! For h = 11 and l = 26, one look-up more than the fewest: 49 + 24 + 16 = 89 bits and 7 OTs (1 of
-//! 1-of-16, 3 of 1-of-8, 3 of 1-of-2). Six flights, the ciphertexts of the linear layer before it
-//! counted with the first: the parties take turns, an opening of the multiplexer travels with the
-//! last table, and the peer's with its opening of the widening. `cost::relu` has the formula.
+//! 1-of-16, 3 of 1-of-8, 3 of 1-of-2). Six flights between one linear layer's ciphertexts and the
+//! next's, with which the first corrections travel and, after four digits, the last opening: the
+//! parties take turns, an opening of the multiplexer travels with the last table, and the peer's
+//! with its opening of the widening. `cost::relu` has the formula.
 //!
 //! # Security
 //! As in `compare`.

@@ -8,8 +8,7 @@ pub const TILE: usize = 1 << 18;
 /// How layers are cut. Both parties must cut alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cut {
-    /// Elements that go through a protocol together: more mean fewer flights and more memory
-    /// (roughly 300 bytes per element).
+    /// Elements that go through a protocol together: more mean fewer flights and more memory.
     pub tile: usize,
     /// How comparisons are cut.
     pub split: Split,

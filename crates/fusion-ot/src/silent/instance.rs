@@ -122,7 +122,10 @@ impl<E: End, S: Security> SilentOt<E, S> {
     /// Whether SoftSpoken makes the next `n` OTs: both parties decide alike.
     fn is_small(&self, m: ChoiceBits, n: usize) -> bool {
         let total = self.small[slot(m)].saturating_add(n);
-        !self.dead && self.engines[slot(m)].is_none() && total <= Parameters::new(m, self.size).reserve()
+        let reserve = Parameters::new(m, self.size).reserve();
+        // Who takes larger extensions expects many OTs, and would pay for the reserve twice.
+        let most = if self.size == ExtensionSize::Small { reserve } else { reserve / 8 };
+        !self.dead && self.engines[slot(m)].is_none() && total <= most
     }
 
     /// Random OTs of SoftSpoken.

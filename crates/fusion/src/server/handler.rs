@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use fusion_model::card::CardError;
 use fusion_model::package::Package;
-use fusion_net::{Description, HintSource, LaneFailure, LaneHandler, LaneRequest};
+use fusion_net::{Description, Extension, HintSource, LaneFailure, LaneHandler, LaneRequest};
 use fusion_nn::LANE_VERSION;
 use fusion_nn::exec::{Hint, Lane, LaneError, PublicModel, Server, ServerModel};
 use fusion_ring::channel::Channel;
@@ -73,6 +73,10 @@ impl LaneHandler for ModelHandler {
         let samples = request.n_samples as usize;
         let reveal = opened_by(request.reveal, self.logits_bits)
             .ok_or_else(|| LaneFailure::PeerMisbehaved("the owner of this model does not open logits: ask for labels".to_owned()))?;
+        if request.extension == Extension::Large {
+            let refusal = "large extensions take too much memory here: ask for medium ones";
+            return Err(LaneFailure::PeerMisbehaved(refusal.to_owned()));
+        }
         let lane = Lane::<Server>::connect(&request.binding(), samples, reveal, terms_of(&request), Box::new(channel), &mut rng);
         let mut lane = lane.map_err(failure)?;
         if let Some(cheat) = &self.cheat {
@@ -80,7 +84,7 @@ impl LaneHandler for ModelHandler {
             lane = lane.deviating(cheat.deviation(self.model.public().program(), samples, own));
         }
         lane.run(&self.model, &mut rng, &mut |_| ()).map_err(failure)?;
-        tracing::info!(samples, seconds = start.elapsed().as_secs_f64(), "lane done");
+        tracing::info!(samples, split = ?request.split, extension = ?request.extension, seconds = start.elapsed().as_secs_f64(), "lane done");
         Ok(())
     }
 }

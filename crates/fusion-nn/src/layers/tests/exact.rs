@@ -100,7 +100,9 @@ fn argmax_finds_the_lowest_index_of_the_largest() {
         let expect: Vec<u32> = x.chunks(classes).map(|sample| (0..classes).rev().max_by_key(|&i| sample[i]).unwrap() as u32).collect();
         assert_eq!(pair.client.result, Ok(Some(expect)), "{classes} classes");
         assert_eq!(pair.server.result, Ok(None));
-        same_cost(&pair, cost::argmax(samples, classes, h, cut(64)), "argmax");
+        let cost = cost::argmax(samples, classes, h, cut(64));
+        same_cost(&pair, cost, "argmax");
+        assert_eq!(pair.client.traffic.turns, cost.rounds, "{classes} classes of {h} bits");
     }
 }
 
