@@ -8,6 +8,7 @@
 //! processor seconds of both sides stand beside them, because two processes, and whatever else
 //! runs, share the cores.
 
+mod efficiency;
 mod page;
 mod photos;
 mod prediction;

@@ -10,6 +10,7 @@ use fusion_net::relay::Link;
 use fusion_nn::layers::{Ledger, Phase};
 use serde::Serialize;
 
+use super::efficiency::Efficiency;
 use super::prediction::Predicted;
 use super::scaling;
 use crate::machine::Host;
@@ -51,6 +52,7 @@ pub(crate) struct Report {
     /// Whether set-up found the hint in the client's cache.
     pub(crate) hint_cached: bool,
     pub(crate) bytes_per_sample: BytesPerSample,
+    pub(crate) efficiency: Efficiency,
     pub(crate) bytes_by_phase: BTreeMap<&'static str, f64>,
     /// Activation stands for activation and pooling.
     pub(crate) predicted_by_phase: BTreeMap<&'static str, f64>,
@@ -215,7 +217,18 @@ impl Report {
         let predicted = std::iter::once(&0.0).chain(&context.predicted.steps);
         let steps = costs.steps().iter().zip(predicted);
         let steps = steps.map(|((name, ledger), &predicted)| step(name, ledger, predicted, samples, measured.lanes.len())).collect();
-        let on_the_wire = measured.carried.map(|c| over((c.client_to_server + c.server_to_client) as f64));
+        let bytes_per_sample = BytesPerSample {
+            client_to_server: over(up as f64),
+            server_to_client: over(down as f64),
+            total,
+            predicted: context.predicted.total,
+            lane_setup: over(costs.phases().get(Phase::Setup).traffic.total() as f64),
+            on_the_wire: measured.carried.map(|c| over((c.client_to_server + c.server_to_client) as f64)),
+        };
+        let cpu = Sides { client: measured.cpu_seconds.0.map(over), server: measured.cpu_seconds.1.map(over) };
+        let both = cpu.client.zip(cpu.server).map(|(client, server)| client + server);
+        let directions = [bytes_per_sample.client_to_server, bytes_per_sample.server_to_client];
+        let cores = context.cores_per_party.map_or(context.host.cores, |each| context.host.cores.min(2 * each as usize));
         Ok(Self {
             model: context.model,
             synthetic_weights: context.synthetic_weights,
@@ -238,14 +251,8 @@ impl Report {
             },
             hint_bytes: measured.hint_bytes,
             hint_cached: measured.hint_cached,
-            bytes_per_sample: BytesPerSample {
-                client_to_server: over(up as f64),
-                server_to_client: over(down as f64),
-                total,
-                predicted: context.predicted.total,
-                lane_setup: over(costs.phases().get(Phase::Setup).traffic.total() as f64),
-                on_the_wire,
-            },
+            bytes_per_sample,
+            efficiency: Efficiency::of(directions, context.link.map(LinkJson::from), both, cores, per_sample),
             predicted_by_phase: context.predicted.by_phase.clone(),
             bytes_by_phase: by_phase(|p| over(costs.phases().get(p).traffic.total() as f64)),
             seconds: Seconds {
@@ -257,7 +264,7 @@ impl Report {
             },
             steps,
             peak_rss_mb: Sides { client: measured.peak_rss_mb.0, server: measured.peak_rss_mb.1 },
-            cpu_seconds_per_sample: Sides { client: measured.cpu_seconds.0.map(over), server: measured.cpu_seconds.1.map(over) },
+            cpu_seconds_per_sample: cpu,
             labels,
             verified,
             ratio,

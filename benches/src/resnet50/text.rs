@@ -52,6 +52,15 @@ impl Report {
             number(self.cpu_seconds_per_sample.server)
         ));
         self.byte_lines().into_iter().for_each(&mut line);
+        let share = 100.0 * self.efficiency.busier_direction;
+        let bound = self.efficiency.times_bound.map_or_else(String::new, |times| {
+            let link = self.efficiency.link_seconds.map_or_else(String::new, |s| format!("link {s:.2} s, "));
+            format!(
+                "; seconds are {times:.2} times what the slower of both allows ({link}cores {} s)",
+                number(self.efficiency.core_seconds)
+            )
+        });
+        line(format!("{mark}efficiency {share:.1} % of the bytes in the busier direction{bound}"));
         line(format!(
             "{mark}memory    {} MB client, {} MB server at peak",
             number(self.peak_rss_mb.client),
