@@ -230,6 +230,11 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Cores that this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
 /// Starts this program as the server, on its cores, and returns its process and address.
 fn launch(setting: &Setting<'_>) -> Result<(u32, String)> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program's file")?);
@@ -250,6 +255,7 @@ fn launch(setting: &Setting<'_>) -> Result<(u32, String)> {
 fn connect(setting: &Setting<'_>, address: String) -> Result<Client> {
     let mut settings = ClientSettings::new(address, setting.home);
     settings.terms = setting.terms;
+    settings.cores = cores();
     // Ports come again with other models: what the package says counts.
     settings.pin = Package::read_card(setting.package)?.hint.map(|hint| hint.digest.to_string());
     let bar = ProgressBar::hidden()

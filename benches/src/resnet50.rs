@@ -124,7 +124,7 @@ impl Options {
 
     fn terms(&self, program: &Program) -> LaneTerms {
         let round_trip = self.link().map_or(Duration::ZERO, |link| link.round_trip());
-        self.terms.map_or_else(|| terms_for(round_trip, program), Into::into)
+        self.terms.map_or_else(|| terms_for(measure::cores(), round_trip, program), Into::into)
     }
 
     fn lanes(&self) -> usize {

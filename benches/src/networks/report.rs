@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::catalogue::Network;
 use super::layers::Contents;
 use crate::machine::Host;
-use crate::measure::{LinkJson, Measured};
+use crate::measure::{LinkJson, Measured, cores};
 use crate::peers::NetworkPeer;
 use crate::verified::{Cost, Verified};
 
@@ -196,7 +196,8 @@ impl Row {
             machine: "this machine",
             weights: network.weights(),
             alone: Run::of(&runs.alone, float_labels),
-            predicted_bytes: predict(&largest.card.program, in_lane, terms_for(link.round_trip(), &largest.card.program))?.bytes() as f64
+            predicted_bytes: predict(&largest.card.program, in_lane, terms_for(cores(), link.round_trip(), &largest.card.program))?.bytes()
+                as f64
                 / in_lane as f64,
             lane_setup: CostJson { seconds: setup.time.as_secs_f64() / lanes, bytes: setup.traffic.total() as f64 / lanes },
             model_setup: CostJson { seconds: largest.costs.setup_seconds, bytes: largest.hint_bytes as f64 },

@@ -127,7 +127,7 @@ impl Client {
 
 impl Inner {
     pub(super) fn terms(&self) -> LaneTerms {
-        self.settings.terms.unwrap_or_else(|| terms_for(self.round_trip, self.model.program()))
+        self.settings.terms.unwrap_or_else(|| terms_for(self.settings.cores, self.round_trip, self.model.program()))
     }
 }
 

@@ -17,6 +17,9 @@ const LONG_ROUND_TRIP: Duration = Duration::from_millis(10);
 
 /// From so many OTs a sample on, a lane makes up for the start of larger extensions.
 const MANY_OTS: u64 = 4_000_000;
+/// From so many cores on, a link is waited for more than they are: on two, larger extensions took
+/// ResNet50 a quarter to three quarters more processor time, for a tenth of the bytes.
+const MANY_CORES: usize = 4;
 
 /// How many lanes `cores` cores are kept busy by, over a link of this round trip: two per core,
 /// four where a round trip takes 10 ms or more.
@@ -26,16 +29,16 @@ pub fn lanes_for(cores: usize, round_trip: Duration) -> usize {
     per_core * cores.max(1)
 }
 
-/// The terms of lanes that run `program` over a link of this round trip: few bits on a long one.
-/// Where a sample takes few OTs the extensions stay small: a large one would be bytes and a wait
-/// before the first.
+/// The terms of lanes that run `program` on `cores` cores over a link of this round trip: few bits
+/// on a long one. Extensions stay small where there are few cores, which larger ones would keep
+/// busy for longer than the link, and where a sample takes few OTs.
 #[must_use]
-pub fn terms_for(round_trip: Duration, program: &Program) -> LaneTerms {
+pub fn terms_for(cores: usize, round_trip: Duration, program: &Program) -> LaneTerms {
     let by_link = if round_trip >= LONG_ROUND_TRIP { LaneTerms::LONG_LINK } else { LaneTerms::SHORT_LINK };
     // A program without a cost does not run.
     let steps = predict(program, 1, by_link).map_or_else(|_| Vec::new(), |cost| cost.steps);
     let ots = steps.iter().map(|step| step.m_ary_ots + step.binary_ots).sum::<u64>();
-    if ots < MANY_OTS { LaneTerms { extension: ExtensionSize::Small, ..by_link } } else { by_link }
+    if ots < MANY_OTS || cores < MANY_CORES { LaneTerms { extension: ExtensionSize::Small, ..by_link } } else { by_link }
 }
 
 /// Everything that a client needs to know from its user.
@@ -138,9 +141,10 @@ mod tests {
     fn long_links_carry_fewer_bits_and_small_networks_start_small() {
         let (small, large) = (relus(1), relus(64));
         large.validate().unwrap();
-        assert_eq!(terms_for(Duration::from_millis(1), &large), LaneTerms::SHORT_LINK);
-        assert_eq!(terms_for(Duration::from_millis(40), &large), LaneTerms::LONG_LINK);
+        assert_eq!(terms_for(8, Duration::from_millis(1), &large), LaneTerms::SHORT_LINK);
+        assert_eq!(terms_for(8, Duration::from_millis(40), &large), LaneTerms::LONG_LINK);
         let long = LaneTerms { extension: ExtensionSize::Small, ..LaneTerms::LONG_LINK };
-        assert_eq!(terms_for(Duration::from_millis(40), &small), long);
+        assert_eq!(terms_for(8, Duration::from_millis(40), &small), long);
+        assert_eq!(terms_for(2, Duration::from_millis(40), &large), long);
     }
 }
