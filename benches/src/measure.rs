@@ -14,6 +14,7 @@ use fusion::model::package::Package;
 use fusion::nn::exec::{EncodedImage, Opened};
 use fusion::nn::layers::LaneTerms;
 use fusion::{Client, ClientSettings, Event, LaneProgress};
+use fusion_cli::cores;
 use fusion_cli::server_process::ServerProcess;
 use fusion_cli::tables::human_bytes;
 use fusion_net::relay::{Carried, Link, Relay, Script};
@@ -28,6 +29,8 @@ use crate::machine;
 pub(crate) struct Measured {
     /// The model's card.
     pub(crate) card: ModelCard,
+    /// What the lanes agreed on.
+    pub(crate) terms: LaneTerms,
     /// Bytes of the hint.
     pub(crate) hint_bytes: u64,
     /// Whether the hint was in the cache already.
@@ -230,11 +233,6 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Cores that this process may use.
-pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from)
-}
-
 /// Starts this program as the server, on its cores, and returns its process and address.
 fn launch(setting: &Setting<'_>) -> Result<(u32, String)> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program's file")?);
@@ -285,6 +283,7 @@ impl Measured {
             carried: None,
             interrupted: false,
             failures: Vec::new(),
+            terms: client.terms(),
             card: card.clone(),
         }
     }

@@ -45,7 +45,7 @@ struct Row {
     /// Output width in bits.
     l: u32,
     /// How comparisons are cut.
-    split: &'static str,
+    split: String,
     /// Both directions, without the traffic of OT generation.
     bytes_per_element: f64,
     /// To the server, and to the client, in bits, without the traffic of OT generation.
@@ -65,14 +65,6 @@ struct Row {
     wall_us_per_element: f64,
     /// Round trips of the whole tile, without those of OT generation.
     rounds: u64,
-}
-
-fn name(split: Split) -> &'static str {
-    match split {
-        Split::FewestOts => "fewest-ots",
-        Split::OneMore => "one-more",
-        Split::FewestBits => "fewest-bits",
-    }
 }
 
 impl Op {
@@ -251,7 +243,7 @@ pub fn run(json: Option<&Path>, repeat: usize) -> anyhow::Result<()> {
             op: op.name(),
             h,
             l,
-            split: name(split),
+            split: split.to_string(),
             bytes_per_element: per(m.bytes as f64),
             ot_bytes_per_element: per(m.ot_bytes as f64),
             bits_up: per(8.0 * exact.client_to_server as f64),

@@ -21,15 +21,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use fusion::client::{lanes_for, terms_for};
+use fusion::client::lanes_for;
 use fusion::model::card::Claim;
 use fusion::model::preprocess::Preprocess;
-use fusion::model::program::Program;
 use fusion::{QuantiseSettings, Tolerance, Widths};
+use fusion_cli::cores;
 use fusion_cli::lane_terms::TermsArg;
 use fusion_cli::outcome::write_json;
 use fusion_net::relay::Link;
-use fusion_nn::layers::LaneTerms;
 
 use crate::measure::{self, Session};
 use crate::model::Model;
@@ -122,15 +121,9 @@ impl Options {
         }
     }
 
-    fn terms(&self, program: &Program) -> LaneTerms {
-        let round_trip = self.link().map_or(Duration::ZERO, |link| link.round_trip());
-        self.terms.map_or_else(|| terms_for(measure::cores(), round_trip, program), Into::into)
-    }
-
     fn lanes(&self) -> usize {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let samples = self.samples as usize;
-        let wanted = lanes_for(cores, self.link().map_or(Duration::ZERO, |link| link.round_trip()));
+        let wanted = lanes_for(cores(), self.link().map_or(Duration::ZERO, |link| link.round_trip()));
         self.lanes.map_or_else(|| wanted.min(samples.div_ceil(LANE_SAMPLES / 2)), |lanes| (lanes as usize).min(samples))
     }
 }
@@ -196,8 +189,7 @@ pub fn run(options: &Options) -> Result<()> {
         Session::open(&setting)?.run(&load)
     };
     let measured = measure(lanes)?;
-    let predicted =
-        prediction::Predicted::new(&measured.card.program, &slices(options.samples, lanes), options.terms(&measured.card.program))?;
+    let predicted = prediction::Predicted::new(&measured.card.program, &slices(options.samples, lanes), measured.terms)?;
     let scaling = if options.scaling && !measured.interrupted && measured.failures.is_empty() {
         scaling::run(options.samples as usize, scaling::Row::of(lanes, &measured), measure)?
     } else {

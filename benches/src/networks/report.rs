@@ -1,7 +1,6 @@
 //! What a run reports: the JSON of `--json`, field by field. `text` has the same for people.
 
 use anyhow::{Result, bail};
-use fusion::client::terms_for;
 use fusion_mix::plan::Plan;
 use fusion_net::relay::Link;
 use fusion_nn::cost::predict;
@@ -11,7 +10,7 @@ use serde::Serialize;
 use super::catalogue::Network;
 use super::layers::Contents;
 use crate::machine::Host;
-use crate::measure::{LinkJson, Measured, cores};
+use crate::measure::{LinkJson, Measured};
 use crate::peers::NetworkPeer;
 use crate::verified::{Cost, Verified};
 
@@ -60,6 +59,8 @@ pub(crate) struct Row {
     /// Where this row was measured: always here.
     pub(crate) machine: &'static str,
     pub(crate) weights: String,
+    /// What lanes agreed on, in words.
+    pub(crate) terms: String,
     /// One inference on a lane of its own.
     pub(crate) alone: Run,
     /// Batches of verified queries, lanes side by side, ordered by their samples.
@@ -196,9 +197,8 @@ impl Row {
             machine: "this machine",
             weights: network.weights(),
             alone: Run::of(&runs.alone, float_labels),
-            predicted_bytes: predict(&largest.card.program, in_lane, terms_for(cores(), link.round_trip(), &largest.card.program))?.bytes()
-                as f64
-                / in_lane as f64,
+            predicted_bytes: predict(&largest.card.program, in_lane, largest.terms)?.bytes() as f64 / in_lane as f64,
+            terms: largest.terms.to_string(),
             lane_setup: CostJson { seconds: setup.time.as_secs_f64() / lanes, bytes: setup.traffic.total() as f64 / lanes },
             model_setup: CostJson { seconds: largest.costs.setup_seconds, bytes: largest.hint_bytes as f64 },
             verified: plans.iter().map(|plan| query(plan, run_of(plan))).collect(),

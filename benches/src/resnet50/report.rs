@@ -48,6 +48,8 @@ pub(crate) struct Report {
     /// Null for loopback.
     pub(crate) link: Option<LinkJson>,
     pub(crate) plan: PlanFacts,
+    /// What lanes agreed on, in words.
+    pub(crate) terms: String,
     pub(crate) hint_bytes: u64,
     /// Whether set-up found the hint in the client's cache.
     pub(crate) hint_cached: bool,
@@ -249,6 +251,7 @@ impl Report {
                 w: fusion_rlwe::precision::MODULUS_BITS,
                 weight_bits: widest(&|op| if let Op::Linear { weight_bits, .. } = op { Some(*weight_bits) } else { None }),
             },
+            terms: measured.terms.to_string(),
             hint_bytes: measured.hint_bytes,
             hint_cached: measured.hint_cached,
             bytes_per_sample,

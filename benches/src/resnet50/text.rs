@@ -34,6 +34,7 @@ impl Report {
             "{mark}plan      h = {}, l = {}, w = {}, weights {} bits",
             self.plan.h, self.plan.l, self.plan.w, self.plan.weight_bits
         ));
+        line(format!("{mark}lanes     {}", self.terms));
         let cached = if self.hint_cached { " (cached)" } else { "" };
         let prepare = self.seconds.prepare.map_or_else(String::new, |s| format!("; package prepared before, in {s:.1} s"));
         line(format!("{mark}set-up    {:.1} s with a hint of {}{cached}{prepare}", self.seconds.setup, size(self.hint_bytes as f64)));

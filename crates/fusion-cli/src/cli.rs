@@ -283,8 +283,8 @@ pub struct QueryArgs {
     /// Lanes side by side [default: two per core, four if the server is 10 ms away].
     #[arg(long, value_name = "N")]
     pub lanes: Option<usize>,
-    /// What lanes save: processor time or bytes [default: by the server's distance
-    /// and this machine's cores].
+    /// What lanes save: processor time or bytes [default: by the server's distance and this
+    /// machine's cores].
     #[arg(long, value_enum)]
     pub terms: Option<TermsArg>,
     /// Samples in one lane [default: what fits a moderate memory].

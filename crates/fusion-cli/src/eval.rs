@@ -93,7 +93,7 @@ fn print(plan: &PlanReport, args: &EvalArgs, widths: Widths) -> Result<()> {
         plan.flips.differing, plan.flips.images, plan.flip_rate
     ))?;
     show(format_args!(
-        "Cost:             {} per sample, hint of {} once per model",
+        "Cost:             {} per sample over a long link (--terms long-link), hint of {} once per model",
         human_bytes(plan.bytes_per_sample),
         human_bytes(plan.hint_bytes)
     ))?;

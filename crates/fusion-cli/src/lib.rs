@@ -48,6 +48,7 @@ pub mod tables;
 pub mod terminal;
 
 pub use advice::advice_on;
+pub use query::cores;
 
 use anyhow::Result;
 

@@ -62,7 +62,7 @@ pub(crate) fn sample_cost(program: &Program, link_mbit: f64, measured: Option<&P
             bail!("{} ran no lane: there is nothing to predict from", path.display());
         }
         let basis = format!(
-            "bytes from the model card; seconds at the rate of {}, which moved {:.1} MB in {:.2} s",
+            "bytes from the model card, over a long link (--terms long-link); seconds at the rate of {}, which moved {:.1} MB in {:.2} s",
             path.display(),
             moved / 1e6,
             run.seconds.lanes
@@ -77,7 +77,7 @@ pub(crate) fn sample_cost(program: &Program, link_mbit: f64, measured: Option<&P
     let busier = sum(|s| s.client_to_server).max(sum(|s| s.server_to_client)) + phases.random_ot / 2;
     let network = per_sample(busier) * 8.0 / (link_mbit * 1e6);
     let basis = format!(
-        "bytes from the model card; seconds are the slower of {network:.3} s on a link of {link_mbit} Mbit/s each way and {compute:.3} s of computing on one core \
+        "bytes from the model card, over a long link (--terms long-link); seconds are the slower of {network:.3} s on a link of {link_mbit} Mbit/s each way and {compute:.3} s of computing on one core \
          per party at rates of two-core machines of a cloud ({:.3} us per OT, {:.0} ns per byte of linear layers); give --measured for a rate of your own",
         SECONDS_PER_OT * 1e6,
         SECONDS_PER_LINEAR_BYTE * 1e9

@@ -60,7 +60,8 @@ fn client_settings(args: &QueryArgs, fallback: &str, home: PathBuf) -> Result<Cl
 }
 
 /// Cores that this process may use.
-pub(crate) fn cores() -> usize {
+#[must_use]
+pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
 }
 

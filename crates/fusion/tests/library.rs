@@ -205,6 +205,7 @@ fn a_client_chooses_the_terms_of_its_lanes() {
     for split in Split::ALL {
         query(LaneTerms { split, extension: ExtensionSize::Small }).unwrap();
     }
+    query(LaneTerms::LONG_LINK).unwrap();
     let error = query(LaneTerms { split: Split::OneMore, extension: ExtensionSize::Large }).err().unwrap();
     assert!(matches!(&error, Error::Incomplete { answered: 0, cause, .. } if cause.to_string().contains("medium")), "{error:?}");
 }

@@ -1,5 +1,7 @@
 //! How a comparison is cut into digits.
 
+use std::fmt;
+
 use fusion_ot::functionality::ChoiceBits;
 
 use super::role::{Role, lookup_sender};
@@ -20,6 +22,16 @@ pub enum Split {
 impl Split {
     /// All of them, from few OTs to few bits.
     pub const ALL: [Self; 3] = [Self::FewestOts, Self::OneMore, Self::FewestBits];
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::FewestOts => "fewest OTs",
+            Self::OneMore => "one OT more",
+            Self::FewestBits => "fewest bits",
+        })
+    }
 }
 
 /// The digits of a comparison of fixed width, one 1-of-2^m OT each.

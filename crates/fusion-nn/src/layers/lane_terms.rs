@@ -1,5 +1,7 @@
 //! What the two parties of a lane agree on beside the program.
 
+use std::fmt;
+
 use fusion_ot::silent::ExtensionSize;
 
 use super::digits::Split;
@@ -37,5 +39,16 @@ impl LaneTerms {
             ExtensionSize::Large => 2,
         };
         [split, extension]
+    }
+}
+
+impl fmt::Display for LaneTerms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let extension = match self.extension {
+            ExtensionSize::Small => "small",
+            ExtensionSize::Medium => "medium",
+            ExtensionSize::Large => "large",
+        };
+        write!(f, "{} a comparison, {extension} extensions", self.split)
     }
 }

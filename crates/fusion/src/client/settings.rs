@@ -17,8 +17,8 @@ const LONG_ROUND_TRIP: Duration = Duration::from_millis(10);
 
 /// From so many OTs a sample on, a lane makes up for the start of larger extensions.
 const MANY_OTS: u64 = 4_000_000;
-/// From so many cores on, a link is waited for more than they are: on two, larger extensions took
-/// ResNet50 a quarter to three quarters more processor time, for a tenth of the bytes.
+/// From so many cores on, a link is waited for more than they are: on two, larger extensions saved
+/// ResNet50 5 % of its bytes, for 31 % more processor time and 9 % more seconds at 400 Mbit/s.
 const MANY_CORES: usize = 4;
 
 /// How many lanes `cores` cores are kept busy by, over a link of this round trip: two per core,
