@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use fusion_nn::layers::cost::{self, Cost};
 use fusion_nn::layers::{
-    AdditiveShares, Cut, Headroom, LaneTerms, Party, Phase, ProtocolError, RingBits, Role, Split, maximum, relu, widen_signed,
+    AdditiveShares, Cut, Headroom, LaneTerms, Party, Phase, ProtocolError, RingBits, Role, Split, coarse_relu, maximum, widen_signed,
 };
 use fusion_ot::functionality::{ChoiceBits, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 use fusion_ot::session::Session;
@@ -31,7 +31,7 @@ struct Job {
 /// A protocol and its width.
 #[derive(Debug, Clone, Copy)]
 enum Op {
-    Relu { h: u32, l: u32 },
+    Relu { h: u32, left_out: u32, l: u32 },
     Maximum { h: u32 },
     Truncate { h: u32, l: u32 },
 }
@@ -44,6 +44,8 @@ struct Row {
     h: u32,
     /// Output width in bits.
     l: u32,
+    /// Bits that the comparison leaves out: 1 without an error, 0 where none can be.
+    left_out: u32,
     /// How comparisons are cut.
     split: String,
     /// Both directions, without the traffic of OT generation.
@@ -78,14 +80,22 @@ impl Op {
 
     fn widths(self) -> (u32, u32) {
         match self {
-            Self::Relu { h, l } | Self::Truncate { h, l } => (h, l),
+            Self::Relu { h, l, .. } | Self::Truncate { h, l } => (h, l),
             Self::Maximum { h } => (h, h),
+        }
+    }
+
+    fn left_out(self) -> u32 {
+        match self {
+            Self::Relu { left_out, .. } => left_out,
+            Self::Maximum { .. } => 1,
+            Self::Truncate { .. } => 0,
         }
     }
 
     fn cost(self, split: Split) -> Cost {
         match self {
-            Self::Relu { h, l } => cost::relu(h, l, split),
+            Self::Relu { h, left_out, l } => cost::coarse_relu(h, left_out, l, split),
             Self::Maximum { h } => cost::maximum(h, split),
             Self::Truncate { h, l } => cost::widen_signed(h, Headroom::OneBit, l, split),
         }
@@ -93,7 +103,7 @@ impl Op {
 
     fn run(self, party: &mut Party<'_>, x: &AdditiveShares) -> Result<usize, ProtocolError> {
         let y = match self {
-            Self::Relu { l, .. } => relu(party, x, RingBits(l)),
+            Self::Relu { left_out, l, .. } => coarse_relu(party, x, left_out, RingBits(l)),
             Self::Maximum { h } => maximum(party, x, &AdditiveShares::zeros(x.len(), RingBits(h))),
             Self::Truncate { l, .. } => widen_signed(party, x, Headroom::OneBit, RingBits(l)),
         };
@@ -221,10 +231,11 @@ fn measure(role: Role, channel: MemoryChannel, jobs: &[Job], repeat: usize) -> a
 
 /// Measures, prints a table, and writes the rows to `json` if given.
 pub fn run(json: Option<&Path>, repeat: usize) -> anyhow::Result<()> {
-    let relus = Split::ALL.map(|split| Job { op: Op::Relu { h: 11, l: 26 }, split });
-    let others = [Op::Relu { h: 12, l: 26 }, Op::Relu { h: 8, l: 26 }, Op::Maximum { h: 12 }, Op::Truncate { h: 13, l: 26 }];
+    let relu = |h, left_out| Op::Relu { h, left_out, l: 26 };
+    let splits = [1, 3].into_iter().flat_map(|left_out| Split::ALL.map(|split| Job { op: relu(11, left_out), split }));
+    let others = [relu(12, 1), relu(8, 1), Op::Maximum { h: 12 }, Op::Truncate { h: 13, l: 26 }];
     let others = others.map(|op| Job { op, split: Split::default() });
-    let jobs: Vec<Job> = relus.into_iter().chain(others).collect();
+    let jobs: Vec<Job> = splits.chain(others).collect();
     let (client, server) = memory_pair();
     let results = std::thread::scope(|scope| {
         let server = scope.spawn(|| measure(Role::Server, server, &jobs, repeat));
@@ -243,6 +254,7 @@ pub fn run(json: Option<&Path>, repeat: usize) -> anyhow::Result<()> {
             op: op.name(),
             h,
             l,
+            left_out: op.left_out(),
             split: split.to_string(),
             bytes_per_element: per(m.bytes as f64),
             ot_bytes_per_element: per(m.ot_bytes as f64),
@@ -257,13 +269,14 @@ pub fn run(json: Option<&Path>, repeat: usize) -> anyhow::Result<()> {
     };
     let rows = jobs.iter().zip(results).map(row).collect::<anyhow::Result<Vec<Row>>>()?;
     println!("non-linear layers, {TILE} elements, one thread per party, silent OT, tier {:?}, mean of {repeat}", fusion_ring::simd::tier());
-    println!("op         h   l  split        bits up  down  +OT bytes  OTs/el  cpu us/el  of it OT  wall us/el  rounds");
+    println!("op         h   l  out  split        bits up  down  +OT bytes  OTs/el  cpu us/el  of it OT  wall us/el  rounds");
     for r in &rows {
         println!(
-            "{:9} {:2}  {:2}  {:11}  {:7.1}  {:4.1}  {:9.2}  {:6}  {:9.3}  {:8.3}  {:10.3}  {:6}",
+            "{:9} {:2}  {:2}  {:3}  {:11}  {:7.1}  {:4.1}  {:9.2}  {:6}  {:9.3}  {:8.3}  {:10.3}  {:6}",
             r.op,
             r.h,
             r.l,
+            r.left_out,
             r.split,
             r.bits_up,
             r.bits_down,

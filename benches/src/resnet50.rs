@@ -76,6 +76,12 @@ pub struct Options {
     /// searched for [default: no search]
     #[arg(long, value_name = "RATE", conflicts_with_all = ["window", "weight_bits"])]
     label_agreement: Option<f64>,
+    /// Exact ReLUs only
+    #[arg(long, conflicts_with = "left_out")]
+    exact_sign: bool,
+    /// Bits that comparisons of ReLUs leave out everywhere [default: 1, which is exact]
+    #[arg(long, value_name = "BITS", conflicts_with = "label_agreement")]
+    left_out: Option<u32>,
     /// Window width h of activations everywhere, bits [default: 11]
     #[arg(long, value_name = "BITS")]
     window: Option<u32>,
@@ -116,8 +122,14 @@ impl Options {
 
     fn widths(&self) -> Widths {
         match self.label_agreement {
-            Some(label_agreement) => Widths::Search(Tolerance { label_agreement, logit_noise: f64::INFINITY }),
-            None => Widths::Uniform { window: self.window.unwrap_or(11), weight_bits: self.weight_bits.unwrap_or(12) },
+            Some(label_agreement) => {
+                Widths::Search(Tolerance { label_agreement, logit_noise: f64::INFINITY, exact_signs: self.exact_sign })
+            }
+            None => Widths::Uniform {
+                window: self.window.unwrap_or(11),
+                weight_bits: self.weight_bits.unwrap_or(12),
+                left_out: if self.exact_sign { 1 } else { self.left_out.unwrap_or(1) },
+            },
         }
     }
 

@@ -18,7 +18,7 @@ pub const MNIST_ACCURACY: f64 = 0.9887;
 /// How the demo quantises digits: a small network needs no more.
 #[must_use]
 pub fn mnist_quantise() -> QuantiseSettings {
-    let widths = Widths::Uniform { window: 13, weight_bits: 10 };
+    let widths = Widths::Uniform { window: 13, weight_bits: 10, left_out: 1 };
     QuantiseSettings { widths, margin: 1.5, calibration_images: 64, ..QuantiseSettings::new(Preprocess::mnist()) }
 }
 

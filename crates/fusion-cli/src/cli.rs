@@ -67,6 +67,12 @@ pub struct QuantiseArgs {
     /// for [default with --label-agreement: any].
     #[arg(long, value_name = "PART", conflicts_with_all = ["window", "weight_bits"])]
     pub logit_noise: Option<f64>,
+    /// Exact ReLUs only: cheaper ones mistake the signs of numbers near zero.
+    #[arg(long, conflicts_with = "left_out")]
+    pub exact_sign: bool,
+    /// Bits that comparisons of ReLUs leave out, the same everywhere [default: 1, which is exact].
+    #[arg(long, value_name = "BITS", conflicts_with_all = ["label_agreement", "logit_noise"])]
+    pub left_out: Option<u32>,
     /// Window width h of activations, the same everywhere, bits [default: 12].
     #[arg(long, value_name = "BITS")]
     pub window: Option<u32>,
@@ -304,7 +310,7 @@ pub struct QueryArgs {
     /// Show the answers of a rejected batch. They may be wrong on purpose.
     #[arg(long)]
     pub show_rejected_answers: bool,
-    /// Print time and bytes of every step.
+    /// Print where the time of every lane went, and time and bytes of every step.
     #[arg(long)]
     pub profile: bool,
     /// Write the outcome as JSON.

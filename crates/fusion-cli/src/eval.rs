@@ -76,9 +76,13 @@ struct PlanReport {
 fn print(plan: &PlanReport, args: &EvalArgs, widths: Widths) -> Result<()> {
     let report = &plan.report;
     let widths = match widths {
-        Widths::Uniform { window, weight_bits } => format!("windows of {window} bits, weights of {weight_bits} bits"),
-        Widths::Search(Tolerance { label_agreement, logit_noise }) => {
-            format!("widths for {:.1}% of labels and errors of {logit_noise} of the logits", 100.0 * label_agreement)
+        Widths::Uniform { window, weight_bits, left_out } => {
+            let signs = if left_out > 1 { format!("signs without {left_out} bits") } else { "exact signs".to_owned() };
+            format!("windows of {window} bits, weights of {weight_bits} bits, {signs}")
+        }
+        Widths::Search(Tolerance { label_agreement, logit_noise, exact_signs }) => {
+            let signs = if exact_signs { "exact" } else { "coarse" };
+            format!("widths for {:.1}% of labels and errors of {logit_noise} of the logits, {signs} ReLUs", 100.0 * label_agreement)
         }
     };
     show(format_args!("Plan:             {widths}, margin {}", args.quantise.margin))?;

@@ -74,7 +74,8 @@ pub fn run(command: &Command) -> Result<u8> {
             let outcome = query::run(args)?;
             show(report_text(&outcome.report))?;
             if args.profile {
-                show(format_args!("{}\n{}", tables::phase_table(&outcome.costs), tables::step_table(&outcome.costs)))?;
+                let costs = &outcome.costs;
+                show(format_args!("{}\n{}\n{}", tables::lane_table(costs), tables::phase_table(costs), tables::step_table(costs)))?;
             }
             outcome::write(&outcome, args.json.as_deref(), args.html.as_deref())?;
             Ok(outcome::exit_code(&outcome.report))

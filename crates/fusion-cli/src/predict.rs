@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use fusion::SampleSeconds;
 use fusion::mix::overview::SampleCost;
 use fusion::model::program::Program;
 use fusion::nn::cost::predict;
@@ -12,15 +13,6 @@ use serde::Deserialize;
 
 /// Samples per lane for which costs are predicted: the keys of a lane are shared by its samples.
 const LANE_SAMPLES: usize = 8;
-
-/// Seconds per random OT on one core, with the layer protocol that uses it:
-/// `cargo xtask bench-resnet50 --wan` spent 5.3 s of processor time a party on a sample's 58 M OTs
-/// and linear layers, on a two-core Skylake virtual machine with AVX-512.
-const SECONDS_PER_OT: f64 = 0.076e-6;
-
-/// Seconds per byte of the linear layers on one core: ResNet50's 28.6 MB took the server, the
-/// slower party, 0.32 s on a Zen 3 virtual machine with AVX2 (`cargo xtask bench-linear`).
-const SECONDS_PER_LINEAR_BYTE: f64 = 11e-9;
 
 /// The part of `query --json`'s (or `demo --json`'s) outcome that a prediction rests on.
 #[derive(Deserialize)]
@@ -69,20 +61,16 @@ pub(crate) fn sample_cost(program: &Program, link_mbit: f64, measured: Option<&P
         );
         return Ok(SampleCost { bytes, seconds: bytes * run.seconds.lanes / moved, setup_bytes, setup_seconds: run.seconds.setup, basis });
     }
-    let phases = predicted.by_phase();
-    let per_sample = |count: u64| count as f64 / LANE_SAMPLES as f64;
-    let ots = predicted.steps.iter().map(|step| step.m_ary_ots + step.binary_ots).sum();
-    let compute = per_sample(ots) * SECONDS_PER_OT + per_sample(phases.linear) * SECONDS_PER_LINEAR_BYTE;
-    let sum = |of: fn(&fusion::nn::cost::StepCost) -> u64| predicted.steps.iter().map(of).sum::<u64>();
-    let busier = sum(|s| s.client_to_server).max(sum(|s| s.server_to_client)) + phases.random_ot / 2;
-    let network = per_sample(busier) * 8.0 / (link_mbit * 1e6);
+    let seconds = SampleSeconds::of(&predicted, link_mbit);
     let basis = format!(
-        "bytes from the model card, over a long link (--terms long-link); seconds are the slower of {network:.3} s on a link of {link_mbit} Mbit/s each way and {compute:.3} s of computing on one core \
-         per party at rates of two-core machines of a cloud ({:.3} us per OT, {:.0} ns per byte of linear layers); give --measured for a rate of your own",
-        SECONDS_PER_OT * 1e6,
-        SECONDS_PER_LINEAR_BYTE * 1e9
+        "bytes from the model card, over a long link (--terms long-link); seconds are the slower of {:.3} s on a link of {link_mbit} Mbit/s \
+         each way and {:.3} s of computing on one core per party at {}; give --measured for a rate of your own",
+        seconds.network,
+        seconds.computing,
+        SampleSeconds::basis()
     );
-    Ok(SampleCost { bytes, seconds: network.max(compute), setup_bytes, setup_seconds: setup_bytes * 8.0 / (link_mbit * 1e6), basis })
+    let setup_seconds = setup_bytes * 8.0 / (link_mbit * 1e6);
+    Ok(SampleCost { bytes, seconds: seconds.longer(), setup_bytes, setup_seconds, basis })
 }
 
 #[cfg(test)]

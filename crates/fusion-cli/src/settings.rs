@@ -101,8 +101,9 @@ impl MixArgs {
 }
 
 /// What a search for widths must meet; where only one part is given, the other is anything.
-fn tolerance(label_agreement: Option<f64>, logit_noise: Option<f64>) -> Result<Tolerance> {
-    let tolerance = Tolerance { label_agreement: label_agreement.unwrap_or(0.0), logit_noise: logit_noise.unwrap_or(f64::INFINITY) };
+fn tolerance(label_agreement: Option<f64>, logit_noise: Option<f64>, exact_signs: bool) -> Result<Tolerance> {
+    let (label_agreement, logit_noise) = (label_agreement.unwrap_or(0.0), logit_noise.unwrap_or(f64::INFINITY));
+    let tolerance = Tolerance { label_agreement, logit_noise, exact_signs };
     if !(0.0..=1.0).contains(&tolerance.label_agreement) || tolerance.logit_noise.is_nan() || tolerance.logit_noise <= 0.0 {
         bail!("--label-agreement is between 0 and 1, --logit-noise above 0");
     }
@@ -127,10 +128,14 @@ impl QuantiseArgs {
         let preprocess = Preprocess::preset(&self.preprocess)
             .ok_or_else(|| anyhow!("there is no preprocessing {}: choose one of {}", self.preprocess, Preprocess::PRESETS.join(", ")))?;
         let widths = if self.label_agreement.is_some() || self.logit_noise.is_some() {
-            Widths::Search(tolerance(self.label_agreement, self.logit_noise)?)
+            Widths::Search(tolerance(self.label_agreement, self.logit_noise, self.exact_sign)?)
         } else {
-            let PlanOptions { window_bits, weight_bits, .. } = PlanOptions::default();
-            Widths::Uniform { window: self.window.unwrap_or(window_bits), weight_bits: self.weight_bits.unwrap_or(weight_bits) }
+            let PlanOptions { window_bits, weight_bits, left_out, .. } = PlanOptions::default();
+            Widths::Uniform {
+                window: self.window.unwrap_or(window_bits),
+                weight_bits: self.weight_bits.unwrap_or(weight_bits),
+                left_out: if self.exact_sign { 1 } else { self.left_out.unwrap_or(left_out) },
+            }
         };
         Ok(QuantiseSettings { preprocess, widths, margin: self.margin, calibration_images: self.calibration_images })
     }
@@ -142,6 +147,8 @@ impl QuantiseArgs {
             preprocess: "mnist".to_owned(),
             label_agreement: None,
             logit_noise: None,
+            exact_sign: false,
+            left_out: None,
             window: Some(13),
             weight_bits: Some(10),
             margin: 1.5,

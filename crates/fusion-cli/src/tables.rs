@@ -16,6 +16,17 @@ pub fn phase_table(costs: &Costs) -> Table {
     table
 }
 
+/// A table of the lanes of a run: what the client's time went to.
+#[must_use]
+pub fn lane_table(costs: &Costs) -> Table {
+    let mut table = plain_table(&["lane from position", "samples", "seconds", "computed", "waited for server", "waited for link"]);
+    for lane in &costs.lanes {
+        let seconds = [lane.seconds, lane.computed(), lane.waited_for_peer, lane.waited_for_link].map(|s| format!("{s:.2}"));
+        table.add_row([lane.first.to_string(), lane.samples.to_string()].into_iter().chain(seconds));
+    }
+    table
+}
+
 /// A table of the steps of a run.
 #[must_use]
 pub fn step_table(costs: &Costs) -> Table {

@@ -38,7 +38,7 @@ pub use sensitivity::{Sensitivities, Sensitivity, SensitivityError, sensitivitie
 use self::narrow::Widths;
 use crate::calibrate::Ranges;
 use crate::graph::Graph;
-use crate::program::{Program, Weights};
+use crate::program::{COARSE_BITS, Program, Weights};
 
 #[cfg(doc)]
 use crate::program::Window;
@@ -52,7 +52,8 @@ use crate::program::Window;
 /// An option out of range, a node without protocol, a layer whose values are too wide or whose
 /// noise fits no window (with its name).
 pub fn plan(graph: &Graph, ranges: &Ranges, options: &PlanOptions) -> Result<(Program, Weights), PlanError> {
-    plan_with(graph, ranges, options.margin, &PlanBits::uniform(graph, options.window_bits, options.weight_bits))
+    let bits = PlanBits::uniform(graph, options.window_bits, options.weight_bits);
+    plan_with(graph, ranges, options.margin, &PlanBits { left_out: vec![options.left_out; graph.nodes.len()], ..bits })
 }
 
 /// [`plan`] with widths of their own for every node.
@@ -81,11 +82,13 @@ fn check(graph: &Graph, ranges: &Ranges, margin: f64, bits: &PlanBits) -> Result
         if value >= least && value <= most { Ok(()) } else { Err(PlanError::Option { option, value, least, most }) }
     };
     let nodes = graph.nodes.len();
-    if bits.windows.len() != nodes || bits.weights.len() != nodes {
-        return Err(PlanError::Bits { windows: bits.windows.len(), weights: bits.weights.len(), nodes });
+    let widths = [&bits.windows, &bits.weights, &bits.left_out].map(Vec::len);
+    if widths.iter().any(|&widths| widths != nodes) {
+        return Err(PlanError::Bits { widths, nodes });
     }
     bits.windows.iter().try_for_each(|&bits| within("window bits", f64::from(bits), 6.0, 24.0))?;
     bits.weights.iter().try_for_each(|&bits| within("weight bits", f64::from(bits), 4.0, 16.0))?;
+    bits.left_out.iter().try_for_each(|&bits| within("bits left out", f64::from(bits), 1.0, f64::from(*COARSE_BITS.end())))?;
     within("margin", margin, 1.0, 1000.0)?;
     let same_shape = ranges.means.iter().zip(&graph.nodes).all(|(m, n)| m.len() == n.shape.channels);
     if ranges.nodes.len() != nodes || ranges.means.len() != nodes || !same_shape {

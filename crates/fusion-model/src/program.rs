@@ -110,8 +110,54 @@ impl PoolGeometry {
 pub enum Activation {
     /// max(v, 0).
     Relu,
+    /// max(v, 0) but near zero: the sign is compared without the window's lowest `left_out` bits,
+    /// [`COARSE_BITS`] of them. v is kept if v + u >= r, with u = 2^(left_out - 1) - 1 and r
+    /// uniform in 0..2^left_out.
+    CoarseRelu {
+        /// Bits left out.
+        left_out: u32,
+    },
     /// Keeps signed values.
     Signed,
+}
+
+/// How many bits an [`Activation::CoarseRelu`] may leave out. One is left out without an error by
+/// every ReLU, since it is only of zero that the sign is then uncertain.
+pub const COARSE_BITS: std::ops::RangeInclusive<u32> = 2..=8;
+
+impl Activation {
+    /// Bits of the window that the comparison leaves out.
+    #[must_use]
+    pub const fn left_out(self) -> u32 {
+        match self {
+            Self::Relu => 1,
+            Self::CoarseRelu { left_out } => left_out,
+            Self::Signed => 0,
+        }
+    }
+
+    /// Whether a window of so many bits has room: a coarse ReLU compares at least two bits and a
+    /// sign.
+    #[must_use]
+    pub fn fits(self, window_bits: u32) -> bool {
+        match self {
+            Self::CoarseRelu { left_out } => COARSE_BITS.contains(&left_out) && left_out + 3 <= window_bits,
+            Self::Relu | Self::Signed => true,
+        }
+    }
+
+    /// [`uncertain`] of the bits left out.
+    #[must_use]
+    pub const fn uncertain(self) -> u32 {
+        uncertain(self.left_out())
+    }
+}
+
+/// Units on either side of zero whose sign is left to chance where a comparison leaves out so many
+/// bits, below 32. As many stay free at both ends of the window.
+#[must_use]
+pub const fn uncertain(left_out: u32) -> u32 {
+    ((1u32 << left_out) >> 1).saturating_sub(1)
 }
 
 /// One convolution of a linear step.

@@ -111,7 +111,7 @@ fn passes_keep_the_function() {
 
 #[test]
 fn the_twin_is_near_the_float_network() {
-    let options = PlanOptions { window_bits: 14, weight_bits: 12, margin: 1.5 };
+    let options = PlanOptions { window_bits: 14, weight_bits: 12, margin: 1.5, ..PlanOptions::default() };
     for seed in 0..300 {
         let (file, images) = random_network(seed, 1 + seed as usize % 5);
         let graph = onnx::import(&file).unwrap();

@@ -5,6 +5,7 @@
 
 use fusion_model::calibrate::{Ranges, calibrate};
 use fusion_model::eval::evaluate;
+use fusion_model::float;
 use fusion_model::graph::Graph;
 use fusion_model::onnx;
 use fusion_model::plan::{PlanBits, PlanError, plan_with, sensitivities};
@@ -48,6 +49,41 @@ fn sensitivities_of_weights_are_what_the_twin_finds() {
         }
     }
     assert!(layers > 60 && (0.5..2.0).contains(&(found / said)), "{said} said, {found} found, {layers} layers");
+}
+
+/// Comparisons of every ReLU without 5 bits of 9: the twin's variance grows by what the sign's
+/// sensitivity says, over many networks.
+#[test]
+fn sensitivities_of_signs_are_what_the_twin_finds() {
+    let (mut said, mut found, mut relus) = (0.0, 0.0, 0);
+    for seed in 0..200 {
+        let network = network(seed);
+        let (graph, ranges, images) = &network;
+        let fine = PlanBits::uniform(graph, 14, 13);
+        let scale = images.iter().map(|image| float::variance(&float::evaluate(graph, image).unwrap())).sum::<f64>();
+        let units = |bits: &PlanBits, left_out: u32| {
+            let (program, _) = plan_with(graph, ranges, MARGIN, bits).unwrap();
+            let of = |op: &Op| matches!(op, Op::Requantise { activation, .. } if activation.left_out() == left_out);
+            let coarse = program.steps.iter().filter(|step| of(&step.op)).map(|step| program.tensors[step.output.0].frac);
+            coarse.collect::<Vec<_>>()
+        };
+        for place in sensitivities(graph, ranges, MARGIN, images).unwrap().signs {
+            let mut exact = fine.clone();
+            exact.windows[place.node.0] = 9;
+            let mut coarse = exact.clone();
+            coarse.left_out[place.node.0] = 5;
+            // Small tensors have finer units than was asked for, by a number of bits that differs.
+            let mut probe = PlanBits::uniform(graph, 8, 8);
+            probe.left_out[place.node.0] = 5;
+            let (&[fine], &[rough]) = (&units(&coarse, 5)[..], &units(&probe, 5)[..]) else { panic!("one coarse ReLU") };
+            // Relative to the size of the logits, so that no network counts for all. Not to the
+            // errors: a few numbers near zero make all of them, or none does.
+            said += place.at((8 + fine - rough).unsigned_abs(), 5) / scale;
+            found += (measured(&network, &coarse) - measured(&network, &exact)) / scale;
+            relus += 1;
+        }
+    }
+    assert!(relus > 200 && (0.5..2.0).contains(&(found / said)), "{said} said, {found} found, {relus} ReLUs");
 }
 
 /// Widths are those of the node that they are asked for.

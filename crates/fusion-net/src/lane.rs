@@ -25,6 +25,7 @@ use crate::limit_name::LimitName;
 use crate::pipe::{Pipe, Waited};
 use crate::proto::{Frame, frame::Kind};
 use crate::tuning::{FRAME_BYTES, QUEUE_BYTES};
+use crate::waits::Waits;
 
 /// How long a failed send waits for the reading task to learn why the peer ended the lane.
 const VERDICT_WAIT: Duration = Duration::from_secs(2);
@@ -64,6 +65,7 @@ pub struct LaneChannel {
     front: Bytes,
     queued: BytesMut,
     traffic: Traffic,
+    waits: Waits,
     sending: bool,
     bounds: LaneBounds,
     failure: Option<NetError>,
@@ -86,6 +88,7 @@ impl LaneChannel {
             front: Bytes::new(),
             queued: BytesMut::with_capacity(FRAME_BYTES),
             traffic: Traffic::default(),
+            waits: Waits::default(),
             sending: false,
             bounds,
             failure: None,
@@ -98,6 +101,12 @@ impl LaneChannel {
     #[must_use]
     pub fn failure(&self) -> Option<&NetError> {
         self.failure.as_ref()
+    }
+
+    /// How long this end has waited so far.
+    #[must_use]
+    pub fn waits(&self) -> Waits {
+        self.waits
     }
 
     /// Ends the lane without an error: sends what is queued, then waits until the peer has ended it
@@ -155,8 +164,11 @@ impl LaneChannel {
         Ok(())
     }
 
-    fn push(&self, chunk: Bytes) -> Result<(), NetError> {
-        match self.pipes.outgoing.push_blocking(chunk, self.wait_until()) {
+    fn push(&mut self, chunk: Bytes) -> Result<(), NetError> {
+        let start = Instant::now();
+        let pushed = self.pipes.outgoing.push_blocking(chunk, self.wait_until());
+        self.waits.link += start.elapsed();
+        match pushed {
             Waited::Ready(()) => Ok(()),
             Waited::TimedOut => Err(self.timed_out()),
             Waited::Ended(Err(error)) if error != NetError::Closed => Err(error),
@@ -202,7 +214,14 @@ impl LaneChannel {
         let mut filled = 0;
         while filled < buf.len() {
             if self.front.is_empty() {
-                self.front = match self.pipes.incoming.pop_blocking(self.wait_until()) {
+                let start = Instant::now();
+                let popped = self.pipes.incoming.pop_blocking(self.wait_until());
+                let waited = start.elapsed();
+                // While the link still carries what this end said, the peer cannot know it.
+                let link = if filled == 0 { self.pipes.outgoing.busy_since(start).min(waited) } else { waited };
+                self.waits.link += link;
+                self.waits.peer += waited - link;
+                self.front = match popped {
                     Waited::Ready(chunk) => chunk,
                     Waited::Ended(end) => return Err(end.err().unwrap_or(NetError::Closed)),
                     Waited::TimedOut => return Err(self.timed_out()),

@@ -86,6 +86,7 @@ mod server;
 mod status;
 mod transport;
 mod tuning;
+mod waits;
 
 pub use client::{Client, ClientSettings, Served};
 pub use error::{Fault, Misbehaviour, Mismatch, NetError};
@@ -98,6 +99,7 @@ pub use limit_name::LimitName;
 pub use limits::{AnnouncedLimits, Limits};
 pub use security::{ClientSecurity, KeyPair, ServerSecurity, Token};
 pub use server::{Server, ServerBuilder, Shutdown};
+pub use waits::Waits;
 
 /// Version of the wire protocol of this build: `proto/fusion.proto` and the framing of lanes.
 pub const PROTOCOL_VERSION: u32 = 3;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
@@ -43,6 +43,8 @@ struct State {
     queue: VecDeque<Bytes>,
     bytes: usize,
     end: Option<End>,
+    /// When the last chunk that was queued was taken.
+    emptied: Option<Instant>,
     popper: Option<Waker>,
     pusher: Option<Waker>,
 }
@@ -64,6 +66,7 @@ impl State {
     fn take(&mut self) -> Option<Result<Bytes, End>> {
         if let Some(chunk) = self.queue.pop_front() {
             self.bytes -= chunk.len();
+            self.emptied = self.queue.is_empty().then(Instant::now);
             return Some(Ok(chunk));
         }
         self.end.clone().map(Err)
@@ -151,6 +154,16 @@ impl Pipe {
         }
     }
 
+    /// How long after `start` there was something to take.
+    pub(crate) fn busy_since(&self, start: Instant) -> Duration {
+        let state = self.lock();
+        match state.emptied {
+            _ if !state.queue.is_empty() => start.elapsed(),
+            Some(emptied) => emptied.saturating_duration_since(start),
+            None => Duration::ZERO,
+        }
+    }
+
     /// How the queue ended, waiting for it until `deadline`; queued chunks are not looked at.
     pub(crate) fn end_blocking(&self, deadline: Instant) -> Option<End> {
         let mut state = self.lock();
@@ -206,7 +219,6 @@ impl Pipe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_millis(20)

@@ -61,7 +61,7 @@ pub mod layers;
 /// Version of all that two parties of a lane must have in common: cryptographic parameters, layer
 /// protocols, the order and the packing of messages. Any change of the bytes inside a lane raises
 /// it; the test `pinned_lane` notices such a change.
-pub const LANE_VERSION: u32 = 4;
+pub const LANE_VERSION: u32 = 5;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -90,12 +90,12 @@ struct Case {
 }
 
 impl Case {
-    /// A ReLU from three bits to five: one digit of two bits, in which the client chooses, a
+    /// A ReLU from four bits to six: one digit of two bits, in which the client chooses, a
     /// multiplexer and a widening.
     fn relu() -> Self {
         let number =
-            |i: u32| Coins { lookup: i as u8 & 3, mux: (i >> 2) as u8 & 1, pad: i >> 3 & 7, widen: (i >> 6) as u8, ..Coins::default() };
-        Self { bits: 3, layer: |party, x| relu(party, x, RingBits(5)), coins: (0..128).map(number).collect() }
+            |i: u32| Coins { lookup: i as u8 & 3, mux: (i >> 2) as u8 & 1, pad: i >> 3 & 15, widen: (i >> 7) as u8, ..Coins::default() };
+        Self { bits: 4, layer: |party, x| relu(party, x, RingBits(6)), coins: (0..256).map(number).collect() }
     }
 
     /// A signed widening from four bits to six: a digit of three bits, in which the client chooses,
@@ -106,13 +106,13 @@ impl Case {
         Self { bits: 4, layer, coins: (0..128).map(number).collect() }
     }
 
-    /// A ReLU from five bits to one: a digit of three bits, in which the client chooses, one of one
+    /// A ReLU from six bits to one: a digit of three bits, in which the client chooses, one of one
     /// bit, in which it answers, and a multiplexer that it opens first.
     fn client_first() -> Self {
         let number =
             |i: u32| Coins { lookup: i as u8 & 7, table: (i >> 3) as u8 & 7, widen: (i >> 6) as u8 & 1, pad: i >> 7, ..Coins::default() };
         // The multiplexer's OT is the only 1-of-2 OT, and so the last.
-        Self { bits: 5, layer: |party, x| relu(party, x, RingBits(1)), coins: (0..256).map(number).collect() }
+        Self { bits: 6, layer: |party, x| relu(party, x, RingBits(1)), coins: (0..256).map(number).collect() }
     }
 
     /// A signed widening from six bits to eight: three digits, of which the client chooses in the
@@ -171,7 +171,7 @@ impl Case {
             let expect = self.views(0, wrong, |_| true);
             // The coins matter to the view: it is not constant for some other reason.
             assert!(expect.len() >= 4, "{wrong:?}: {} views", expect.len());
-            for x in [3, 4, 7] {
+            for x in [3, 4, 7, 9] {
                 assert!(self.views(x, wrong, |_| true) == expect, "byte {wrong:?} sent wrongly tells the server something of {x}");
             }
         }

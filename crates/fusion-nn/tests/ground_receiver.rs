@@ -63,7 +63,10 @@ fn ot_role(role: Role) -> OtRole {
 /// `attacker` plays the ground receiver in a lane against an honest peer.
 fn attack(attacker: Role) {
     let mut values = ChaCha20Rng::seed_from_u64(9);
-    let words: Vec<u32> = (0..ELEMENTS).map(|_| values.next_u32()).collect();
+    // The least number of the ring has no place in a window.
+    let least = 1 << (WINDOW.0 - 1);
+    let word = |word: u32| if word & ((1 << WINDOW.0) - 1) == least { 0 } else { word };
+    let words: Vec<u32> = (0..ELEMENTS).map(|_| word(values.next_u32())).collect();
     let numbers = ClearNumbers::from_words(words, WINDOW);
     let [ours, theirs] = AdditiveShares::share(&numbers, &mut values);
     let (mut evil_end, mut honest_end) = memory_pair();

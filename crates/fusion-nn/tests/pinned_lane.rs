@@ -24,9 +24,9 @@ const INPUT_RING: u32 = 22;
 /// The version of the lane; SHA3-256 of what the client sends, of what the server sends, and of the
 /// labels.
 const PINNED: (u32, &str, &str, &str) = (
-    4,
-    "3852b64db9e0dc0ae707527ffda6175312ef6c6632d7add344823eafd99c41d0",
-    "6f56718502e2b58c001e2e5b6d1213261664000a4dbfd46cb823cbaea074387e",
+    5,
+    "ea6febab3e9d9a9115408ef70618f59df342797c0b742fc3cbcace26feac8a52",
+    "97e5189f71e198da346aa06964870798a610f2d58f47f57c411e647ae85ef4fa",
     "49c774bb8eb9c7e84c39e1a57472bb8f9acf50343cf0527e77777a326a9cd4ed",
 );
 

@@ -56,6 +56,7 @@ pub mod images;
 mod lane_terms;
 mod prepare;
 mod quantise;
+mod sample_seconds;
 pub mod server;
 
 pub use client::{Client, ClientSettings, GivenMix, Inputs, Journal, MixSettings, Outcome, verify};
@@ -63,7 +64,8 @@ pub use clock::{Clock, SystemClock};
 pub use error::Error;
 pub use event::{Event, Events, LaneProgress, silent};
 pub use prepare::{PackageSettings, Prepared, prepare};
-pub use quantise::{FrontierPoint, QuantiseSettings, Quantised, Tolerance, Widths, quantise, quantise_file};
+pub use quantise::{FRONTIER_MBIT, FrontierPoint, QuantiseSettings, Quantised, Tolerance, Widths, quantise, quantise_file};
+pub use sample_seconds::SampleSeconds;
 pub use server::{Server, ServerSettings};
 
 pub use fusion_ring::simd;

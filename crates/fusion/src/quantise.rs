@@ -15,7 +15,7 @@ use fusion_model::program::{Program, Weights};
 use crate::error::Error;
 use crate::images::Sample;
 
-pub use search::FrontierPoint;
+pub use search::{FRONTIER_MBIT, FrontierPoint};
 pub use tolerance::Tolerance;
 
 /// Images beyond those of calibration on which a search checks its plan, at most.
@@ -30,6 +30,8 @@ pub enum Widths {
         window: u32,
         /// Bits of a weight, sign included.
         weight_bits: u32,
+        /// Bits that comparisons of ReLUs leave out: exact with one.
+        left_out: u32,
     },
     /// Place by place, as cheap as a tolerance allows.
     Search(Tolerance),
@@ -38,8 +40,8 @@ pub enum Widths {
 impl Default for Widths {
     /// Those of [`PlanOptions`].
     fn default() -> Self {
-        let PlanOptions { window_bits, weight_bits, .. } = PlanOptions::default();
-        Self::Uniform { window: window_bits, weight_bits }
+        let PlanOptions { window_bits, weight_bits, left_out, .. } = PlanOptions::default();
+        Self::Uniform { window: window_bits, weight_bits, left_out }
     }
 }
 
@@ -93,8 +95,9 @@ pub fn quantise(onnx_bytes: &[u8], name: &str, settings: &QuantiseSettings, cali
     let ranges = calibrate(&graph, &images)?;
     let preprocess = settings.preprocess.clone();
     match settings.widths {
-        Widths::Uniform { window, weight_bits } => {
-            let (program, weights) = plan(&graph, &ranges, &PlanOptions { window_bits: window, weight_bits, margin: settings.margin })?;
+        Widths::Uniform { window, weight_bits, left_out } => {
+            let options = PlanOptions { window_bits: window, weight_bits, left_out, margin: settings.margin };
+            let (program, weights) = plan(&graph, &ranges, &options)?;
             Ok(Quantised { graph, program, weights, preprocess, frontier: Vec::new() })
         }
         Widths::Search(tolerance) => {

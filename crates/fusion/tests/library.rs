@@ -44,7 +44,7 @@ impl Served {
         let scratch = tempfile::tempdir().unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let settings = QuantiseSettings {
-            widths: Widths::Uniform { window: 13, weight_bits: 10 },
+            widths: Widths::Uniform { window: 13, weight_bits: 10, left_out: 1 },
             margin: 1.5,
             ..QuantiseSettings::new(Preprocess::mnist())
         };

@@ -208,9 +208,11 @@ fn step(s: &Step) -> proto::Step {
             pool: p.as_ref().map(pool),
             activation: match activation {
                 Activation::Relu => proto::requantise::Activation::Relu,
+                Activation::CoarseRelu { .. } => proto::requantise::Activation::CoarseRelu,
                 Activation::Signed => proto::requantise::Activation::Signed,
             }
             .into(),
+            left_out: if let Activation::CoarseRelu { left_out } = activation { *left_out } else { 0 },
         }),
         Op::Add { inputs } => proto::step::Op::Add(parts(inputs)),
         Op::SumPool { input, pool: p } => proto::step::Op::SumPool(proto::SumPool { input: index(*input), pool: Some(pool(p)) }),
@@ -234,6 +236,7 @@ fn read_step(s: proto::Step) -> Result<Step, CardError> {
             window: read_window(r.window)?,
             activation: match r.activation() {
                 proto::requantise::Activation::Relu => Activation::Relu,
+                proto::requantise::Activation::CoarseRelu => Activation::CoarseRelu { left_out: r.left_out },
                 proto::requantise::Activation::Signed => Activation::Signed,
                 proto::requantise::Activation::Unspecified => return Err(CardError::Missing("activation of a requantisation")),
             },

@@ -3,7 +3,7 @@ use rand_core::{Rng, SeedableRng};
 
 use super::*;
 use crate::preprocess::Preprocess;
-use crate::program::{Op, ProgramError};
+use crate::program::{Activation, Op, ProgramError};
 use crate::testing::small_model;
 
 fn card() -> ModelCard {
@@ -16,6 +16,14 @@ fn a_card_survives_its_encoding() {
     let bytes = card.encode().unwrap();
     assert_eq!(ModelCard::decode(&bytes).unwrap(), card);
     assert_eq!(card.digest().unwrap(), Digest::of(&bytes));
+    let mut coarse = card.clone();
+    for step in &mut coarse.program.steps {
+        if let Op::Requantise { activation, .. } = &mut step.op {
+            *activation = Activation::CoarseRelu { left_out: 3 };
+        }
+    }
+    let decoded = ModelCard::decode(&coarse.encode().unwrap()).unwrap();
+    assert!(decoded == coarse && decoded != card);
     let bare = ModelCard { claim: None, labels: Vec::new(), hint: None, ..card };
     assert_eq!(ModelCard::decode(&bare.encode().unwrap()).unwrap(), bare);
 }

@@ -54,12 +54,10 @@ pub enum PlanError {
         terms: LargestTerms,
     },
     /// The widths belong to another graph.
-    #[error("widths of {windows} windows and {weights} linear layers for a graph of {nodes} nodes")]
+    #[error("widths of {} windows, {} linear layers and {} comparisons for a graph of {nodes} nodes", widths[0], widths[1], widths[2])]
     Bits {
-        /// Windows given.
-        windows: usize,
-        /// Weights given.
-        weights: usize,
+        /// Windows, weights and comparisons given.
+        widths: [usize; 3],
         /// Nodes of the graph.
         nodes: usize,
     },

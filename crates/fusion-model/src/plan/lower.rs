@@ -12,7 +12,7 @@ use super::rings::{MAX_RING_BITS, ROUNDING_UNITS, set_rings, window_bits};
 use crate::calibrate::Ranges;
 use crate::graph::{FloatOp, FloatTerm, Graph, NodeId};
 use crate::program::{
-    Activation, LinearTerm, LinearWeights, Op, PoolGeometry, Program, RingBits, Step, TensorId, TensorSpec, Weights, Window,
+    Activation, COARSE_BITS, LinearTerm, LinearWeights, Op, PoolGeometry, Program, RingBits, Step, TensorId, TensorSpec, Weights, Window,
 };
 
 /// A linear step may read a sum over a pooling window directly if it is at most this many bits
@@ -135,9 +135,9 @@ impl Lowering<'_> {
                     && self.values[node.inputs[0].0].is_none()
                 {
                     let name = format!("{} + {}", source.name, node.name);
-                    self.requantise(&name, id, source.inputs[0], Some(*pool), Activation::Relu)?
+                    self.requantise(&name, id, source.inputs[0], Some(*pool), self.relu(id))?
                 } else {
-                    self.requantise(&node.name, id, node.inputs[0], None, Activation::Relu)?
+                    self.requantise(&node.name, id, node.inputs[0], None, self.relu(id))?
                 }
             }
             FloatOp::MaxPool(pool) => self.requantise(&node.name, id, node.inputs[0], Some(*pool), Activation::Signed)?,
@@ -203,10 +203,24 @@ impl Lowering<'_> {
         Ok(narrow)
     }
 
+    /// The activation of a ReLU node, with as many bits left out as was asked for.
+    fn relu(&self, id: NodeId) -> Activation {
+        match self.asked.left_out[id.0] {
+            left_out if COARSE_BITS.contains(&left_out) => Activation::CoarseRelu { left_out },
+            _ => Activation::Relu,
+        }
+    }
+
+    /// Largest scale at which a node's values of this magnitude fit a window of `bits`.
+    fn window_frac(&self, id: NodeId, magnitude: f64, bits: u32) -> i32 {
+        let free = if self.graph.node(id).op == FloatOp::Relu { self.relu(id).uncertain() } else { 0 };
+        largest_frac(magnitude, 2f64.powi(bits.cast_signed() - 1) - ROUNDING_UNITS - f64::from(free))
+    }
+
     /// Scale of an activation of this magnitude.
     fn activation_frac(&self, id: NodeId, magnitude: f64) -> i32 {
         let magnitude = magnitude.max(self.window_range[id.0]) * self.margin;
-        let within = |bits: u32| largest_frac(magnitude, 2f64.powi(bits.cast_signed() - 1) - ROUNDING_UNITS);
+        let within = |bits: u32| self.window_frac(id, magnitude, bits);
         let mut frac = within(self.allowed.windows[id.0].min(self.asked.windows[id.0]));
         if self.allowed.windows[id.0] > self.asked.windows[id.0] {
             frac = frac.max(within(self.allowed.windows[id.0]).min(self.useful_frac(id)));
@@ -263,9 +277,11 @@ impl Lowering<'_> {
         let from = self.tensors[input.0].frac;
         let planned = (extent * self.margin).max(self.input_rounding(input));
         // A window wider than was allowed would leave less room for noise.
-        let fitting = largest_frac(planned, 2f64.powi(self.allowed.windows[node.0].cast_signed() - 1) - ROUNDING_UNITS);
+        let fitting = self.window_frac(node, planned, self.allowed.windows[node.0]);
         let frac = self.activation_frac(node, extent).min(from).min(fitting);
-        let bits = window_bits(planned, frac);
+        let bits = window_bits(planned, frac, activation.uncertain());
+        // Windows of a few units have nothing to leave out.
+        let activation = if activation.fits(bits) { activation } else { Activation::Relu };
         let window = Window { shift: (from - frac).unsigned_abs(), bits };
         let output = self.tensor(shape, frac, Width::Narrow);
         self.activations.push((self.steps.len(), node));
@@ -316,7 +332,7 @@ impl Lowering<'_> {
         let node = self.graph.node(id);
         let input = self.value(node.inputs[0])?;
         let frac = self.tensors[input.0].frac + division;
-        let bits = window_bits(self.ranges.nodes[id.0].magnitude() * self.margin, frac);
+        let bits = window_bits(self.ranges.nodes[id.0].magnitude() * self.margin, frac, 0);
         let narrow = self.widths[input.0] == Width::Narrow && bits <= self.asked.windows[id.0] + SUM_HEADROOM_BITS;
         let output = self.tensor(node.shape, frac, if narrow { Width::Narrow } else { Width::Wide });
         Ok(self.emit(&node.name, Op::SumPool { input, pool }, output))
@@ -330,7 +346,7 @@ impl Lowering<'_> {
             parts = node.inputs.iter().map(|&n| self.activation(n)).collect::<Result<Vec<_>, _>>()?;
         }
         let (inputs, frac) = self.aligned(id, &parts)?;
-        let bits = window_bits(self.ranges.nodes[id.0].magnitude() * self.margin, frac);
+        let bits = window_bits(self.ranges.nodes[id.0].magnitude() * self.margin, frac, 0);
         let narrow = !wide && bits <= self.asked.windows[id.0] + SUM_HEADROOM_BITS;
         let output = self.tensor(node.shape, frac, if narrow { Width::Narrow } else { Width::Wide });
         Ok(self.emit(&node.name, Op::Concat { inputs }, output))
@@ -353,7 +369,7 @@ impl Lowering<'_> {
         let extent = range.magnitude() * self.margin;
         let from = self.tensors[logits.0].frac;
         let frac = largest_frac(extent, 2f64.powi(self.allowed.logits.cast_signed() - 1) - ROUNDING_UNITS).min(from);
-        let logits_window = Window { shift: (from - frac).unsigned_abs(), bits: window_bits(extent, frac).min(self.allowed.logits) };
+        let logits_window = Window { shift: (from - frac).unsigned_abs(), bits: window_bits(extent, frac, 0).min(self.allowed.logits) };
         let mut program = Program { tensors: self.tensors, input: TensorId(0), steps: self.steps, logits, logits_window };
         set_rings(&mut program)?;
         Ok(Lowered { program, weights: self.weights, activations: self.activations })

@@ -43,9 +43,10 @@ pub(super) fn set_rings(program: &mut Program) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Least window width, sign included, for values of this magnitude at this scale.
-pub(super) fn window_bits(magnitude: f64, frac: i32) -> u32 {
-    let units = magnitude * 2f64.powi(frac) + ROUNDING_UNITS;
+/// Least window width, sign included, for values of this magnitude at this scale, with so many
+/// units free beside those of rounding.
+pub(super) fn window_bits(magnitude: f64, frac: i32, free: u32) -> u32 {
+    let units = magnitude * 2f64.powi(frac) + ROUNDING_UNITS + f64::from(free);
     // Never less than sixteen units: at a scale so coarse that values are a few units, rounding of
     // weights and inputs is as large as the values. The upper clamp covers absurd ranges, which the
     // ring check refuses.

@@ -14,7 +14,7 @@ use fusion_rlwe::{Padding, Shape};
 
 use super::error::{ProgramError, StepFault};
 use super::noise;
-use super::{Op, PoolGeometry, Program, Step, TensorId, TensorSpec, Window};
+use super::{Activation, COARSE_BITS, Op, PoolGeometry, Program, Step, TensorId, TensorSpec, Window};
 
 /// Most steps, and most tensors, of a program.
 const MAX_STEPS: usize = 4096;
@@ -139,9 +139,10 @@ impl Program {
                     needs(term.input, input, output.ring.0)?;
                 }
             }
-            Op::Requantise { input, window, pool, activation: _ } => {
+            Op::Requantise { input, window, pool, activation } => {
                 let spec = self.read(*input, written)?;
                 check_window(*window, *input, &spec)?;
+                check_activation(*activation, *window)?;
                 range("output ring bits", output.ring.0, i64::from(window.bits), 32)?;
                 let shape = match pool {
                     Some(pool) => pooled(pool, spec.shape)?,
@@ -231,6 +232,14 @@ fn check_tensor(spec: &TensorSpec) -> Result<(), StepFault> {
     range("elements", spec.shape.len(), 1, MAX_ELEMENTS as i64)?;
     range("ring bits", spec.ring.0, 1, 32)?;
     range("scale", spec.frac, i64::from(-MAX_FRAC), i64::from(MAX_FRAC))
+}
+
+fn check_activation(activation: Activation, window: Window) -> Result<(), StepFault> {
+    if activation.fits(window.bits) {
+        return Ok(());
+    }
+    let most = (i64::from(window.bits) - 3).min(i64::from(*COARSE_BITS.end()));
+    range("bits left out of a comparison", activation.left_out(), i64::from(*COARSE_BITS.start()), most)
 }
 
 fn check_window(window: Window, tensor: TensorId, spec: &TensorSpec) -> Result<(), StepFault> {

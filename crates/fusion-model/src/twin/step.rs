@@ -126,13 +126,23 @@ pub(super) fn requantise(
     activation: Activation,
     carries: &mut TruncationCarry<'_>,
 ) -> (Vec<i64>, u64) {
-    let (mut kept, overflows) = window(values, reading, carries);
+    let (mut kept, mut overflows) = window(values, reading, carries);
     if let Some(pool) = pool {
         // Differences of window values are exact: the protocol compares with one bit more.
         kept = conv::pool(pool, shape, &kept, i64::max);
     }
     match activation {
         Activation::Relu => kept.iter_mut().for_each(|v| *v = (*v).max(0)),
+        Activation::CoarseRelu { left_out } => {
+            let (uncertain, end) = (i64::from(activation.uncertain()), 1i64 << (reading.bits - 1));
+            for v in &mut kept {
+                overflows += u64::from(v.abs() >= end - uncertain);
+                // The low bits of the client's share, as the comparison drops them.
+                if *v + uncertain < carries.draw(left_out) {
+                    *v = 0;
+                }
+            }
+        }
         Activation::Signed => {}
     }
     (kept, overflows)
@@ -264,6 +274,31 @@ mod tests {
         assert_eq!(signed, [-2, 5]);
         let (relu, _) = requantise(&values, shape, Reading::exact(w), Some(&pool), Activation::Relu, &mut TruncationCarry::Zero);
         assert_eq!(relu, [0, 5]);
+    }
+
+    /// Draws all low bits of a client's share, however they fall.
+    #[test]
+    fn coarse_relus_differ_from_exact_ones_near_zero_only() {
+        let mut rng = ChaCha20Rng::seed_from_u64(8);
+        let values: Vec<i64> = (-32..32).flat_map(|v| std::iter::repeat_n(v, 4000)).collect();
+        for (left_out, mean_square) in [(2, 0.5), (3, 5.0), (4, 42.0)] {
+            let activation = Activation::CoarseRelu { left_out };
+            let reading = Reading::exact(Window { shift: 0, bits: 9 });
+            let (kept, overflows) =
+                requantise(&values, Shape::flat(values.len()), reading, None, activation, &mut TruncationCarry::Random(&mut rng));
+            assert_eq!(overflows, 0);
+            let most = i64::from(activation.uncertain());
+            let errors = kept.iter().zip(&values).map(|(&kept, &v)| (v, kept - v.max(0)));
+            assert!(errors.clone().all(|(v, error)| error == 0 || (v.abs() <= most && error.abs() == v.abs())));
+            // Over numbers that are equally likely near zero: what one of each costs, added up.
+            let sum = errors.map(|(_, error)| (error * error) as f64).sum::<f64>() / 4000.0;
+            assert!((sum / mean_square - 1.0).abs() < 0.1, "{left_out} bits: {sum}");
+            let (nearest, _) = requantise(&[-1, 1, most], Shape::flat(3), reading, None, activation, &mut TruncationCarry::Nearest);
+            assert_eq!(nearest, [0, 1, most]);
+            let outside = [255 - most, 256 - most, most - 256];
+            let (_, overflows) = requantise(&outside, Shape::flat(3), reading, None, activation, &mut TruncationCarry::Zero);
+            assert_eq!(overflows, 2);
+        }
     }
 
     proptest! {

@@ -49,6 +49,27 @@ fn a_link_is_never_faster_than_it_is_set() {
     assert!(start.elapsed() >= link.round_trip() + Duration::from_millis(200));
 }
 
+/// A question waits for the peer, which is a round trip away, and bulk waits for the link, in either
+/// direction.
+#[test]
+fn waits_are_booked_by_what_was_waited_for() {
+    let server = serve(Limits::default());
+    let link = Link::parse("80,60").unwrap();
+    let relay = Relay::start(server.local_addr(), link, Script::default()).unwrap();
+    let client = Client::connect(settings(relay.address())).unwrap();
+    let mut lane = client.open_lane(lane(ECHO)).unwrap();
+    echo(&mut lane, b"x");
+    let question = lane.waits();
+    assert!(question.peer >= link.round_trip() && question.link < link.round_trip() / 2, "{question:?}");
+    let start = Instant::now();
+    echo(&mut lane, &noise(8_000_000));
+    let (elapsed, waits) = (start.elapsed(), lane.waits());
+    // 8 MB take 0.8 s each way. Of those sent, 4 MiB wait in the lane's queue, and what the rest of
+    // the stack buffers is not waited for either.
+    assert!(waits.link >= question.link + Duration::from_millis(800), "{waits:?} of {elapsed:?}");
+    assert!(waits.total() <= question.total() + elapsed, "{waits:?} of {elapsed:?}");
+}
+
 #[test]
 fn counted_payload_is_what_the_wire_carries_up_to_framing() {
     let server = serve(Limits::default());

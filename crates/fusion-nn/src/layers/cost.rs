@@ -9,6 +9,7 @@ use super::digits::{Digits, Split};
 use super::error::ProtocolError;
 use super::pool::PoolSchedule;
 use super::role::{Role, WIDENING_SENDER};
+use super::sign::{FREE, SignDigits};
 use super::tile::{Cut, Tile};
 use super::truncate::Headroom;
 use fusion_model::program::{RingBits, Window};
@@ -130,7 +131,14 @@ impl Cost {
 /// [`relu`](super::relu::relu) from `h` to `out_bits` bits.
 #[must_use]
 pub fn relu(h: u32, out_bits: u32, split: Split) -> Cost {
-    let digits = Digits::of(h - 1, split);
+    coarse_relu(h, FREE, out_bits, split)
+}
+
+/// [`coarse_relu`](super::relu::coarse_relu) from `h` to `out_bits` bits, `left_out` of them left
+/// out of the comparison.
+#[must_use]
+pub fn coarse_relu(h: u32, left_out: u32, out_bits: u32, split: Split) -> Cost {
+    let digits = SignDigits::of(h, left_out, split).digits;
     let first = digits.first_to_know();
     let cost = Cost::default().comparison(&digits).mux(first, h.min(out_bits), 1);
     if out_bits > h { cost.widen(first.peer(), h, out_bits) } else { cost }
@@ -152,7 +160,7 @@ pub fn widen_signed(h: u32, headroom: Headroom, out_bits: u32, split: Split) -> 
 /// [`maximum`](super::maximum::maximum) in `h` bits.
 #[must_use]
 pub fn maximum(h: u32, split: Split) -> Cost {
-    let digits = Digits::of(h - 1, split);
+    let digits = SignDigits::of(h, FREE, split).digits;
     Cost::default().comparison(&digits).mux(digits.first_to_know(), h, 1)
 }
 
@@ -210,18 +218,20 @@ mod tests {
 
     #[test]
     fn the_hot_path_meets_its_budget() {
-        assert_eq!(figures(&relu(11, 26, Split::FewestOts)), (97, 3, 3, 6));
-        assert_eq!(figures(&relu(11, 26, Split::OneMore)), (89, 4, 3, 7));
-        assert_eq!(figures(&relu(11, 26, Split::FewestBits)), (85, 5, 3, 8));
-        assert_eq!(figures(&relu(13, 25, Split::FewestOts)), (108, 4, 3, 7));
-        assert_eq!(figures(&maximum(13, Split::FewestOts)), (95, 4, 2, 6));
+        assert_eq!(figures(&relu(11, 26, Split::FewestOts)), (88, 3, 3, 6));
+        assert_eq!(figures(&relu(11, 26, Split::OneMore)), (84, 4, 3, 7));
+        assert_eq!(figures(&relu(11, 26, Split::FewestBits)), (80, 5, 3, 8));
+        assert_eq!(figures(&coarse_relu(11, 3, 26, Split::FewestOts)), (78, 2, 3, 5));
+        assert_eq!(figures(&coarse_relu(11, 3, 26, Split::OneMore)), (70, 3, 3, 6));
+        assert_eq!(figures(&relu(13, 25, Split::FewestOts)), (99, 4, 3, 7));
+        assert_eq!(figures(&maximum(13, Split::FewestOts)), (86, 4, 2, 6));
         assert_eq!(figures(&widen_signed(14, Headroom::OneBit, 25, Split::OneMore)), (12, 0, 1, 2));
     }
 
     /// The client's ciphertexts are about as many bits per ReLU as the server says more.
     #[test]
     fn the_server_says_more_where_the_client_sends_ciphertexts() {
-        for (split, down, up) in [(Split::FewestOts, 61, 36), (Split::OneMore, 55, 34), (Split::FewestBits, 53, 32)] {
+        for (split, down, up) in [(Split::FewestOts, 60, 28), (Split::OneMore, 54, 30), (Split::FewestBits, 52, 28)] {
             let total = relu(11, 26, split).of(1 << 20, 1 << 18);
             assert_eq!([total.server_to_client, total.client_to_server].map(|bytes| bytes >> 17), [down, up], "{split:?}");
         }

@@ -10,12 +10,12 @@ use super::role::{Role, lookup_sender};
 /// wire and one OT: few wide digits suit few cores, many narrow ones a slow link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Split {
-    /// As few look-ups as possible: of 10 bits, 3 that cost 57 bits.
+    /// As few look-ups as possible: of 9 bits, 3 that cost 48 bits.
     FewestOts,
-    /// One look-up more, where that saves bits: of 10 bits, 4 that cost 49 bits.
+    /// One look-up more, where that saves bits: of 9 bits, 4 that cost 44 bits.
     #[default]
     OneMore,
-    /// As few bits as possible: of 10 bits, 5 look-ups that cost 45 bits.
+    /// As few bits as possible: of 9 bits, 5 look-ups that cost 40 bits.
     FewestBits,
 }
 
@@ -56,13 +56,14 @@ impl Digits {
         assert!((1..=MAX_COMPARED_BITS).contains(&bits), "comparison of {bits} bits");
         // Every digit but the lowest spends a bit of its choice on the carry from below.
         let fewest = (bits - 1).div_ceil(WIDEST - 1).max(1);
-        // From fewest OTs to digits of one bit and the carry; the first of the cheapest.
-        let cheapest = (fewest..=fewest.max(bits - 1)).min_by_key(|&count| cost(&widths(bits, count))).unwrap_or(fewest);
-        let count = match split {
+        // From the fewest to digits of one bit and the carry.
+        let most = match split {
             Split::FewestOts => fewest,
-            Split::OneMore => cheapest.min(fewest + 1),
-            Split::FewestBits => cheapest,
+            Split::OneMore => (fewest + 1).min(bits - 1),
+            Split::FewestBits => bits - 1,
         };
+        // The first of the cheapest.
+        let count = (fewest..=most.max(fewest)).min_by_key(|&count| cost(&widths(bits, count))).unwrap_or(fewest);
         let choices = widths(bits, count).into_iter();
         Self { choices: choices.map(|m| ChoiceBits::new(m).expect("the count is such that 1..=4 bits fall to each")).collect() }
     }
@@ -89,15 +90,35 @@ impl Digits {
     }
 }
 
-/// Choice widths of `count` digits for `bits` bits, as even as possible; wider ones at the places
-/// of the server, whose direction has no ciphertexts.
+/// By how many bits per number the rest of a layer is heavier for the client: about 26 bits of
+/// ciphertext and one of the widening, against 15 of the widening that the server sends.
+const CLIENT_SURPLUS: u32 = 12;
+
+/// Choice widths of `count` digits for `bits` bits, lowest first: those that are the cheapest,
+/// where a link is paid for by its bits as much as by the time that its busier direction takes.
 fn widths(bits: u32, count: u32) -> Vec<u8> {
     let total = bits + count - 1;
-    let (even, wider) = (total / count, total % count);
-    let at_server = count.div_ceil(2);
-    // The rank of a place among those of the server, or behind all of them.
-    let rank = |j: u32| if j.is_multiple_of(2) { j / 2 } else { at_server + j / 2 };
-    (0..count).map(|j| (even + u32::from(rank(j) < wider)) as u8).collect()
+    let (at_server, at_client) = (count.div_ceil(2), count / 2);
+    // A digit with a carry has two bits at least.
+    let least = |places: u32| if count == 1 { places } else { 2 * places };
+    let fits = |sum: u32, places: u32| (least(places)..=WIDEST * places).contains(&sum);
+    let sides = (0..=total).filter(|&server| fits(server, at_server) && fits(total - server, at_client));
+    let sides = sides.map(|server| [evenly(server, at_server), evenly(total - server, at_client)]);
+    let cheapest = sides.min_by_key(|[server, client]| {
+        let tables = |widths: &[u8]| widths.iter().map(|&m| (1 << m) - 1).sum::<u32>();
+        let choices = |widths: &[u8]| widths.iter().map(|&m| u32::from(m)).sum::<u32>();
+        let (up, down) = (choices(server) + tables(client), tables(server) + choices(client));
+        up + down + 2 * (up + CLIENT_SURPLUS).max(down)
+    });
+    let [server, client] = cheapest.unwrap_or_default();
+    let mut sides = [server.into_iter(), client.into_iter()];
+    (0..count as usize).filter_map(|j| sides[j % 2].next()).collect()
+}
+
+/// `sum` in so many parts, as even as possible, larger ones first.
+fn evenly(sum: u32, parts: u32) -> Vec<u8> {
+    let (even, larger) = (sum / parts.max(1), sum % parts.max(1));
+    (0..parts).map(|part| (even + u32::from(part < larger)) as u8).collect()
 }
 
 /// Bits on the wire of look-ups with these choice widths.
@@ -145,6 +166,7 @@ mod tests {
     fn digits_by_split() {
         let by_split = |bits| Split::ALL.map(|split| digits(bits, split));
         let expect = |rows: [(&[u32], u32); 3]| rows.map(|(widths, bits)| (widths.to_vec(), bits));
+        assert_eq!(by_split(9), expect([(&[4, 2, 3], 48), (&[4, 2, 2, 1], 44), (&[3, 1, 2, 1, 2], 40)]));
         assert_eq!(by_split(10), expect([(&[4, 3, 3], 57), (&[4, 2, 2, 2], 49), (&[3, 2, 2, 1, 2], 45)]));
         assert_eq!(by_split(7), expect([(&[4, 3], 38), (&[3, 2, 2], 30), (&[3, 2, 2], 30)]));
         assert_eq!(by_split(8), expect([(&[4, 2, 2], 39), (&[3, 2, 2, 1], 35), (&[3, 2, 2, 1], 35)]));

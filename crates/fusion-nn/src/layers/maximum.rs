@@ -9,12 +9,13 @@
 //! Those of the parts.
 //!
 //! # Protocol
-//! s = sign of a - b, then a + s * (b - a). A label goes through the same multiplexer as the
+//! s = sign of a - b, then a + s * (b - a). Without labels nothing hangs on the sign of zero, so
+//! that the comparison leaves a bit out (`sign`). A label goes through the same multiplexer as the
 //! value, on OTs of its own.
 //!
 //! # Cost
-//! For h = 13, one look-up more than the fewest: 59 + 28 = 87 bits and 7 OTs (1 of 1-of-16, 4 of
-//! 1-of-8, 2 of 1-of-2). `cost::maximum` has the formula.
+//! For h = 13, one look-up more than the fewest: 50 + 28 = 78 bits and 7 OTs (5 of 1-of-8, 2 of
+//! 1-of-2). `cost::maximum` has the formula.
 //!
 //! # Security
 //! As in `compare`.
@@ -30,6 +31,7 @@ use super::mux::mux;
 use super::ot_batch::OtCount;
 use super::party::{Party, Phase};
 use super::shares::{AdditiveShares, AdditiveSlice};
+use super::sign::{FREE, SignDigits};
 use super::tile::Tile;
 
 /// Checks the width of a maximum.
@@ -48,13 +50,13 @@ pub fn maximum(party: &mut Party<'_>, a: &AdditiveShares, b: &AdditiveShares) ->
         if a.len() != b.len() || ring != b.ring() {
             return Err(ProtocolError::Misuse("maximum: as many a as b, in one ring"));
         }
-        let digits = Digits::of(ring.0 - 1, party.cut().split);
+        let sign = SignDigits::of(ring.0, FREE, party.cut().split);
         let mut out = AdditiveShares::zeros(a.len(), ring);
         for tile in Tile::all(a.len(), party.cut().tile) {
             let (a, b) = (a.tile(tile), b.tile(tile));
-            let ots = OtCount::default().comparison(tile.len(), &digits).muxes(tile.len(), 1).generate(party)?;
-            let s = msb(party, &ots, differences(a, b).all(), &digits)?;
-            let step = mux(party, &ots, digits.first_to_know(), &s, differences(b, a).all())?;
+            let ots = OtCount::default().comparison(tile.len(), &sign.digits).muxes(tile.len(), 1).generate(party)?;
+            let s = sign.compare(party, &ots, differences(a, b).all())?;
+            let step = mux(party, &ots, sign.digits.first_to_know(), &s, differences(b, a).all())?;
             debug_assert!(ots.is_used_up());
             add_steps(tile.of_mut(out.words_mut()), a, step.words());
         }

@@ -11,7 +11,7 @@
 //! ```text
 //!   requantise, classify           steps of a program
 //!   relu  maximum  pool  argmax  truncate     layer protocols, tile by tile
-//!   compare  mux  widen            protocols on one tile
+//!   sign  compare  mux  widen      protocols on one tile
 //!   lookup  product                local computations on random OTs
 //!   window                         the local step before all of them
 //!   words                          tensors between steps, whose low bits nobody reads
@@ -89,6 +89,7 @@ mod relu;
 mod requantise;
 mod role;
 mod shares;
+mod sign;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -105,7 +106,7 @@ pub use lane_terms::LaneTerms;
 pub use maximum::maximum;
 pub use party::{Ledger, Party, Phase, PhaseCost};
 pub use pool::{PoolSchedule, max_pool};
-pub use relu::relu;
+pub use relu::{coarse_relu, relu};
 pub use requantise::Requantise;
 pub use role::Role;
 pub use shares::{AdditiveShares, ClearNumbers};

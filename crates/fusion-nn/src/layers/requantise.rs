@@ -3,7 +3,8 @@
 //!
 //! # Functionality
 //! [`Op::Requantise`](fusion_model::program::Op::Requantise) on shares. Given the numbers in the
-//! window, which the local step rounds up or down, the result is exact for |number| < 2^(bits-1).
+//! window, which the local step rounds up or down, the result is exact for |number| < 2^(bits-1),
+//! but near zero after a coarse ReLU (`relu`).
 //!
 //! # Roles
 //! Those of the parts; constants are added by one party.
@@ -26,7 +27,7 @@ use super::cost::{self, Total};
 use super::error::ProtocolError;
 use super::party::{Party, Phase};
 use super::pool::{PoolSchedule, max_pool};
-use super::relu::relu;
+use super::relu::coarse_relu;
 use super::shares::AdditiveShares;
 use super::tile::Cut;
 use super::truncate::{Headroom, widen_signed};
@@ -66,9 +67,12 @@ impl Requantise {
         if !(2..=31).contains(&window.bits) || top > ring.0 || ring.0 > 32 || !(1..=32).contains(&output.0) {
             return Err(ProtocolError::Misuse("requantise: the window has 2..=31 bits and lies within a ring of at most 32"));
         }
+        if !activation.fits(window.bits) {
+            return Err(ProtocolError::Misuse("requantise: a coarse ReLU leaves out 2..=8 bits and at most all but three"));
+        }
         let pool = pool.map(|pool| PoolSchedule::new(input.height, input.width, pool)).transpose()?;
         let wants_headroom = match activation {
-            Activation::Relu => pool.is_some(),
+            Activation::Relu | Activation::CoarseRelu { .. } => pool.is_some(),
             Activation::Signed => pool.is_some() || output.0 > window.bits,
         };
         let read = Window { bits: window.bits + u32::from(wants_headroom && top < ring.0), ..window };
@@ -100,7 +104,9 @@ impl Requantise {
                 x = max_pool(party, &x, schedule)?;
             }
             match self.activation {
-                Activation::Relu => relu(party, &x.reduced_to(RingBits(self.bits)), self.output),
+                Activation::Relu | Activation::CoarseRelu { .. } => {
+                    coarse_relu(party, &x.reduced_to(RingBits(self.bits)), self.activation.left_out(), self.output)
+                }
                 Activation::Signed => widen_signed(party, &x, self.headroom(x.ring().0), self.output),
             }
         })
@@ -123,7 +129,9 @@ impl Requantise {
             total += cost::max_pool(samples * self.input.channels, schedule, bits, cut);
         }
         let elements = match self.activation {
-            Activation::Relu => cost::relu(self.bits, self.output.0, cut.split),
+            Activation::Relu | Activation::CoarseRelu { .. } => {
+                cost::coarse_relu(self.bits, self.activation.left_out(), self.output.0, cut.split)
+            }
             Activation::Signed => cost::widen_signed(bits, self.headroom(bits), self.output.0, cut.split),
         };
         total += elements.of(samples * self.output_len(), cut.tile);

@@ -138,6 +138,12 @@ impl AdditiveShares {
         tile.of_mut(&mut self.words).copy_from_slice(&shares.words);
     }
 
+    /// Adds a number that this party knows to every share, and so to every number.
+    pub(super) fn add(&mut self, number: u32) {
+        let mask = mask32(self.ring.0);
+        self.words.iter_mut().for_each(|word| *word = word.wrapping_add(number) & mask);
+    }
+
     fn reduce(&mut self) {
         let mask = mask32(self.ring.0);
         self.words.iter_mut().for_each(|word| *word &= mask);

@@ -7,11 +7,36 @@ use serde::Serialize;
 
 use crate::client::lanes::LaneResult;
 
-/// Time and bytes of all lanes of one run, by phase and by step.
+/// Where the time of one lane went.
+#[derive(Debug, Clone, Serialize)]
+pub struct LaneTime {
+    /// Its first position in the batch.
+    pub first: u32,
+    /// Its samples.
+    pub samples: usize,
+    /// From its beginning to its end.
+    pub seconds: f64,
+    /// Of them, until the server began to say what comes next, the trip over the link included.
+    pub waited_for_peer: f64,
+    /// Of them, until the link took or carried more.
+    pub waited_for_link: f64,
+}
+
+impl LaneTime {
+    /// Seconds in which the client computed, or waited for a core.
+    #[must_use]
+    pub fn computed(&self) -> f64 {
+        (self.seconds - self.waited_for_peer - self.waited_for_link).max(0.0)
+    }
+}
+
+/// Time and bytes of all lanes of one run, by phase, by step and by lane.
 #[derive(Debug, Clone, Default)]
 pub struct Costs {
     total: Ledger,
     steps: Vec<(String, Ledger)>,
+    /// Finished lanes, in the order of their ends.
+    pub lanes: Vec<LaneTime>,
     /// Seconds of all lanes together, side by side.
     pub wall_seconds: f64,
     /// Seconds before the first lane: plan, images.
@@ -31,6 +56,13 @@ impl Costs {
             }
         }
         self.samples += lane.slice.len();
+        self.lanes.push(LaneTime {
+            first: lane.slice.start,
+            samples: lane.slice.len(),
+            seconds: lane.seconds,
+            waited_for_peer: lane.waits.peer.as_secs_f64(),
+            waited_for_link: lane.waits.link.as_secs_f64(),
+        });
     }
 
     /// Bytes of all lanes, from the client to the server and back.
@@ -67,6 +99,7 @@ impl Costs {
             setup: self.setup_seconds,
             lanes: self.wall_seconds,
             by_phase: by(|ledger, phase| ledger.get(phase).time.as_secs_f64()),
+            by_lane: self.lanes.clone(),
         };
         (bytes, seconds)
     }
@@ -94,4 +127,6 @@ pub struct SecondsJson {
     pub lanes: f64,
     /// Summed over lanes, which run side by side.
     pub by_phase: BTreeMap<&'static str, f64>,
+    /// Where each lane's time went.
+    pub by_lane: Vec<LaneTime>,
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fusion_net::{Client, LaneRequest};
+use fusion_net::{Client, LaneRequest, Waits};
 use fusion_nn::exec::{Client as ClientSide, EncodedImage, Hint, Lane, LaneError, LaneInput, Opened, Progress, PublicModel, StepCost};
 use fusion_ring::channel::Traffic;
 use rand_chacha::ChaCha20Rng;
@@ -33,6 +33,8 @@ pub struct LaneResult {
     pub costs: Vec<StepCost>,
     /// Wall-clock seconds.
     pub seconds: f64,
+    /// How long of them the client waited.
+    pub waits: Waits,
 }
 
 /// Gives the image of a position.
@@ -117,9 +119,10 @@ impl<'a> Lanes<'a> {
             (Err(_), Some(failure)) => return Err(failure.clone().into()),
             (Err(error), None) => return Err(error.into()),
         };
+        let waits = channel.waits();
         channel.finish()?;
         let seconds = self.clock.now().saturating_sub(start).as_secs_f64();
-        Ok(LaneResult { slice, opened, costs, seconds })
+        Ok(LaneResult { slice, opened, costs, seconds, waits })
     }
 
     /// The images of a slice.

@@ -19,7 +19,7 @@ mod settings;
 pub(crate) mod trust;
 
 pub use connect::Client;
-pub use costs::{BytesJson, Costs, SecondsJson};
+pub use costs::{BytesJson, Costs, LaneTime, SecondsJson};
 pub use inputs::Inputs;
 pub use journal::{Journal, JournalError, RunFacts, RunInputs, read_facts};
 pub use lanes::{Failed, ImageOf, LaneResult, Lanes, Next, Told};

@@ -24,6 +24,7 @@ use statrs::function::erf::erfc;
 use self::places::{LANE_SAMPLES, Places};
 use super::tolerance::Tolerance;
 use crate::error::Error;
+use crate::sample_seconds::SampleSeconds;
 
 /// Images that sensitivities are measured on.
 const PROBED: usize = 4;
@@ -36,11 +37,16 @@ const CLOSE: f64 = 1.1;
 /// Halvings of the interval that holds the logarithm of a multiplier.
 const BISECTIONS: usize = 40;
 
+/// The link that seconds of a frontier are estimated for, Mbit/s each way.
+pub const FRONTIER_MBIT: f64 = 400.0;
+
 /// A plan on the frontier of bytes and accuracy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FrontierPoint {
     /// Predicted traffic of a sample, bytes, both directions.
     pub bytes_per_sample: u64,
+    /// Estimated seconds of a sample over [`FRONTIER_MBIT`] Mbit/s each way, one core per party.
+    pub seconds_per_sample: f64,
     /// Bytes of the hint, once per model.
     pub hint_bytes: u64,
     /// Expected part of images with the float network's label, for errors that are normal.
@@ -51,6 +57,8 @@ pub struct FrontierPoint {
     pub windows: (u32, u32),
     /// Fewest and most bits of weights.
     pub weights: (u32, u32),
+    /// Fewest and most bits that comparisons of ReLUs leave out: exact with one.
+    pub left_out: (u32, u32),
     /// Whether this is the plan that was chosen.
     pub chosen: bool,
 }
@@ -69,7 +77,7 @@ pub(super) struct Found {
 pub(super) fn search(graph: &Graph, ranges: &Ranges, margin: f64, images: &[Vec<f32>], tolerance: Tolerance) -> Result<Found, Error> {
     let probed = &images[..images.len().min(PROBED)];
     let sensitivities = sensitivities(graph, ranges, margin, probed)?;
-    let places = Places::new(graph, ranges, margin, &sensitivities)?;
+    let places = Places::new(graph, ranges, margin, &sensitivities, tolerance.exact_signs)?;
     let logits = images.par_iter().map(|image| float::evaluate(graph, image)).collect::<Result<Vec<_>, _>>();
     let logits = logits.map_err(SensitivityError::Image)?;
     let spread = logits.iter().map(|logits| float::variance(logits)).sum::<f64>() / logits.len().max(1) as f64;
@@ -165,14 +173,16 @@ impl Search<'_> {
     fn point(&self, bits: &PlanBits, program: &Program, chosen: bool) -> Result<FrontierPoint, Error> {
         let cost = predict(program, LANE_SAMPLES, LaneTerms::LONG_LINK)?;
         let variance = self.variance(bits);
-        let [windows, weights] = self.places.extent(bits);
+        let [windows, weights, left_out] = self.places.extent(bits);
         Ok(FrontierPoint {
             bytes_per_sample: cost.bytes_per_sample(),
+            seconds_per_sample: SampleSeconds::of(&cost, FRONTIER_MBIT).longer(),
             hint_bytes: cost.hint_bytes(),
             label_agreement: expected_agreement(&self.margins, variance),
             logit_deviation: variance.sqrt(),
             windows,
             weights,
+            left_out,
             chosen,
         })
     }

@@ -7,4 +7,7 @@ pub struct Tolerance {
     pub label_agreement: f64,
     /// The largest standard deviation of a logit's error, as a part of the logits' own.
     pub logit_noise: f64,
+    /// Whether every ReLU must be exact; else comparisons may leave out bits, which mistakes the
+    /// signs of numbers near zero.
+    pub exact_signs: bool,
 }

@@ -2,7 +2,7 @@
 /// A served model.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ModelCard {
-    /// Version of this format: 2.
+    /// Version of this format: 3.
     #[prost(uint32, tag = "1")]
     pub version: u32,
     /// What the operator calls it.
@@ -266,6 +266,9 @@ pub struct Requantise {
     /// What happens to negative values.
     #[prost(enumeration = "requantise::Activation", tag = "4")]
     pub activation: i32,
+    /// Bits that the comparison of a coarse ReLU leaves out; 0 for others.
+    #[prost(uint32, tag = "5")]
+    pub left_out: u32,
 }
 /// Nested message and enum types in `Requantise`.
 pub mod requantise {
@@ -289,6 +292,8 @@ pub mod requantise {
         Relu = 1,
         /// Kept.
         Signed = 2,
+        /// max(v, 0) of a sign compared without the lowest bits.
+        CoarseRelu = 3,
     }
     impl Activation {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -300,6 +305,7 @@ pub mod requantise {
                 Self::Unspecified => "ACTIVATION_UNSPECIFIED",
                 Self::Relu => "ACTIVATION_RELU",
                 Self::Signed => "ACTIVATION_SIGNED",
+                Self::CoarseRelu => "ACTIVATION_COARSE_RELU",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -308,6 +314,7 @@ pub mod requantise {
                 "ACTIVATION_UNSPECIFIED" => Some(Self::Unspecified),
                 "ACTIVATION_RELU" => Some(Self::Relu),
                 "ACTIVATION_SIGNED" => Some(Self::Signed),
+                "ACTIVATION_COARSE_RELU" => Some(Self::CoarseRelu),
                 _ => None,
             }
         }

@@ -66,6 +66,11 @@ fn set_upload(p: &mut Program, bits: u32) {
     *upload_bits = bits;
 }
 
+fn set_left_out(p: &mut Program, bits: u32) {
+    let Op::Requantise { activation, .. } = &mut p.steps[1].op else { panic!("the second step requantises") };
+    *activation = Activation::CoarseRelu { left_out: bits };
+}
+
 #[test]
 fn noise_beyond_a_window_is_refused() {
     let mut bad = program();
@@ -115,6 +120,17 @@ fn hostile_programs_are_refused() {
         (|p| p.tensors[1].shape.channels = 4, at(0, "conv", StepFault::Shape { declared: shape(4, 4, 4), computed: Some(shape(3, 4, 4)) })),
         (|p| p.tensors[0].ring.0 = 21, at(0, "conv", StepFault::Ring { tensor: 0, needed: 22, available: 21 })),
         (|p| set_upload(p, 33), at(0, "conv", StepFault::Range { what: "upload bits", actual: 33, least: 2, most: 32 })),
+        (|p| set_left_out(p, 9), at(1, "pool", StepFault::Range { what: "bits left out of a comparison", actual: 9, least: 2, most: 8 })),
+        (|p| set_left_out(p, 1), at(1, "pool", StepFault::Range { what: "bits left out of a comparison", actual: 1, least: 2, most: 8 })),
+        (
+            |p| {
+                set_left_out(p, 8);
+                p.tensors[2].frac = 7;
+                let Op::Requantise { window, .. } = &mut p.steps[1].op else { panic!("the second step requantises") };
+                *window = Window { shift: 12, bits: 10 };
+            },
+            at(1, "pool", StepFault::Range { what: "bits left out of a comparison", actual: 8, least: 2, most: 7 }),
+        ),
         (|p| p.tensors[2].frac = 5, at(1, "pool", StepFault::Scale { declared: 5, computed: 4 })),
         (|p| p.tensors[3].ring.0 = 22, at(2, "twice", StepFault::Ring { tensor: 2, needed: 21, available: 20 })),
     ];

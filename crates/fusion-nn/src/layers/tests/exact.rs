@@ -50,13 +50,40 @@ fn relu_is_exact_for_every_pair_of_shares() {
     }
 }
 
+/// At h = 6, every number in every sharing, whatever is left out: as the twin has it.
+#[test]
+fn coarse_relu_is_the_twins_for_every_pair_of_shares() {
+    let all: Vec<(u32, u32)> = (0..64).flat_map(|c| (0..64).map(move |s| (c, s))).collect();
+    let shared = Shared::from_words(all.iter().map(|pair| pair.0).collect(), all.iter().map(|pair| pair.1).collect(), 6);
+    for (left_out, out) in (1..=4).flat_map(|left_out| [4, 6, 9].map(|out| (left_out, out))) {
+        let pair = run(1 << 10, |party| coarse_relu(party, shared.of(party), left_out, RingBits(out)));
+        let (mut uncertain, mut wrong) = (0, Vec::new());
+        for ((client, server), got) in all.iter().zip(opened(&pair, out)) {
+            let v = ((client + server) << 26) as i32 >> 26;
+            let most = fusion_model::program::uncertain(left_out).cast_signed();
+            let kept = v + most >= (client & ((1 << left_out) - 1)).cast_signed();
+            uncertain += u32::from(v != 0 && kept != (v > 0));
+            // A window holds numbers up to 31 - u, in the plan's words |v| < 32 - u.
+            if v.abs() < 32 - most && got != reduced([if kept { v } else { 0 }], out)[0] {
+                wrong.push((client, server));
+            }
+        }
+        assert_eq!(wrong, [], "{left_out} bits left out, {out} bits");
+        // Of 64 sharings each: v > 0 is dropped with probability (u + 1 - v) / 2^t, v < 0 kept with
+        // (u + 1 + v) / 2^t.
+        let u = (1 << (left_out - 1)) - 1;
+        assert_eq!(uncertain, (64 * u * (u + 1)) >> left_out, "{left_out} bits left out");
+        same_cost(&pair, cost::coarse_relu(6, left_out, out, Split::default()).of(1 << 12, 1 << 10), "coarse_relu");
+    }
+}
+
 /// The bytes of the formula in either direction, at the size of a layer.
 #[test]
-fn the_hot_path_costs_89_bits() {
+fn the_hot_path_costs_84_bits() {
     let x = values(1 << 12, 11, 3);
     let shared = Shared::new(&x, 11);
     let pair = run(TILE, |party| relu(party, shared.of(party), RingBits(26)));
-    assert_eq!(pair.client.traffic, Traffic { sent: 34 << 9, received: 55 << 9, turns: 3 });
+    assert_eq!(pair.client.traffic, Traffic { sent: 30 << 9, received: 54 << 9, turns: 3 });
     assert_eq!(pair.ots, (4 << 12, 3 << 12));
 }
 

@@ -66,9 +66,11 @@ fn ones(n: usize, bits: u32) -> AdditiveShares {
 #[test]
 fn misuse_is_an_error() {
     type Case = (&'static str, fn(&mut Party<'_>) -> bool);
-    let cases: [Case; 8] = [
+    let cases: [Case; 10] = [
         ("relu width", |p| relu(p, &ones(1, 1), RingBits(5)).is_err()),
         ("relu output", |p| relu(p, &ones(1, 5), RingBits(33)).is_err()),
+        ("relu without a bit left out", |p| coarse_relu(p, &ones(1, 5), 0, RingBits(5)).is_err()),
+        ("relu of too few bits", |p| coarse_relu(p, &ones(1, 5), 4, RingBits(5)).is_err()),
         ("maximum lengths", |p| maximum(p, &ones(1, 5), &ones(0, 5)).is_err()),
         ("maximum rings", |p| maximum(p, &ones(1, 5), &ones(1, 6)).is_err()),
         ("argmax samples", |p| argmax(p, &ones(3, 5), 2).is_err()),

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use fusion_model::calibrate::Ranges;
 use fusion_model::graph::{Graph, NodeId};
 use fusion_model::plan::{PlanBits, PlanOptions, Sensitivities, Sensitivity, plan};
-use fusion_model::program::{Op, Program, RingBits, Step, Window};
+use fusion_model::program::{Activation, Op, Program, RingBits, Step, Window};
 use fusion_nn::cost::{StepCost, predict, silent_bytes};
 use fusion_nn::layers::{Cut, LaneTerms, Requantise};
 
@@ -15,6 +15,8 @@ use crate::error::Error;
 pub(super) const LANE_SAMPLES: usize = 8;
 /// Widths of windows to choose from, bits.
 const WINDOWS: RangeInclusive<u32> = 9..=15;
+/// Bits that the comparison of a ReLU may leave out: exact with one.
+const LEFT_OUT: RangeInclusive<u32> = 1..=4;
 /// Bits of weights to choose from.
 const WEIGHTS: RangeInclusive<u32> = 8..=14;
 /// Window and weight bits of the plan that costs are taken from: one in the middle.
@@ -24,6 +26,8 @@ const REFERENCE: (u32, u32) = (12, 11);
 #[derive(Clone, Copy)]
 struct Choice {
     bits: u32,
+    /// Bits left out of a comparison, if there is one.
+    left_out: u32,
     /// Bytes per sample, up to what all widths have in common.
     bytes: f64,
     /// Variance of a logit.
@@ -37,13 +41,14 @@ struct Place {
 }
 
 impl Place {
-    fn best(&self, multiplier: f64) -> Option<u32> {
+    fn best(&self, multiplier: f64) -> Option<&Choice> {
         let value = |choice: &Choice| choice.bytes + multiplier * choice.variance;
-        self.choices.iter().min_by(|a, b| value(a).total_cmp(&value(b))).map(|choice| choice.bits)
+        self.choices.iter().min_by(|a, b| value(a).total_cmp(&value(b)))
     }
 
-    fn variance(&self, bits: u32) -> f64 {
-        self.choices.iter().find(|choice| choice.bits == bits).map_or(0.0, |choice| choice.variance)
+    fn variance(&self, bits: u32, left_out: u32) -> f64 {
+        let same = |choice: &&Choice| (choice.bits, choice.left_out) == (bits, left_out);
+        self.choices.iter().find(same).map_or(0.0, |choice| choice.variance)
     }
 }
 
@@ -54,18 +59,26 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// Coarse ReLUs are among the choices unless `exact_signs`.
+    ///
     /// # Errors
     /// The network has no plan at [`REFERENCE`].
-    pub(super) fn new(graph: &Graph, ranges: &Ranges, margin: f64, sensitivities: &Sensitivities) -> Result<Self, Error> {
-        let options = PlanOptions { window_bits: REFERENCE.0, weight_bits: REFERENCE.1, margin };
+    pub(super) fn new(
+        graph: &Graph,
+        ranges: &Ranges,
+        margin: f64,
+        sensitivities: &Sensitivities,
+        exact_signs: bool,
+    ) -> Result<Self, Error> {
+        let options = PlanOptions { window_bits: REFERENCE.0, weight_bits: REFERENCE.1, margin, ..PlanOptions::default() };
         let (program, _) = plan(graph, ranges, &options)?;
         let coefficients = coefficients(&program)?;
         let producers = producers(&program);
-        let window_bytes = |step: usize, bits: u32| {
+        let window_bytes = |step: usize, bits: u32, left_out: u32| {
             let Op::Requantise { input, .. } = &program.steps[step].op else { return None };
             // A bit of the window is a bit of every ciphertext coefficient of what it reads.
             let uploaded: f64 = producers[input.0].iter().map(|&linear| coefficients[linear]).sum();
-            Some(requantise_bytes(&program, step, bits)? + uploaded * f64::from(bits) / 8.0)
+            Some(requantise_bytes(&program, step, bits, left_out)? + uploaded * f64::from(bits) / 8.0)
         };
         let weight_bytes = |step: usize, bits: u32| {
             let Op::Linear { terms, .. } = &program.steps[step].op else { return None };
@@ -75,51 +88,62 @@ impl Places {
         };
         let readers = program.steps.iter().enumerate().filter(|(_, step)| step.op.inputs().contains(&program.input));
         let read: f64 = readers.map(|(step, _)| coefficients[step]).sum();
-        let image = |bits: u32| Choice { bits, bytes: read * f64::from(bits) / 8.0, variance: sensitivities.input.at(bits) };
-        let mut windows = places(&program, &sensitivities.windows, WINDOWS, &window_bytes);
-        windows.push(Place { node: sensitivities.input.node, choices: WINDOWS.map(image).collect() });
-        Ok(Self { windows, weights: places(&program, &sensitivities.weights, WEIGHTS, &weight_bytes) })
+        let exact = |bits: u32, bytes: f64, s: &Sensitivity| Choice { bits, left_out: 1, bytes, variance: s.at(bits) };
+        let windows = sensitivities.windows.iter().map(|s| {
+            let sign = sensitivities.signs.iter().find(|sign| sign.node == s.node && !exact_signs);
+            place(&program, s, &|step| {
+                let all = WINDOWS.flat_map(|bits| LEFT_OUT.map(move |left_out| (bits, left_out)));
+                let allowed = all.filter(|&(_, left_out)| left_out == 1 || sign.is_some());
+                let choice = |(bits, left_out)| {
+                    let coarse = sign.map_or(0.0, |sign| sign.at(bits, left_out));
+                    Some(Choice { bits, left_out, bytes: window_bytes(step, bits, left_out)?, variance: s.at(bits) + coarse })
+                };
+                allowed.filter_map(choice).collect()
+            })
+        });
+        let image = &sensitivities.input;
+        let image = Place { node: image.node, choices: WINDOWS.map(|bits| exact(bits, read * f64::from(bits) / 8.0, image)).collect() };
+        let weights = sensitivities
+            .weights
+            .iter()
+            .map(|s| place(&program, s, &|step| WEIGHTS.filter_map(|bits| Some(exact(bits, weight_bytes(step, bits)?, s))).collect()));
+        Ok(Self { windows: windows.flatten().chain([image]).collect(), weights: weights.flatten().collect() })
     }
 
     /// The widths of least bytes plus `multiplier` times the variance.
     pub(super) fn best(&self, graph: &Graph, multiplier: f64) -> PlanBits {
         let mut bits = PlanBits::uniform(graph, REFERENCE.0, REFERENCE.1);
-        for (places, bits) in [(&self.windows, &mut bits.windows), (&self.weights, &mut bits.weights)] {
-            for place in places {
-                bits[place.node.0] = place.best(multiplier).unwrap_or(bits[place.node.0]);
-            }
+        for (node, best) in self.windows.iter().filter_map(|place| Some((place.node.0, place.best(multiplier)?))) {
+            bits.windows[node] = best.bits;
+            bits.left_out[node] = best.left_out;
+        }
+        for (node, best) in self.weights.iter().filter_map(|place| Some((place.node.0, place.best(multiplier)?))) {
+            bits.weights[node] = best.bits;
         }
         bits
     }
 
     /// The variance of a logit with these widths.
     pub(super) fn variance(&self, bits: &PlanBits) -> f64 {
-        let sum = |places: &[Place], bits: &[u32]| places.iter().map(|place| place.variance(bits[place.node.0])).sum::<f64>();
-        sum(&self.windows, &bits.windows) + sum(&self.weights, &bits.weights)
+        let windows = self.windows.iter().map(|place| place.variance(bits.windows[place.node.0], bits.left_out[place.node.0]));
+        let weights = self.weights.iter().map(|place| place.variance(bits.weights[place.node.0], 1));
+        windows.chain(weights).sum()
     }
 
-    /// The narrowest and the widest window, then the same of weights.
-    pub(super) fn extent(&self, bits: &PlanBits) -> [(u32, u32); 2] {
-        [(&self.windows, &bits.windows), (&self.weights, &bits.weights)].map(|(places, bits)| {
+    /// The narrowest and the widest window, then the same of weights, then the fewest and the most
+    /// bits left out.
+    pub(super) fn extent(&self, bits: &PlanBits) -> [(u32, u32); 3] {
+        [(&self.windows, &bits.windows), (&self.weights, &bits.weights), (&self.windows, &bits.left_out)].map(|(places, bits)| {
             let widths = || places.iter().map(|place| bits[place.node.0]);
             (widths().min().unwrap_or(0), widths().max().unwrap_or(0))
         })
     }
 }
 
-/// The places of one kind; `bytes` is what a width costs at a step.
-fn places(
-    program: &Program,
-    sensitivities: &[Sensitivity],
-    widths: RangeInclusive<u32>,
-    bytes: &dyn Fn(usize, u32) -> Option<f64>,
-) -> Vec<Place> {
-    let place = |s: &Sensitivity| {
-        let step = program.steps.iter().position(|step| step.name == s.step)?;
-        let choice = |bits: u32| Some(Choice { bits, bytes: bytes(step, bits)?, variance: s.at(bits) });
-        Some(Place { node: s.node, choices: widths.clone().filter_map(choice).collect() })
-    };
-    sensitivities.iter().filter_map(place).collect()
+/// The place that a sensitivity was measured at, with the choices at its step.
+fn place(program: &Program, measured: &Sensitivity, choices: &dyn Fn(usize) -> Vec<Choice>) -> Option<Place> {
+    let step = program.steps.iter().position(|step| step.name == measured.step)?;
+    Some(Place { node: measured.node, choices: choices(step) })
 }
 
 /// Per step, the ciphertext coefficients of a sample.
@@ -147,13 +171,15 @@ fn producers(program: &Program) -> Vec<Vec<usize>> {
     producers
 }
 
-/// Bytes of a requantisation per sample if its window had `bits` bits below the same top.
-fn requantise_bytes(program: &Program, step: usize, bits: u32) -> Option<f64> {
+/// Bytes of a requantisation per sample if its window had `bits` bits below the same top, and its
+/// comparison left out `left_out` of them.
+fn requantise_bytes(program: &Program, step: usize, bits: u32, left_out: u32) -> Option<f64> {
     let Step { op: Op::Requantise { input, window, pool, activation }, output, .. } = &program.steps[step] else { return None };
     let (spec, output) = (program.tensors[input.0], program.tensors[output.0]);
     let shift = (window.shift + window.bits).checked_sub(bits)?;
     let output = RingBits(output.ring.0.max(bits));
-    let requantise = Requantise::new(spec.shape, spec.ring, Window { shift, bits }, pool.as_ref(), *activation, output).ok()?;
+    let activation = if left_out > 1 { Activation::CoarseRelu { left_out } } else { *activation };
+    let requantise = Requantise::new(spec.shape, spec.ring, Window { shift, bits }, pool.as_ref(), activation, output).ok()?;
     let cost = requantise.cost(LANE_SAMPLES, Cut::from(LaneTerms::LONG_LINK.split));
     Some((cost.bytes() as f64 + silent_bytes(cost.binary_ots, cost.m_ary_ots, LaneTerms::LONG_LINK.extension)) / LANE_SAMPLES as f64)
 }

@@ -41,7 +41,8 @@ fn a_plan_meets_its_tolerance_and_costs_less_than_a_stricter_one() {
     let (bytes, images) = random_network(3, 3);
     let graph = onnx::import(&bytes).unwrap();
     let ranges = calibrate(&graph, &images).unwrap();
-    let find = |logit_noise: f64| search(&graph, &ranges, 1.5, &images, Tolerance { label_agreement: 0.0, logit_noise });
+    let find =
+        |logit_noise: f64| search(&graph, &ranges, 1.5, &images, Tolerance { label_agreement: 0.0, logit_noise, exact_signs: false });
     let cost = |found: &Found| found.frontier.iter().find(|point| point.chosen).unwrap().bytes_per_sample;
     let (coarse, fine) = (find(0.2).unwrap(), find(0.004).unwrap());
     assert!(cost(&coarse) < cost(&fine), "{} and {} bytes", cost(&coarse), cost(&fine));
