@@ -62,8 +62,9 @@ pub struct Options {
     /// Photos to classify
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     samples: u32,
-    /// Lanes side by side [default: two per core, four where a round trip takes 10 ms, but no more
-    /// than four samples each need]
+    /// Lanes side by side [default: two per core of a party, which has half of this machine's
+    /// unless --cores-per-party says else, four where a round trip takes 10 ms, but no more than
+    /// four samples each need]
     #[arg(long, value_name = "L", value_parser = clap::value_parser!(u32).range(1..=32))]
     lanes: Option<u32>,
     /// Queries of the batch whose price is compared with the paper's
@@ -135,7 +136,9 @@ impl Options {
 
     fn lanes(&self) -> usize {
         let samples = self.samples as usize;
-        let wanted = lanes_for(cores(), self.link().map_or(Duration::ZERO, |link| link.round_trip()));
+        // Both parties compute on this machine.
+        let own = self.cores_per_party.map_or(cores().div_ceil(2), |each| each as usize);
+        let wanted = lanes_for(own, self.link().map_or(Duration::ZERO, |link| link.round_trip()));
         self.lanes.map_or_else(|| wanted.min(samples.div_ceil(LANE_SAMPLES / 2)), |lanes| (lanes as usize).min(samples))
     }
 }

@@ -49,7 +49,7 @@ fn a_link_is_never_faster_than_it_is_set() {
     assert!(start.elapsed() >= link.round_trip() + Duration::from_millis(200));
 }
 
-/// A question waits for the peer, which is a round trip away, and bulk waits for the link, in either
+/// A question waits for the peer, which is a round trip away; bulk waits for the link, in either
 /// direction.
 #[test]
 fn waits_are_booked_by_what_was_waited_for() {

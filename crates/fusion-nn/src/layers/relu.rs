@@ -17,8 +17,9 @@
 //! For h = 11 and l = 26, exact, one look-up more than the fewest: 44 + 24 + 16 = 84 bits and 7
 //! OTs (1 of 1-of-16, 2 of 1-of-8, 1 of 1-of-4, 3 of 1-of-2). Six flights between one linear
 //! layer's ciphertexts and the next's, with which the first corrections travel and, after four
-//! digits, the last opening: the parties take turns, an opening of the multiplexer travels with the
-//! last table, and the peer's with its opening of the widening. `cost::coarse_relu` has the formula.
+//! digits, the last opening: the parties take turns, an opening of the multiplexer travels with
+//! the last table, and the peer's with its opening of the widening. `cost::coarse_relu` has the
+//! formula.
 //!
 //! # Security
 //! As in `compare`.
