@@ -88,7 +88,11 @@ fn check(graph: &Graph, ranges: &Ranges, margin: f64, bits: &PlanBits) -> Result
     }
     bits.windows.iter().try_for_each(|&bits| within("window bits", f64::from(bits), 6.0, 24.0))?;
     bits.weights.iter().try_for_each(|&bits| within("weight bits", f64::from(bits), 4.0, 16.0))?;
-    bits.left_out.iter().try_for_each(|&bits| within("bits left out", f64::from(bits), 1.0, f64::from(*COARSE_BITS.end())))?;
+    for (&left_out, &window) in bits.left_out.iter().zip(&bits.windows) {
+        // What a coarse ReLU compares at least.
+        let most = (*COARSE_BITS.end()).min(window - 3);
+        within("bits left out of a comparison", f64::from(left_out), 1.0, f64::from(most))?;
+    }
     within("margin", margin, 1.0, 1000.0)?;
     let same_shape = ranges.means.iter().zip(&graph.nodes).all(|(m, n)| m.len() == n.shape.channels);
     if ranges.nodes.len() != nodes || ranges.means.len() != nodes || !same_shape {

@@ -99,6 +99,15 @@ fn a_plan_takes_the_weights_of_every_layer() {
     let planned =
         program.steps.iter().filter_map(|step| if let Op::Linear { weight_bits, .. } = &step.op { Some(*weight_bits) } else { None });
     assert_eq!(planned.collect::<Vec<_>>(), (0..linear.len()).map(|i| 7 + i as u32 % 4).collect::<Vec<_>>());
+    let left_out = |window: u32, left_out: u32| {
+        let bits = PlanBits::uniform(&graph, window, 8);
+        plan_with(&graph, &ranges, MARGIN, &PlanBits { left_out: vec![left_out; graph.nodes.len()], ..bits })
+    };
+    assert!(left_out(11, 8).is_ok() && left_out(6, 3).is_ok());
+    for (window, bits) in [(8, 8), (6, 4), (10, 8), (20, 9), (12, 0)] {
+        let refused = left_out(window, bits).err().unwrap();
+        assert!(matches!(refused, PlanError::Option { option: "bits left out of a comparison", .. }), "{window} {bits}: {refused}");
+    }
     bits.weights.pop();
     assert!(matches!(plan_with(&graph, &ranges, MARGIN, &bits), Err(PlanError::Bits { .. })));
 }

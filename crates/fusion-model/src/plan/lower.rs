@@ -12,7 +12,7 @@ use super::rings::{MAX_RING_BITS, ROUNDING_UNITS, set_rings, window_bits};
 use crate::calibrate::Ranges;
 use crate::graph::{FloatOp, FloatTerm, Graph, NodeId};
 use crate::program::{
-    Activation, COARSE_BITS, LinearTerm, LinearWeights, Op, PoolGeometry, Program, RingBits, Step, TensorId, TensorSpec, Weights, Window,
+    Activation, LinearTerm, LinearWeights, Op, PoolGeometry, Program, RingBits, Step, TensorId, TensorSpec, Weights, Window,
 };
 
 /// A linear step may read a sum over a pooling window directly if it is at most this many bits
@@ -203,12 +203,11 @@ impl Lowering<'_> {
         Ok(narrow)
     }
 
-    /// The activation of a ReLU node, with as many bits left out as was asked for.
+    /// The activation of a ReLU node, with as many bits left out as was asked for if the window has
+    /// room.
     fn relu(&self, id: NodeId) -> Activation {
-        match self.asked.left_out[id.0] {
-            left_out if COARSE_BITS.contains(&left_out) => Activation::CoarseRelu { left_out },
-            _ => Activation::Relu,
-        }
+        let coarse = Activation::CoarseRelu { left_out: self.asked.left_out[id.0] };
+        if coarse.fits(self.allowed.windows[id.0]) { coarse } else { Activation::Relu }
     }
 
     /// Largest scale at which a node's values of this magnitude fit a window of `bits`.
@@ -280,7 +279,7 @@ impl Lowering<'_> {
         let fitting = self.window_frac(node, planned, self.allowed.windows[node.0]);
         let frac = self.activation_frac(node, extent).min(from).min(fitting);
         let bits = window_bits(planned, frac, activation.uncertain());
-        // Windows of a few units have nothing to leave out.
+        // Values of a few units have nothing to leave out, however wide a window was allowed.
         let activation = if activation.fits(bits) { activation } else { Activation::Relu };
         let window = Window { shift: (from - frac).unsigned_abs(), bits };
         let output = self.tensor(shape, frac, Width::Narrow);

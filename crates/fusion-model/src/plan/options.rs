@@ -11,8 +11,9 @@ pub struct PlanOptions {
     /// Bits of a weight, sign included, 4..=16. Each is also a bit of every ciphertext coefficient;
     /// the server's work is the same. A layer whose noise fits no window gets fewer.
     pub weight_bits: u32,
-    /// Bits that the comparison of every ReLU leaves out, 1..=8: exact with one. With t bits the
-    /// signs of numbers below 2^(t-1) units of the window are mistaken at times.
+    /// Bits that the comparison of every ReLU leaves out, 1..=8 and at least three fewer than the
+    /// window: exact with one. With t bits the signs of numbers below 2^(t-1) units of the window
+    /// are mistaken at times.
     pub left_out: u32,
     /// Values may be this factor larger than in calibration before they overflow; at least 1.
     pub margin: f64,
@@ -34,7 +35,8 @@ pub struct PlanBits {
     pub windows: Vec<u32>,
     /// Bits of the weights of a linear node, 4..=16.
     pub weights: Vec<u32>,
-    /// Bits that the comparison of a ReLU node leaves out, 1..=8: exact with one.
+    /// Bits that the comparison of a ReLU node leaves out, 1..=8 and at least three fewer than its
+    /// window: exact with one.
     pub left_out: Vec<u32>,
 }
 

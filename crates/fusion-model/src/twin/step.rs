@@ -131,12 +131,20 @@ pub(super) fn requantise(
         // Differences of window values are exact: the protocol compares with one bit more.
         kept = conv::pool(pool, shape, &kept, i64::max);
     }
+    // Where the comparison of a ReLU would leave the window. What got here by wrapping is counted
+    // twice.
+    let (uncertain, end) = (i64::from(activation.uncertain()), 1i64 << (reading.bits - 1));
+    let outside = |v: i64| u64::from(v.abs() >= end - uncertain);
     match activation {
-        Activation::Relu => kept.iter_mut().for_each(|v| *v = (*v).max(0)),
-        Activation::CoarseRelu { left_out } => {
-            let (uncertain, end) = (i64::from(activation.uncertain()), 1i64 << (reading.bits - 1));
+        Activation::Relu => {
             for v in &mut kept {
-                overflows += u64::from(v.abs() >= end - uncertain);
+                overflows += outside(*v);
+                *v = (*v).max(0);
+            }
+        }
+        Activation::CoarseRelu { left_out } => {
+            for v in &mut kept {
+                overflows += outside(*v);
                 // The low bits of the client's share, as the comparison drops them.
                 if *v + uncertain < carries.draw(left_out) {
                     *v = 0;
@@ -299,6 +307,9 @@ mod tests {
             let (_, overflows) = requantise(&outside, Shape::flat(3), reading, None, activation, &mut TruncationCarry::Zero);
             assert_eq!(overflows, 2);
         }
+        let reading = Reading::exact(Window { shift: 0, bits: 9 });
+        let (_, overflows) = requantise(&[255, -255, -256], Shape::flat(3), reading, None, Activation::Relu, &mut TruncationCarry::Zero);
+        assert_eq!(overflows, 1, "an exact comparison wraps at the least number of the window");
     }
 
     proptest! {

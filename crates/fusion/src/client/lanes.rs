@@ -102,6 +102,7 @@ impl<'a> Lanes<'a> {
         let lane = live.begun.fetch_add(1, Ordering::Relaxed);
         let request = LaneRequest { n_samples: samples as u32, lane, ..self.request };
         let mut channel = self.client.open_lane(request)?;
+        let opening = self.clock.now().saturating_sub(start);
         let mut seen = Traffic::default();
         let mut progress = |p: Progress<'_>| {
             let new = p.traffic.since(std::mem::replace(&mut seen, p.traffic));
@@ -119,9 +120,10 @@ impl<'a> Lanes<'a> {
             (Err(_), Some(failure)) => return Err(failure.clone().into()),
             (Err(error), None) => return Err(error.into()),
         };
-        let waits = channel.waits();
-        channel.finish()?;
+        let Waits { peer, link } = channel.waits();
+        let waits = Waits { peer: peer + opening, link };
         let seconds = self.clock.now().saturating_sub(start).as_secs_f64();
+        channel.finish()?;
         Ok(LaneResult { slice, opened, costs, seconds, waits })
     }
 

@@ -131,12 +131,13 @@ impl Places {
     }
 
     /// The narrowest and the widest window, then the same of weights, then the fewest and the most
-    /// bits left out.
+    /// bits that comparisons leave out, where they may.
     pub(super) fn extent(&self, bits: &PlanBits) -> [(u32, u32); 3] {
-        [(&self.windows, &bits.windows), (&self.weights, &bits.weights), (&self.windows, &bits.left_out)].map(|(places, bits)| {
-            let widths = || places.iter().map(|place| bits[place.node.0]);
-            (widths().min().unwrap_or(0), widths().max().unwrap_or(0))
-        })
+        let range = |widths: &[u32]| (widths.iter().min().copied().unwrap_or(1), widths.iter().max().copied().unwrap_or(1));
+        let of = |places: &[Place], bits: &[u32]| places.iter().map(|place| bits[place.node.0]).collect::<Vec<_>>();
+        let coarse = self.windows.iter().filter(|place| place.choices.iter().any(|choice| choice.left_out > 1));
+        let left_out: Vec<u32> = coarse.map(|place| bits.left_out[place.node.0]).collect();
+        [range(&of(&self.windows, &bits.windows)), range(&of(&self.weights, &bits.weights)), range(&left_out)]
     }
 }
 
