@@ -5,7 +5,8 @@ use std::f64::consts::TAU;
 use rand_core::Rng;
 
 /// What decides how a requantisation rounds: the low bits of the client's shares, which it shifts
-/// out, and the noise of the linear steps that it reads (see [`noise`](crate::noise)).
+/// out, and the noise of the linear steps that it reads (see [`noise`](crate::noise)). The low bits
+/// of shares also decide what a coarse ReLU keeps near zero.
 pub enum TruncationCarry<'a> {
     /// Both random, as in the protocol: stochastic rounding without bias, and for values with noise
     /// a Gaussian of the plan's variance, drawn anew at every reader.
