@@ -54,7 +54,7 @@ pub(crate) fn obtain(of: Ingredients<'_>, cache: &Path) -> Result<Prepared> {
     std::fs::create_dir_all(cache).with_context(|| format!("cannot create {}", cache.display()))?;
     let quantised = quantise(&of.model.bytes, of.name, of.options, of.calibration)?;
     let mut rng = ChaCha20Rng::try_from_rng(&mut SysRng).context("no randomness from the operating system")?;
-    let settings = PackageSettings { name: of.name.to_owned(), claim: of.claim, labels: Vec::new(), logits_bits: 0 };
+    let settings = PackageSettings { name: of.name.to_owned(), claim: of.claim, ..PackageSettings::default() };
     prepare(&path, quantised, settings, &SystemClock::new(), &mut rng, &mut silent)?;
     Ok(Prepared { path, seconds: Some(start.elapsed().as_secs_f64()) })
 }

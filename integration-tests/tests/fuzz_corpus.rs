@@ -129,7 +129,7 @@ fn package() -> Vec<u8> {
     let (card, private) = testing::small_model(1);
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("package");
-    let writer = fusion_model::package::PackageWriter::create(&target, card, &private).unwrap();
+    let writer = fusion_model::package::PackageWriter::create(&target, card, &private, None).unwrap();
     let mut card = writer.card().clone();
     card.hint = Some(fusion_model::card::HintFacts { digest: card.weights_digest, bytes: 1 });
     let written: Vec<PathBuf> = walk(folder.path());

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use fusion::server::Cheat;
 use fusion_mix::accuracy::PublicLabels;
 use fusion_mix::adversary::{Adversary, Positions, predict};
-use fusion_mix::batch::{AnswerSheet, Item, MixedBatch, PublicSample};
+use fusion_mix::batch::{BatchAnswers, Item, MixedBatch, PublicSample};
 use fusion_mix::interval::clopper_pearson;
 use fusion_mix::mix::Mix;
 use fusion_mix::plan::{Plan, PlanRequest};
@@ -168,7 +168,7 @@ fn series(mix: Mix, lanes: u32, server: Server, mislabelled: f64, seed: u64) -> 
             let mut pool: Vec<_> = (0..).zip(&publics).map(known).collect();
             pool.iter_mut().filter(|_| rng.random_bool(mislabelled)).for_each(|sample| sample.label = 0);
             let batch = MixedBatch::assemble(mix, pool, &mut rng).unwrap();
-            let mut sheet = AnswerSheet::new(&batch, 0);
+            let mut sheet = BatchAnswers::new(&batch, 0);
             for slice in batch.lane_slices(lanes) {
                 assert_eq!(slice.len(), samples);
                 let images: Vec<_> = slice

@@ -16,6 +16,17 @@ pub fn advice_on(error: &anyhow::Error) -> Option<String> {
              or a whole mix with --copies, --public, --tau and --max-inconclusive"
                 .to_owned(),
         ),
+        Error::NoAnswers => {
+            Some("give their true labels with --public-labels, or ask the owner to publish answers (fusion prepare --answers)".to_owned())
+        }
+        Error::Unsound { .. } => Some(
+            "leave --copies, --public, --tau and --max-inconclusive to the planner, or run it all the same with --allow-unsound".to_owned(),
+        ),
+        Error::MixedPool => Some("leave out --known-from, or --public-labels".to_owned()),
+        Error::SheetBelowClaim { .. } => Some(
+            "test against your labels alone with --ground-truth, state what you expect with --claimed-accuracy, or ask the owner"
+                .to_owned(),
+        ),
         Error::Journal(JournalError::Taken { path }) => {
             Some(format!("go on with `fusion query --resume {}`, or choose another --out", path.display()))
         }

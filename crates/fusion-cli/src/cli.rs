@@ -2,6 +2,8 @@
 
 mod afterwards;
 mod demo;
+mod plan;
+mod query;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,10 +12,10 @@ use clap::{Args, Parser, Subcommand};
 
 pub use afterwards::{AuditArgs, VerifyArgs};
 pub use demo::{DemoArgs, DemoServer};
+pub use plan::PlanArgs;
+pub use query::{AssuranceArg, ConnectArgs, MixArgs, QueryArgs};
 
 use fusion::server::Cheat;
-
-use crate::lane_terms::TermsArg;
 
 /// Private inference that the client can check.
 #[derive(Debug, Parser)]
@@ -90,7 +92,7 @@ pub struct QuantiseArgs {
 /// `fusion prepare`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  fusion prepare resnet50.onnx --calibrate photos/ --out resnet50.fusion --claimed-accuracy 0.747\n  fusion prepare assets/mnist/mnist.onnx --preprocess mnist --calibrate assets/mnist/queries --out mnist.fusion"
+    after_help = "Examples:\n  fusion prepare resnet50.onnx --calibrate photos/ --out resnet50.fusion --claimed-accuracy 0.747\n  fusion prepare resnet50.onnx --calibrate photos/ --answers known/ --labels names.json --out resnet50.fusion\n  fusion prepare assets/mnist/mnist.onnx --preprocess mnist --calibrate assets/mnist/queries --out mnist.fusion"
 )]
 pub struct PrepareArgs {
     /// The ONNX file.
@@ -113,6 +115,11 @@ pub struct PrepareArgs {
     /// JSON file with class names, by index.
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
+    /// Folder of public images whose answers are published with the model: clients that have some
+    /// of them need no labels, and pay for far smaller batches. If labels.csv lies in it, the
+    /// summary says how accurate the answers are: what the card claims should not be more.
+    #[arg(long, value_name = "DIR")]
+    pub answers: Option<PathBuf>,
     /// Bits of a logit that clients may ask for, 6 to 10, under a mask; labels only by default.
     #[arg(long, value_name = "BITS", default_value_t = 0)]
     pub logits_bits: u32,
@@ -189,169 +196,6 @@ pub struct ServeArgs {
     /// Stop when standard input closes: for a parent process that must not leave a server behind.
     #[arg(long, hide = true)]
     pub until_stdin_closes: bool,
-}
-
-/// How to reach a server.
-#[derive(Debug, Args)]
-pub struct ConnectArgs {
-    /// The server [default: 127.0.0.1:7878, or that of the run to resume].
-    #[arg(long, value_name = "HOST:PORT", env = "FUSION_SERVER")]
-    pub server: Option<String>,
-    /// Authority of the server's certificate (PEM): turns TLS on.
-    #[arg(long, value_name = "FILE")]
-    pub tls_ca: Option<PathBuf>,
-    /// Name in the server's certificate, if it is not the host's.
-    #[arg(long, value_name = "NAME", requires = "tls_ca")]
-    pub tls_name: Option<String>,
-    /// Client certificate (PEM) for mutual TLS.
-    #[arg(long, value_name = "FILE", requires_all = ["client_key", "tls_ca"])]
-    pub client_cert: Option<PathBuf>,
-    /// Private key of the client certificate (PEM).
-    #[arg(long, value_name = "FILE", requires = "client_cert")]
-    pub client_key: Option<PathBuf>,
-    /// File with the bearer token; else the variable FUSION_TOKEN.
-    #[arg(long, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-    /// Allow plaintext to a server on another machine.
-    #[arg(long)]
-    pub insecure: bool,
-}
-
-/// What to mix and tolerate.
-#[derive(Debug, Args)]
-pub struct MixArgs {
-    /// Position-dependent cheating passes with chance at most 2^-LAMBDA.
-    #[arg(long, default_value_t = 40.0)]
-    pub lambda: f64,
-    /// Accuracy claimed for the model [default: the model card's].
-    #[arg(long, value_name = "RATE")]
-    pub claimed_accuracy: Option<f64>,
-    /// A model below this accuracy must be noticed by this batch (false accept at most --beta).
-    #[arg(long, value_name = "RATE")]
-    pub detect_below: Option<f64>,
-    /// The public labels are the advertised model's own outputs, certified by its owner, not ground
-    /// truth.
-    #[arg(long)]
-    pub certified: bool,
-    /// An honest server is rejected with chance at most ALPHA.
-    #[arg(long, default_value_t = 1e-3)]
-    pub alpha: f64,
-    /// A model at --detect-below is accepted with chance at most BETA.
-    #[arg(long, default_value_t = 1e-3)]
-    pub beta: f64,
-    /// Chance that an honest copy's label flips at a near tie: `fusion eval` measures it. The plan
-    /// tolerates as many inconclusive queries as that makes likely.
-    #[arg(long, value_name = "RATE", default_value_t = 0.0)]
-    pub flip_rate: f64,
-    /// Copies of each query, with --public, --tau and --max-inconclusive: judge or use that very
-    /// plan. Without a claim of accuracy the public labels then count as certified.
-    #[arg(long, value_name = "B", requires_all = ["public", "tau", "max_inconclusive"])]
-    pub copies: Option<u32>,
-    /// Public samples.
-    #[arg(long, value_name = "T", requires = "copies")]
-    pub public: Option<u32>,
-    /// Wrong public answers tolerated.
-    #[arg(long, requires = "copies")]
-    pub tau: Option<u32>,
-    /// Inconclusive queries tolerated.
-    #[arg(long, alias = "kappa", requires = "copies")]
-    pub max_inconclusive: Option<u32>,
-}
-
-/// `fusion query`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  fusion query assets/mnist/queries --public-mnist --out run1\n  fusion query photo.jpg more/ --public-dir known/ --public-labels known/labels.csv --lambda 40\n  fusion query --resume run1"
-)]
-pub struct QueryArgs {
-    /// Images, or folders of them.
-    #[arg(required_unless_present = "resume", value_name = "IMAGE|DIR")]
-    pub images: Vec<PathBuf>,
-    /// Where the server is.
-    #[command(flatten)]
-    pub connect: ConnectArgs,
-    /// Folder of public samples whose labels are known.
-    #[arg(long, value_name = "DIR", requires = "public_labels")]
-    pub public_dir: Option<PathBuf>,
-    /// CSV file with the labels of the public samples: a heading, then name,class.
-    #[arg(long, value_name = "FILE", requires = "public_dir")]
-    pub public_labels: Option<PathBuf>,
-    /// Use the MNIST digits that come with this program as public samples.
-    #[arg(long, conflicts_with = "public_dir")]
-    pub public_mnist: bool,
-    /// The mix.
-    #[command(flatten)]
-    pub mix: MixArgs,
-    /// Digest of the model's hint; anything else is refused. Without it the first digest seen at an
-    /// address is remembered.
-    #[arg(long, value_name = "DIGEST")]
-    pub pin: Option<String>,
-    /// Lanes side by side [default: two per core, four if the server is 10 ms away].
-    #[arg(long, value_name = "N")]
-    pub lanes: Option<usize>,
-    /// What lanes save: processor time or bytes [default: by the server's distance and this
-    /// machine's cores].
-    #[arg(long, value_enum)]
-    pub terms: Option<TermsArg>,
-    /// Samples in one lane [default: what fits a moderate memory].
-    #[arg(long, value_name = "N")]
-    pub lane_samples: Option<u32>,
-    /// Lane runs that may fail before the server counts as unavailable; a resumed run keeps the
-    /// number that it began with, and those that failed.
-    #[arg(long, value_name = "N", default_value_t = 8, conflicts_with = "resume")]
-    pub max_failures: u32,
-    /// Directory of the run, for resuming and verifying [default: a new one under the state
-    /// directory].
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Go on with an interrupted run.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["images", "out", "public_dir", "public_mnist"])]
-    pub resume: Option<PathBuf>,
-    /// Show the answers of a rejected batch. They may be wrong on purpose.
-    #[arg(long)]
-    pub show_rejected_answers: bool,
-    /// Print where the time of every lane went, and time and bytes of every step.
-    #[arg(long)]
-    pub profile: bool,
-    /// Write the outcome as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Write the report as a self-contained HTML page.
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-}
-
-/// `fusion plan`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  fusion plan --queries 512 --claimed-accuracy 0.747 --detect-below 0.60\n  fusion plan --queries 64 --claimed-accuracy 0.98 --copies 7 --public 110 --tau 6 --max-inconclusive 0\n  fusion plan --queries 16 --model mnist.fusion --measured run1.json"
-)]
-pub struct PlanArgs {
-    /// Queries in the batch.
-    #[arg(long, value_name = "R")]
-    pub queries: u32,
-    /// The mix.
-    #[command(flatten)]
-    pub mix: MixArgs,
-    /// Public samples that can be had, at most.
-    #[arg(long, value_name = "N")]
-    pub pool: Option<u32>,
-    /// Package, or model card, to predict time and bytes for; its claimed accuracy is the default.
-    #[arg(long, value_name = "PATH", visible_alias = "card")]
-    pub model: Option<PathBuf>,
-    /// Outcome of an earlier run (`query --json` or `demo --json`), whose rate of bytes predicts
-    /// the time.
-    #[arg(long, value_name = "FILE", requires = "model")]
-    pub measured: Option<PathBuf>,
-    /// Rate of the link each way, by which time is predicted unless a run was measured.
-    #[arg(long, value_name = "MBIT", default_value_t = 400.0)]
-    pub link: f64,
-    /// Digest of a hint whose audited accuracy may be relied on.
-    #[arg(long, value_name = "DIGEST")]
-    pub audited: Option<String>,
-    /// Write the plan as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
 }
 
 /// `fusion eval`.

@@ -7,10 +7,11 @@ use anyhow::{Context, Result, bail};
 use fusion::client::Outcome;
 use fusion::images::Sample;
 use fusion::mix::batch::Label;
+use fusion::mix::pool::KnownFrom;
 use fusion::model::card::Claim;
 use fusion::model::preprocess::Preprocess;
 use fusion::model::{float, onnx};
-use fusion::{Client, ClientSettings, Inputs, Journal, MixSettings, PackageSettings, SystemClock};
+use fusion::{Client, ClientSettings, Inputs, Journal, MixSettings, PackageSettings, PublicPool, SystemClock};
 use fusion::{prepare, quantise, silent};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha20Rng;
@@ -22,12 +23,15 @@ use crate::query::cores;
 use crate::report::report_text;
 use crate::server_process::ServerProcess;
 use crate::settings::fresh_rng;
-use crate::tables::{human_bytes, phase_table};
+use crate::tables::{cost_lines, phase_table};
 use crate::terminal::show;
 
 /// How many of the held-out digits serve as public samples; the rest are queries and calibration
 /// images.
 const POOL: usize = 480;
+
+/// Digits on which it is measured how often copies disagree.
+const MEASURED: usize = 64;
 
 /// A model below this accuracy must be noticed. The low-quality server's is 60%.
 const DETECT_BELOW: f64 = 0.8;
@@ -54,9 +58,10 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
     settings.cores = cores();
     let mut watcher = Watcher::new(true);
     let client = Client::connect_telling(settings, &mut |event| watcher.show(event))?;
-    let plan = client.plan(&MixSettings::at_lambda(args.lambda, Some(DETECT_BELOW)), queries.len(), pool.len())?;
+    let pool = PublicPool::labelled(pool, KnownFrom::GroundTruth)?;
+    let plan = client.plan(&MixSettings::at_lambda(args.lambda, Some(DETECT_BELOW)), queries.len(), &pool)?;
     let float_labels = Some(float_labels(&queries)?);
-    let inputs = Inputs { samples: queries, float_labels };
+    let inputs = Inputs { float_labels, ..Inputs::from(queries) };
     let journal = Journal::at(directory.path().join("run"));
     let outcome = client.query(&inputs, &pool, &plan, journal, &mut rng, &mut |event| watcher.show(event))?;
     drop(watcher);
@@ -76,7 +81,10 @@ fn serve(server: DemoServer, calibration: &[Sample], directory: &Path, rng: &mut
     let quantised = quantise(model, "mnist.onnx", &assets::mnist_quantise(), calibration)?;
     let claim = Claim { top1: assets::MNIST_ACCURACY, dataset: "held-out MNIST digits".to_owned() };
     let package = directory.join("mnist.fusion");
-    let settings = PackageSettings { name: "mnist".to_owned(), claim: Some(claim), labels: Vec::new(), logits_bits: 0 };
+    let names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"].map(str::to_owned).to_vec();
+    let measured_on = calibration[..MEASURED].to_vec();
+    let settings =
+        PackageSettings { name: "mnist".to_owned(), claim: Some(claim), labels: names, measured_on, ..PackageSettings::default() };
     prepare(&package, quantised, settings, &SystemClock::new(), rng, &mut silent)?;
     let server = ServerProcess::start(&package, cheat)?;
     eprintln!("Server:   process {} on {} ({what})", server.id(), server.address);
@@ -91,15 +99,7 @@ fn float_labels(queries: &[Sample]) -> Result<Vec<Label>> {
 }
 
 fn print(outcome: &Outcome) -> Result<()> {
-    show(phase_table(&outcome.costs))?;
-    let (up, down) = outcome.costs.bytes();
-    show(format_args!(
-        "{} samples in {:.1} s (set-up {:.1} s): {} to the server, {} to the client\n",
-        outcome.costs.samples,
-        outcome.costs.wall_seconds,
-        outcome.costs.setup_seconds,
-        human_bytes(up),
-        human_bytes(down)
-    ))?;
-    show(report_text(&outcome.report))
+    show(report_text(&outcome.report))?;
+    show(cost_lines(&outcome.costs))?;
+    show(phase_table(&outcome.costs))
 }

@@ -53,6 +53,7 @@ pub use query::cores;
 use anyhow::Result;
 
 use crate::cli::Command;
+use crate::outcome::Files;
 use crate::report::report_text;
 use crate::terminal::show;
 
@@ -64,20 +65,21 @@ pub fn run(command: &Command) -> Result<u8> {
     match command {
         Command::Demo(args) => {
             let outcome = demo::run(args)?;
-            outcome::write(&outcome, args.json.as_deref(), None)?;
+            outcome::write(&outcome, &[], Files { json: args.json.as_deref(), ..Files::default() })?;
             Ok(outcome::exit_code(&outcome.report))
         }
         Command::Prepare(args) => prepare::run(args).map(|()| 0),
         Command::Inspect(args) => inspect::run(args).map(|()| 0),
         Command::Serve(args) => serve::run(args).map(|()| 0),
         Command::Query(args) => {
-            let outcome = query::run(args)?;
+            let (outcome, queries) = query::run(args)?;
             show(report_text(&outcome.report))?;
+            show(tables::cost_lines(&outcome.costs))?;
             if args.profile {
                 let costs = &outcome.costs;
                 show(format_args!("{}\n{}\n{}", tables::lane_table(costs), tables::phase_table(costs), tables::step_table(costs)))?;
             }
-            outcome::write(&outcome, args.json.as_deref(), args.html.as_deref())?;
+            outcome::write(&outcome, &queries, Files { json: args.json.as_deref(), csv: args.csv.as_deref(), html: args.html.as_deref() })?;
             Ok(outcome::exit_code(&outcome.report))
         }
         Command::Plan(args) => report_commands::plan(args),

@@ -3,12 +3,15 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use fusion::client::Outcome;
+use fusion::images::Sample;
 use fusion::mix::report::Report;
 use fusion::mix::verify::Verdict;
 use serde::Serialize;
 
-use crate::report::report_html;
+use crate::report::{report_csv, report_html};
 
 /// Exit code of a rejected batch.
 pub const EXIT_REJECTED: u8 = 3;
@@ -25,23 +28,49 @@ pub fn exit_code(report: &Report) -> u8 {
     }
 }
 
-/// Writes what was asked for.
+/// Files that were asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Files<'a> {
+    /// Everything, for programs.
+    pub json: Option<&'a Path>,
+    /// The answers, for spreadsheets.
+    pub csv: Option<&'a Path>,
+    /// The report, as a page for people.
+    pub html: Option<&'a Path>,
+}
+
+/// Writes what was asked for; `queries` are the images of the answers, in order.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write(outcome: &Outcome, json: Option<&Path>, html: Option<&Path>) -> Result<()> {
-    if let Some(path) = json {
+pub fn write(outcome: &Outcome, queries: &[Sample], files: Files<'_>) -> Result<()> {
+    if let Some(path) = files.json {
         write_json(path, &outcome.to_json()?)?;
     }
-    html.map_or(Ok(()), |path| write_html(path, &outcome.report))
+    files.csv.map_or(Ok(()), |path| write_csv(path, &outcome.report))?;
+    files.html.map_or(Ok(()), |path| write_html(path, &outcome.report, queries))
 }
 
-/// Writes the report as a page.
+/// Writes the answers as CSV.
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write_html(path: &Path, report: &Report) -> Result<()> {
-    std::fs::write(path, report_html(report)).with_context(|| format!("cannot write {}", path.display()))
+pub fn write_csv(path: &Path, report: &Report) -> Result<()> {
+    std::fs::write(path, report_csv(report)?).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Longest side of a small picture on a page, pixels.
+const THUMBNAIL: u32 = 96;
+
+/// Writes the report as a page, with small pictures of `queries` as far as they can be read.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_html(path: &Path, report: &Report, queries: &[Sample]) -> Result<()> {
+    let uri = |png: Vec<u8>| format!("data:image/png;base64,{}", BASE64_STANDARD.encode(png));
+    let shown = if report.answers.is_empty() { &[] } else { queries };
+    let thumbnails: Vec<Option<String>> = shown.iter().map(|sample| sample.thumbnail(THUMBNAIL).ok().map(uri)).collect();
+    std::fs::write(path, report_html(report, &thumbnails)).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Writes a JSON file.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
+use fusion::images::Sample;
 use fusion::model::card::Claim;
-use fusion::{PackageSettings, SystemClock, images, prepare, quantise_file};
+use fusion::{PackageSettings, PublishedAnswers, SystemClock, images, prepare, quantise_file};
 
 use crate::cli::PrepareArgs;
 use crate::frontier::show_frontier;
@@ -27,6 +28,38 @@ fn class_names(path: &Path) -> Result<Vec<String>> {
         Some(&last) if last + 1 == map.len() => Ok(map.into_values().collect()),
         _ => bail!("the indices in {} are not 0, 1, 2, ...", path.display()),
     }
+}
+
+/// Images of the calibration on which it is measured how often copies disagree, at most.
+const MEASURED_IMAGES: usize = 32;
+
+/// The images whose answers are published, with their true labels if `labels.csv` lies beside them.
+fn published(folder: &Path) -> Result<Vec<Sample>> {
+    let mut samples = images::folder(folder)?;
+    let list = folder.join("labels.csv");
+    if list.is_file() {
+        let labelled = images::labelled_folder(folder, &list)?;
+        let truths: BTreeMap<&str, Option<u32>> = labelled.iter().map(|sample| (sample.name.as_str(), sample.label)).collect();
+        samples.iter_mut().for_each(|sample| sample.label = truths.get(sample.name.as_str()).copied().flatten());
+    }
+    Ok(samples)
+}
+
+fn show_answers(answers: &PublishedAnswers, claimed: Option<f64>) -> Result<()> {
+    let PublishedAnswers { images, undecided, labelled, right } = *answers;
+    show(format_args!("Answers:  {images} images, {undecided} of them undecided (near ties, which clients do not test)"))?;
+    if labelled == 0 {
+        return Ok(());
+    }
+    let rate = right as f64 / labelled as f64;
+    show(format_args!("          right on {right} of {labelled} with a true label ({:.2}%): that is what clients find", 100.0 * rate))?;
+    if let Some(claimed) = claimed.filter(|claimed| *claimed > rate) {
+        show(format_args!(
+            "Warning:  the card claims {:.2}%, more than the answers bear out: clients with many labelled images will refuse them",
+            100.0 * claimed
+        ))?;
+    }
+    Ok(())
 }
 
 /// Runs the command.
@@ -51,13 +84,24 @@ pub(crate) fn run(args: &PrepareArgs) -> Result<()> {
     let file = args.model.file_stem().ok_or_else(|| anyhow!("{} names no file", args.model.display()))?;
     let name = args.name.clone().unwrap_or_else(|| file.to_string_lossy().into_owned());
     let mut watcher = Watcher::new(true);
-    let package = PackageSettings { name, claim, labels, logits_bits: args.logits_bits };
+    let (answers, measured_on) = match &args.answers {
+        Some(folder) => (published(folder)?, Vec::new()),
+        None => (Vec::new(), calibration.iter().take(MEASURED_IMAGES).cloned().collect()),
+    };
+    let claimed = claim.as_ref().map(|claim| claim.top1);
+    let package = PackageSettings { name, claim, labels, logits_bits: args.logits_bits, answers, measured_on };
     let events = &mut |event: fusion::Event<'_>| watcher.show(event);
     let prepared = prepare(&args.out, quantised, package, &SystemClock::new(), &mut fresh_rng()?, events)?;
     drop(watcher);
     show(format_args!("Package:  {}", args.out.display()))?;
     show(format_args!("Model:    {} ({} steps, rings up to {} bits)", prepared.name, prepared.steps, prepared.ring_bits))?;
     show(format_args!("Hint:     {} in {:.1} s", human_bytes(prepared.hint_bytes), prepared.hint_seconds))?;
+    if let Some(rate) = prepared.flip_rate {
+        show(format_args!("Flips:    a copy's label is not the usual one of its image with chance {rate:.1e}"))?;
+    }
+    if let Some(answers) = &prepared.answers {
+        show_answers(answers, claimed)?;
+    }
     show(format_args!("Digest:   {} (publish it: clients pin it)", prepared.hint_digest))?;
     if let Some(path) = &args.json {
         write_json(path, &prepared)?;

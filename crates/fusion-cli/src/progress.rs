@@ -37,6 +37,7 @@ enum What {
     Hint,
     Images,
     Lanes,
+    Answers,
     Package,
 }
 
@@ -71,6 +72,9 @@ impl Watcher {
                 }
             }
             Event::Lanes(progress) => self.lanes(progress),
+            Event::Answers { done, total } => {
+                self.advance(What::Answers, done as u64, total as u64, "twice {bar:30} {pos} of {len} images (ETA {eta})");
+            }
             Event::Package { done, total } => {
                 self.advance(What::Package, done, total, "hint {bar:30} {binary_bytes} of {binary_total_bytes} (ETA {eta})");
             }

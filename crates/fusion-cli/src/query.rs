@@ -4,46 +4,64 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use fusion::client::{Outcome, read_facts};
+use fusion::images::Sample;
 use fusion::mix::verify::RevealRejected;
 use fusion::{Client, ClientSettings, Inputs, Journal};
 
 use crate::cli::QueryArgs;
 use crate::progress::Watcher;
 use crate::settings::{home, system_rng};
-use crate::sources::{PublicSource, Sources};
+use crate::sources::{AsLabelled, PublicSource, Sources};
 
 /// Where a server is looked for if nobody says.
 const DEFAULT_SERVER: &str = "127.0.0.1:7878";
 
-/// Runs the command.
+/// Runs the command; returns the images that were classified beside the outcome.
 ///
 /// # Errors
 /// Anything that keeps the batch from being finished.
-pub(crate) fn run(args: &QueryArgs) -> Result<Outcome> {
+pub(crate) fn run(args: &QueryArgs) -> Result<(Outcome, Vec<Sample>)> {
     let home = home()?;
     let mut watcher = Watcher::new(true);
     let mut rng = system_rng()?;
-    if let Some(path) = &args.resume {
-        let facts = read_facts(path)?;
-        let sources = Sources::of_run(path, facts.inputs.source)?;
-        let (queries, publics) = sources.read()?;
-        let settings = client_settings(args, &facts.server, home)?;
-        let client = Client::connect_telling(settings, &mut |event| watcher.show(event))?;
-        return Ok(client.resume(&Inputs::from(queries), &publics, path, &mut rng, &mut |event| watcher.show(event))?);
-    }
-    let sources = sources(args)?;
-    // Images that cannot be found are missed before the server is bothered.
-    let (queries, publics) = sources.read()?;
-    let out = match &args.out {
-        Some(out) => out.clone(),
-        None => home.join("runs").join(format!("{}-{}", seconds_since_epoch(), std::process::id())),
+    let mix = args.mix.settings();
+    let (sources, address) = match &args.resume {
+        Some(path) => {
+            let facts = read_facts(path)?;
+            (Sources::of_run(path, facts.inputs.source)?, facts.server)
+        }
+        None => (sources(args)?, DEFAULT_SERVER.to_owned()),
     };
-    let client = Client::connect_telling(client_settings(args, DEFAULT_SERVER, home)?, &mut |event| watcher.show(event))?;
-    let labelled = publics.iter().filter(|sample| sample.label.is_some()).count();
-    let plan = client.plan(&args.mix.settings(), queries.len(), labelled)?;
-    watcher.keeping(&out);
-    let journal = Journal::at(&out).keeping(sources.to_json()?);
-    Ok(client.query(&Inputs::from(queries), &publics, &plan, journal, &mut rng, &mut |event| watcher.show(event))?)
+    // Images that cannot be found are missed before the server is bothered.
+    let (inputs, publics) = (sources.queries()?, sources.publics()?);
+    let settings = client_settings(args, &address, home.clone())?;
+    let client = Client::connect_telling(settings, &mut |event| watcher.show(event))?;
+    let inputs = readable(inputs, &client)?;
+    let pool = sources.pool(&client, &mix, publics)?;
+    let outcome = match &args.resume {
+        Some(path) => client.resume(&inputs, &pool, path, &mut rng, &mut |event| watcher.show(event))?,
+        None => {
+            let plan = client.plan(&mix, inputs.samples.len(), &pool)?;
+            let out = match &args.out {
+                Some(out) => out.clone(),
+                None => home.join("runs").join(format!("{}-{}", seconds_since_epoch(), std::process::id())),
+            };
+            watcher.keeping(&out);
+            let journal = Journal::at(&out).keeping(sources.to_json()?);
+            client.query(&inputs, &pool, &plan, journal, &mut rng, &mut |event| watcher.show(event))?
+        }
+    };
+    Ok((outcome, inputs.samples))
+}
+
+/// Leaves out what cannot be read; something must be left.
+fn readable(inputs: Inputs, client: &Client) -> Result<Inputs> {
+    let inputs = inputs.readable(client.card());
+    if inputs.samples.is_empty() {
+        let reasons: Vec<String> = inputs.skipped.iter().map(|file| format!("{}: {}", file.file, file.reason)).collect();
+        bail!("none of the images can be classified\n  {}", reasons.join("\n  "));
+    }
+    Ok(inputs)
 }
 
 fn client_settings(args: &QueryArgs, fallback: &str, home: PathBuf) -> Result<ClientSettings> {
@@ -55,6 +73,7 @@ fn client_settings(args: &QueryArgs, fallback: &str, home: PathBuf) -> Result<Cl
     settings.lane_samples = args.lane_samples;
     settings.cores = cores();
     settings.max_failures = args.max_failures;
+    settings.allow_unsound = args.allow_unsound;
     settings.reveal_rejected = args.show_rejected_answers.then_some(RevealRejected);
     Ok(settings)
 }
@@ -66,15 +85,25 @@ pub fn cores() -> usize {
 }
 
 fn sources(args: &QueryArgs) -> Result<Sources> {
-    let publics = match (&args.public_dir, &args.public_labels, args.public_mnist) {
-        (Some(images), Some(labels), _) => PublicSource::Folder { images: absolute(images)?, labels: absolute(labels)? },
-        (_, _, true) => PublicSource::Mnist,
-        _ => bail!(
-            "the server is checked with public samples whose labels are known: give --public-dir and --public-labels (or --public-mnist for digits)"
+    let all = |paths: &[PathBuf]| paths.iter().map(|path| absolute(path)).collect::<Result<Vec<_>>>();
+    let publics = match (&args.public_dir, args.public_mnist) {
+        (Some(images), _) => {
+            let labels = args.public_labels.as_deref().map(absolute).transpose()?;
+            Some(PublicSource::Folder { images: absolute(images)?, labels })
+        }
+        (None, true) => Some(PublicSource::Mnist),
+        (None, false) if !args.known_from.is_empty() => None,
+        (None, false) => bail!(
+            "the server is checked with public samples whose answers are known: give --public-dir (with --public-labels if the model's owner has published \
+             no answers), --known-from an earlier run, or --public-mnist for digits"
         ),
     };
-    let queries = args.images.iter().map(|p| absolute(p)).collect::<Result<Vec<_>>>()?;
-    Ok(Sources { queries, publics })
+    let as_labelled = match (args.mix.certified, args.ground_truth) {
+        (true, _) => Some(AsLabelled::Certified),
+        (false, true) => Some(AsLabelled::GroundTruth),
+        (false, false) => None,
+    };
+    Ok(Sources { queries: all(&args.images)?, publics, known_from: all(&args.known_from)?, as_labelled })
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

@@ -1,17 +1,22 @@
 //! `fusion plan`, `fusion verify` and `fusion audit`: thin layers over `fusion-mix`.
 
-use anyhow::{Context, Result};
-use fusion::mix::audit::{AuditLog, LabelSource};
+use anyhow::{Result, bail};
+use fusion::client::{card_of, read_facts};
+use fusion::images::Sample;
+use fusion::mix::audit::AuditLog;
 use fusion::mix::mix::MAX_SAMPLES;
 use fusion::mix::overview::{audit_overview, plan_overview};
+use fusion::mix::pool::KnownFrom;
 use fusion::mix::verify::RevealRejected;
 use fusion::model::package::Package;
+use fusion::{Error, PoolFacts, SystemClock};
 
 use crate::cli::{AuditArgs, PlanArgs, VerifyArgs};
-use crate::outcome::{exit_code, write_html, write_json};
+use crate::outcome::{exit_code, write_csv, write_html, write_json};
 use crate::predict::sample_cost;
 use crate::report::{audit_text, plan_text, report_text};
 use crate::settings::home;
+use crate::sources::Sources;
 use crate::terminal::show;
 
 /// Confidence of the intervals that are shown.
@@ -20,16 +25,26 @@ const CONFIDENCE: f64 = 0.95;
 /// `fusion plan`.
 ///
 /// # Errors
-/// No plan, or a card or tally that cannot be read.
+/// No plan, or a card that cannot be read or had.
 pub(crate) fn plan(args: &PlanArgs) -> Result<u8> {
-    let card = args.model.as_deref().map(Package::read_card).transpose()?;
-    let pool = args.pool.unwrap_or(MAX_SAMPLES as u32);
+    let card = match (&args.model, &args.connect.server) {
+        (Some(path), _) => Some(Package::read_card(path)?),
+        (None, Some(server)) => Some(card_of(args.connect.settings(server)?, &SystemClock::new())?.0),
+        (None, None) => None,
+    };
     let mix = args.mix.settings();
-    let mut request = mix.request(args.queries, pool, card.as_ref())?;
-    if let Some(digest) = &args.audited {
-        let audit = AuditLog::load(&home()?.join("audit.json"))?;
-        let known = audit.accuracy(digest, LabelSource::from(&request.labels), 1.0 - request.beta)?;
-        request.audited = Some(known.with_context(|| format!("nothing is audited under the digest {digest}"))?);
+    let known_from = match &card {
+        _ if args.mix.certified => KnownFrom::Certified,
+        Some(card) if card.answers.is_some() => KnownFrom::AnswerSheet,
+        _ => KnownFrom::GroundTruth,
+    };
+    // Answers that are published are decided: an honest server gives them, but for a vanishing
+    // rate.
+    let mismatch = if known_from == KnownFrom::Certified { mix.flips(card.as_ref())?.rate() } else { 0.0 };
+    let pool = PoolFacts { size: args.pool.unwrap_or(MAX_SAMPLES as u32), known_from, mismatch };
+    let request = mix.request(args.queries, &pool, card.as_ref())?;
+    if args.measured.is_some() && card.is_none() {
+        bail!("--measured predicts the cost of a model: name it with --model or --server");
     }
     let cost = card.as_ref().map(|card| sample_cost(&card.program, args.link, args.measured.as_deref())).transpose()?;
     let overview = plan_overview(&request, mix.mix(args.queries)?, cost.as_ref())?;
@@ -50,8 +65,14 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<u8> {
     if let Some(path) = &args.json {
         write_json(path, &report.to_json())?;
     }
+    args.csv.as_deref().map_or(Ok(()), |path| write_csv(path, &report))?;
     if let Some(path) = &args.html {
-        write_html(path, &report)?;
+        // The page does without pictures of images that are gone.
+        let facts = read_facts(&args.run).map_err(Error::from)?;
+        let sources = Sources::of_run(&args.run, facts.inputs.source);
+        let samples = sources.and_then(|sources| Ok(sources.queries()?.samples)).unwrap_or_default();
+        let queries: Vec<Sample> = facts.inputs.files.iter().map_while(|file| samples.iter().find(|s| s.name == *file).cloned()).collect();
+        write_html(path, &report, &queries)?;
     }
     Ok(exit_code(&report))
 }
@@ -61,7 +82,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<u8> {
 /// # Errors
 /// A tally that cannot be read.
 pub(crate) fn audit(args: &AuditArgs) -> Result<u8> {
-    let path = home()?.join("audit.json");
+    let path = home()?.join("tally.json");
     let overview = audit_overview(&AuditLog::load(&path)?, args.digest.as_deref(), CONFIDENCE)?;
     if overview.models.is_empty() {
         show(format_args!("Nothing is audited yet in {}: every verified batch adds its public samples.", path.display()))?;

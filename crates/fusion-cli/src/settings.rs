@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use fusion::Tolerance;
+use fusion::mix::plan::Assurance;
 use fusion::model::plan::PlanOptions;
 use fusion::model::preprocess::Preprocess;
 use fusion::net::{ClientSecurity, KeyPair, Limits, ServerSecurity, Token};
@@ -14,7 +15,7 @@ use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use rand_chacha::ChaCha20Rng;
 
-use crate::cli::{ConnectArgs, MixArgs, QuantiseArgs, ServeArgs};
+use crate::cli::{AssuranceArg, ConnectArgs, MixArgs, QuantiseArgs, ServeArgs};
 
 /// Variable that holds the bearer token if no file is given.
 pub(crate) const TOKEN_VARIABLE: &str = "FUSION_TOKEN";
@@ -88,13 +89,13 @@ impl MixArgs {
             _ => None,
         };
         MixSettings {
-            lambda: self.lambda,
+            lambda: self.lambda.unwrap_or_else(|| Assurance::from(self.assurance.unwrap_or(AssuranceArg::Standard)).lambda()),
             claimed_accuracy: self.claimed_accuracy,
             detect_below: self.detect_below,
-            certified: self.certified,
             alpha: self.alpha,
             beta: self.beta,
             flip_rate: self.flip_rate,
+            fires: self.fires,
             given,
         }
     }

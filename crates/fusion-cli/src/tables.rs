@@ -1,7 +1,7 @@
 //! Tables and figures for people.
 
 use comfy_table::{CellAlignment, Table, presets};
-use fusion::client::Costs;
+use fusion::client::{Costs, LaneTime};
 use fusion::nn::layers::{Phase, PhaseCost};
 
 /// A table of the phases of a run.
@@ -14,6 +14,34 @@ pub fn phase_table(costs: &Costs) -> Table {
     }
     table.add_row(cost_row("total", &costs.phases().total()));
     table
+}
+
+/// What a run cost, in a few lines: time, bytes, phases, and how much of the time the link took.
+#[must_use]
+pub fn cost_lines(costs: &Costs) -> String {
+    let (up, down) = costs.bytes();
+    let all: f64 = costs.lanes.iter().map(|lane| lane.seconds).sum();
+    let part = |of: fn(&LaneTime) -> f64| 100.0 * costs.lanes.iter().map(of).sum::<f64>() / all.max(f64::MIN_POSITIVE);
+    let phases: Vec<String> = Phase::ALL
+        .iter()
+        .map(|&phase| (phase.name(), costs.phases().get(phase)))
+        .filter(|(_, cost)| cost.traffic.total() > 0)
+        .map(|(name, cost)| format!("{name} {} in {:.1} s", human_bytes(cost.traffic.total()), cost.time.as_secs_f64()))
+        .collect();
+    format!(
+        "costs        {} samples in {:.1} s (set-up {:.1} s): {} to the server, {} to the client\n\
+         \x20            lanes computed {:.0}% of their time, waited {:.0}% for the server and {:.0}% for the link\n\
+         \x20            by phase, summed over lanes: {}\n",
+        costs.samples,
+        costs.wall_seconds,
+        costs.setup_seconds,
+        human_bytes(up),
+        human_bytes(down),
+        part(LaneTime::computed),
+        part(|lane| lane.waited_for_peer),
+        part(|lane| lane.waited_for_link),
+        phases.join("; ")
+    )
 }
 
 /// A table of the lanes of a run: what the client's time went to.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     MixError,
     binomial::{lower_tail, upper_tail},
+    interval::{Interval, clopper_pearson},
 };
 
 /// What the known labels of the public samples are, and what is claimed about them.
@@ -165,40 +166,114 @@ fn least_where(from: u32, limit: u32, holds: impl Fn(u32) -> bool) -> Option<u32
     Some(high)
 }
 
+/// The confidence of an interval that is shown.
+const CONFIDENCE: f64 = 0.95;
+
+/// What the answers that an owner has published say of its model's accuracy, on images whose true
+/// labels the client knows.
+///
+/// Nothing is sampled: all of the client's labelled images count. An image that the sheet leaves
+/// out or calls undecided counts as wrong, or else an owner would leave out what its model gets
+/// wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SheetAccuracy {
+    /// Images whose published answer is the true label.
+    pub correct: u32,
+    /// Images that the sheet calls undecided: their label hangs on rounding.
+    pub undecided: u32,
+    /// Images that the sheet does not have.
+    pub missing: u32,
+    /// The client's labelled images.
+    pub total: u32,
+    /// The exact interval of the rate, for images drawn like these.
+    pub interval: Interval,
+}
+
+impl SheetAccuracy {
+    /// Of `total` labelled images, `correct` are answered rightly, `undecided` not at all, and
+    /// `missing` are not on the sheet.
+    ///
+    /// # Errors
+    /// [`MixError::OutOfRange`] if the parts are more than the whole.
+    pub fn new(correct: u32, undecided: u32, missing: u32, total: u32) -> Result<Self, MixError> {
+        let parts = u64::from(correct) + u64::from(undecided) + u64::from(missing);
+        if parts > u64::from(total) {
+            return Err(MixError::OutOfRange { what: "the images counted", range: "at most all", value: parts.to_string() });
+        }
+        Ok(Self { correct, undecided, missing, total, interval: clopper_pearson(correct.into(), total.into(), CONFIDENCE) })
+    }
+
+    /// The chance that a model of accuracy `claimed` is right on no more of so many images.
+    #[must_use]
+    pub fn chance_under(&self, claimed: f64) -> f64 {
+        lower_tail(self.total.into(), 1.0 - (1.0 - claimed).clamp(0.0, 1.0), self.correct.into())
+    }
+}
+
 /// How often honest copies of one query disagree.
 ///
 /// Two honest runs on one image draw different random shares and noise, so their roundings differ,
 /// and a near tie may get another label.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct FlipRate(f64);
+pub struct FlipRate {
+    /// The chance that one copy's label is not the usual one of its image.
+    rate: f64,
+    /// The chance that [`FlipRate::GROUP`] copies of one image do not all agree.
+    group: f64,
+}
 
 impl FlipRate {
+    /// The size of the group of copies whose chance of disagreeing is measured.
+    pub const GROUP: u32 = 32;
+
     /// Copies never disagree; then one inconclusive group is already evidence of cheating.
-    pub const ZERO: Self = Self(0.0);
+    pub const ZERO: Self = Self { rate: 0.0, group: 0.0 };
 
     /// `rate` is the chance that one copy's label differs from the usual one of its image, as
-    /// measured with the twin on public images.
+    /// measured with the twin on public images. Nothing is known of groups.
     ///
     /// # Errors
     /// [`MixError::OutOfRange`] unless `0 <= rate <= 1`.
     pub fn new(rate: f64) -> Result<Self, MixError> {
-        if (0.0..=1.0).contains(&rate) {
-            return Ok(Self(rate));
+        Self::measured(rate, 1.0)
+    }
+
+    /// As [`new`](Self::new), and 32 copies of one image do not all agree with chance `group`:
+    /// flips crowd on few images, so that this is far less than 32 times the rate.
+    ///
+    /// # Errors
+    /// [`MixError::OutOfRange`] unless both lie between 0 and 1.
+    pub fn measured(rate: f64, group: f64) -> Result<Self, MixError> {
+        let bad = [rate, group].into_iter().find(|rate| !(0.0..=1.0).contains(rate));
+        match bad {
+            Some(value) => Err(MixError::OutOfRange { what: "the flip rate", range: "between 0 and 1", value: value.to_string() }),
+            None => Ok(Self { rate, group }),
         }
-        Err(MixError::OutOfRange { what: "the flip rate", range: "between 0 and 1", value: rate.to_string() })
     }
 
     /// The rate.
     #[must_use]
     pub fn rate(self) -> f64 {
-        self.0
+        self.rate
     }
 
-    /// An upper bound on the chance that a group of `copies` is inconclusive: the union bound, so
-    /// copies of one image may depend on each other.
+    /// An upper bound on the chance that a group of `copies` is inconclusive. Two union bounds, so
+    /// copies of one image may depend on each other: over the copies, and over chains of groups
+    /// that share a copy.
     #[must_use]
     pub fn inconclusive(self, copies: u32) -> f64 {
-        if copies == 1 { 0.0 } else { (self.0 * f64::from(copies)).min(1.0) }
+        if copies <= 1 {
+            return 0.0;
+        }
+        let chains = (copies - 1).div_ceil(Self::GROUP - 1);
+        (self.rate * f64::from(copies)).min(self.group * f64::from(chains)).min(1.0)
+    }
+
+    /// An upper bound on the chance that one copy more differs from `copies` that all agreed: of
+    /// `copies + 1` that do not all agree in this way each is as likely to be the odd one.
+    #[must_use]
+    pub fn differs_after(self, copies: u32) -> f64 {
+        self.inconclusive(copies.saturating_add(1)) / f64::from(copies.saturating_add(1))
     }
 
     /// An upper bound (see [`Self::inconclusive`]) on the chance that more than `max_inconclusive`
@@ -236,6 +311,11 @@ mod tests {
         assert!(flips.false_reject(64, 5, max_inconclusive) <= 1e-3 && flips.false_reject(64, 5, max_inconclusive - 1) > 1e-3);
         assert_eq!(FlipRate::ZERO.least_max_inconclusive(64, 5, 0.0), 0);
         assert_eq!(flips.least_max_inconclusive(64, 1, 1e-9), 0, "a single copy cannot disagree");
+        // Flips crowd on few images: 1% of copies, but of 2% of the images alone.
+        let crowded = FlipRate::measured(0.01, 0.02).unwrap();
+        let chances = [1, 2, 3, 32, 33, 63, 64].map(|copies| crowded.inconclusive(copies));
+        assert_eq!(chances, [0.0, 0.02, 0.02, 0.02, 0.04, 0.04, 0.06]);
+        assert_eq!(crowded.differs_after(19), 0.001);
     }
 
     #[test]
@@ -249,6 +329,14 @@ mod tests {
         assert_eq!(design_test(&LABELS, 0.01, 0.01, publics - 1), None);
         let silent = PublicLabels::Certified { mismatch: 0.0, detect_below: None };
         assert_eq!(design_test(&silent, 0.01, 0.01, 100), Some((0, 0)));
+    }
+
+    #[test]
+    fn a_sheet_counts_what_it_leaves_out_as_wrong() {
+        let sheet = SheetAccuracy::new(70, 5, 10, 100).unwrap();
+        assert_eq!(sheet.interval, clopper_pearson(70, 100, 0.95));
+        assert!(sheet.chance_under(0.9) < 1e-6 && sheet.chance_under(0.7) > 0.5 && sheet.chance_under(1.0) == 0.0);
+        assert!(SheetAccuracy::new(96, 5, 0, 100).is_err());
     }
 
     #[test]

@@ -5,12 +5,16 @@
 //! interval valid:
 //!
 //! * A tally belongs to one digest; another model's is never counted.
-//! * A public sample counts once per pool, however often it was asked: a fixed function answers it
-//!   the same way each time. If it was ever wrong, it counts as wrong.
+//! * An image counts once, however often it was asked and in whichever pool it stood: a fixed
+//!   function answers it the same way each time. If it was ever wrong, it counts as wrong.
 //! * *Every* complete batch counts, also a rejected one. Counting accepted batches alone would
 //!   select for good luck.
+//!
+//! A tally is history. It never replaces the public samples of a batch: a hint binds linear layers
+//! only, and a server may be honest while the tally grows.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,13 +23,15 @@ use crate::{
     accuracy::PublicLabels,
     interval::{Interval, clopper_pearson},
     private_file,
+    soundness::Soundness,
     verify::{Verdict, Verification},
 };
 
 /// The largest tally file that is read, bytes.
 const LARGEST: u64 = 1 << 28;
 
-const VERSION: u32 = 1;
+/// Version 1 knew samples by pool and place, where one image could count twice.
+const VERSION: u32 = 2;
 
 /// Where the known labels of a pool come from. Agreement with the truth and with certified outputs
 /// are different rates and never added.
@@ -62,6 +68,16 @@ pub struct AuditedAccuracy {
     pub interval: Interval,
 }
 
+/// How many batches ran under a digest, and what may have slipped through all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BatchCount {
+    /// Complete batches.
+    pub batches: u64,
+    /// `log2` of the sum of their chances that position-dependent cheating passes: no more than
+    /// that is the chance that it passed in any of them.
+    pub log2: f64,
+}
+
 /// Tallies by hint digest, as a JSON file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,16 +92,37 @@ pub struct AuditLog {
 struct ModelTally {
     batches: u64,
     rejected: u64,
-    /// By the pool's digest, lower-case hexadecimal.
-    pools: BTreeMap<String, PoolTally>,
+    /// The sum of the batches' chances that position-dependent cheating passes.
+    chances: f64,
+    /// By the image's digest, lower-case hexadecimal.
+    images: BTreeMap<String, ImageOutcomes>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Whether an image was answered rightly every time, by where its known label came from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PoolTally {
-    labels: LabelSource,
-    /// By sample id: whether it was answered rightly every time.
-    outcomes: BTreeMap<u32, bool>,
+struct ImageOutcomes {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    truth: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certified: Option<bool>,
+}
+
+impl ImageOutcomes {
+    fn by(&self, labels: LabelSource) -> Option<bool> {
+        match labels {
+            LabelSource::GroundTruth => self.truth,
+            LabelSource::Certified => self.certified,
+        }
+    }
+
+    fn add(&mut self, labels: LabelSource, right: bool) {
+        let cell = match labels {
+            LabelSource::GroundTruth => &mut self.truth,
+            LabelSource::Certified => &mut self.certified,
+        };
+        *cell = Some(cell.unwrap_or(true) && right);
+    }
 }
 
 impl Default for AuditLog {
@@ -108,7 +145,7 @@ impl AuditLog {
         if log.version != VERSION {
             return Err(bad(format!("version {} of the audit log is not known", log.version)));
         }
-        if !log.models.iter().all(|(digest, tally)| is_digest(digest) && tally.pools.keys().all(|pool| is_digest(pool))) {
+        if !log.models.iter().all(|(digest, tally)| is_digest(digest) && tally.images.keys().all(|image| is_digest(image))) {
             return Err(bad("a digest in it is not lower-case hexadecimal".to_owned()));
         }
         Ok(log)
@@ -123,33 +160,46 @@ impl AuditLog {
         private_file::replace(path, &text)
     }
 
-    /// Adds the public samples of one batch, run under the hint `digest` with samples of the pool
-    /// `pool` (both hexadecimal). An incomplete batch adds nothing.
+    /// Adds the public samples of one batch, run under the hint `digest` (hexadecimal) and the
+    /// given soundness; `image` names the digest of the public sample with an id. An incomplete
+    /// batch adds nothing.
     ///
     /// # Errors
-    /// [`MixError::Misuse`] if a digest is not hexadecimal, or the pool was recorded with labels of
-    /// another source.
-    pub fn record(&mut self, digest: &str, pool: &str, labels: LabelSource, batch: &Verification) -> Result<(), MixError> {
-        let (digest, pool) = (canonical(digest)?, canonical(pool)?);
+    /// [`MixError::Misuse`] if a digest is not hexadecimal, or a sample has none.
+    pub fn record<'a>(
+        &mut self,
+        digest: &str,
+        image: impl Fn(u32) -> Option<&'a str>,
+        labels: LabelSource,
+        soundness: &Soundness,
+        batch: &Verification,
+    ) -> Result<(), MixError> {
+        let digest = canonical(digest)?;
         if batch.verdict() == Verdict::Incomplete {
             return Ok(());
         }
-        let known = self.models.get(&digest).and_then(|model| model.pools.get(&pool));
-        if known.is_some_and(|tally| tally.labels != labels) {
-            return Err(MixError::Misuse("this pool was recorded with labels of another source"));
-        }
+        let outcomes = batch.evidence().public_outcomes.iter();
+        let named = outcomes.map(|(&id, &right)| Ok((canonical(image(id).unwrap_or_default())?, right)));
+        let named = named.collect::<Result<Vec<_>, MixError>>()?;
         let model = self.models.entry(digest).or_default();
         model.batches += 1;
         model.rejected += u64::from(batch.verdict().is_rejected());
-        let tally = model.pools.entry(pool).or_insert_with(|| PoolTally { labels, outcomes: BTreeMap::new() });
-        for (&id, &right) in &batch.evidence().public_outcomes {
-            *tally.outcomes.entry(id).or_insert(true) &= right;
+        model.chances += (soundness.log2 + soundness.error_log2).exp2();
+        for (image, right) in named {
+            model.images.entry(image).or_default().add(labels, right);
         }
         Ok(())
     }
 
-    /// What is known about the model with hint `digest`, from pools with labels of the given
-    /// source; `None` if nothing is.
+    /// How many complete batches ran under `digest`, and what may have slipped through them.
+    #[must_use]
+    pub fn batches(&self, digest: &str) -> Option<BatchCount> {
+        let model = self.models.get(&digest.to_ascii_lowercase())?;
+        Some(BatchCount { batches: model.batches, log2: model.chances.log2().min(0.0) })
+    }
+
+    /// What is known about the model with hint `digest`, from labels of the given source; `None` if
+    /// nothing is.
     ///
     /// # Errors
     /// [`MixError::Misuse`] if the digest is not hexadecimal, [`MixError::OutOfRange`] if the
@@ -161,8 +211,8 @@ impl AuditLog {
         let Some(model) = self.models.get(&canonical(digest)?) else {
             return Ok(None);
         };
-        let outcomes = || model.pools.values().filter(|pool| pool.labels == labels).flat_map(|pool| pool.outcomes.values());
-        let (correct, total) = (outcomes().filter(|&&right| right).count() as u64, outcomes().count() as u64);
+        let outcomes = || model.images.values().filter_map(|image| image.by(labels));
+        let (correct, total) = (outcomes().filter(|&right| right).count() as u64, outcomes().count() as u64);
         if total == 0 {
             return Ok(None);
         }
@@ -175,12 +225,11 @@ impl AuditLog {
         self.models.keys().map(String::as_str)
     }
 
-    /// The ids of the samples of `pool` that the log has seen under any model: what a draw should
+    /// The digests of all images that were public samples under any model: what a draw should
     /// avoid.
     #[must_use]
-    pub fn used_samples(&self, pool: &str) -> std::collections::BTreeSet<u32> {
-        let pool = pool.to_ascii_lowercase();
-        self.models.values().filter_map(|model| model.pools.get(&pool)).flat_map(|tally| tally.outcomes.keys().copied()).collect()
+    pub fn used_images(&self) -> BTreeSet<&str> {
+        self.models.values().flat_map(|model| model.images.keys()).map(String::as_str).collect()
     }
 }
 
@@ -197,7 +246,7 @@ fn canonical(digest: &str) -> Result<String, MixError> {
 mod tests {
     use super::*;
     use crate::{
-        batch::{AnswerSheet, MixedBatch, PublicSample},
+        batch::{BatchAnswers, MixedBatch, PublicSample},
         mix::Mix,
         verify::verify,
     };
@@ -209,40 +258,62 @@ mod tests {
         let publics: Vec<_> = ids.map(|id| PublicSample { id, label: if wrong.contains(&id) { 0 } else { 1 } }).collect();
         let mix = Mix::new(1, 1, publics.len() as u32, tau, 0).unwrap();
         let batch = MixedBatch::assemble(mix, publics, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
-        let mut sheet = AnswerSheet::new(&batch, 0);
+        let mut sheet = BatchAnswers::new(&batch, 0);
         sheet.record(0..mix.samples(), &vec![1; mix.samples() as usize]).unwrap();
         verify(&batch, &sheet).unwrap()
     }
 
     const TRUTH: LabelSource = LabelSource::GroundTruth;
+    const SOUNDNESS: Soundness = Soundness { log2: -40.0, worst_m: 1, error_log2: 0.0 };
+
+    /// Records a batch whose sample `id` is the image with digest `images[id]`.
+    fn record(log: &mut AuditLog, digest: &str, labels: LabelSource, batch: &Verification) -> Result<(), MixError> {
+        let images: Vec<String> = (0..64).map(|id| format!("b0{id:02x}")).collect();
+        log.record(digest, |id| images.get(id as usize).map(String::as_str), labels, &SOUNDNESS, batch)
+    }
 
     #[test]
-    fn accumulates_per_digest_and_counts_each_sample_once() {
+    fn accumulates_per_digest_and_counts_each_image_once() {
         let mut log = AuditLog::default();
-        log.record("AA01", "b0", TRUTH, &batch(0..10, &[3], 1)).unwrap();
-        log.record("aa01", "b0", TRUTH, &batch(5..15, &[], 0)).unwrap();
-        log.record("aa02", "b0", TRUTH, &batch(0..50, &[], 0)).unwrap();
+        record(&mut log, "AA01", TRUTH, &batch(0..10, &[3], 1)).unwrap();
+        record(&mut log, "aa01", TRUTH, &batch(5..15, &[], 0)).unwrap();
+        record(&mut log, "aa02", TRUTH, &batch(0..50, &[], 0)).unwrap();
         let found = log.accuracy("aa01", TRUTH, 0.95).unwrap().unwrap();
         assert_eq!((found.correct, found.total, found.batches, found.rejected), (14, 15, 2, 0));
         assert_eq!(found.interval, clopper_pearson(14, 15, 0.95));
         assert_eq!(log.accuracy("aa03", TRUTH, 0.95).unwrap(), None, "another digest's tally does not count");
         assert_eq!(log.accuracy("aa01", LabelSource::Certified, 0.95).unwrap(), None);
-        // The same samples of another pool are other samples.
-        log.record("aa01", "b1", TRUTH, &batch(0..10, &[], 0)).unwrap();
-        assert_eq!(log.accuracy("aa01", TRUTH, 0.95).unwrap().unwrap().total, 25);
-        assert_eq!(log.used_samples("b1").len(), 10);
+        // Agreement with the model's own outputs is another rate.
+        record(&mut log, "aa01", LabelSource::Certified, &batch(0..10, &[], 0)).unwrap();
+        assert_eq!(log.accuracy("aa01", LabelSource::Certified, 0.95).unwrap().unwrap().total, 10);
+        assert_eq!(log.accuracy("aa01", TRUTH, 0.95).unwrap().unwrap().total, 15);
+        assert_eq!(log.used_images().len(), 50);
+    }
+
+    #[test]
+    fn an_image_counts_once_however_the_pool_is_cut() {
+        let mut log = AuditLog::default();
+        let batch = batch(0..10, &[], 0);
+        // The same ten images, numbered from the other end in another pool.
+        let images: Vec<String> = (0..10).map(|id| format!("c{id}")).collect();
+        for turned in [false, true] {
+            let image = |id: u32| images.get(if turned { 9 - id } else { id } as usize).map(String::as_str);
+            log.record("aa", image, TRUTH, &SOUNDNESS, &batch).unwrap();
+        }
+        assert_eq!(log.accuracy("aa", TRUTH, 0.95).unwrap().unwrap().total, 10);
+        assert_eq!(log.batches("AA"), Some(BatchCount { batches: 2, log2: -39.0 }));
+        assert!(log.record("aa", |_| None, TRUTH, &SOUNDNESS, &batch).is_err(), "a sample without a digest");
     }
 
     #[test]
     fn rejected_batches_count_and_a_wrong_answer_stays_wrong() {
         let mut log = AuditLog::default();
-        log.record("aa", "b0", TRUTH, &batch(0..10, &[], 0)).unwrap();
-        log.record("aa", "b0", TRUTH, &batch(0..10, &[1, 2, 3], 0)).unwrap();
-        log.record("aa", "b0", TRUTH, &batch(0..10, &[], 0)).unwrap();
+        record(&mut log, "aa", TRUTH, &batch(0..10, &[], 0)).unwrap();
+        record(&mut log, "aa", TRUTH, &batch(0..10, &[1, 2, 3], 0)).unwrap();
+        record(&mut log, "aa", TRUTH, &batch(0..10, &[], 0)).unwrap();
         let found = log.accuracy("aa", TRUTH, 0.95).unwrap().unwrap();
         assert_eq!((found.correct, found.total, found.batches, found.rejected), (7, 10, 3, 1));
-        assert!(log.record("aa", "b0", LabelSource::Certified, &batch(0..1, &[], 0)).is_err());
-        assert!(log.record("not hex", "b0", TRUTH, &batch(0..1, &[], 0)).is_err());
+        assert!(record(&mut log, "not hex", TRUTH, &batch(0..1, &[], 0)).is_err());
         assert!(log.accuracy("aa", TRUTH, 1.0).is_err());
     }
 
@@ -252,13 +323,12 @@ mod tests {
         let path = folder.path().join("audit.json");
         let mut log = AuditLog::load(&path).unwrap();
         assert_eq!(log.digests().count(), 0);
-        log.record("aa", "b0", TRUTH, &batch(0..10, &[4], 1)).unwrap();
+        record(&mut log, "aa", TRUTH, &batch(0..10, &[4], 1)).unwrap();
         log.save(&path).unwrap();
         log.save(&path).unwrap();
         assert_eq!(AuditLog::load(&path).unwrap(), log);
-        for bad in
-            ["", "{}", "{\"version\":2,\"models\":{}}", "{\"version\":1,\"models\":{\"XX\":{\"batches\":0,\"rejected\":0,\"pools\":{}}}}"]
-        {
+        let tally = "{\"version\":2,\"models\":{\"XX\":{\"batches\":0,\"rejected\":0,\"chances\":0,\"images\":{}}}}";
+        for bad in ["", "{}", "{\"version\":1,\"models\":{}}", tally] {
             std::fs::write(&path, bad).unwrap();
             assert!(matches!(AuditLog::load(&path), Err(MixError::BadFile { .. })), "{bad}");
         }

@@ -127,18 +127,26 @@ pub(crate) enum Slot {
 ///
 /// A lane that failed is run again with the same positions and fresh randomness; answers of a
 /// failed run are never handed in.
-pub struct AnswerSheet {
+pub struct BatchAnswers {
     labels: Vec<Option<Label>>,
     failed: u32,
     allowed_failures: u32,
+    /// The number of classes, if it is known.
+    classes: Option<u32>,
 }
 
-impl AnswerSheet {
+impl BatchAnswers {
     /// An empty sheet for `batch`, which gives up after more than `allowed_failures` failed lane
     /// runs.
     #[must_use]
     pub fn new(batch: &MixedBatch, allowed_failures: u32) -> Self {
-        Self { labels: vec![None; batch.mix.samples() as usize], failed: 0, allowed_failures }
+        Self { labels: vec![None; batch.mix.samples() as usize], failed: 0, allowed_failures, classes: None }
+    }
+
+    /// Takes labels from `classes` on for wrong: no honest run gives them.
+    #[must_use]
+    pub fn of_classes(self, classes: Option<u32>) -> Self {
+        Self { classes, ..self }
     }
 
     /// A sheet for `batch` that goes on where an interrupted run stopped: `failed` of its lane runs
@@ -198,6 +206,11 @@ impl AnswerSheet {
         self.labels.iter().filter(|label| label.is_none()).count() as u32
     }
 
+    /// Whether the model has a class of this label.
+    pub(crate) fn is_class(&self, label: Label) -> bool {
+        self.classes.is_none_or(|classes| label < classes)
+    }
+
     /// All answers by position, if there are all.
     pub(crate) fn complete(&self) -> Option<Vec<Label>> {
         self.labels.iter().copied().collect()
@@ -241,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_sheet_takes_each_position_once() {
-        let mut sheet = AnswerSheet::new(&batch(), 1);
+        let mut sheet = BatchAnswers::new(&batch(), 1);
         sheet.record(0..4, &[0; 4]).unwrap();
         assert!(sheet.record(3..5, &[0; 2]).is_err(), "position 3 is answered");
         assert!(sheet.record(4..6, &[0; 3]).is_err(), "three labels for two positions");
@@ -259,14 +272,14 @@ mod tests {
 
     #[test]
     fn a_resumed_sheet_has_no_new_failures_to_spend() {
-        let mut sheet = AnswerSheet::resumed(&batch(), 3, 2).unwrap();
+        let mut sheet = BatchAnswers::resumed(&batch(), 3, 2).unwrap();
         assert_eq!(sheet.failures(), 2);
         sheet.lane_failed().unwrap();
         assert!(matches!(sheet.lane_failed(), Err(MixError::ServerUnavailable { failed: 4, allowed: 3 })));
         // Nothing is left to spend, but nothing is overdrawn either: it may go on as long as no
         // lane fails.
-        assert_eq!(AnswerSheet::resumed(&batch(), 3, 3).unwrap().failures(), 3);
-        let refused = AnswerSheet::resumed(&batch(), 3, 4).err().unwrap();
+        assert_eq!(BatchAnswers::resumed(&batch(), 3, 3).unwrap().failures(), 3);
+        let refused = BatchAnswers::resumed(&batch(), 3, 4).err().unwrap();
         assert!(matches!(refused, MixError::FailuresUsedUp { failed: 4, allowed: 3 }));
         assert!(refused.to_string().contains("4 lane runs failed") && refused.to_string().contains("new run"), "{refused}");
     }

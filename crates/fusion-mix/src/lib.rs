@@ -41,7 +41,7 @@
 //! # Example
 //! ```
 //! use std::collections::BTreeSet;
-//! use fusion_mix::batch::{AnswerSheet, Item, MixedBatch, PublicSample};
+//! use fusion_mix::batch::{BatchAnswers, Item, MixedBatch, PublicSample};
 //! use fusion_mix::verify::{Verdict, verify};
 //! use fusion_mix::{accuracy::PublicLabels, plan::Plan, plan::PlanRequest, pool::Pool};
 //! use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
@@ -58,7 +58,7 @@
 //! let honest = |position| match batch.item(position) {
 //!     Item::Query { query: id } | Item::Public { id } => id % 10,
 //! };
-//! let mut sheet = AnswerSheet::new(&batch, 3);
+//! let mut sheet = BatchAnswers::new(&batch, 3);
 //! for slice in batch.lane_slices(2) {
 //!     sheet.record(slice.clone(), &slice.map(honest).collect::<Vec<_>>())?;
 //! }
@@ -77,11 +77,14 @@ pub mod adversary;
 pub mod audit;
 pub mod batch;
 pub mod binomial;
+mod branch;
 mod error;
 mod exponential_tilting;
+pub mod firing;
 mod guarantee;
 pub mod interval;
 mod label_shift;
+mod logarithms;
 pub mod mix;
 pub mod overview;
 mod permutation;
@@ -95,7 +98,7 @@ pub mod soundness;
 pub mod verify;
 
 pub use error::MixError;
-pub use guarantee::Guarantees;
+pub use guarantee::{Guarantees, chance_in_words};
 pub use label_shift::LabelShift;
 
 /// Runs the README's example.

@@ -1,4 +1,4 @@
-//! A plan beside the plans for other numbers of queries, and an audit log model by model: what
+//! A plan beside other plans, and an audit log model by model: what
 //! `fusion plan` and `fusion audit` show, as data.
 
 use serde::{Deserialize, Serialize};
@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     MixError,
     audit::{AuditLog, AuditedAccuracy, LabelSource},
+    firing::{Firing, by_firing},
     guarantee::Guarantees,
     mix::Mix,
-    plan::{Plan, PlanJson, PlanRequest},
+    plan::{Assurance, Plan, PlanJson, PlanRequest},
 };
 
 /// The numbers of queries in the table that stands below a plan.
@@ -67,15 +68,30 @@ pub struct PlanOverview {
     pub predicted: Option<PredictedCost>,
     /// What the prediction rests on.
     pub basis: Option<String>,
-    /// What earlier batches have shown, if the plan counts on it.
-    pub audited: Option<AuditedAccuracy>,
     /// Both guarantees.
     pub guarantees: Guarantees,
+    /// The chance that cheating passes, by how often it shows.
+    pub by_firing: Vec<Firing>,
+    /// The best plan for each degree of certainty.
+    pub assurances: Vec<AssuranceRow>,
     /// What the user should know before running it.
     pub warnings: Vec<String>,
     /// The best plan for other numbers of queries.
     pub table: Vec<TableRow>,
 }
+
+/// A degree of certainty and what it costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AssuranceRow {
+    /// Its name; null for one that has only a number.
+    pub assurance: Option<Assurance>,
+    /// The best plan for it.
+    #[serde(flatten)]
+    pub row: TableRow,
+}
+
+/// The certainty that is shown beside the named ones, if the user does not ask for another.
+const STRICT_LAMBDA: f64 = 64.0;
 
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,7 +104,7 @@ pub struct TableRow {
 }
 
 /// Plans `request`, or judges `given` if the user named a plan, and tabulates the best plans for
-/// [`TABLE_QUERIES`].
+/// three degrees of certainty and for [`TABLE_QUERIES`].
 ///
 /// A row whose request cannot be met (the pool is too small) is left out of the table.
 ///
@@ -100,20 +116,30 @@ pub fn plan_overview(request: &PlanRequest, given: Option<Mix>, cost: Option<&Sa
         None => Plan::optimise(request)?,
     };
     let row = |plan: &Plan| TableRow { plan: plan.to_json(), predicted: cost.map(|cost| cost.of(&plan.mix)) };
+    // A request that cannot be met has no row.
+    let best = |request: &PlanRequest| match Plan::optimise(request) {
+        Ok(plan) => Ok(Some(row(&plan))),
+        Err(MixError::NoPlan { .. }) => Ok(None),
+        Err(other) => Err(other),
+    };
     let mut table = Vec::with_capacity(TABLE_QUERIES.len());
     for queries in TABLE_QUERIES {
-        match Plan::optimise(&PlanRequest { queries, ..*request }) {
-            Ok(plan) => table.push(row(&plan)),
-            Err(MixError::NoPlan { .. }) => {}
-            Err(other) => return Err(other),
-        }
+        table.extend(best(&PlanRequest { queries, ..*request })?);
     }
+    let named = [Assurance::Covert, Assurance::Standard];
+    let own = if named.iter().any(|name| name.lambda() == request.lambda) { STRICT_LAMBDA } else { request.lambda };
+    let mut assurances = Vec::with_capacity(named.len() + 1);
+    for (assurance, lambda) in named.map(|name| (Some(name), name.lambda())).into_iter().chain([(None, own)]) {
+        assurances.extend(best(&PlanRequest { lambda, ..*request })?.map(|row| AssuranceRow { assurance, row }));
+    }
+    let by_firing = by_firing(&plan.mix);
     Ok(PlanOverview {
         plan: plan.to_json(),
         predicted: cost.map(|cost| cost.of(&plan.mix)),
         basis: cost.map(|cost| cost.basis.clone()),
-        audited: request.audited,
-        guarantees: Guarantees::planned(&plan),
+        guarantees: Guarantees::planned(&plan, &by_firing),
+        by_firing,
+        assurances,
         warnings: plan_warnings(request, &plan),
         table,
     })
@@ -134,7 +160,7 @@ fn plan_warnings(request: &PlanRequest, plan: &Plan) -> Vec<String> {
         None => warnings.push(
             "no accuracy to be noticed was named (detect-below): this plan says little about the function that is computed".to_owned(),
         ),
-        Some(chance) if chance > request.beta && !plan.relies_on_audit => {
+        Some(chance) if chance > request.beta => {
             warnings.push(format!(
                 "a function at detect-below is accepted with probability {chance:.2e}, more than beta = {:.0e}",
                 request.beta
@@ -194,7 +220,7 @@ pub fn audit_overview(log: &AuditLog, digest: Option<&str>, confidence: f64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{accuracy::PublicLabels, interval::clopper_pearson};
+    use crate::accuracy::PublicLabels;
     use std::time::{Duration, Instant};
 
     const LABELS: PublicLabels = PublicLabels::GroundTruth { claimed_accuracy: 0.747, detect_below: Some(0.60) };
@@ -238,19 +264,19 @@ mod tests {
         assert!(!overview.plan.sound && overview.warnings[0].contains("weaker"));
     }
 
+    /// The numbers that one wants less certainty for: nine inferences instead of 44 for one query.
     #[test]
-    fn an_audited_model_needs_fewer_public_samples() {
-        let fresh = PlanRequest::new(64, 40.0, LABELS);
-        let tally =
-            |correct| AuditedAccuracy { correct, total: 1000, batches: 5, rejected: 0, interval: clopper_pearson(correct, 1000, 0.999) };
-        let trusted = Plan::optimise(&PlanRequest { audited: Some(tally(740)), ..fresh }).unwrap();
-        let plain = Plan::optimise(&fresh).unwrap();
-        assert!(trusted.relies_on_audit && !plain.relies_on_audit);
-        assert!(trusted.is_sound() && trusted.mix.samples() < plain.mix.samples(), "{trusted:?} {plain:?}");
-        assert!(trusted.false_reject <= fresh.alpha);
-        // A tally that does not show enough changes nothing.
-        let doubtful = Plan::optimise(&PlanRequest { audited: Some(tally(610)), ..fresh }).unwrap();
-        assert_eq!(doubtful.mix, plain.mix);
+    fn three_degrees_of_certainty() {
+        let labels = PublicLabels::Certified { mismatch: 0.0, detect_below: None };
+        let overview = plan_overview(&PlanRequest::new(1, 40.0, labels), None, None).unwrap();
+        let rows = overview.assurances.iter().map(|row| (row.assurance, row.row.plan.overhead));
+        let expected = [(Some(Assurance::Covert), 9.0), (Some(Assurance::Standard), 44.0), (None, 68.0)];
+        assert_eq!(rows.collect::<Vec<_>>(), expected);
+        let own = plan_overview(&PlanRequest::new(1, 20.0, labels), None, None).unwrap();
+        assert_eq!(own.assurances[2].row.plan.lambda, 20.0);
+        let json = serde_json::to_value(&overview).unwrap();
+        assert_eq!((&json["assurances"][0]["assurance"], &json["assurances"][0]["R"]), (&"covert".into(), &1.into()));
+        assert_eq!(json["by_firing"][1]["phi"], 0.5);
     }
 
     #[test]

@@ -6,14 +6,36 @@ use serde::{Deserialize, Serialize};
 use crate::{
     MixError,
     accuracy::{FlipRate, PublicLabels},
-    audit::AuditedAccuracy,
     binomial::ln_choose,
+    firing::{FIRING_ERROR, best_firing, is_sound_at},
     mix::{MAX_SAMPLES, Mix},
     soundness::{Soundness, is_sound, soundness},
 };
 
 /// The most copies that the planner tries.
 const MOST_COPIES: u32 = 256;
+
+/// How certain a user wants to be, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Assurance {
+    /// A server that cheats is caught with 99%: enough where being caught costs it more than it
+    /// gains (covert security, Aumann and Lindell, Journal of Cryptology 2010).
+    Covert,
+    /// It passes with chance at most `2^-40`.
+    Standard,
+}
+
+impl Assurance {
+    /// The chance that cheating passes is at most `2^-lambda`.
+    #[must_use]
+    pub fn lambda(self) -> f64 {
+        match self {
+            Self::Covert => 100f64.log2(),
+            Self::Standard => 40.0,
+        }
+    }
+}
 
 /// What the user wants from a batch.
 #[derive(Debug, Clone, Copy)]
@@ -32,9 +54,9 @@ pub struct PlanRequest {
     pub flips: FlipRate,
     /// The most public samples that the plan may draw: the size of the pool.
     pub max_publics: u32,
-    /// The accuracy that earlier batches under the same hint digest have shown. If it already lies
-    /// above `detect_below`, this batch need not show it again.
-    pub audited: Option<AuditedAccuracy>,
+    /// Deviations that fire on this fraction of the images pass with chance at most `2^-lambda`,
+    /// too: 1 for those alone that change every answer.
+    pub fires: f64,
 }
 
 impl PlanRequest {
@@ -43,7 +65,7 @@ impl PlanRequest {
     #[must_use]
     pub fn new(queries: u32, lambda: f64, labels: PublicLabels) -> Self {
         let max_publics = MAX_SAMPLES as u32;
-        Self { queries, lambda, labels, alpha: 1e-3, beta: 1e-3, flips: FlipRate::ZERO, max_publics, audited: None }
+        Self { queries, lambda, labels, alpha: 1e-3, beta: 1e-3, flips: FlipRate::ZERO, max_publics, fires: 1.0 }
     }
 
     fn validate(&self) -> Result<(), MixError> {
@@ -60,17 +82,10 @@ impl PlanRequest {
         if !(self.beta > 0.0 && self.beta < 1.0) {
             return out("beta", "strictly between 0 and 1", self.beta);
         }
-        self.labels.validate()
-    }
-
-    /// Whether the public samples of this batch must themselves notice a function at
-    /// `detect_below`.
-    fn must_notice(&self) -> bool {
-        match (self.labels.detect_below(), &self.audited) {
-            (Some(p1), Some(audited)) => audited.interval.low < p1,
-            (Some(_), None) => true,
-            (None, _) => false,
+        if !(self.fires > 0.0 && self.fires <= 1.0) {
+            return out("the fraction of images on which a deviation fires", "more than 0 and at most 1", self.fires);
         }
+        self.labels.validate()
     }
 
     /// `max_inconclusive` for `copies`, and what it leaves of `alpha` for the public samples.
@@ -96,8 +111,9 @@ pub struct Plan {
     pub false_accept: Option<f64>,
     /// What the known labels are and what is claimed about them.
     pub labels: PublicLabels,
-    /// Whether the accuracy claim rests on earlier batches (see [`PlanRequest::audited`]).
-    pub relies_on_audit: bool,
+    /// The fraction of images on which deviations fire that it was asked to withstand
+    /// ([`PlanRequest::fires`]), and `log2` of their best chance.
+    pub fires: (f64, f64),
 }
 
 /// A plan as `--json` prints it.
@@ -134,8 +150,14 @@ pub struct PlanJson {
     pub false_accept: Option<f64>,
     /// What the known labels are.
     pub labels: PublicLabels,
-    /// Whether the accuracy claim rests on accumulated audits.
-    pub relies_on_audit: bool,
+    /// The fraction of images on which deviations fire that it was asked to withstand.
+    #[serde(default = "every_image")]
+    pub fires: f64,
+}
+
+/// What plans of older programs were asked to withstand.
+fn every_image() -> f64 {
+    1.0
 }
 
 impl Plan {
@@ -176,22 +198,26 @@ impl Plan {
         }
         let public = request.labels.false_reject(mix.publics(), mix.tau());
         let copies = request.flips.false_reject(mix.queries(), mix.copies(), mix.max_inconclusive());
+        let soundness = soundness(&mix);
+        let fires = if request.fires < 1.0 { best_firing(&mix, request.fires)?.log2 } else { soundness.log2 };
         Ok(Self {
             mix,
             lambda: request.lambda,
-            soundness: soundness(&mix),
+            soundness,
             // The union bound; both are at most alpha.
             false_reject: (public + copies).min(1.0),
             false_accept: request.labels.false_accept(mix.publics(), mix.tau()),
             labels: request.labels,
-            relies_on_audit: request.labels.detect_below().is_some() && !request.must_notice(),
+            fires: (request.fires, fires),
         })
     }
 
-    /// Whether position-dependent cheating passes with chance at most `2^-lambda`.
+    /// Whether position-dependent cheating passes with chance at most `2^-lambda`, also if it fires
+    /// on the fraction of images that was asked for.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.soundness.meets(self.lambda)
+        let (phi, log2) = self.fires;
+        self.soundness.meets(self.lambda) && (phi == 1.0 || log2 + FIRING_ERROR <= -self.lambda)
     }
 
     /// The plan as `--json` prints it.
@@ -211,7 +237,7 @@ impl Plan {
             false_reject: self.false_reject,
             false_accept: self.false_accept,
             labels: self.labels,
-            relies_on_audit: self.relies_on_audit,
+            fires: self.fires.0,
         }
     }
 }
@@ -236,12 +262,12 @@ fn search(request: &PlanRequest, fewest: u32, most: u32, mut best: Option<Mix>) 
 fn least_publics(request: &PlanRequest, copies: u32, fewest: u32, most: u32) -> Option<Mix> {
     let (max_inconclusive, alpha) = request.split_alpha(copies);
     let with = |publics, tau| Mix::new(request.queries, copies, publics, tau, max_inconclusive).ok();
-    let noticed =
-        |publics, tau| !request.must_notice() || request.labels.false_accept(publics, tau).is_none_or(|chance| chance <= request.beta);
+    let noticed = |publics, tau| request.labels.false_accept(publics, tau).is_none_or(|chance| chance <= request.beta);
     // First with a lower bound on P that is quick to compute, then with P itself.
     let glance =
         |publics, tau| noticed(publics, tau) && with(publics, tau).is_some_and(|mix| lower_bound_log2(&mix) <= 1e-6 - request.lambda);
-    let exact = |publics, tau| glance(publics, tau) && with(publics, tau).is_some_and(|mix| is_sound(&mix, request.lambda));
+    let rarely = |mix: &Mix| request.fires == 1.0 || is_sound_at(mix, request.fires, request.lambda);
+    let exact = |publics, tau| glance(publics, tau) && with(publics, tau).is_some_and(|mix| is_sound(&mix, request.lambda) && rarely(&mix));
 
     let tau = |publics| request.labels.least_tau(publics, alpha);
     let (start, _) = climb(fewest, most, &tau, &glance)?;

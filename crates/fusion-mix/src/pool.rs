@@ -13,6 +13,32 @@ pub struct Pool {
     samples: Vec<PublicSample>,
 }
 
+/// Where the known label of a public sample comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum KnownFrom {
+    /// Somebody looked at the image.
+    GroundTruth,
+    /// The owner of the model published what it answers.
+    AnswerSheet,
+    /// Somebody whom the client trusts ran the model.
+    Certified,
+    /// The model answered it in an earlier batch that was accepted.
+    EarlierRuns,
+}
+
+/// The samples of a pool whose labels come from one place: those with ids of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolPart {
+    /// Where from.
+    pub known_from: KnownFrom,
+    /// The first id.
+    pub first: u32,
+    /// The id after the last.
+    pub end: u32,
+}
+
 /// Something about the choice of public samples that weakens what they prove.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "warning", rename_all = "kebab-case")]

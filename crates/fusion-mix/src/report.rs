@@ -1,17 +1,20 @@
 //! The report on a batch, as data: plan, verdict, evidence, both guarantees, and the answers if
 //! they may be shown.
 //!
-//! A report names queries by index and public samples by pool id, never by position. So it may be
+//! A report names queries by file and public samples by pool id, never by position. So it may be
 //! shown to anyone, the server included, without betraying the secret order.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    audit::{AuditedAccuracy, LabelSource},
+    accuracy::SheetAccuracy,
+    audit::{AuditedAccuracy, BatchCount, LabelSource},
     batch::Label,
+    firing::{Firing, by_firing},
     guarantee::Guarantees,
     interval::{Interval, clopper_pearson},
     plan::{Plan, PlanJson},
+    pool::{KnownFrom, PoolPart},
     verify::{Answer, Evidence, RevealRejected, Verdict, Verification},
 };
 
@@ -25,8 +28,20 @@ pub struct ReportContext<'a> {
     pub float_labels: Option<&'a [Label]>,
     /// Consent to show the answers of a rejected batch.
     pub reveal_rejected: Option<RevealRejected>,
-    /// What earlier batches under the same hint digest have shown, this one included or not.
+    /// File names of the queries.
+    pub files: Option<&'a [String]>,
+    /// Names of the classes, by label; none if the model has no names.
+    pub classes: &'a [String],
+    /// What was left out of the queries.
+    pub skipped: Vec<SkippedFile>,
+    /// Which samples of the pool came from where.
+    pub parts: &'a [PoolPart],
+    /// What the model's published answers say of its accuracy.
+    pub sheet: Option<SheetAccuracy>,
+    /// What earlier batches under the same hint digest have shown, this one included.
     pub accumulated: Option<AuditedAccuracy>,
+    /// How many those are.
+    pub batches: Option<BatchCount>,
     /// Warnings from drawing the public samples and from the caller.
     pub warnings: Vec<String>,
 }
@@ -36,12 +51,38 @@ pub struct ReportContext<'a> {
 pub struct AnswerLine {
     /// The query's index.
     pub index: u32,
+    /// Its file; null if the program that began the run kept no names.
+    #[serde(default)]
+    pub file: Option<String>,
     /// Its label; null if its copies disagree.
     pub label: Option<Label>,
+    /// The name of its class; null if the model names none.
+    #[serde(default)]
+    pub class: Option<String>,
     /// The float model's label, if known.
     pub float_label: Option<Label>,
     /// How many copies gave the most frequent label; `B` if the answer is conclusive.
     pub copies: u32,
+}
+
+/// A file that was given as a query and left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedFile {
+    /// Its name.
+    pub file: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The public samples of one origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicPart {
+    /// Where their known labels come from.
+    pub known_from: KnownFrom,
+    /// Samples drawn.
+    pub drawn: u32,
+    /// Those answered wrongly.
+    pub wrong: u32,
 }
 
 /// How the public samples were answered.
@@ -53,6 +94,9 @@ pub struct PublicResult {
     pub total: u32,
     /// Where their labels come from.
     pub labels: LabelSource,
+    /// The same by where the samples come from.
+    #[serde(default)]
+    pub parts: Vec<PublicPart>,
     /// The exact interval of the rate of right answers, from this batch alone.
     pub interval: Option<Interval>,
 }
@@ -70,12 +114,24 @@ pub struct Report {
     pub answers_withheld: bool,
     /// Whether the answers shown are those of a rejected batch.
     pub answers_of_rejected_batch: bool,
+    /// Files that were left out of the queries.
+    #[serde(default)]
+    pub skipped: Vec<SkippedFile>,
     /// This batch's public samples.
     pub public: PublicResult,
+    /// What the model's published answers say of its accuracy.
+    #[serde(default)]
+    pub sheet: Option<SheetAccuracy>,
     /// Earlier batches' public samples under the same hint digest.
     pub accumulated: Option<AuditedAccuracy>,
+    /// Complete batches under the same hint digest.
+    #[serde(default)]
+    pub batches: Option<BatchCount>,
     /// Why the verdict is what it is.
     pub evidence: Evidence,
+    /// The chance that cheating passes, by how often it shows.
+    #[serde(default)]
+    pub by_firing: Vec<Firing>,
     /// What an accepted batch guarantees; null for any other verdict.
     pub guarantees: Option<Guarantees>,
     /// What weakens the result.
@@ -94,11 +150,15 @@ impl Report {
             (None, None) => &[],
         };
         let float_label = |query: u32| context.float_labels.and_then(|labels| labels.get(query as usize).copied());
+        let file = |query: u32| context.files.and_then(|files| files.get(query as usize).cloned());
+        let class = |label: Label| context.classes.get(label as usize).cloned();
         let answers: Vec<AnswerLine> = shown
             .iter()
             .map(|answer| AnswerLine {
                 index: answer.query,
+                file: file(answer.query),
                 label: answer.label,
+                class: answer.label.and_then(class),
                 float_label: float_label(answer.query),
                 copies: answer.agreeing,
             })
@@ -108,16 +168,23 @@ impl Report {
         let interval = (total > 0).then(|| clopper_pearson(correct.into(), total.into(), CONFIDENCE));
         let mut warnings = context.warnings;
         warnings.extend(own_warnings(plan, &evidence));
+        let by_firing = by_firing(&plan.mix);
+        let parts = public_parts(context.parts, &evidence);
         Self {
             plan: plan.to_json(),
             verdict,
             answers_withheld: rejected && answers.is_empty(),
             answers_of_rejected_batch: rejected && !answers.is_empty(),
             answers,
-            public: PublicResult { correct, total, labels: LabelSource::from(&plan.labels), interval },
+            skipped: context.skipped,
+            public: PublicResult { correct, total, labels: LabelSource::from(&plan.labels), parts, interval },
+            sheet: context.sheet,
             accumulated: context.accumulated,
+            batches: context.batches,
             evidence,
-            guarantees: (verdict == Verdict::Accepted).then(|| Guarantees::shown(plan, interval.as_ref())),
+            guarantees: (verdict == Verdict::Accepted)
+                .then(|| Guarantees::shown(plan, &by_firing, interval.as_ref(), context.batches.as_ref())),
+            by_firing,
             warnings,
         }
     }
@@ -132,6 +199,24 @@ impl Report {
     }
 }
 
+/// The public samples of each origin, from their outcomes.
+fn public_parts(parts: &[PoolPart], evidence: &Evidence) -> Vec<PublicPart> {
+    let of_part = |part: &PoolPart| {
+        let outcomes = evidence.public_outcomes.range(part.first..part.end);
+        let (drawn, wrong) = outcomes.fold((0, 0), |(drawn, wrong), (_, &right)| (drawn + 1, wrong + u32::from(!right)));
+        PublicPart { known_from: part.known_from, drawn, wrong }
+    };
+    parts.iter().map(of_part).filter(|part| part.drawn > 0).collect()
+}
+
+/// Whether most wrong answers lie one below what was expected: the known labels seem to count from
+/// one, where the model counts from zero.
+fn labels_seem_to_count_from_one(evidence: &Evidence) -> bool {
+    let wrong = &evidence.wrong_publics;
+    let shifted = wrong.iter().filter(|w| w.answered.checked_add(1) == Some(w.expected)).count();
+    2 * wrong.len() > evidence.publics as usize && 10 * shifted >= 9 * wrong.len() && shifted > 1
+}
+
 fn own_warnings(plan: &Plan, evidence: &Evidence) -> Vec<String> {
     let mut warnings = Vec::new();
     if !plan.is_sound() {
@@ -144,6 +229,15 @@ fn own_warnings(plan: &Plan, evidence: &Evidence) -> Vec<String> {
             shift.distance, shift.chance_limit
         ));
     }
+    if labels_seem_to_count_from_one(evidence) {
+        warnings.push(
+            "the answers to public samples lie one below their known labels: those seem to count classes from 1, the model counts from 0"
+                .to_owned(),
+        );
+    }
+    if evidence.beyond_classes > 0 {
+        warnings.push(format!("{} answers name no class of the model: they count as wrong", evidence.beyond_classes));
+    }
     if evidence.failed_lane_runs > 0 {
         warnings.push(format!("{} lane runs failed and were repeated with fresh randomness", evidence.failed_lane_runs));
     }
@@ -155,7 +249,7 @@ mod tests {
     use super::*;
     use crate::{
         accuracy::PublicLabels,
-        batch::{AnswerSheet, Item, MixedBatch, PublicSample},
+        batch::{BatchAnswers, Item, MixedBatch, PublicSample},
         mix::Mix,
         plan::PlanRequest,
         verify::verify,
@@ -176,7 +270,7 @@ mod tests {
                 Item::Public { id } => 3 + u32::from(id < wrong),
             })
             .collect();
-        let mut sheet = AnswerSheet::new(&batch, 0);
+        let mut sheet = BatchAnswers::new(&batch, 0);
         sheet.record(0..mix.samples(), &answers).unwrap();
         (Plan::evaluate(&request, mix).unwrap(), verify(&batch, &sheet).unwrap())
     }
@@ -189,7 +283,18 @@ mod tests {
     fn an_accepted_report_states_everything() {
         let (plan, verification) = run(2);
         let floats: Vec<Label> = (40..48).collect();
-        let report = Report::new(&plan, &verification, ReportContext { float_labels: Some(&floats), ..ReportContext::default() });
+        let files: Vec<String> = (0..8).map(|i| format!("q{i}.png")).collect();
+        let classes: Vec<String> = (0..50).map(|i| format!("c{i}")).collect();
+        let part = |known_from, first, end| PoolPart { known_from, first, end };
+        let parts = [part(KnownFrom::AnswerSheet, 0, 10), part(KnownFrom::EarlierRuns, 10, 90), part(KnownFrom::GroundTruth, 90, 99)];
+        let context = ReportContext {
+            float_labels: Some(&floats),
+            files: Some(&files),
+            classes: &classes,
+            parts: &parts,
+            ..ReportContext::default()
+        };
+        let report = Report::new(&plan, &verification, context);
         let json = report.to_json();
         for field in
             ["R", "B", "T", "tau", "max_inconclusive", "lambda", "soundness_log2", "overhead", "worst_m", "false_reject", "false_accept"]
@@ -197,12 +302,19 @@ mod tests {
             assert!(json["plan"][field].is_number(), "plan.{field}");
         }
         assert_eq!(json["verdict"], "accepted");
-        assert_eq!(json["answers"][7], serde_json::json!({ "index": 7, "label": 47, "float_label": 47, "copies": 12 }));
+        let expected = serde_json::json!({ "index": 7, "file": "q7.png", "label": 47, "class": "c47", "float_label": 47, "copies": 12 });
+        assert_eq!(json["answers"][7], expected);
+        let parts = serde_json::json!([
+            { "known_from": "answer-sheet", "drawn": 10, "wrong": 2 }, { "known_from": "earlier-runs", "drawn": 6, "wrong": 0 }
+        ]);
+        assert_eq!(json["public"]["parts"], parts);
+        assert_eq!(json["by_firing"].as_array().unwrap().len(), 5);
         assert_eq!((&json["public"]["correct"], &json["public"]["total"]), (&14.into(), &16.into()));
         assert_eq!(serde_json::from_value::<Report>(json).unwrap().verdict, Verdict::Accepted);
         let form = json_text(&report);
         assert!(form.contains("deviates at some positions"), "the first guarantee: {form}");
-        assert!(form.contains("another function alike at all positions"), "the second: {form}");
+        assert!(form.contains("on 50% of the images 2^-"), "the second: {form}");
+        assert!(form.contains("another function alike at all positions"), "the third: {form}");
         assert!(!form.contains("distributed differently"), "24 labels are too few to tell: {form}");
     }
 
@@ -219,6 +331,18 @@ mod tests {
             Report::new(&plan, &verification, ReportContext { reveal_rejected: Some(RevealRejected), ..ReportContext::default() });
         assert!(revealed.answers_of_rejected_batch && revealed.answers.len() == 8);
         assert!(json_text(&revealed).contains("\"label\":40"), "what was looked for above");
+    }
+
+    #[test]
+    fn labels_that_count_from_one_are_named_as_the_likely_cause() {
+        let mut evidence = Evidence { publics: 20, ..Evidence::default() };
+        let wrong = |id, expected, answered| crate::verify::WrongPublic { id, expected, answered };
+        evidence.wrong_publics = (0..19).map(|id| wrong(id, id + 1, id)).collect();
+        assert!(labels_seem_to_count_from_one(&evidence));
+        evidence.wrong_publics = (0..19).map(|id| wrong(id, id + 1 + id % 2, id)).collect();
+        assert!(!labels_seem_to_count_from_one(&evidence));
+        evidence.wrong_publics = vec![wrong(0, 1, 0)];
+        assert!(!labels_seem_to_count_from_one(&evidence));
     }
 
     #[test]
@@ -240,7 +364,7 @@ mod tests {
                         Item::Public { id } => id + id % 2,
                     })
                     .collect();
-                let mut sheet = AnswerSheet::new(&batch, 0);
+                let mut sheet = BatchAnswers::new(&batch, 0);
                 sheet.record(0..mix.samples(), &answers).unwrap();
                 Report::new(&plan, &verify(&batch, &sheet).unwrap(), ReportContext::default()).to_json().to_string()
             })

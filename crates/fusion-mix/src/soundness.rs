@@ -23,17 +23,18 @@
 //! [`Soundness::error_log2`] bounds the sum. The maximum over `m` is found by branch and bound with
 //! `P(m) <= Pr[win] / Pr[M = m]`, so no `m` is left out.
 
-use std::{cmp::Ordering, collections::BinaryHeap};
+use std::collections::BinaryHeap;
 
 use crate::{
     binomial::ln_lower_tail_bound,
+    branch::Block,
     exponential_tilting::{GroupLaw, ln_success, ln_success_at_least},
     mix::Mix,
 };
 
 /// Logarithms (base 2) below this are reported as this. It is an upper bound, and no user needs to
 /// tell 2^-900 from less.
-const FLOOR_LOG2: f64 = -900.0;
+pub(crate) const FLOOR_LOG2: f64 = -900.0;
 
 /// The server's best chance in the game, and the choice that gives it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -97,9 +98,10 @@ fn likely_best(mix: &Mix) -> impl Iterator<Item = u64> {
 /// first excess over a finite floor.
 fn maximise(mix: &Mix, floor: f64, tie: f64) -> (f64, u64) {
     let least = u64::from(mix.copies());
+    let block = |first, last| Block { bound: ln_block_bound(mix, first, last), first, last };
     let mut best = (floor, least);
     // The block with the largest bound comes first, so that most others need not be evaluated.
-    let mut blocks = BinaryHeap::from([Block::new(mix, least, u64::from(mix.samples()))]);
+    let mut blocks = BinaryHeap::from([block(least, u64::from(mix.samples()))]);
     while let Some(Block { bound, first, last }) = blocks.pop() {
         // Ties (equal up to rounding) go to the least m, which may stand in any block that comes as
         // close.
@@ -118,46 +120,12 @@ fn maximise(mix: &Mix, floor: f64, tie: f64) -> (f64, u64) {
             }
         } else {
             let middle = first + (last - first) / 2;
-            blocks.push(Block::new(mix, first, middle));
-            blocks.push(Block::new(mix, middle + 1, last));
+            blocks.push(block(first, middle));
+            blocks.push(block(middle + 1, last));
         }
     }
     best
 }
-
-/// A range of `m`, ordered by what it may hold at best.
-struct Block {
-    /// An upper bound on `ln P(m)` in it.
-    bound: f64,
-    first: u64,
-    last: u64,
-}
-
-impl Block {
-    fn new(mix: &Mix, first: u64, last: u64) -> Self {
-        Self { bound: ln_block_bound(mix, first, last), first, last }
-    }
-}
-
-impl Ord for Block {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.bound.total_cmp(&other.bound).then(other.first.cmp(&self.first))
-    }
-}
-
-impl PartialOrd for Block {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Block {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Block {}
 
 /// `log2 P(m)` for a server that corrupts exactly `m` positions; minus infinity where it cannot
 /// win.

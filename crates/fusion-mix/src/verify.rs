@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     MixError,
-    batch::{AnswerSheet, Label, MixedBatch, Slot},
+    batch::{BatchAnswers, Label, MixedBatch, Slot},
     label_shift::LabelShift,
 };
 
@@ -51,14 +51,14 @@ impl std::fmt::Display for Verdict {
 pub struct Answer {
     /// The query's index.
     pub query: u32,
-    /// The label that all copies gave; `None` if they disagree.
+    /// The label that all copies gave; `None` if they disagree or the model has no such class.
     pub label: Option<Label>,
     /// How many copies gave the most frequent label.
     pub agreeing: u32,
 }
 
-/// A query whose copies disagree. It names no label (the batch may be rejected) and tells nothing
-/// about positions.
+/// A query whose copies disagree, or agree on what is no class. It names no label (the batch may be
+/// rejected) and tells nothing about positions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disagreement {
     /// The query's index.
@@ -87,6 +87,9 @@ pub struct Evidence {
     pub wrong_publics: Vec<WrongPublic>,
     /// Queries whose copies disagree.
     pub disagreements: Vec<Disagreement>,
+    /// Answers that name no class of the model: wrong, whatever they answer.
+    #[serde(default)]
+    pub beyond_classes: u32,
     /// Positions without an answer.
     pub missing: u32,
     /// Lane runs that failed and were repeated.
@@ -154,7 +157,7 @@ impl Verification {
 ///
 /// # Errors
 /// [`MixError::Misuse`] if `sheet` is not of this batch's size.
-pub fn verify(batch: &MixedBatch, sheet: &AnswerSheet) -> Result<Verification, MixError> {
+pub fn verify(batch: &MixedBatch, sheet: &BatchAnswers) -> Result<Verification, MixError> {
     let mix = batch.mix();
     let mut evidence = Evidence { missing: sheet.missing(), failed_lane_runs: sheet.failures(), ..Evidence::default() };
     let Some(labels) = sheet.complete() else {
@@ -167,13 +170,15 @@ pub fn verify(batch: &MixedBatch, sheet: &AnswerSheet) -> Result<Verification, M
     let (mut query_labels, mut public_labels) = (BTreeMap::new(), BTreeMap::new());
     let mut groups = vec![vec![0; mix.copies() as usize]; mix.queries() as usize];
     for (position, &label) in (0u32..).zip(&labels) {
+        evidence.beyond_classes += u32::from(!sheet.is_class(label));
         match batch.locate(position) {
             Slot::Copy { query, copy } => groups[query as usize][copy as usize] = label,
             Slot::Public(index) => {
                 let sample = batch.publics()[index];
                 *public_labels.entry(label).or_default() += 1;
-                evidence.public_outcomes.insert(sample.id, label == sample.label);
-                if label != sample.label {
+                let right = label == sample.label && sheet.is_class(label);
+                evidence.public_outcomes.insert(sample.id, right);
+                if !right {
                     evidence.wrong_publics.push(WrongPublic { id: sample.id, expected: sample.label, answered: label });
                 }
             }
@@ -190,7 +195,7 @@ pub fn verify(batch: &MixedBatch, sheet: &AnswerSheet) -> Result<Verification, M
             *votes.entry(label).or_insert(0) += 1;
         }
         let agreeing = votes.values().copied().max().unwrap_or(0);
-        let label = (votes.len() == 1).then_some(group[0]);
+        let label = (votes.len() == 1 && sheet.is_class(group[0])).then_some(group[0]);
         match label {
             Some(label) => *query_labels.entry(label).or_default() += 1,
             None => {
@@ -240,7 +245,7 @@ mod tests {
                 spoil.iter().find(|(at, _)| *at == item).map_or(honest, |&(_, label)| label)
             })
             .collect();
-        let mut sheet = AnswerSheet::new(&batch, 0);
+        let mut sheet = BatchAnswers::new(&batch, 0);
         for slice in batch.lane_slices(3) {
             sheet.record(slice.clone(), &labels[slice.start as usize..slice.end as usize]).unwrap();
         }
@@ -287,10 +292,30 @@ mod tests {
     }
 
     #[test]
+    fn a_label_beyond_the_classes_is_a_wrong_answer() {
+        let mix = Mix::new(6, 3, 4, 1, 1).unwrap();
+        // One public sample is labelled beyond the classes, too: an answer that agrees stays wrong.
+        let publics = PUBLICS.map(|sample| if sample.id == 9 { PublicSample { label: 70, ..sample } } else { sample });
+        let batch = MixedBatch::assemble(mix, publics.to_vec(), &mut ChaCha20Rng::seed_from_u64(13)).unwrap();
+        let honest = |item: u32| if item < 18 { item / 3 } else { publics[item as usize - 18].label };
+        let labels: Vec<Label> = batch.order().items().iter().map(|&item| if item / 3 == 4 { 80 } else { honest(item) }).collect();
+        for (classes, verdict, label) in [(None, Verdict::Accepted, Some(80)), (Some(70), Verdict::Accepted, None)] {
+            let mut sheet = BatchAnswers::new(&batch, 0).of_classes(classes);
+            sheet.record(0..22, &labels).unwrap();
+            let found = verify(&batch, &sheet).unwrap();
+            assert_eq!(found.verdict(), verdict);
+            assert_eq!(found.answers().unwrap()[4].label, label);
+            let evidence = found.evidence();
+            let counts = (evidence.wrong_publics.len(), evidence.disagreements.len(), evidence.beyond_classes);
+            assert_eq!(counts, if classes.is_some() { (1, 1, 4) } else { (0, 0, 0) });
+        }
+    }
+
+    #[test]
     fn compares_nothing_before_all_is_in() {
         let mix = Mix::new(6, 3, 4, 0, 0).unwrap();
         let batch = MixedBatch::assemble(mix, PUBLICS.to_vec(), &mut ChaCha20Rng::seed_from_u64(12)).unwrap();
-        let mut sheet = AnswerSheet::new(&batch, 0);
+        let mut sheet = BatchAnswers::new(&batch, 0);
         sheet.record(0..21, &[99; 21]).unwrap();
         let found = verify(&batch, &sheet).unwrap();
         assert_eq!(found.verdict(), Verdict::Incomplete);

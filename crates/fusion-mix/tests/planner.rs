@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use fusion_mix::{
     MixError,
     accuracy::{FlipRate, PublicLabels},
+    firing::best_firing,
     mix::Mix,
-    plan::{Plan, PlanRequest},
+    plan::{Assurance, Plan, PlanRequest},
     soundness::soundness,
 };
 
@@ -54,6 +55,43 @@ fn no_smaller_plan_meets_the_demands() {
             }
         }
     }
+}
+
+/// Labels that are the model's own answers make small batches payable.
+#[test]
+fn published_answers_make_small_batches_payable() {
+    let labels = PublicLabels::Certified { mismatch: 1e-5, detect_below: None };
+    let overhead = |queries, lambda| Plan::optimise(&PlanRequest::new(queries, lambda, labels)).unwrap().mix.overhead();
+    for (queries, expected) in [(1, 44.0), (16, 9.5), (64, 7.1), (512, 5.01)] {
+        let found = overhead(queries, 40.0);
+        assert!((found - expected).abs() < 0.05, "{queries} queries: {found}, not {expected}");
+    }
+    assert_eq!(overhead(1, Assurance::Covert.lambda()), 9.0);
+    // The accuracy test that ground truth makes of it.
+    let truth = PublicLabels::GroundTruth { claimed_accuracy: 0.747, detect_below: None };
+    let single = Plan::optimise(&PlanRequest::new(1, 40.0, truth)).unwrap();
+    assert_eq!(single.mix.samples(), 111);
+}
+
+/// What is asked for at a fraction of the images holds there, and costs more.
+#[test]
+fn deviations_that_fire_seldom_can_be_planned_for() {
+    let labels = PublicLabels::Certified { mismatch: 0.0, detect_below: None };
+    for (queries, phi) in [(1, 0.5), (8, 0.5), (8, 0.2), (64, 0.3)] {
+        let always = Plan::optimise(&PlanRequest::new(queries, 20.0, labels)).unwrap();
+        let request = PlanRequest { fires: phi, ..PlanRequest::new(queries, 20.0, labels) };
+        let plan = Plan::optimise(&request).unwrap();
+        let found = best_firing(&plan.mix, phi).unwrap();
+        assert!(plan.is_sound() && found.log2 <= -20.0 && soundness(&plan.mix).log2 <= -20.0, "{plan:?} {found:?}");
+        assert!(plan.mix.samples() > always.mix.samples(), "{queries} {phi}: {plan:?}");
+        let judged = Plan::evaluate(&request, always.mix).unwrap();
+        assert!(!judged.is_sound() && judged.soundness.meets(20.0), "sound against those that always fire only");
+        // One public sample less would not do.
+        let mix = plan.mix;
+        let fewer = Mix::new(queries, mix.copies(), mix.publics() - 1, mix.tau(), mix.max_inconclusive()).unwrap();
+        assert!(!Plan::evaluate(&request, fewer).unwrap().is_sound());
+    }
+    assert!(Plan::optimise(&PlanRequest { fires: 0.0, ..PlanRequest::new(8, 20.0, labels) }).is_err());
 }
 
 /// Processor time of this thread, where the system tells (Linux): other work on the machine must

@@ -16,7 +16,7 @@ mod limits;
 mod proto;
 
 pub use error::CardError;
-pub use facts::{Claim, HintFacts, ModelCard};
+pub use facts::{AnswerFacts, Claim, Flips, HintFacts, ModelCard};
 pub use fusion_ring::symmetric::digest::Digest;
 pub(crate) use limits::MAX_CARD_BYTES;
 

@@ -47,7 +47,8 @@
 //!
 //! # Where to read next
 //! [`program`] first, then [`noise`], [`twin`] (what is computed), [`plan`](mod@plan) (how scales
-//! and windows are chosen) and [`onnx`] (what is understood). `examples/twin.rs` compares the twin
+//! and windows are chosen), [`onnx`] (what is understood) and [`repeatability`] (what an owner can
+//! say of answers before anybody asks). `examples/twin.rs` compares the twin
 //! with the float network.
 //!
 //! # Features
@@ -59,6 +60,8 @@ pub mod program;
 
 pub use program::noise;
 
+#[cfg(feature = "full")]
+pub mod answer_sheet;
 #[cfg(feature = "full")]
 pub mod calibrate;
 #[cfg(feature = "full")]
@@ -81,6 +84,8 @@ pub mod passes;
 pub mod plan;
 #[cfg(feature = "full")]
 pub mod preprocess;
+#[cfg(feature = "full")]
+pub mod repeatability;
 #[cfg(feature = "full")]
 pub mod twin;
 

@@ -374,6 +374,8 @@ pub fn small_model(seed: u64) -> (crate::card::ModelCard, crate::package::Privat
         weights_digest: fusion_ring::symmetric::digest::Digest::of(b"weights"),
         hint: None,
         logits_bits: 0,
+        answers: None,
+        flips: None,
     };
     (card, crate::package::PrivateModel { weights, key: fusion_rlwe::ServerKey::from_bytes([seed as u8; 32]) })
 }

@@ -195,11 +195,17 @@ impl<'a> Twin<'a> {
         Ok((local, 0))
     }
 
+    /// The logits as the argmax reads them through their window, and the number of overflows.
+    #[must_use]
+    pub fn windowed_logits(&self, logits: &[i64], carries: &mut TruncationCarry<'_>) -> (Vec<i64>, u64) {
+        let reading = self.readings.last().copied().flatten().unwrap_or(Reading::exact(self.program.logits_window));
+        step::window(logits, reading, carries)
+    }
+
     /// The argmax inside the logits' window, the lower index on ties, and the number of overflows.
     #[must_use]
     pub fn label(&self, logits: &[i64], carries: &mut TruncationCarry<'_>) -> (usize, u64) {
-        let reading = self.readings.last().copied().flatten().unwrap_or(Reading::exact(self.program.logits_window));
-        let (windowed, overflows) = step::window(logits, reading, carries);
+        let (windowed, overflows) = self.windowed_logits(logits, carries);
         let mut best = 0;
         for (index, &value) in windowed.iter().enumerate() {
             if value > windowed[best] {

@@ -69,6 +69,13 @@ pub trait LaneHandler: Send + Sync + 'static {
     /// The bytes whose digest and length [`LaneHandler::describe`] announces.
     fn hint(&self) -> HintSource;
 
+    /// Another public file with this digest and its length, which clients download as they do the
+    /// hint; `None` if there is none, which is the default.
+    fn published(&self, digest: Digest) -> Option<(HintSource, u64)> {
+        let _ = digest;
+        None
+    }
+
     /// Runs one lane to its end on a thread of its own.
     ///
     /// The request's card digest and versions are those of [`LaneHandler::describe`]; its number of

@@ -10,10 +10,9 @@ use fusion_mix::plan::Plan;
 use rand_core::CryptoRng;
 
 use crate::client::lanes::text_of;
-use crate::client::{ClientSettings, Inputs, Journal, Outcome};
+use crate::client::{ClientSettings, Inputs, Journal, Outcome, PublicPool};
 use crate::error::Error;
 use crate::event::Event;
-use crate::images::Sample;
 
 /// Runs `call` on a thread of its own. A panic in it is [`Error::Panicked`].
 ///
@@ -56,7 +55,7 @@ impl Client {
     pub async fn query(
         &self,
         inputs: Inputs,
-        publics: Vec<Sample>,
+        publics: PublicPool,
         plan: Plan,
         journal: Journal,
         mut rng: impl CryptoRng + Send + 'static,
@@ -73,7 +72,7 @@ impl Client {
     pub async fn resume(
         &self,
         inputs: Inputs,
-        publics: Vec<Sample>,
+        publics: PublicPool,
         journal: std::path::PathBuf,
         mut rng: impl CryptoRng + Send + 'static,
         mut events: impl FnMut(Event<'_>) + Send + 'static,

@@ -59,6 +59,66 @@ pub enum Error {
         /// Images that it was tried on.
         images: usize,
     },
+    /// A plan that is weaker than what was asked of it.
+    #[error("this plan lets cheating pass with chance 2^{log2:.2}, more than the 2^-{lambda} that was asked for")]
+    Unsound {
+        /// Its soundness.
+        log2: f64,
+        /// What was asked for, bits.
+        lambda: f64,
+    },
+    /// The server publishes no answers, and nothing else is known of the images.
+    #[error("the owner of this model has published no answers: labels of the public samples are needed")]
+    NoAnswers,
+    /// The model's published answers are worse than its owner claims.
+    #[error(
+        "the server's published answers do not bear out what it claims: {} of your {} labelled images are right ({} undecided and {} missing ones count as wrong), {wanted}",
+        sheet.correct, sheet.total, sheet.undecided, sheet.missing
+    )]
+    SheetBelowClaim {
+        /// What the answers say.
+        sheet: fusion_mix::accuracy::SheetAccuracy,
+        /// What they should say, in words.
+        wanted: String,
+    },
+    /// Answers that were published are none.
+    #[error(transparent)]
+    Answers(#[from] fusion_model::answer_sheet::SheetError),
+    /// One image with two labels.
+    #[error("{name} occurs twice among the public samples, with different labels")]
+    TwoLabels {
+        /// One of its files.
+        name: String,
+    },
+    /// A label that the model has no class for.
+    #[error("{name} is labelled {label}, but the model's classes are 0 to {}: labels count from 0", classes.saturating_sub(1))]
+    NoSuchClass {
+        /// The image.
+        name: String,
+        /// Its label.
+        label: u32,
+        /// Classes of the model.
+        classes: usize,
+    },
+    /// True labels and the model's own answers in one pool.
+    #[error(
+        "public samples with true labels and such with the model's own answers cannot be tested together: an honest server errs on them too differently"
+    )]
+    MixedPool,
+    /// A run whose answers are not to be relied on.
+    #[error("{} was not accepted but {verdict}: its answers are not known", path.display())]
+    NotAccepted {
+        /// Its directory.
+        path: PathBuf,
+        /// How it ended.
+        verdict: fusion_mix::verify::Verdict,
+    },
+    /// A run of a program that kept no digests of its images.
+    #[error("{} was begun by an older program, which did not keep what its images were", path.display())]
+    NoDigests {
+        /// Its directory.
+        path: PathBuf,
+    },
     /// An image that cannot be used.
     #[error(transparent)]
     Image(#[from] ImageError),

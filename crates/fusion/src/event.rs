@@ -56,6 +56,13 @@ pub enum Event<'a> {
         /// Why.
         error: &'a RunError,
     },
+    /// So many images are run, to see what a model answers to them and how often copies disagree.
+    Answers {
+        /// Images done.
+        done: usize,
+        /// Images in all.
+        total: usize,
+    },
     /// So many bytes of a package's hint are made.
     Package {
         /// Bytes done.

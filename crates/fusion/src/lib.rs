@@ -15,7 +15,8 @@
 //!
 //! # Example
 //! ```no_run
-//! use fusion::{Client, ClientSettings, Inputs, Journal, MixSettings, images};
+//! use fusion::mix::pool::KnownFrom;
+//! use fusion::{Client, ClientSettings, Inputs, Journal, MixSettings, PublicPool, images};
 //! use rand::{SeedableRng, rngs::SysRng};
 //! use rand_chacha::ChaCha20Rng;
 //!
@@ -23,9 +24,10 @@
 //! let mut rng = ChaCha20Rng::try_from_rng(&mut SysRng)?;
 //! let client = Client::connect(ClientSettings::new("127.0.0.1:7878", home))?;
 //! let inputs = Inputs::from(images::folder("photos".as_ref())?);
-//! let publics = images::labelled_folder("known".as_ref(), "known/labels.csv".as_ref())?;
+//! let known = images::labelled_folder("known".as_ref(), "known/labels.csv".as_ref())?;
+//! let publics = PublicPool::labelled(known, KnownFrom::GroundTruth)?;
 //! let mix = MixSettings::at_lambda(40.0, Some(0.6));
-//! let plan = client.plan(&mix, inputs.samples.len(), publics.len())?;
+//! let plan = client.plan(&mix, inputs.samples.len(), &publics)?;
 //! let journal = Journal::at(home.join("runs/1"));
 //! let outcome = client.query(&inputs, &publics, &plan, journal, &mut rng, &mut |_| ())?;
 //! println!("{:?}: {:?}", outcome.report.verdict, outcome.report.answers);
@@ -59,11 +61,11 @@ mod quantise;
 mod sample_seconds;
 pub mod server;
 
-pub use client::{Client, ClientSettings, GivenMix, Inputs, Journal, MixSettings, Outcome, verify};
+pub use client::{Client, ClientSettings, GivenMix, Inputs, Journal, MixSettings, Outcome, PoolFacts, PublicPool, verify};
 pub use clock::{Clock, SystemClock};
 pub use error::Error;
 pub use event::{Event, Events, LaneProgress, silent};
-pub use prepare::{PackageSettings, Prepared, prepare};
+pub use prepare::{PackageSettings, Prepared, PublishedAnswers, prepare};
 pub use quantise::{FRONTIER_MBIT, FrontierPoint, QuantiseSettings, Quantised, Tolerance, Widths, quantise, quantise_file};
 pub use sample_seconds::SampleSeconds;
 pub use server::{Server, ServerSettings};

@@ -6,7 +6,8 @@
 //! default; the test `mixed_batches` plays as many on a small network within a minute.
 
 use fusion::images::{self, Sample};
-use fusion::{ClientSettings, GivenMix, Inputs, Journal, MixSettings, silent};
+use fusion::mix::pool::KnownFrom;
+use fusion::{ClientSettings, GivenMix, Inputs, Journal, MixSettings, PublicPool, silent};
 use fusion_cli::assets;
 use fusion_mix::interval::clopper_pearson;
 use fusion_mix::verify::Verdict;
@@ -99,7 +100,7 @@ struct Client {
     user: User,
     _server: Serving,
     client: fusion::Client,
-    pool: Vec<Sample>,
+    pool: PublicPool,
     queries: Vec<Sample>,
     truth: Vec<u64>,
 }
@@ -112,9 +113,17 @@ impl Client {
         let server = user.serve("p", flags);
         let mut settings = ClientSettings::new(server.address.clone(), user.path("home"));
         (settings.lanes, settings.max_failures) = (Some(lanes), 0);
+        settings.allow_unsound = true;
         let client = fusion::Client::connect(settings).unwrap();
         let queries = ["queries/digit-00.png", "queries/digit-01.png"].map(|name| images::folder(&asset(name)).unwrap()).concat();
-        Self { user, _server: server, client, pool: assets::mnist_pool().unwrap(), queries, truth: true_labels()[..2].to_vec() }
+        Self {
+            user,
+            _server: server,
+            client,
+            pool: PublicPool::labelled(assets::mnist_pool().unwrap(), KnownFrom::GroundTruth).unwrap(),
+            queries,
+            truth: true_labels()[..2].to_vec(),
+        }
     }
 
     /// `runs` batches of `copies` copies of two digits and `publics` public samples, none of which
@@ -126,7 +135,7 @@ impl Client {
         let mut rng = ChaCha20Rng::try_from_rng(&mut SysRng).unwrap();
         let inputs = Inputs::from(self.queries.clone());
         for run in 0..runs {
-            let plan = self.client.plan(&mix, inputs.samples.len(), self.pool.len()).unwrap();
+            let plan = self.client.plan(&mix, inputs.samples.len(), &self.pool).unwrap();
             let journal = Journal::at(self.user.path(&format!("run{run}")));
             let report = self.client.query(&inputs, &self.pool, &plan, journal, &mut rng, &mut silent).unwrap().report;
             tally.runs += 1;

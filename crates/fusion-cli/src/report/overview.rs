@@ -1,38 +1,65 @@
 //! What `fusion plan` and `fusion audit` show on a terminal.
 
-use std::fmt::Write;
+use std::fmt::{Result, Write};
 
 use fusion::mix::{
     audit::LabelSource,
-    overview::{AuditOverview, PlanOverview, TableRow},
+    overview::{AssuranceRow, AuditOverview, PlanOverview, TableRow},
+    plan::Assurance,
 };
 
-/// A plan, what it costs and guarantees, and the table of other numbers of queries.
+use super::{
+    figures::{curve, lines, table},
+    text,
+    words::{CURVE, plain, trimmed},
+};
+
+/// Three degrees of certainty and their prices, a plan, what it costs and guarantees, and the table
+/// of other numbers of queries.
 pub(crate) fn plan_text(overview: &PlanOverview) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    let _ = write_plan(overview, &mut out).and_then(|()| write_table(&overview.table, &mut out));
+    let _ = write_assurances(overview, &mut out)
+        .and_then(|()| write_plan(overview, &mut out))
+        .and_then(|()| write_table(&overview.table, &mut out));
     out
 }
 
-fn write_plan(overview: &PlanOverview, out: &mut String) -> std::fmt::Result {
-    let plan = &overview.plan;
-    writeln!(
-        out,
-        "R = {} queries, B = {} copies, T = {} public samples, tau = {}, max_inconclusive = {}",
-        plan.queries, plan.copies, plan.publics, plan.tau, plan.max_inconclusive
-    )?;
-    writeln!(out, "soundness     2^{:.6} (asked for 2^-{}); the adversary's best m = {}", plan.soundness_log2, plan.lambda, plan.worst_m)?;
-    writeln!(out, "overhead      {:.3} samples per query", plan.overhead)?;
-    writeln!(out, "false reject  {:.3e} (an honest server)", plan.false_reject)?;
-    match plan.false_accept {
-        Some(chance) => writeln!(out, "false accept  {chance:.3e} (a function at detect-below, by this batch's public samples)")?,
-        None => writeln!(out, "false accept  not designed for (name an accuracy with detect-below)")?,
+fn write_assurances(overview: &PlanOverview, out: &mut String) -> Result {
+    if overview.assurances.is_empty() {
+        return Ok(());
     }
+    writeln!(out, "What certainty costs")?;
+    let mut table = table(&["assurance", "that is", "B", "T", "per query", "predicted"], &[2, 3]);
+    for AssuranceRow { assurance, row } in &overview.assurances {
+        let plan = &row.plan;
+        let lambda = trimmed(plan.lambda);
+        let (name, meaning) = match assurance {
+            Some(Assurance::Covert) => ("covert".to_owned(), "a cheat is caught with 99%".to_owned()),
+            Some(Assurance::Standard) => ("standard".to_owned(), format!("it passes with chance at most 2^-{lambda}")),
+            None => (format!("lambda {lambda}"), format!("it passes with chance at most 2^-{lambda}")),
+        };
+        let per_query = format!("{:.2} samples", plan.overhead);
+        let predicted = row.predicted.map(|cost| format!("{} in {}", bytes(cost.bytes), seconds(cost.seconds)));
+        table.add_row([
+            name,
+            meaning,
+            plan.copies.to_string(),
+            plan.publics.to_string(),
+            per_query,
+            predicted.unwrap_or_else(|| "-".to_owned()),
+        ]);
+    }
+    out.push_str(&lines(&table, "  "));
+    Ok(())
+}
+
+fn write_plan(overview: &PlanOverview, out: &mut String) -> Result {
+    text::write_plan(&overview.plan, out)?;
     if let Some(cost) = &overview.predicted {
         writeln!(
             out,
-            "predicted     {} in {}, of which per query {} in {}",
+            "  predicted     {} in {}, of which per query {} in {}",
             bytes(cost.bytes),
             seconds(cost.seconds),
             bytes(cost.bytes_per_query),
@@ -40,58 +67,51 @@ fn write_plan(overview: &PlanOverview, out: &mut String) -> std::fmt::Result {
         )?;
     }
     if let Some(basis) = &overview.basis {
-        writeln!(out, "basis         {basis}")?;
-    }
-    if let Some(audited) = &overview.audited {
-        writeln!(
-            out,
-            "audited       {} of {} right before, {:.2}% interval {:.4} .. {:.4}",
-            audited.correct,
-            audited.total,
-            audited.interval.confidence * 100.0,
-            audited.interval.low,
-            audited.interval.high
-        )?;
+        writeln!(out, "  basis         {}", plain(basis))?;
     }
     for warning in &overview.warnings {
-        writeln!(out, "warning       {warning}")?;
+        writeln!(out, "  warning       {}", plain(warning))?;
     }
+    if !overview.by_firing.is_empty() {
+        writeln!(out, "\nHow cheating fares under it\n  {CURVE}")?;
+        out.push_str(&curve(&overview.by_firing, "    "));
+    }
+    let guarantees = &overview.guarantees;
     writeln!(
         out,
-        "\nWhat an accepted batch guarantees\n  1. {}\n  2. {}\nWhat that assumes",
-        overview.guarantees.position_dependent, overview.guarantees.function_dependent
+        "\nWhat an accepted batch guarantees\n  {} (2^{:.2})\n  1. {}\n  2. {}\n  3. {}",
+        guarantees.in_words,
+        overview.plan.soundness_log2,
+        guarantees.position_dependent,
+        guarantees.partly_firing,
+        guarantees.function_dependent
     )?;
-    for assumption in &overview.guarantees.assumptions {
-        writeln!(out, "  - {assumption}")?;
+    if let Some(sentence) = &guarantees.over_batches {
+        writeln!(out, "  {sentence}")?;
     }
-    Ok(())
+    text::write_assumptions(guarantees, out)
 }
 
-fn write_table(rows: &[TableRow], out: &mut String) -> std::fmt::Result {
-    writeln!(
-        out,
-        "\n{:>8} {:>4} {:>7} {:>5} {:>16} {:>9} {:>10} {:>9}  per query",
-        "R", "B", "T", "tau", "max_inconclusive", "overhead", "soundness", "worst m"
-    )?;
+fn write_table(rows: &[TableRow], out: &mut String) -> Result {
+    writeln!(out, "\nOther numbers of queries")?;
+    let headings = ["R", "B", "T", "tau", "max_inconclusive", "overhead", "soundness", "worst m", "per query"];
+    let mut table = table(&headings, &[0, 1, 2, 3, 4, 5, 6, 7]);
     for row in rows {
         let p = &row.plan;
-        write!(
-            out,
-            "{:>8} {:>4} {:>7} {:>5} {:>16} {:>9.3} {:>10} {:>9}",
-            p.queries,
-            p.copies,
-            p.publics,
-            p.tau,
-            p.max_inconclusive,
-            p.overhead,
+        let cost = row.predicted.map(|cost| format!("{} in {}", bytes(cost.bytes_per_query), seconds(cost.seconds_per_query)));
+        table.add_row([
+            p.queries.to_string(),
+            p.copies.to_string(),
+            p.publics.to_string(),
+            p.tau.to_string(),
+            p.max_inconclusive.to_string(),
+            format!("{:.3}", p.overhead),
             format!("2^{:.2}", p.soundness_log2),
-            p.worst_m
-        )?;
-        match &row.predicted {
-            Some(cost) => writeln!(out, "  {} in {}", bytes(cost.bytes_per_query), seconds(cost.seconds_per_query))?,
-            None => writeln!(out, "  -")?,
-        }
+            p.worst_m.to_string(),
+            cost.unwrap_or_else(|| "-".to_owned()),
+        ]);
     }
+    out.push_str(&lines(&table, "  "));
     Ok(())
 }
 

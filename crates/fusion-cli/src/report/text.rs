@@ -1,11 +1,16 @@
 //! The report for a terminal.
 
-use std::fmt::Write;
+use std::fmt::{Result, Write};
 
-use fusion::mix::{report::Report, verify::Verdict};
+use fusion::mix::{Guarantees, plan::PlanJson, report::Report, verify::Verdict};
+
+use super::{
+    figures::{axis, curve, lines, table},
+    words,
+};
 
 /// Evidence lines beyond this are only counted.
-const MOST_LINES: usize = 20;
+pub(super) const MOST_LINES: usize = 20;
 
 /// The report for a terminal.
 pub(crate) fn report_text(report: &Report) -> String {
@@ -15,89 +20,105 @@ pub(crate) fn report_text(report: &Report) -> String {
     out
 }
 
-fn write(report: &Report, out: &mut String) -> std::fmt::Result {
+fn write(report: &Report, out: &mut String) -> Result {
     writeln!(out, "verdict      {}", report.verdict)?;
-    writeln!(out, "because      {}", reason(report))?;
-    write_figures(report, out)?;
+    writeln!(out, "because      {}", words::reason(report))?;
     for warning in &report.warnings {
-        writeln!(out, "warning      {warning}")?;
+        writeln!(out, "warning      {}", words::plain(warning))?;
     }
-    write_evidence(report, out)?;
     write_answers(report, out)?;
     if let Some(guarantees) = &report.guarantees {
-        writeln!(
-            out,
-            "\nWhat this guarantees\n  1. {}\n  2. {}\nWhat it assumes",
-            guarantees.position_dependent, guarantees.function_dependent
-        )?;
-        for assumption in &guarantees.assumptions {
-            writeln!(out, "  - {assumption}")?;
+        write_guarantee(report, guarantees, out)?;
+    }
+    write_accuracy(report, out)?;
+    if let Some(guarantees) = &report.guarantees {
+        writeln!(out, "\nThe function that the server computed\n  {}", guarantees.function_dependent)?;
+        write_assumptions(guarantees, out)?;
+    }
+    write_evidence(report, out)?;
+    write_plan(&report.plan, out)
+}
+
+fn write_answers(report: &Report, out: &mut String) -> Result {
+    writeln!(out, "\nAnswers")?;
+    if report.answers_withheld {
+        writeln!(out, "  {}", words::WITHHELD)?;
+    }
+    if report.answers_of_rejected_batch {
+        writeln!(out, "  {}", words::OF_REJECTED)?;
+    }
+    if report.verdict == Verdict::Incomplete {
+        writeln!(out, "  None: the batch is incomplete.")?;
+    }
+    if !report.answers.is_empty() {
+        let with_float = words::has_float_labels(report);
+        let headings = ["query", "answer", "copies that agree", "float model"];
+        let mut table = table(&headings[..3 + usize::from(with_float)], &[]);
+        for line in &report.answers {
+            let copies = format!("{} of {} copies", line.copies, report.plan.copies);
+            let float = with_float.then(|| words::float_label(line));
+            table.add_row([words::query(line), words::answer(line, report.plan.copies), copies].into_iter().chain(float));
+        }
+        out.push_str(&lines(&table, "  "));
+    }
+    if !report.skipped.is_empty() {
+        writeln!(out, "\nLeft out")?;
+        for skipped in &report.skipped {
+            writeln!(out, "  {}: {}", words::plain(&skipped.file), words::plain(&skipped.reason))?;
         }
     }
     Ok(())
 }
 
-/// One sentence on why the verdict is what it is.
-pub(super) fn reason(report: &Report) -> String {
-    let wrong = report.evidence.wrong_publics.len();
-    let disagreements = report.evidence.disagreements.len();
-    match report.verdict {
-        Verdict::Incomplete => format!("{} positions have no answer; nothing was compared", report.evidence.missing),
-        Verdict::Accepted | Verdict::RejectedAccuracy | Verdict::RejectedInconsistentCopies => format!(
-            "{wrong} of {} public answers are wrong (at most {} allowed); {disagreements} of {} queries have copies that disagree (at most {} allowed)",
-            report.evidence.publics, report.plan.tau, report.plan.queries, report.plan.max_inconclusive
-        ),
-    }
-}
-
-/// The plan, and how the public samples were answered.
-fn write_figures(report: &Report, out: &mut String) -> std::fmt::Result {
-    let plan = &report.plan;
+fn write_guarantee(report: &Report, guarantees: &Guarantees, out: &mut String) -> Result {
     writeln!(
         out,
-        "plan         R={} queries x B={} copies + T={} public samples, tau={}, max_inconclusive={}: {:.2} samples per query",
-        plan.queries, plan.copies, plan.publics, plan.tau, plan.max_inconclusive, plan.overhead
+        "\nWhat this guarantees\n  {} (2^{:.2})\n  {}",
+        guarantees.in_words, report.plan.soundness_log2, guarantees.position_dependent
     )?;
-    writeln!(out, "soundness    2^{:.3} (asked for 2^-{}), the adversary's best m = {}", plan.soundness_log2, plan.lambda, plan.worst_m)?;
-    if let Some(interval) = &report.public.interval {
-        writeln!(
-            out,
-            "public       {} of {} right in this batch, {:.0}% interval {:.4} .. {:.4}",
-            report.public.correct,
-            report.public.total,
-            interval.confidence * 100.0,
-            interval.low,
-            interval.high
-        )?;
+    if !report.by_firing.is_empty() {
+        writeln!(out, "  {} {}", words::BUT, words::CURVE)?;
+        out.push_str(&curve(&report.by_firing, "    "));
     }
-    if let Some(sum) = &report.accumulated {
-        writeln!(
-            out,
-            "accumulated  {} of {} distinct public samples right over {} batches ({} rejected) under this hint digest, {:.1}% interval {:.4} .. {:.4}",
-            sum.correct,
-            sum.total,
-            sum.batches,
-            sum.rejected,
-            sum.interval.confidence * 100.0,
-            sum.interval.low,
-            sum.interval.high
-        )?;
+    guarantees.over_batches.as_ref().map_or(Ok(()), |sentence| writeln!(out, "  {sentence}"))
+}
+
+fn write_accuracy(report: &Report, out: &mut String) -> Result {
+    let measurements = words::measurements(report);
+    if !measurements.is_empty() {
+        writeln!(out, "\nHow often the answers are right")?;
+    }
+    for found in measurements {
+        writeln!(out, "  {:<14}{}: {}, {}", found.name, found.count, words::percent(found.rate), words::interval(&found.interval))?;
+        writeln!(out, "  {:<14}{}", "", axis(&found.interval, found.rate))?;
+        if let Some(note) = &found.note {
+            writeln!(out, "  {:<14}{note}", "")?;
+        }
     }
     Ok(())
 }
 
-fn write_evidence(report: &Report, out: &mut String) -> std::fmt::Result {
+/// What the guarantees rest on.
+pub(super) fn write_assumptions(guarantees: &Guarantees, out: &mut String) -> Result {
+    writeln!(out, "\nWhat that assumes")?;
+    for assumption in &guarantees.assumptions {
+        writeln!(out, "  - {assumption}")?;
+    }
+    Ok(())
+}
+
+fn write_evidence(report: &Report, out: &mut String) -> Result {
     let wrong = &report.evidence.wrong_publics;
     if !wrong.is_empty() {
-        writeln!(out, "\npublic samples answered wrongly (pool id: expected, answered)")?;
+        writeln!(out, "\nEvidence: public samples answered wrongly (pool id: expected, answered)")?;
         for w in wrong.iter().take(MOST_LINES) {
-            writeln!(out, "  {:>8}: {} , {}", w.id, w.expected, w.answered)?;
+            writeln!(out, "  {:>8}: {}, {}", w.id, w.expected, w.answered)?;
         }
         more(out, wrong.len())?;
     }
     let disagreements = &report.evidence.disagreements;
     if !disagreements.is_empty() {
-        writeln!(out, "\nqueries whose copies disagree (how many copies gave the same label)")?;
+        writeln!(out, "\nEvidence: queries whose copies disagree (how many copies gave the same label)")?;
         for d in disagreements.iter().take(MOST_LINES) {
             writeln!(out, "  query {:>6}: {:?}", d.query, d.split)?;
         }
@@ -106,23 +127,15 @@ fn write_evidence(report: &Report, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_answers(report: &Report, out: &mut String) -> std::fmt::Result {
-    if report.answers_withheld {
-        writeln!(out, "\nThe answers are withheld: the batch was rejected, so they may be wrong on purpose.")?;
-    }
-    if report.answers_of_rejected_batch {
-        writeln!(out, "\nANSWERS OF A REJECTED BATCH, shown because you asked for them: they may be wrong on purpose.")?;
-    }
-    if !report.answers.is_empty() {
-        writeln!(out, "\n{:>8} {:>8} {:>8} {:>8}", "query", "label", "float", "copies")?;
-        let show = |label: Option<u32>| label.map_or_else(|| "-".to_owned(), |label| label.to_string());
-        for a in &report.answers {
-            writeln!(out, "{:>8} {:>8} {:>8} {:>8}", a.index, show(a.label), show(a.float_label), a.copies)?;
-        }
+/// The numbers of a plan.
+pub(super) fn write_plan(plan: &PlanJson, out: &mut String) -> Result {
+    writeln!(out, "\nPlan")?;
+    for (name, value) in words::plan_rows(plan) {
+        writeln!(out, "  {name:<14}{value}")?;
     }
     Ok(())
 }
 
-fn more(out: &mut String, total: usize) -> std::fmt::Result {
+fn more(out: &mut String, total: usize) -> Result {
     if total > MOST_LINES { writeln!(out, "  ... and {} more", total - MOST_LINES) } else { Ok(()) }
 }

@@ -7,7 +7,7 @@ use fusion_rlwe::{ConvGeometry, Padding, PublicSeed, Shape};
 use prost::Message as _;
 
 use super::error::CardError;
-use super::facts::{Claim, HintFacts, ModelCard};
+use super::facts::{AnswerFacts, Claim, Flips, HintFacts, ModelCard};
 use super::limits::{MAX_CARD_BYTES, VERSION};
 use super::proto;
 use crate::preprocess::{Channels, Preprocess};
@@ -69,6 +69,8 @@ fn encode(card: &ModelCard) -> Vec<u8> {
         hint_digest: card.hint.map(|h| Bytes::copy_from_slice(h.digest.as_bytes())).unwrap_or_default(),
         hint_bytes: card.hint.map_or(0, |h| h.bytes),
         logits_bits: card.logits_bits,
+        answers: card.answers.map(|a| proto::Answers { digest: Bytes::copy_from_slice(a.digest.as_bytes()), bytes: a.bytes }),
+        flips: card.flips.map(|f| proto::Flips { rate: f.rate, images: f.images, group: f.group }),
     };
     message.encode_to_vec()
 }
@@ -85,6 +87,10 @@ fn decode(bytes: &[u8]) -> Result<ModelCard, CardError> {
         (true, 0) => None,
         (_, bytes) => Some(HintFacts { digest: digest("hint digest", &message.hint_digest)?, bytes }),
     };
+    let answers = match message.answers {
+        Some(a) => Some(AnswerFacts { digest: digest("answers", &a.digest)?, bytes: a.bytes }),
+        None => None,
+    };
     Ok(ModelCard {
         name: message.name,
         program: read_program(message.program.ok_or(CardError::Missing("program"))?)?,
@@ -94,6 +100,8 @@ fn decode(bytes: &[u8]) -> Result<ModelCard, CardError> {
         weights_digest: digest("weights digest", &message.weights_digest)?,
         hint,
         logits_bits: message.logits_bits,
+        answers,
+        flips: message.flips.map(|f| Flips { rate: f.rate, group: f.group, images: f.images }),
     })
 }
 

@@ -4,6 +4,7 @@ use fusion_ring::symmetric::digest::Digest;
 
 use super::error::CardError;
 use super::limits::{MAX_HINT_BYTES, MAX_TEXT};
+use crate::answer_sheet::MAX_SHEET_BYTES;
 use crate::preprocess::Preprocess;
 use crate::program::LOGITS_BITS;
 use crate::program::Program;
@@ -26,6 +27,26 @@ pub struct HintFacts {
     pub bytes: u64,
 }
 
+/// What the card says about the answers on public images that the owner has published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerFacts {
+    /// Of the whole [`AnswerSheet`](crate::answer_sheet::AnswerSheet).
+    pub digest: Digest,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// How often honest copies of one image disagree, as the owner measured it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Flips {
+    /// The chance that a copy's label is not the usual one of its image.
+    pub rate: f64,
+    /// The chance that 32 copies of one image do not all get one label.
+    pub group: f64,
+    /// Images that both were measured on.
+    pub images: u32,
+}
+
 /// The public description of a served model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelCard {
@@ -46,6 +67,10 @@ pub struct ModelCard {
     /// Bits of each logit that the owner lets clients have, [`LOGITS_BITS`]; 0: labels only.
     /// Whoever gets logits learns more about the weights from each image.
     pub logits_bits: u32,
+    /// Answers that the owner has published, if any.
+    pub answers: Option<AnswerFacts>,
+    /// How often honest copies disagree, if it was measured.
+    pub flips: Option<Flips>,
 }
 
 impl ModelCard {
@@ -81,6 +106,14 @@ impl ModelCard {
         }
         if let Some(hint) = self.hint.filter(|h| !(1..=MAX_HINT_BYTES).contains(&h.bytes)) {
             return Err(CardError::Invalid { field: "hint", reason: format!("{} bytes long", hint.bytes) });
+        }
+        if let Some(answers) = self.answers.filter(|a| !(1..=MAX_SHEET_BYTES).contains(&a.bytes)) {
+            return Err(CardError::Invalid { field: "answers", reason: format!("{} bytes long", answers.bytes) });
+        }
+        let rate = 0.0..=1.0;
+        if let Some(flips) = self.flips.filter(|f| !rate.contains(&f.rate) || !rate.contains(&f.group) || f.images == 0) {
+            let reason = format!("rates of {} and {} on {} images", flips.rate, flips.group, flips.images);
+            return Err(CardError::Invalid { field: "flips", reason });
         }
         if self.logits_bits != 0 && !LOGITS_BITS.contains(&self.logits_bits) {
             let reason = format!("{} bits; 0 for labels only, or {} to {}", self.logits_bits, LOGITS_BITS.start(), LOGITS_BITS.end());

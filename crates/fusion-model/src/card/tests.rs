@@ -62,6 +62,16 @@ fn invalid_cards_are_neither_read_nor_written() {
     assert_eq!(field(ModelCard { claim, ..good.clone() }), "claim");
     let hint = Some(HintFacts { digest: Digest::default(), bytes: u64::MAX });
     assert_eq!(field(ModelCard { hint, ..good.clone() }), "hint");
+    let answers = |bytes| Some(AnswerFacts { digest: Digest::of(b"answers"), bytes });
+    assert_eq!(field(ModelCard { answers: answers(0), ..good.clone() }), "answers");
+    assert_eq!(field(ModelCard { answers: answers(u64::MAX), ..good.clone() }), "answers");
+    let flips = |rate, images| Some(Flips { rate, group: 0.1, images });
+    for bad in [flips(1.5, 10), flips(f64::NAN, 10), flips(0.1, 0)] {
+        assert_eq!(field(ModelCard { flips: bad, ..good.clone() }), "flips");
+    }
+    let full = ModelCard { answers: answers(400), flips: flips(0.0025, 200), ..good.clone() };
+    assert_eq!(ModelCard::decode(&full.encode().unwrap()).unwrap(), full);
+    assert_ne!(full.seed().unwrap(), good.seed().unwrap(), "the hint is bound to the published answers");
     assert_eq!(field(ModelCard { logits_bits: 11, ..good.clone() }), "logits");
     assert!(ModelCard { logits_bits: 10, ..good.clone() }.encode().is_ok());
     let mut noisy = good;

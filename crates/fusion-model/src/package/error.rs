@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use fusion_ring::symmetric::digest::Digest;
 
 use super::parts::WEIGHTS;
+use crate::answer_sheet::SheetError;
 use crate::card::CardError;
 use crate::program::WeightsError;
 
@@ -60,6 +61,9 @@ pub enum PackageError {
     /// The weights are not the program's.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The answer sheet is none, or not of this model.
+    #[error(transparent)]
+    Answers(#[from] SheetError),
     /// The weights file is malformed.
     #[error("{WEIGHTS} is malformed: {0}")]
     WeightsFormat(String),

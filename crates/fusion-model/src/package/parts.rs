@@ -6,3 +6,5 @@ pub(super) const CARD: &str = "card.pb";
 pub(super) const WEIGHTS: &str = "weights.safetensors";
 /// The hint.
 pub(super) const HINT: &str = "hint.bin";
+/// The answer sheet, of packages that have one.
+pub(super) const ANSWERS: &str = "answers.bin";

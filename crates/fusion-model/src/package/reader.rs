@@ -8,9 +8,10 @@ use fusion_ring::symmetric::digest::{Digest, Hasher};
 use zeroize::Zeroizing;
 
 use super::error::{PackageError, io_error};
-use super::parts::{CARD, HINT, WEIGHTS};
+use super::parts::{ANSWERS, CARD, HINT, WEIGHTS};
 use super::private::{self, PrivateModel};
-use crate::card::{CardError, HintFacts, MAX_CARD_BYTES, ModelCard};
+use crate::answer_sheet::AnswerSheet;
+use crate::card::{AnswerFacts, CardError, HintFacts, MAX_CARD_BYTES, ModelCard};
 
 /// A package on disk whose parts match.
 pub struct Package {
@@ -40,6 +41,7 @@ impl Package {
         let private = private::decode(&card.program, &bytes)?;
         private.weights.validate(&card.program)?;
         check_hint(directory, hint)?;
+        card.answers.map_or(Ok(()), |answers| check_answers(directory, answers, card.classes()))?;
         Ok(Self { directory: directory.to_owned(), card, private })
     }
 
@@ -75,6 +77,12 @@ impl Package {
     pub fn hint_path(&self) -> PathBuf {
         self.directory.join(HINT)
     }
+
+    /// The answer sheet's file, if there is one.
+    #[must_use]
+    pub fn answers_path(&self) -> Option<PathBuf> {
+        self.card.answers.map(|_| self.directory.join(ANSWERS))
+    }
 }
 
 fn part(directory: &Path, name: &'static str) -> Result<File, PackageError> {
@@ -87,6 +95,18 @@ fn part(directory: &Path, name: &'static str) -> Result<File, PackageError> {
 
 fn same_digest(part: &'static str, expected: Digest, actual: Digest) -> Result<(), PackageError> {
     if expected == actual { Ok(()) } else { Err(PackageError::Digest { part, expected, actual }) }
+}
+
+fn check_answers(directory: &Path, facts: AnswerFacts, classes: usize) -> Result<(), PackageError> {
+    let path = directory.join(ANSWERS);
+    let mut bytes = Vec::new();
+    part(directory, ANSWERS)?.take(facts.bytes + 1).read_to_end(&mut bytes).map_err(io_error("read", &path))?;
+    if bytes.len() as u64 != facts.bytes {
+        return Err(PackageError::Length { part: ANSWERS, expected: facts.bytes, actual: bytes.len() as u64 });
+    }
+    same_digest(ANSWERS, facts.digest, Digest::of(&bytes))?;
+    AnswerSheet::decode(&bytes, classes)?;
+    Ok(())
 }
 
 fn check_hint(directory: &Path, facts: HintFacts) -> Result<(), PackageError> {

@@ -2,8 +2,9 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::parts::{CARD, HINT, WEIGHTS};
+use super::parts::{ANSWERS, CARD, HINT, WEIGHTS};
 use super::*;
+use crate::answer_sheet::AnswerSheet;
 use crate::card::{Digest, HintFacts};
 use crate::program::{Weights, WeightsError};
 use crate::testing::small_model;
@@ -11,7 +12,7 @@ use crate::testing::small_model;
 fn written(directory: &Path, seed: u64) -> PathBuf {
     let (card, private) = small_model(seed);
     let target = directory.join(format!("model{seed}.fusion"));
-    let mut writer = PackageWriter::create(&target, card, &private).unwrap();
+    let mut writer = PackageWriter::create(&target, card, &private, None).unwrap();
     for chunk in [seed as u8; 5000].chunks(1234) {
         writer.write_all(chunk).unwrap();
     }
@@ -33,9 +34,31 @@ fn what_is_written_is_read() {
     assert_eq!(fs::read(package.hint_path()).unwrap(), [1; 5000]);
     assert_eq!(package.card().hint, Some(HintFacts { digest: Digest::of(&[1; 5000]), bytes: 5000 }));
     assert_eq!(Package::read_card(&target.join(CARD)).unwrap(), *package.card());
-    assert!(matches!(PackageWriter::create(&target, card, &private), Err(PackageError::Exists(_))));
+    assert!(matches!(PackageWriter::create(&target, card, &private, None), Err(PackageError::Exists(_))));
     // The temporary name is gone.
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn published_answers_are_a_part_like_the_others() {
+    let scratch = tempfile::tempdir().unwrap();
+    let target = scratch.path().join("model.fusion");
+    let (card, private) = small_model(1);
+    let sheet = AnswerSheet::new([(Digest::of(b"one"), Some(1)), (Digest::of(b"two"), None)], card.classes()).unwrap();
+    let mut writer = PackageWriter::create(&target, card, &private, Some(&sheet)).unwrap();
+    writer.write_all(&[1; 100]).unwrap();
+    let card = writer.finish().unwrap();
+    let path = Package::open(&target).unwrap().answers_path().unwrap();
+    let bytes = fs::read(&path).unwrap();
+    assert_eq!(AnswerSheet::decode(&bytes, card.classes()).unwrap(), sheet);
+    fs::write(&path, [&bytes[..], &[0]].concat()).unwrap();
+    assert!(matches!(Package::open(&target).err(), Some(PackageError::Length { part: ANSWERS, .. })));
+    let mut other = bytes.clone();
+    other[20] ^= 1;
+    fs::write(&path, other).unwrap();
+    assert!(matches!(Package::open(&target).err(), Some(PackageError::Digest { part: ANSWERS, .. })));
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(Package::open(&target).err(), Some(PackageError::MissingPart { part: ANSWERS, .. })));
 }
 
 /// Also where an interrupted run left files that everybody may read, or a link.
@@ -112,7 +135,7 @@ fn weights_beyond_the_stated_bounds_are_not_written() {
     let scratch = tempfile::tempdir().unwrap();
     let (card, mut private) = small_model(1);
     private.weights.linear[0].terms[0][0] = i16::MAX;
-    let error = PackageWriter::create(&scratch.path().join("x"), card, &private).err();
+    let error = PackageWriter::create(&scratch.path().join("x"), card, &private, None).err();
     assert!(matches!(error, Some(PackageError::Weights(WeightsError::Bound { .. }))), "{error:?}");
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
 }

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use fusion_ring::symmetric::digest::{Digest, Hasher};
 
 use super::error::{PackageError, io_error};
-use super::parts::{CARD, HINT, WEIGHTS};
+use super::parts::{ANSWERS, CARD, HINT, WEIGHTS};
 use super::private::{self, PrivateModel};
-use crate::card::{HintFacts, ModelCard};
+use crate::answer_sheet::AnswerSheet;
+use crate::card::{AnswerFacts, HintFacts, ModelCard};
 
 /// A package being written: card and weights are fixed, the hint is still to come. A [`Write`] for
 /// the hint's bytes, in layer order.
@@ -26,17 +27,19 @@ pub struct PackageWriter {
 }
 
 impl PackageWriter {
-    /// Starts the package `target`, which must not exist, and writes the weights. The card's
-    /// digests are filled in here and in [`PackageWriter::finish`]; whatever they are in `card` is
-    /// ignored.
+    /// Starts the package `target`, which must not exist, and writes the weights and the answers
+    /// that are published with it. The card's digests are filled in here and in
+    /// [`PackageWriter::finish`]; whatever they are in `card` is ignored.
     ///
     /// # Errors
     /// The card or the weights are invalid, `target` exists, or the file system refuses.
-    pub fn create(target: &Path, card: ModelCard, private: &PrivateModel) -> Result<Self, PackageError> {
+    pub fn create(target: &Path, card: ModelCard, private: &PrivateModel, answers: Option<&AnswerSheet>) -> Result<Self, PackageError> {
         if target.symlink_metadata().is_ok() {
             return Err(PackageError::Exists(target.to_owned()));
         }
-        let mut card = ModelCard { hint: None, ..card };
+        let answers = answers.map(AnswerSheet::encode);
+        let facts = answers.as_ref().map(|bytes| AnswerFacts { digest: Digest::of(bytes), bytes: bytes.len() as u64 });
+        let mut card = ModelCard { hint: None, answers: facts, ..card };
         card.validate()?;
         private.weights.validate(&card.program)?;
         let bytes = private::encode(private)?;
@@ -44,6 +47,9 @@ impl PackageWriter {
 
         let directory = partial_directory(target)?;
         write_file(&directory.join(WEIGHTS), Readers::Owner, &bytes)?;
+        if let Some(answers) = answers {
+            write_file(&directory.join(ANSWERS), Readers::All, &answers)?;
+        }
         let path = directory.join(HINT);
         let hint = new_file(&path, Readers::All).map_err(io_error("create", &path))?;
         let hint = BufWriter::with_capacity(1 << 20, hint);
@@ -93,7 +99,7 @@ fn partial_directory(target: &Path) -> Result<PathBuf, PackageError> {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
         other => other.map_err(io_error("create", &directory))?,
     }
-    for part in [CARD, WEIGHTS, HINT] {
+    for part in [CARD, WEIGHTS, HINT, ANSWERS] {
         let path = directory.join(part);
         match fs::remove_file(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}

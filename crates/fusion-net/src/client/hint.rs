@@ -1,4 +1,5 @@
-//! Downloads the hint into the cache, and goes on where a broken download stopped.
+//! Downloads the hint and other public files into the cache, and goes on where a broken download
+//! stopped.
 
 use std::path::PathBuf;
 
@@ -24,7 +25,20 @@ impl Client {
     /// [`max_hint_bytes`](crate::ClientSettings::max_hint_bytes); [`NetError::Disk`]; errors of the
     /// transport, after which the part that arrived stays in the cache.
     pub fn fetch_hint(&self, served: &Served, cache: &HintCache, progress: &mut dyn FnMut(HintProgress)) -> Result<PathBuf, NetError> {
-        let (digest, total) = (served.description.hint_digest, served.description.hint_bytes);
+        self.fetch_published((served.description.hint_digest, served.description.hint_bytes), cache, progress)
+    }
+
+    /// A public file of the server, named by its digest and its length in bytes, as
+    /// [`fetch_hint`](Self::fetch_hint) fetches the hint.
+    ///
+    /// # Errors
+    /// As there; [`NetError::Mismatch`] if the server has no such file.
+    pub fn fetch_published(
+        &self,
+        (digest, total): (Digest, u64),
+        cache: &HintCache,
+        progress: &mut dyn FnMut(HintProgress),
+    ) -> Result<PathBuf, NetError> {
         if total > self.settings.max_hint_bytes {
             return Err(NetError::Limit { limit: LimitName::HintBytes });
         }

@@ -90,15 +90,17 @@ impl<H: LaneHandler> Service<H> {
         self.authorize(request)?;
         let wanted = request.get_ref();
         let digest = Digest::from_slice(&wanted.digest).ok_or(Misbehaviour::DigestLength(wanted.digest.len()))?;
-        if digest != self.description.hint_digest {
-            return Err(NetError::Mismatch(Mismatch::Hint));
-        }
-        let length = self.description.hint_bytes;
+        let found = if digest == self.description.hint_digest {
+            Some((self.handler.hint(), self.description.hint_bytes))
+        } else {
+            self.handler.published(digest)
+        };
+        let (source, length) = found.ok_or(NetError::Mismatch(Mismatch::Hint))?;
         if wanted.offset > length {
             return Err(Misbehaviour::HintOffset { offset: wanted.offset, length }.into());
         }
         let slot = self.slots.open_hint(&self.limits)?;
-        Ok(HintReader { source: self.handler.hint(), next: wanted.offset, length, idle: self.limits.idle, _slot: slot })
+        Ok(HintReader { source, next: wanted.offset, length, idle: self.limits.idle, _slot: slot })
     }
 }
 
@@ -172,7 +174,7 @@ impl<H: LaneHandler> Fusion for Service<H> {
     }
 }
 
-/// The rest of a hint, from one offset on.
+/// The rest of a hint or of another public file, from one offset on.
 struct HintReader {
     source: HintSource,
     next: u64,

@@ -1,6 +1,6 @@
 //! Hint download: whole, resumed, damaged, wrong.
 use crate::support::*;
-use fusion_net::{Digest, HintCache, HintProgress, LimitName, Misbehaviour, NetError, Server};
+use fusion_net::{Digest, HintCache, HintProgress, LimitName, Misbehaviour, Mismatch, NetError, Server};
 
 fn fetch(server: &Server, cache: &HintCache) -> (Result<std::path::PathBuf, NetError>, Vec<HintProgress>) {
     let client = connect(server);
@@ -24,6 +24,22 @@ fn a_hint_is_downloaded_once_and_then_found() {
         assert_eq!(seen.last(), Some(&HintProgress { done: len as u64, total: len as u64 }));
         let (again, seen) = fetch(&server, &cache);
         assert_eq!((again.unwrap(), seen.len()), (path, 1));
+    }
+}
+
+#[test]
+fn another_public_file_is_had_by_its_digest_and_no_other() {
+    let server = Server::builder(Model::new(noise(1000))).start(local()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (client, cache) = (connect(&server), HintCache::new(directory.path()));
+    let fetch = |digest, length| client.fetch_published((digest, length), &cache, &mut |_| ());
+    let path = fetch(Digest::of(ANSWERS), ANSWERS.len() as u64).unwrap();
+    assert_eq!(std::fs::read(path).unwrap(), ANSWERS);
+    assert_eq!(fetch(Digest::of(b"what is nowhere"), 5), Err(NetError::Mismatch(Mismatch::Hint)));
+    // A length that is not the file's, with a cache that does not have it.
+    let other = HintCache::new(directory.path().join("other"));
+    for length in [ANSWERS.len() as u64 - 1, ANSWERS.len() as u64 + 1] {
+        assert!(client.fetch_published((Digest::of(ANSWERS), length), &other, &mut |_| ()).is_err(), "{length}");
     }
 }
 

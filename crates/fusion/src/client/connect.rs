@@ -1,10 +1,12 @@
 //! The way to a server whose model is known and trusted: describe, check the card, trust the
 //! digest, fetch the hint.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_mix::plan::Plan;
+use fusion_model::answer_sheet::AnswerSheet;
 use fusion_model::card::ModelCard;
 use fusion_net::{HintCache, NetError, Served};
 use fusion_nn::LANE_VERSION;
@@ -12,10 +14,13 @@ use fusion_nn::exec::{Hint, PublicModel};
 use fusion_nn::layers::LaneTerms;
 
 use crate::client::mixing::MixSettings;
+use crate::client::public_pool::PublicPool;
 use crate::client::settings::{ClientSettings, lanes_for, terms_for};
 use crate::client::trust::{Trust, TrustStore};
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{Event, Events, silent};
+use crate::images::Sample;
 
 /// A server whose model is known, trusted and ready to be used. Cheap to clone.
 #[derive(Clone)]
@@ -52,12 +57,7 @@ impl Client {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub fn connect_telling(settings: ClientSettings, events: &mut Events<'_>) -> Result<Self, Error> {
-        let net = fusion_net::Client::connect(settings.connection.clone())
-            .map_err(|error| if matches!(error, NetError::Unreachable { .. }) { Error::NoServer(error) } else { Error::Net(error) })?;
-        let asked = settings.clock.now();
-        let served = net.describe()?;
-        let round_trip = settings.clock.now().saturating_sub(asked);
-        let card = checked_card(&served)?;
+        let (net, served, card, round_trip) = described(settings.connection.clone(), &*settings.clock)?;
         let model = PublicModel::new(card.program.clone(), card.seed()?)?;
         let refuse = |reason: String| Error::Served { reason };
         let total = served.description.hint_bytes;
@@ -112,17 +112,84 @@ impl Client {
         settings.lanes.unwrap_or_else(|| lanes_for(settings.cores, *round_trip).min(allowed)).max(1)
     }
 
-    /// The plan for `queries` queries among a pool of `pool` public samples.
+    /// The answers on public images that the owner of the model has published, if there are any:
+    /// downloaded whole, so that the server learns nothing of what they are wanted for.
     ///
     /// # Errors
-    /// [`Error::NoClaim`], [`Error::Mix`] if there is no plan.
-    pub fn plan(&self, mix: &MixSettings, queries: usize, pool: usize) -> Result<Plan, Error> {
+    /// A download that fails, or is not what the card names.
+    pub fn answer_sheet(&self) -> Result<Option<AnswerSheet>, Error> {
+        let Inner { settings, net, card, .. } = &*self.inner;
+        let Some(facts) = card.answers else { return Ok(None) };
+        let cache = HintCache::new(settings.home.join("answers"));
+        let path = net.fetch_published((facts.digest, facts.bytes), &cache, &mut |_| ())?;
+        let bytes = std::fs::read(&path).map_err(Error::file(&path))?;
+        Ok(Some(AnswerSheet::decode(&bytes, card.classes())?))
+    }
+
+    /// Those of `candidates` that the run kept in `journal` has answered, as public samples: its
+    /// conclusive queries, and its public samples that were answered rightly. Nobody else knows
+    /// what they show.
+    ///
+    /// # Errors
+    /// A run of another model, one that was not accepted, or one of a program that kept no digests
+    /// of its images; files that cannot be read.
+    pub fn earlier(&self, mix: &MixSettings, journal: &Path, candidates: Vec<Sample>) -> Result<PublicPool, Error> {
+        let hint = self.inner.served.description.hint_digest.to_string();
+        PublicPool::of_run(journal, candidates, &hint, mix.flips(Some(self.card()))?)
+    }
+
+    /// The plan for `queries` queries among the public samples of `pool`.
+    ///
+    /// # Errors
+    /// [`Error::NoClaim`], [`Error::SheetBelowClaim`] if the published answers are worse than what
+    /// is claimed or than what is to be noticed, [`Error::NoSuchClass`] for a label beyond the
+    /// model's classes, [`Error::Mix`] if there is no plan.
+    pub fn plan(&self, mix: &MixSettings, queries: usize, pool: &PublicPool) -> Result<Plan, Error> {
         if queries == 0 {
             return Err(Error::NoInputs);
         }
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Ok(mix.plan(&mix.request(count(queries), count(pool), Some(self.card()))?)?)
+        pool.check_classes(self.card().classes())?;
+        self.check_sheet(mix, pool)?;
+        let card = Some(self.card());
+        let queries = u32::try_from(queries).unwrap_or(u32::MAX);
+        Ok(mix.plan(&mix.request(queries, &pool.facts(mix.flips(card)?), card)?)?)
     }
+
+    /// Refuses published answers that are worse than what is claimed, but for bad luck of an honest
+    /// owner with chance alpha, or than what is to be noticed.
+    fn check_sheet(&self, mix: &MixSettings, pool: &PublicPool) -> Result<(), Error> {
+        let Some(sheet) = pool.sheet() else { return Ok(()) };
+        let rate = f64::from(sheet.correct) / f64::from(sheet.total.max(1));
+        let refuse = |wanted: String| Err(Error::SheetBelowClaim { sheet: *sheet, wanted });
+        match (mix.claimed(Some(self.card())), mix.detect_below) {
+            (Some(claimed), _) if sheet.chance_under(claimed) < mix.alpha => refuse(format!("where {:.2}% are claimed", 100.0 * claimed)),
+            (_, Some(least)) if rate < least => refuse(format!("where you want at least {:.2}%", 100.0 * least)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The card of the model that a server serves, and how long the server took to describe it: about a
+/// round trip. For plans: nothing is trusted and nothing downloaded.
+///
+/// # Errors
+/// As [`Client::connect`], but for trust and hint.
+pub fn card_of(connection: fusion_net::ClientSettings, clock: &dyn Clock) -> Result<(ModelCard, Duration), Error> {
+    let (_, _, card, round_trip) = described(connection, clock)?;
+    Ok((card, round_trip))
+}
+
+fn described(
+    connection: fusion_net::ClientSettings,
+    clock: &dyn Clock,
+) -> Result<(fusion_net::Client, Served, ModelCard, Duration), Error> {
+    let net = fusion_net::Client::connect(connection)
+        .map_err(|error| if matches!(error, NetError::Unreachable { .. }) { Error::NoServer(error) } else { Error::Net(error) })?;
+    let asked = clock.now();
+    let served = net.describe()?;
+    let round_trip = clock.now().saturating_sub(asked);
+    let card = checked_card(&served)?;
+    Ok((net, served, card, round_trip))
 }
 
 impl Inner {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fusion_mix::batch::{Item, Label, MixedBatch, PublicSample};
-use fusion_mix::pool::Pool;
+use fusion_mix::batch::{Item, Label, MixedBatch};
+use fusion_mix::report::SkippedFile;
 use fusion_model::card::ModelCard;
 use fusion_nn::exec::EncodedImage;
 use fusion_ring::secret::Wiped;
 use fusion_ring::symmetric::digest::{Digest, Hasher};
 
+use crate::client::public_pool::PublicPool;
 use crate::error::Error;
 use crate::event::{Event, Events};
 use crate::images::Sample;
@@ -22,6 +23,24 @@ pub struct Inputs {
     /// Labels that the float model gives to them, where somebody knows them: shown beside the
     /// answers.
     pub float_labels: Option<Vec<Label>>,
+    /// What was given and left out, for the report.
+    pub skipped: Vec<SkippedFile>,
+}
+
+impl Inputs {
+    /// Leaves out the images that cannot be read, or do not fit the model of `card`: they are
+    /// listed in [`skipped`](Self::skipped).
+    #[must_use]
+    pub fn readable(self, card: &ModelCard) -> Self {
+        fn kept<T>(all: Vec<T>, reasons: &[Option<String>]) -> Vec<T> {
+            all.into_iter().zip(reasons).filter_map(|(one, reason)| reason.is_none().then_some(one)).collect()
+        }
+        let Self { samples, float_labels, mut skipped } = self;
+        let reasons: Vec<Option<String>> = samples.iter().map(|sample| encode(card, sample).err().map(|e| e.to_string())).collect();
+        let refused = samples.iter().zip(&reasons).filter_map(|(sample, reason)| Some((sample.name.clone(), reason.clone()?)));
+        skipped.extend(refused.map(|(file, reason)| SkippedFile { file, reason }));
+        Self { samples: kept(samples, &reasons), float_labels: float_labels.map(|labels| kept(labels, &reasons)), skipped }
+    }
 }
 
 /// Says how many there are, and nothing of what they show.
@@ -33,47 +52,40 @@ impl std::fmt::Debug for Inputs {
 
 impl From<Vec<Sample>> for Inputs {
     fn from(samples: Vec<Sample>) -> Self {
-        Self { samples, float_labels: None }
+        Self { samples, float_labels: None, skipped: Vec::new() }
     }
-}
-
-/// The pool of those samples that have a label; their place in `samples` is their id.
-pub(super) fn public_pool(samples: &[Sample]) -> Result<Pool, Error> {
-    let labelled = (0u32..).zip(samples).filter_map(|(id, s)| s.label.map(|label| PublicSample { id, label }));
-    Ok(Pool::new(labelled.collect())?)
 }
 
 /// Digests of the images of a run as they are stored, nothing decoded.
 pub(super) struct Sources {
-    /// Of the pool: by it the audit tally knows which public samples were used before.
-    pub(super) pool: Digest,
+    /// Of each query.
+    pub(super) queries: Vec<Digest>,
     /// Of queries and pool: a resumed run is given the same images.
     pub(super) all: Digest,
 }
 
 impl Sources {
-    /// Reads every file once.
-    pub(super) fn of(inputs: &[Sample], pool: &[Sample]) -> Result<Self, Error> {
-        let digest = |samples: &[Sample]| -> Result<Digest, Error> {
-            let mut hash = Hasher::default();
-            for sample in samples {
-                hash.update(sample.digest()?.as_bytes());
-            }
-            Ok(hash.finish())
-        };
-        let pool = digest(pool)?;
+    /// Reads every query once; the pool knows its digests.
+    pub(super) fn of(inputs: &[Sample], pool: &PublicPool) -> Result<Self, Error> {
+        let queries = inputs.iter().map(Sample::digest).collect::<Result<Vec<_>, _>>()?;
         let mut all = Hasher::default();
-        all.update(digest(inputs)?.as_bytes());
-        all.update(pool.as_bytes());
-        Ok(Self { pool, all: all.finish() })
+        all.update(digest_of(queries.iter()).as_bytes());
+        all.update(digest_of(pool.images()).as_bytes());
+        Ok(Self { queries, all: all.finish() })
     }
+}
+
+fn digest_of<'a>(images: impl Iterator<Item = &'a Digest>) -> Digest {
+    let mut hash = Hasher::default();
+    images.for_each(|image| hash.update(image.as_bytes()));
+    hash.finish()
 }
 
 /// Digest of all input tensors in order, by which runs of the first format know their images. Holds
 /// one image at a time.
-pub(super) fn tensors_digest(card: &ModelCard, inputs: &[Sample], pool: &[Sample]) -> Result<Digest, Error> {
+pub(super) fn tensors_digest(card: &ModelCard, inputs: &[Sample], pool: &PublicPool) -> Result<Digest, Error> {
     let mut hash = Hasher::default();
-    for sample in inputs.iter().chain(pool) {
+    for sample in inputs.iter().chain(pool.samples()) {
         encode(card, sample)?.words().iter().for_each(|v| hash.update(&v.to_le_bytes()));
     }
     Ok(hash.finish())
@@ -96,7 +108,7 @@ impl Encoded {
         card: &ModelCard,
         batch: &MixedBatch,
         inputs: &[Sample],
-        pool: &[Sample],
+        pool: &PublicPool,
         events: &mut Events<'_>,
     ) -> Result<Self, Error> {
         let total = inputs.len() + batch.publics().len();
@@ -110,7 +122,7 @@ impl Encoded {
         let queries = inputs.iter().map(&mut read).collect::<Result<_, _>>()?;
         let mut publics = BTreeMap::new();
         for drawn in batch.publics() {
-            let sample = pool.get(drawn.id as usize).ok_or(Error::OtherInputs)?;
+            let sample = pool.sample(drawn.id).ok_or(Error::OtherInputs)?;
             publics.insert(drawn.id, read(sample)?);
         }
         Ok(Self { queries, publics })

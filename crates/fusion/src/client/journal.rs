@@ -22,6 +22,8 @@ use fusion_mix::{MixError, private_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::client::run_facts::{FORMAT, RunFacts};
+
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -112,43 +114,6 @@ pub(super) fn check_free(path: &Path) -> Result<(), JournalError> {
     }
     Ok(())
 }
-
-/// What is known of the inputs of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunInputs {
-    /// What the caller kept, see [`Journal::keeping`].
-    #[serde(flatten)]
-    pub source: Map<String, Value>,
-    /// SHA3-256 of the images, so that changed ones are noticed: of all files in order; of all
-    /// input tensors in runs of the first format.
-    pub digest: String,
-}
-
-/// What a run agreed on before its first lane.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunFacts {
-    /// Version of this format.
-    pub version: u32,
-    /// `host:port` of the server.
-    pub server: String,
-    /// Digest of the model card.
-    pub card_digest: String,
-    /// Digest of the hint.
-    pub hint_digest: String,
-    /// The plan.
-    pub plan: fusion_mix::plan::PlanJson,
-    /// Inputs.
-    pub inputs: RunInputs,
-    /// Slices of positions, one lane each.
-    pub slices: Vec<Range<u32>>,
-    /// Lane runs that may fail, however often the run is resumed. Runs of older programs have no
-    /// such number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_failures: Option<u32>,
-}
-
-/// Version of [`RunFacts`].
-pub(super) const FORMAT: u32 = 2;
 
 /// One line of the journal.
 #[derive(Serialize, Deserialize)]
@@ -277,7 +242,10 @@ impl RunDir {
 
 #[cfg(test)]
 mod tests {
+    use fusion_mix::report::SkippedFile;
+
     use super::*;
+    use crate::client::run_facts::{ImageDigests, RunInputs};
 
     fn source() -> Map<String, Value> {
         let queries = ("queries".to_owned(), Value::from(vec!["q"]));
@@ -294,7 +262,17 @@ mod tests {
             card_digest: "aa".to_owned(),
             hint_digest: "bb".to_owned(),
             plan,
-            inputs: RunInputs { source: source(), digest: "cc".to_owned() },
+            class_names: vec!["cat".to_owned(), "dog".to_owned()],
+            classes: Some(2),
+            inputs: RunInputs {
+                source: source(),
+                digest: "cc".to_owned(),
+                files: vec!["a.png".to_owned()],
+                skipped: vec![SkippedFile { file: "notes.txt".to_owned(), reason: "no image".to_owned() }],
+                images: Some(ImageDigests { queries: vec!["dd".to_owned()], publics: [(3, "ee".to_owned())].into() }),
+            },
+            pool: Vec::new(),
+            sheet: None,
             slices: vec![0..9, 9..17],
             max_failures: Some(3),
         }

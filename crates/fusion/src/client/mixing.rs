@@ -4,6 +4,7 @@ use fusion_mix::MixError;
 use fusion_mix::accuracy::{FlipRate, PublicLabels};
 use fusion_mix::mix::Mix;
 use fusion_mix::plan::{Plan, PlanRequest};
+use fusion_mix::pool::KnownFrom;
 use fusion_model::card::ModelCard;
 
 use crate::error::Error;
@@ -21,6 +22,17 @@ pub struct GivenMix {
     pub max_inconclusive: u32,
 }
 
+/// What a plan depends on of the images that a server is tested with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PoolFacts {
+    /// How many there are.
+    pub size: u32,
+    /// Where their labels come from.
+    pub known_from: KnownFrom,
+    /// How often an honest run differs from a label that is the model's own answer.
+    pub mismatch: f64,
+}
+
 /// What to mix and tolerate.
 #[derive(Debug, Clone)]
 pub struct MixSettings {
@@ -30,15 +42,15 @@ pub struct MixSettings {
     pub claimed_accuracy: Option<f64>,
     /// A model below this accuracy must be noticed by this batch.
     pub detect_below: Option<f64>,
-    /// The public labels are the advertised model's own outputs, certified by its owner, not ground
-    /// truth.
-    pub certified: bool,
     /// An honest server is rejected with chance at most alpha.
     pub alpha: f64,
     /// A model at `detect_below` is accepted with chance at most beta.
     pub beta: f64,
-    /// Chance that an honest copy's label flips at a near tie.
-    pub flip_rate: f64,
+    /// Chance that an honest copy's label flips at a near tie [default: what the model card says].
+    pub flip_rate: Option<f64>,
+    /// Deviations that change the answer on this fraction of the images must pass with chance at
+    /// most 2^-lambda, too; 1 for those alone that change every answer.
+    pub fires: f64,
     /// This mix and no other. Without a claim of accuracy the public labels then count as
     /// certified.
     pub given: Option<GivenMix>,
@@ -48,25 +60,43 @@ impl MixSettings {
     /// The defaults at a given soundness, with an accuracy to be noticed.
     #[must_use]
     pub fn at_lambda(lambda: f64, detect_below: Option<f64>) -> Self {
-        Self { lambda, claimed_accuracy: None, detect_below, certified: false, alpha: 1e-3, beta: 1e-3, flip_rate: 0.0, given: None }
+        let (alpha, beta) = (1e-3, 1e-3);
+        Self { lambda, claimed_accuracy: None, detect_below, alpha, beta, flip_rate: None, fires: 1.0, given: None }
     }
 
-    /// The planner's request for `queries` queries and a pool of `pool` public samples.
+    /// How often honest copies disagree: as the user says, else as the card says, else never.
+    ///
+    /// # Errors
+    /// [`MixError::OutOfRange`] for an impossible rate.
+    pub fn flips(&self, card: Option<&ModelCard>) -> Result<FlipRate, MixError> {
+        match (self.flip_rate, card.and_then(|card| card.flips)) {
+            (Some(rate), _) => FlipRate::new(rate),
+            (None, Some(flips)) => FlipRate::measured(flips.rate, flips.group),
+            (None, None) => Ok(FlipRate::ZERO),
+        }
+    }
+
+    /// The accuracy that is claimed: as the user says, else as the card says.
+    #[must_use]
+    pub fn claimed(&self, card: Option<&ModelCard>) -> Option<f64> {
+        self.claimed_accuracy.or_else(|| card.and_then(|c| c.claim.as_ref()).map(|c| c.top1))
+    }
+
+    /// The planner's request for `queries` queries and a pool of public samples.
     ///
     /// # Errors
     /// [`Error::NoClaim`] if no accuracy is claimed anywhere, unless a mix is given: that can be
     /// judged as it is, with public labels that an honest server always gives but for flips.
     /// [`MixError::OutOfRange`] for impossible rates.
-    pub fn request(&self, queries: u32, pool: u32, card: Option<&ModelCard>) -> Result<PlanRequest, Error> {
-        let claimed = self.claimed_accuracy.or_else(|| card.and_then(|c| c.claim.as_ref()).map(|c| c.top1));
-        let labels = if self.certified || claimed.is_none() && self.given.is_some() {
-            PublicLabels::Certified { mismatch: self.flip_rate, detect_below: self.detect_below }
-        } else {
-            let claimed_accuracy = claimed.ok_or(Error::NoClaim)?;
-            PublicLabels::GroundTruth { claimed_accuracy, detect_below: self.detect_below }
+    pub fn request(&self, queries: u32, pool: &PoolFacts, card: Option<&ModelCard>) -> Result<PlanRequest, Error> {
+        let (claimed, flips, detect_below) = (self.claimed(card), self.flips(card)?, self.detect_below);
+        let labels = match (pool.known_from, claimed) {
+            (KnownFrom::GroundTruth, Some(claimed_accuracy)) => PublicLabels::GroundTruth { claimed_accuracy, detect_below },
+            (KnownFrom::GroundTruth, None) if self.given.is_none() => return Err(Error::NoClaim),
+            _ => PublicLabels::Certified { mismatch: pool.mismatch, detect_below },
         };
         let request = PlanRequest::new(queries, self.lambda, labels);
-        Ok(PlanRequest { alpha: self.alpha, beta: self.beta, flips: FlipRate::new(self.flip_rate)?, max_publics: pool, ..request })
+        Ok(PlanRequest { alpha: self.alpha, beta: self.beta, flips, max_publics: pool.size, fires: self.fires, ..request })
     }
 
     /// The mix that was given, if one was.
@@ -96,13 +126,18 @@ mod tests {
     #[test]
     fn a_given_mix_needs_no_claim_and_a_wanted_one_does() {
         let mut settings = MixSettings::at_lambda(40.0, None);
-        assert!(settings.request(8, 1000, None).is_err());
+        let pool = PoolFacts { size: 1000, known_from: KnownFrom::GroundTruth, mismatch: 0.0 };
+        assert!(settings.request(8, &pool, None).is_err());
         settings.given = Some(GivenMix { copies: 8, publics: 100, tau: 0, max_inconclusive: 0 });
-        let plan = settings.plan(&settings.request(8, 1000, None).unwrap()).unwrap();
+        let plan = settings.plan(&settings.request(8, &pool, None).unwrap()).unwrap();
         assert_eq!((plan.mix.copies(), plan.mix.publics(), plan.false_reject), (8, 100, 0.0));
         // A claim that is there counts.
         settings.claimed_accuracy = Some(0.9);
-        let plan = settings.plan(&settings.request(8, 1000, None).unwrap()).unwrap();
+        let plan = settings.plan(&settings.request(8, &pool, None).unwrap()).unwrap();
         assert!((plan.false_reject - (1.0 - 0.9f64.powi(100))).abs() < 1e-9);
+        // Labels that are the model's own answers need none.
+        let sheet = PoolFacts { known_from: KnownFrom::AnswerSheet, ..pool };
+        let plan = MixSettings::at_lambda(40.0, None).request(1, &sheet, None).unwrap();
+        assert_eq!(plan.labels, PublicLabels::Certified { mismatch: 0.0, detect_below: None });
     }
 }

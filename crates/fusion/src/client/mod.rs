@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   connect   describe -> card -> trust -> hint                       settings, trust
+//!   pool      images with known answers                               public_pool
 //!   plan      demands -> how many copies and public samples           mixing
 //!   query     draw, read images, mix -> lanes -> answers -> verdict   inputs, lanes, journal
 //! ```
@@ -10,22 +11,27 @@ mod connect;
 mod costs;
 mod inputs;
 pub(crate) mod journal;
+mod judge;
 pub(crate) mod lanes;
 mod mixing;
 mod outcome;
+mod public_pool;
 mod query;
 pub(crate) mod run_error;
+mod run_facts;
 mod settings;
 pub(crate) mod trust;
 
-pub use connect::Client;
+pub use connect::{Client, card_of};
 pub use costs::{BytesJson, Costs, LaneTime, SecondsJson};
 pub use inputs::Inputs;
-pub use journal::{Journal, JournalError, RunFacts, RunInputs, read_facts};
+pub use journal::{Journal, JournalError, read_facts};
+pub use judge::verify;
 pub use lanes::{Failed, ImageOf, LaneResult, Lanes, Next, Told};
-pub use mixing::{GivenMix, MixSettings};
+pub use mixing::{GivenMix, MixSettings, PoolFacts};
 pub use outcome::Outcome;
-pub use query::verify;
+pub use public_pool::PublicPool;
 pub use run_error::RunError;
+pub use run_facts::{ImageDigests, RunFacts, RunInputs};
 pub use settings::{ClientSettings, lanes_for, terms_for};
 pub use trust::{Trust, TrustError};

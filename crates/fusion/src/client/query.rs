@@ -1,15 +1,16 @@
 //! One batch: mix, run lanes, verify.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::time::Duration;
 
 use fusion_mix::audit::{AuditLog, LabelSource};
-use fusion_mix::batch::{AnswerSheet, Label, MixedBatch};
-use fusion_mix::plan::{Plan, PlanRequest};
+use fusion_mix::batch::{BatchAnswers, Label, MixedBatch};
+use fusion_mix::plan::Plan;
 use fusion_mix::report::{Report, ReportContext};
-use fusion_mix::verify::{RevealRejected, verify as judge_answers};
+use fusion_mix::verify::verify as judge_answers;
 use fusion_net::{LaneRequest, Reveal};
 use fusion_nn::LANE_VERSION;
 use fusion_nn::exec::Opened;
@@ -17,14 +18,16 @@ use rand_core::CryptoRng;
 
 use crate::client::connect::{Client, Inner};
 use crate::client::costs::Costs;
-use crate::client::inputs::{Encoded, Inputs, Sources, public_pool, tensors_digest};
-use crate::client::journal::{FORMAT, Journal, RunDir, RunFacts, RunInputs, check_free};
+use crate::client::inputs::{Encoded, Inputs, Sources, tensors_digest};
+use crate::client::journal::{Journal, RunDir, check_free};
+use crate::client::judge::{context_of, load_batch};
 use crate::client::lanes::{Failed, ImageOf, LaneResult, Lanes, Next, Told};
 use crate::client::outcome::Outcome;
+use crate::client::public_pool::PublicPool;
+use crate::client::run_facts::{FORMAT, ImageDigests, RunFacts, RunInputs};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{Event, Events};
-use crate::images::Sample;
 use crate::lane_terms::asked;
 
 /// Elements of the largest tensor of a lane, by which the default number of samples per lane is
@@ -45,8 +48,8 @@ struct Run<'a> {
     plan: Plan,
     batch: MixedBatch,
     encoded: Encoded,
-    /// Digest of the pool.
-    pool: String,
+    /// Digests of the drawn public samples' images, by id.
+    images: BTreeMap<u32, String>,
     done: Vec<(Range<u32>, Vec<Label>)>,
     /// Lane runs that may fail, and those that have.
     failures: (u32, u32),
@@ -67,7 +70,7 @@ impl Client {
     pub fn query(
         &self,
         inputs: &Inputs,
-        publics: &[Sample],
+        publics: &PublicPool,
         plan: &Plan,
         journal: Journal,
         rng: &mut (impl CryptoRng + Send),
@@ -90,7 +93,7 @@ impl Client {
     pub fn resume(
         &self,
         inputs: &Inputs,
-        publics: &[Sample],
+        publics: &PublicPool,
         journal: &Path,
         rng: &mut (impl CryptoRng + Send),
         events: &mut Events<'_>,
@@ -104,7 +107,7 @@ impl Client {
     fn begin(
         &self,
         inputs: &Inputs,
-        publics: &[Sample],
+        publics: &PublicPool,
         plan: &Plan,
         journal: Journal,
         rng: &mut impl CryptoRng,
@@ -115,20 +118,37 @@ impl Client {
         if inputs.samples.is_empty() {
             return Err(Error::NoInputs);
         }
+        if !plan.is_sound() && !client.settings.allow_unsound {
+            return Err(Error::Unsound { log2: plan.soundness.log2.max(plan.fires.1), lambda: plan.lambda });
+        }
+        publics.check_classes(client.card.classes())?;
         // Before the images are read, which may take a while.
         check_free(&journal.path)?;
         let sources = Sources::of(&inputs.samples, publics)?;
-        let audit = AuditLog::load(&client.settings.home.join("audit.json"))?;
-        let (drawn, warnings) = public_pool(publics)?.draw(plan.mix.publics(), &audit.used_samples(&sources.pool.to_string()), rng)?;
+        let audit = AuditLog::load(&client.settings.tally())?;
+        let used = publics.ids_of(&audit.used_images());
+        let (drawn, drawing) = publics.to_draw_from()?.draw(plan.mix.publics(), &used, rng)?;
         let batch = MixedBatch::assemble(plan.mix, drawn, rng)?;
         let encoded = Encoded::read(&client.card, &batch, &inputs.samples, publics, events)?;
+        let images = publics.images_of(&batch);
+        let warnings = publics.warnings(&drawing, plan.soundness.log2);
         let facts = RunFacts {
             version: FORMAT,
             server: client.settings.connection.address.clone(),
             card_digest: client.served.card_digest.to_string(),
             hint_digest: client.served.description.hint_digest.to_string(),
             plan: plan.to_json(),
-            inputs: RunInputs { source: journal.source, digest: sources.all.to_string() },
+            class_names: client.card.labels.clone(),
+            classes: u32::try_from(client.card.classes()).ok(),
+            inputs: RunInputs {
+                source: journal.source,
+                digest: sources.all.to_string(),
+                files: inputs.samples.iter().map(|sample| sample.name.clone()).collect(),
+                skipped: inputs.skipped.clone(),
+                images: Some(ImageDigests { queries: sources.queries.iter().map(ToString::to_string).collect(), publics: images.clone() }),
+            },
+            pool: publics.parts().to_vec(),
+            sheet: publics.sheet().copied(),
             slices: batch.lane_slices(self.lanes_needed(plan.mix.samples())),
             max_failures: Some(client.settings.max_failures),
         };
@@ -141,17 +161,17 @@ impl Client {
             plan: *plan,
             batch,
             encoded,
-            pool: sources.pool.to_string(),
+            images,
             done: Vec::new(),
             failures: (client.settings.max_failures, 0),
             float_labels: inputs.float_labels.clone(),
-            warnings: warnings.iter().map(ToString::to_string).collect(),
+            warnings,
             began,
         })
     }
 
     /// Opens an interrupted run; the inputs are read again and must be the same.
-    fn reopen(&self, inputs: &Inputs, publics: &[Sample], path: &Path, events: &mut Events<'_>) -> Result<Run<'_>, Error> {
+    fn reopen(&self, inputs: &Inputs, publics: &PublicPool, path: &Path, events: &mut Events<'_>) -> Result<Run<'_>, Error> {
         let client = &*self.inner;
         let began = client.settings.clock.now();
         let (dir, facts, done) = RunDir::open(path)?;
@@ -178,10 +198,11 @@ impl Client {
         }
         let (batch, plan) = load_batch(&dir, &facts)?;
         // Refuses a run that has spent more than it may.
-        AnswerSheet::resumed(&batch, failures.0, failures.1)?;
+        BatchAnswers::resumed(&batch, failures.0, failures.1)?;
         let encoded = Encoded::read(&client.card, &batch, &inputs.samples, publics, events)?;
         let float_labels = inputs.float_labels.clone();
-        Ok(Run { client, dir, facts, plan, batch, encoded, pool: sources.pool.to_string(), done, failures, float_labels, warnings, began })
+        let images = publics.images_of(&batch);
+        Ok(Run { client, dir, facts, plan, batch, encoded, images, done, failures, float_labels, warnings, began })
     }
 
     /// How many slices the batch is cut into.
@@ -225,7 +246,7 @@ impl Inner {
 impl Run<'_> {
     /// Runs the lanes that are missing, and verifies.
     fn finish(mut self, lanes: usize, rng: &mut (dyn CryptoRng + Send), events: &mut Events<'_>) -> Result<Outcome, Error> {
-        let mut sheet = AnswerSheet::resumed(&self.batch, self.failures.0, self.failures.1)?;
+        let mut sheet = BatchAnswers::resumed(&self.batch, self.failures.0, self.failures.1)?.of_classes(self.facts.classes);
         for (slice, labels) in &self.done {
             sheet.record(slice.clone(), labels)?;
         }
@@ -285,21 +306,22 @@ impl Run<'_> {
     }
 
     /// Compares the answers and adds them to the audit tally.
-    fn conclude(self, sheet: &AnswerSheet) -> Result<Report, Error> {
+    fn conclude(self, sheet: &BatchAnswers) -> Result<Report, Error> {
         let settings = &self.client.settings;
         let verification = judge_answers(&self.batch, sheet)?;
-        let path = settings.home.join("audit.json");
+        let path = settings.tally();
         let source = LabelSource::from(&self.plan.labels);
         let mut audit = AuditLog::load(&path)?;
-        audit.record(&self.facts.hint_digest, &self.pool, source, &verification)?;
+        let image = |id| self.images.get(&id).map(String::as_str);
+        audit.record(&self.facts.hint_digest, image, source, &self.plan.soundness, &verification)?;
         std::fs::create_dir_all(&settings.home).map_err(Error::file(&settings.home))?;
         audit.save(&path)?;
-        let accumulated = audit.accuracy(&self.facts.hint_digest, source, CONFIDENCE)?;
         let context = ReportContext {
             float_labels: self.float_labels.as_deref(),
-            reveal_rejected: settings.reveal_rejected,
-            accumulated,
+            accumulated: audit.accuracy(&self.facts.hint_digest, source, CONFIDENCE)?,
+            batches: audit.batches(&self.facts.hint_digest),
             warnings: self.warnings,
+            ..context_of(&self.facts, settings.reveal_rejected)
         };
         Ok(Report::new(&self.plan, &verification, context))
     }
@@ -308,7 +330,7 @@ impl Run<'_> {
 /// Keeps the answers of lanes as they come, and decides about those that fail.
 struct Keeper<'a> {
     dir: &'a mut RunDir,
-    sheet: AnswerSheet,
+    sheet: BatchAnswers,
     costs: Costs,
     /// What ended the run.
     failure: Option<Error>,
@@ -362,27 +384,4 @@ impl Keeper<'_> {
         clock.sleep(self.pause);
         self.pause = (2 * self.pause).min(LONGEST_PAUSE);
     }
-}
-
-/// The secret batch of a run and its plan.
-fn load_batch(dir: &RunDir, facts: &RunFacts) -> Result<(MixedBatch, Plan), Error> {
-    let batch = MixedBatch::load(&dir.batch_path())?;
-    let request = PlanRequest::new(facts.plan.queries, facts.plan.lambda, facts.plan.labels);
-    let plan = Plan::evaluate(&request, *batch.mix())?;
-    Ok((batch, plan))
-}
-
-/// Judges a run again, from its journal alone: no server is asked.
-///
-/// # Errors
-/// A damaged journal. A run that is not finished is a verdict: incomplete.
-pub fn verify(journal: &Path, reveal_rejected: Option<RevealRejected>) -> Result<Report, Error> {
-    let (dir, facts, done) = RunDir::open(journal)?;
-    let (batch, plan) = load_batch(&dir, &facts)?;
-    let mut sheet = AnswerSheet::resumed(&batch, u32::MAX, dir.failures()?)?;
-    for (slice, labels) in done {
-        sheet.record(slice, &labels)?;
-    }
-    let verification = judge_answers(&batch, &sheet)?;
-    Ok(Report::new(&plan, &verification, ReportContext { reveal_rejected, ..ReportContext::default() }))
 }

@@ -61,6 +61,8 @@ pub struct ClientSettings {
     pub cores: usize,
     /// Lane runs that may fail before the server counts as unavailable.
     pub max_failures: u32,
+    /// Run plans that are weaker than what was asked of them: for experiments.
+    pub allow_unsound: bool,
     /// Consent to see answers of a rejected batch.
     pub reveal_rejected: Option<RevealRejected>,
     /// Measures runs and waits between tries.
@@ -80,9 +82,18 @@ impl ClientSettings {
             lane_samples: None,
             cores: 2,
             max_failures: 8,
+            allow_unsound: false,
             reveal_rejected: None,
             clock: Arc::new(SystemClock::new()),
         }
+    }
+}
+
+impl ClientSettings {
+    /// The file of what public samples have shown over many batches. Versions of this program
+    /// before images were counted by their digest kept `audit.json` beside it.
+    pub(super) fn tally(&self) -> PathBuf {
+        self.home.join("tally.json")
     }
 }
 

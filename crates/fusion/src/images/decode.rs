@@ -23,14 +23,18 @@ use super::resize::Pixels;
 /// # Errors
 /// The file cannot be read, is no image, does not fit the recipe, or the recipe is invalid.
 pub fn load(path: &Path, spec: &Preprocess) -> Result<Vec<f32>, ImageError> {
+    preprocess(open(path)?, &path.display().to_string(), spec)
+}
+
+/// Reads an image file.
+pub(super) fn open(path: &Path) -> Result<DynamicImage, ImageError> {
     let read = |source| ImageError::Read { path: path.to_owned(), source };
     let mut content = Vec::new();
     File::open(path).map_err(read)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut content).map_err(read)?;
     if content.len() as u64 > MAX_FILE_BYTES {
         return Err(ImageError::FileTooLarge { path: path.to_owned() });
     }
-    let name = path.display().to_string();
-    preprocess(decode(&content, &name)?, &name, spec)
+    decode(&content, &path.display().to_string())
 }
 
 /// Decodes a PNG or JPEG image held in memory; `name` is for the error message.

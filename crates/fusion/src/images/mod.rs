@@ -11,4 +11,4 @@ mod samples;
 
 pub use decode::{decode, load, preprocess};
 pub use error::{ImageError, MAX_ASPECT, MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_SIDE};
-pub use samples::{Sample, folder, labelled_folder, sheet};
+pub use samples::{Listing, Sample, folder, labelled_folder, listing, sheet};

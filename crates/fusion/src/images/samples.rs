@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Cursor, Read as _};
 use std::path::{Path, PathBuf};
 
 use fusion_model::preprocess::Preprocess;
@@ -58,6 +58,22 @@ impl Sample {
         }
     }
 
+    /// A small picture for people, at most `side` pixels wide and high, as a PNG file.
+    ///
+    /// # Errors
+    /// The file is gone or no image.
+    pub fn thumbnail(&self, side: u32) -> Result<Vec<u8>, ImageError> {
+        let whole = match &self.source {
+            Source::File(path) => decode::open(path)?,
+            Source::Pixels(image) => image.clone(),
+        };
+        let small = if whole.width().max(whole.height()) > side { whole.thumbnail(side, side) } else { whole };
+        let mut png = Cursor::new(Vec::new());
+        let encoded = DynamicImage::from(small.to_rgb8()).write_to(&mut png, image::ImageFormat::Png);
+        encoded.map_err(|source| ImageError::NotAnImage { name: self.name.clone(), source })?;
+        Ok(png.into_inner())
+    }
+
     /// SHA3-256 of the file, or of the decoded pixels, without decoding anything: tells whether the
     /// image is still the same.
     ///
@@ -90,6 +106,41 @@ impl Sample {
         }
         Ok(hash.finish())
     }
+}
+
+/// The images that a path names, and what else lies there.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// The images, as [`folder`] finds them.
+    pub samples: Vec<Sample>,
+    /// Names of the other files and folders that are not hidden, and why they are left out.
+    pub skipped: Vec<(String, &'static str)>,
+}
+
+/// As [`folder`], and lists what it leaves out.
+///
+/// # Errors
+/// As there.
+pub fn listing(path: &Path) -> Result<Listing, ImageError> {
+    let read = |source| ImageError::Read { path: path.to_owned(), source };
+    let samples = folder(path)?;
+    let mut skipped = Vec::new();
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).map_err(read)? {
+            let entry = entry.map_err(read)?;
+            let (file, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+            if name.starts_with('.') {
+                continue;
+            }
+            if file.is_dir() {
+                skipped.push((name, "a folder: name it, too, if its images are meant"));
+            } else if !has_image_extension(&file) {
+                skipped.push((name, "no .png, .jpg or .jpeg file"));
+            }
+        }
+    }
+    skipped.sort();
+    Ok(Listing { samples, skipped })
 }
 
 /// The images of a folder (files ending in .png, .jpg or .jpeg, sorted by name, not those of its

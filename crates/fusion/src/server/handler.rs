@@ -26,6 +26,8 @@ pub(super) struct ModelHandler {
     hint_digest: fusion_net::Digest,
     hint_bytes: u64,
     hint: HintSource,
+    /// The answer sheet, if there is one: its digest, its file and its length.
+    answers: Option<(fusion_net::Digest, HintSource, u64)>,
     /// Bits of a logit that the card allows to open, 0 for none.
     logits_bits: u32,
     cheat: Option<Cheat>,
@@ -51,6 +53,7 @@ impl ModelHandler {
             hint_digest: facts.digest,
             hint_bytes: facts.bytes,
             hint: HintSource::File(package.hint_path()),
+            answers: card.answers.zip(package.answers_path()).map(|(facts, path)| (facts.digest, HintSource::File(path), facts.bytes)),
             logits_bits: card.logits_bits,
             cheat,
             seeds: Mutex::new(Box::new(rng)),
@@ -65,6 +68,11 @@ impl LaneHandler for ModelHandler {
 
     fn hint(&self) -> HintSource {
         self.hint.clone()
+    }
+
+    fn published(&self, digest: fusion_net::Digest) -> Option<(HintSource, u64)> {
+        let (known, source, bytes) = self.answers.as_ref()?;
+        (*known == digest).then(|| (source.clone(), *bytes))
     }
 
     fn run_lane(&self, request: LaneRequest, channel: &mut dyn Channel) -> Result<(), LaneFailure> {

@@ -36,6 +36,35 @@ pub struct ModelCard {
     /// Bits of each logit that the owner lets clients have; 0: labels only.
     #[prost(uint32, tag = "11")]
     pub logits_bits: u32,
+    /// The answers on public images that the operator has published, if any.
+    #[prost(message, optional, tag = "12")]
+    pub answers: ::core::option::Option<Answers>,
+    /// How often honest copies of one image disagree, if it was measured.
+    #[prost(message, optional, tag = "13")]
+    pub flips: ::core::option::Option<Flips>,
+}
+/// Published answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Answers {
+    /// SHA3-256 of the answer sheet.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub digest: ::prost::bytes::Bytes,
+    /// Its length in bytes.
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+}
+/// How often honest copies of one image disagree.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Flips {
+    /// The chance that a copy's label is not the usual one of its image.
+    #[prost(double, tag = "1")]
+    pub rate: f64,
+    /// Images that it was measured on.
+    #[prost(uint32, tag = "2")]
+    pub images: u32,
+    /// The chance that 32 copies of one image do not all get one label.
+    #[prost(double, tag = "3")]
+    pub group: f64,
 }
 /// A promise of accuracy.
 #[derive(Clone, PartialEq, ::prost::Message)]
