@@ -36,7 +36,7 @@ pub(crate) fn run(args: &QueryArgs) -> Result<(Outcome, Vec<Sample>)> {
     let (inputs, publics) = (sources.queries()?, sources.publics()?);
     let settings = client_settings(args, &address, home.clone())?;
     let client = Client::connect_telling(settings, &mut |event| watcher.show(event))?;
-    let inputs = readable(inputs, &client)?;
+    let inputs = readable(inputs, &client, &sources.queries)?;
     let pool = sources.pool(&client, &mix, publics)?;
     let outcome = match &args.resume {
         Some(path) => client.resume(&inputs, &pool, path, &mut rng, &mut |event| watcher.show(event))?,
@@ -54,12 +54,20 @@ pub(crate) fn run(args: &QueryArgs) -> Result<(Outcome, Vec<Sample>)> {
     Ok((outcome, inputs.samples))
 }
 
-/// Leaves out what cannot be read; something must be left.
-fn readable(inputs: Inputs, client: &Client) -> Result<Inputs> {
+/// Leaves out what cannot be read of folders, and says so before anything is paid for; what was
+/// named itself must be readable, and something must be left.
+fn readable(inputs: Inputs, client: &Client, named: &[PathBuf]) -> Result<Inputs> {
     let inputs = inputs.readable(client.card());
+    let is_named =
+        |name: &str| named.iter().any(|path| path.is_file() && path.file_name().is_some_and(|file| file.to_string_lossy() == name));
+    for file in &inputs.skipped {
+        if is_named(&file.file) {
+            bail!("{} cannot be classified: {}", file.file, file.reason);
+        }
+        eprintln!("Left out: {}: {}", file.file, file.reason);
+    }
     if inputs.samples.is_empty() {
-        let reasons: Vec<String> = inputs.skipped.iter().map(|file| format!("{}: {}", file.file, file.reason)).collect();
-        bail!("none of the images can be classified\n  {}", reasons.join("\n  "));
+        bail!("none of the images can be classified");
     }
     Ok(inputs)
 }

@@ -103,7 +103,7 @@ fn partly_firing(by_firing: &[Firing]) -> String {
 fn over_batches(count: &BatchCount) -> Option<String> {
     (count.batches > 1).then(|| {
         format!(
-            "Over the {} batches that you have run with this model, the chance that it got past you in any of them is at most the sum, 2^{:.2}: {}.",
+            "Over the {} batches that you have run with this model, the chance that such a server got past you in any of them is at most the sum, 2^{:.2}: {}.",
             count.batches,
             count.log2,
             chance_in_words(count.log2)
@@ -152,7 +152,7 @@ fn assumptions(plan: &Plan) -> Vec<String> {
         ),
         PublicLabels::Certified { mismatch, .. } => {
             format!(
-                "Public labels are certified outputs of the advertised model; an honest run differs from them on at most {} of samples.",
+                "Public labels are the advertised model's own answers; an honest run differs from them on at most {} of samples.",
                 percent(mismatch)
             )
         }

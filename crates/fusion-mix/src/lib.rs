@@ -27,10 +27,11 @@
 //! ```
 //!
 //! # What is guaranteed
-//! Two things, side by side, in every [report]: a bound `2^-lambda` on cheating that treats
-//! positions differently ([`soundness`]), and an exact interval for how often the function that was
-//! computed is right on samples like the public ones ([`accuracy`], [`interval`]). [`Guarantees`]
-//! words both.
+//! Three things, side by side, in every [report]: a bound `2^-lambda` on cheating that treats
+//! positions differently and shows whatever the image is ([`soundness`]), the chance of cheating
+//! that shows on some images only, by their fraction ([`firing`]), and an exact interval for how
+//! often the function that was computed is right on samples like the public ones ([`accuracy`],
+//! [`interval`]). [`Guarantees`] words them.
 //!
 //! # What it assumes
 //! * The server's view does not depend on the secret order (the protocol's privacy against a

@@ -164,7 +164,7 @@ mod tests {
         let bytes = sheet().encode();
         for length in 0..bytes.len() {
             let cut = AnswerSheet::decode(&bytes[..length], 10);
-            assert!(cut.is_err() || length > MAGIC.len() && (length - MAGIC.len()) % ENTRY == 0, "cut to {length}");
+            assert!(cut.is_err() || length > MAGIC.len() && (length - MAGIC.len()).is_multiple_of(ENTRY), "cut to {length}");
         }
         let entry = |at: usize| MAGIC.len() + at * ENTRY..MAGIC.len() + (at + 1) * ENTRY;
         let swapped = [&bytes[..MAGIC.len()], &bytes[entry(1)], &bytes[entry(0)], &bytes[entry(2)]].concat();

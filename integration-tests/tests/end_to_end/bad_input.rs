@@ -5,7 +5,7 @@ use std::fs;
 use crate::harness::{User, asset};
 
 const PREPARE: &str = "--preprocess mnist --calibrate <queries>";
-const QUERY: &str = "--public-mnist --copies 2 --public 4 --tau 1 --max-inconclusive 0 --lanes 1";
+const QUERY: &str = "--public-mnist --copies 2 --public 4 --tau 1 --max-inconclusive 0 --allow-unsound --lanes 1";
 
 fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
@@ -74,7 +74,14 @@ fn queries_that_cannot_be_run() {
     fs::create_dir(user.path("mixed")).unwrap();
     fs::copy(asset("queries/digit-00.png"), user.path("mixed/a.png")).unwrap();
     fs::write(user.path("mixed/b.png"), "this is no image").unwrap();
-    user.run(&format!("query {{mixed}} {at} {QUERY} --out {{run}}")).expect_error(&["b.png"]);
+    // A file that is named must be an image; of a folder what is none is left out, if something is
+    // left.
+    user.run(&format!("query {{mixed/b.png}} {at} {QUERY} --out {{run}}")).expect_error(&["b.png", "not a readable"]);
+    fs::create_dir(user.path("broken")).unwrap();
+    fs::write(user.path("broken/c.png"), "this is no image").unwrap();
+    user.run(&format!("query {{broken}} {at} {QUERY} --out {{run}}")).expect_error(&["Left out: c.png", "none of the images"]);
+    let ended = user.run(&format!("query {{mixed}} {at} {QUERY} --out {{run0}}"));
+    assert!(ended.code != Some(1) && ended.stderr.contains("Left out: b.png"), "{ended:?}");
     user.run(&format!("query {{missing.png}} {at} {QUERY} --out {{run}}")).expect_error(&["missing.png"]);
     user.run(&format!("query <queries/digit-00.png> {at} --out {{run}}")).expect_error(&["--public-mnist"]);
     assert!(!user.path("run").exists(), "nothing is left behind");

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::harness::{User, assert_fields, labels};
 
 /// Fields that scripts rely on, by their path.
-const PROMISED: [&str; 21] = [
+const PROMISED: [&str; 27] = [
     "plan/R",
     "plan/B",
     "plan/T",
@@ -19,6 +19,12 @@ const PROMISED: [&str; 21] = [
     "answers/0/label",
     "answers/0/float_label",
     "answers/0/copies",
+    "answers/0/file",
+    "answers/0/class",
+    "by_firing/4/phi",
+    "by_firing/4/log2",
+    "by_firing/4/worst_m",
+    "by_firing/4/expected_wrong",
     "public/correct",
     "public/total",
     "bytes/client_to_server",
@@ -52,7 +58,7 @@ fn the_demo_is_accepted_and_writes_what_it_promises() {
 
     assert_eq!(labels(&json).len(), 6);
     for answer in json["answers"].as_array().unwrap() {
-        assert_fields(answer, &["index", "label", "float_label", "copies"]);
+        assert_fields(answer, &["index", "file", "label", "class", "float_label", "copies"]);
         assert_eq!(answer["copies"], json["plan"]["B"]);
     }
     // A copy may differ from the float model at a near tie, and then the digit is one of the

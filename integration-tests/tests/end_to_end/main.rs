@@ -9,6 +9,7 @@
 //! | `interrupted` | killed clients and servers, resumed runs |
 //! | `bad_input` | errors that name the thing, and leave nothing behind |
 //! | `cheats` | every kind of cheating server at small parameters |
+//! | `answers` | published answers, small batches, names and files |
 //! | `agreement` | protocol against float model and twin on 200 digits |
 //!
 //! Everything is written below temporary directories; `FUSION_HOME` is set for every process.
@@ -18,6 +19,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do, by panicking")]
 
 mod agreement;
+mod answers;
 mod bad_input;
 mod cheats;
 mod demo;

@@ -36,8 +36,8 @@ fn prepare_serve_query_verify_and_audit() {
     }
 
     // The second time the digest is known, and the hint is on disk.
-    let one = "--copies 2 --public 2 --tau 1 --max-inconclusive 1 --lanes 1";
-    let small = "--copies 2 --public 6 --tau 2 --max-inconclusive 2 --lanes 1";
+    let one = "--copies 2 --public 2 --tau 1 --max-inconclusive 1 --allow-unsound --lanes 1";
+    let small = "--copies 2 --public 6 --tau 2 --max-inconclusive 2 --allow-unsound --lanes 1";
     let ended = user.run(&format!("{query} {small} --pin {digest} --out {{run2}}")).expect(0);
     assert!(ended.stderr.contains("pinned"), "{}", ended.stderr);
     let ended =

@@ -48,6 +48,7 @@ fn write(report: &Report, thumbnails: &[Option<String>], out: &mut String) -> Re
     }
     write_accuracy(report, out)?;
     if let Some(guarantees) = &report.guarantees {
+        write_curve(report, out)?;
         writeln!(out, "<h2>The function that the server computed</h2><p>{}</p>", escape(&guarantees.function_dependent))?;
         out.push_str("<h2>What that assumes</h2><ul>");
         for assumption in &guarantees.assumptions {
@@ -125,17 +126,23 @@ fn is_picture(uri: &str) -> bool {
 fn write_guarantee(report: &Report, guarantees: &Guarantees, out: &mut String) -> Result {
     writeln!(
         out,
-        "<h2>What this guarantees</h2><p class=\"lead\">{} (2<sup>{:.2}</sup>)</p>\n<p>{}</p>",
+        "<h2>What this guarantees</h2><p class=\"lead\">{} (2<sup>{:.2}</sup>)</p>\n<p>{}</p>\n<p>{}</p>",
         escape(&guarantees.in_words),
         report.plan.soundness_log2,
-        escape(&guarantees.position_dependent)
+        escape(&guarantees.position_dependent),
+        escape(words::BUT)
     )?;
+    guarantees.over_batches.as_ref().map_or(Ok(()), |sentence| writeln!(out, "<p>{}</p>", escape(sentence)))
+}
+
+/// The chance of deviations that show on some images only, by their fraction.
+fn write_curve(report: &Report, out: &mut String) -> Result {
     if !report.by_firing.is_empty() {
         write!(
             out,
-            "<p>{} {}</p><div class=\"wide\"><table><thead><tr><th>Fires on</th><th>Best chance, and its bits</th><th class=\"number\">Positions</th>\
+            "<h2>{}</h2><p>{}</p><div class=\"wide\"><table><thead><tr><th>Fires on</th><th>Best chance, and its bits</th><th class=\"number\">Positions</th>\
              <th class=\"number\">Wrong answers then</th></tr></thead><tbody>",
-            escape(words::BUT),
+            escape(words::PARTLY),
             escape(words::CURVE)
         )?;
         let most = report.by_firing.iter().map(|row| -row.log2).fold(0.0, f64::max);
@@ -146,7 +153,7 @@ fn write_guarantee(report: &Report, guarantees: &Guarantees, out: &mut String) -
         }
         out.push_str("</tbody></table></div>\n");
     }
-    guarantees.over_batches.as_ref().map_or(Ok(()), |sentence| writeln!(out, "<p>{}</p>", escape(sentence)))
+    Ok(())
 }
 
 fn write_accuracy(report: &Report, out: &mut String) -> Result {

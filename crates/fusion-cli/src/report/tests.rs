@@ -136,7 +136,7 @@ fn an_accepted_report_states_everything() {
         assert!(form.contains("deviates at some positions"), "the first guarantee: {form}");
         assert!(form.contains("another function alike at all positions"), "the last: {form}");
         assert!(form.contains("Over the 8 batches"), "{form}");
-        assert!(form.contains("got a wrong answer past you is at most one in"), "{form}");
+        assert!(form.contains("gets a wrong answer past you with a chance of at most one in"), "{form}");
         assert!(form.contains("photo-7.png") && form.contains("notes.txt"), "{form}");
         assert!(form.contains("Public labels are the truth"), "the assumptions: {form}");
         assert!(!form.contains("distributed differently"), "24 labels are too few to tell: {form}");
@@ -166,13 +166,13 @@ fn text_and_page_have_one_order() {
             "left out",
             "notes.txt",
             "what this guarantees",
-            "got a wrong answer past you",
+            "gets a wrong answer past you",
             "deviates at some positions",
-            "wrong answers then",
             "over the 8 batches",
             "this batch",
             "answer sheet",
             "history",
+            "wrong answers then",
             "another function alike",
             "what that assumes",
             "evidence: public samples answered wrongly",

@@ -32,6 +32,8 @@ fn write(report: &Report, out: &mut String) -> Result {
     }
     write_accuracy(report, out)?;
     if let Some(guarantees) = &report.guarantees {
+        writeln!(out, "\n{}\n  {}", words::PARTLY, words::CURVE)?;
+        out.push_str(&curve(&report.by_firing, "    "));
         writeln!(out, "\nThe function that the server computed\n  {}", guarantees.function_dependent)?;
         write_assumptions(guarantees, out)?;
     }
@@ -73,13 +75,12 @@ fn write_answers(report: &Report, out: &mut String) -> Result {
 fn write_guarantee(report: &Report, guarantees: &Guarantees, out: &mut String) -> Result {
     writeln!(
         out,
-        "\nWhat this guarantees\n  {} (2^{:.2})\n  {}",
-        guarantees.in_words, report.plan.soundness_log2, guarantees.position_dependent
+        "\nWhat this guarantees\n  {} (2^{:.2})\n  {}\n  {}",
+        guarantees.in_words,
+        report.plan.soundness_log2,
+        guarantees.position_dependent,
+        words::BUT
     )?;
-    if !report.by_firing.is_empty() {
-        writeln!(out, "  {} {}", words::BUT, words::CURVE)?;
-        out.push_str(&curve(&report.by_firing, "    "));
-    }
     guarantees.over_batches.as_ref().map_or(Ok(()), |sentence| writeln!(out, "  {sentence}"))
 }
 

@@ -14,8 +14,10 @@ use fusion::mix::{
 pub(super) const CURVE: &str = "A server whose deviation changes the answer on some of the images only can do better than one whose deviation does so on all. Its best chance to get a wrong \
                                 answer into an accepted batch, by the fraction of images on which that happens:";
 
-/// What stands between the guarantee against deviations that always show and [`CURVE`].
-pub(super) const BUT: &str = "That is for deviations that change the answer whatever the image is.";
+/// What stands below the guarantee against deviations that always show, and above [`CURVE`].
+pub(super) const BUT: &str = "That is for deviations that change the answer whatever the image is; what those can do that change it on some images only is said below.";
+/// What stands above [`CURVE`].
+pub(super) const PARTLY: &str = "If a deviation shows on some of the images only";
 
 /// What stands in place of the answers of a rejected batch.
 pub(super) const WITHHELD: &str = "The answers are withheld: the batch was rejected, so they may be wrong on purpose.";

@@ -28,7 +28,8 @@ pub(super) fn context_of(facts: &RunFacts, reveal_rejected: Option<RevealRejecte
 pub(super) fn load_batch(dir: &RunDir, facts: &RunFacts) -> Result<(MixedBatch, Plan), Error> {
     let batch = MixedBatch::load(&dir.batch_path())?;
     let request = PlanRequest { fires: facts.plan.fires, ..PlanRequest::new(facts.plan.queries, facts.plan.lambda, facts.plan.labels) };
-    let plan = Plan::evaluate(&request, *batch.mix())?;
+    // How often copies flip, on which this depends, is known to whoever planned.
+    let plan = Plan { false_reject: facts.plan.false_reject, ..Plan::evaluate(&request, *batch.mix())? };
     Ok((batch, plan))
 }
 

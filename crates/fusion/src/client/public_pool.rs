@@ -266,9 +266,9 @@ impl PublicPool {
     /// soundness of the batch, which the runs that it rests on should have, too.
     pub(super) fn warnings(&self, drawing: &[PoolWarning], log2: f64) -> Vec<String> {
         let of = |known_from| self.parts.iter().any(|part| part.known_from == known_from);
-        let weakens = |warning: &&PoolWarning| match warning {
-            PoolWarning::Reused { .. } => of(KnownFrom::GroundTruth),
-            _ => self.parts.iter().any(|part| part.known_from != KnownFrom::EarlierRuns),
+        let known_to_others = self.parts.iter().any(|part| part.known_from != KnownFrom::EarlierRuns);
+        let weakens = |warning: &&PoolWarning| {
+            if matches!(warning, PoolWarning::Reused { .. }) { of(KnownFrom::GroundTruth) } else { known_to_others }
         };
         let mut warnings: Vec<String> = drawing.iter().filter(weakens).map(ToString::to_string).collect();
         warnings.extend(
