@@ -120,7 +120,8 @@ pub(super) fn measurements(report: &Report) -> Vec<Measurement> {
             note: Some(format!("{} undecided and {} missing are counted as wrong.", sheet.undecided, sheet.missing)),
         });
     }
-    if let Some(sum) = &report.accumulated {
+    // Of one batch alone there is no history.
+    if let Some(sum) = report.accumulated.as_ref().filter(|sum| sum.batches > 1) {
         found.push(Measurement {
             name: "history",
             count: format!(
