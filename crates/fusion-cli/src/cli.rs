@@ -2,6 +2,7 @@
 
 mod afterwards;
 mod demo;
+mod pixels;
 mod plan;
 mod query;
 
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use afterwards::{AuditArgs, VerifyArgs};
 pub use demo::{DemoArgs, DemoServer};
+pub use pixels::{FilterArg, LayoutArg, PixelArgs};
 pub use plan::PlanArgs;
 pub use query::{AssuranceArg, ConnectArgs, MixArgs, QueryArgs};
 
@@ -58,9 +60,9 @@ pub enum Command {
 /// How to read a float model and quantise it.
 #[derive(Debug, Args)]
 pub struct QuantiseArgs {
-    /// From pixels to the input tensor: imagenet-caffe, cifar10 or mnist.
-    #[arg(long, value_name = "PRESET", default_value = "imagenet-caffe")]
-    pub preprocess: String,
+    /// From pixels to the input tensor.
+    #[command(flatten)]
+    pub pixels: PixelArgs,
     /// Part of images that must keep the float model's label: the cheapest widths that do are
     /// searched for, place by place, in minutes [default: no search].
     #[arg(long, value_name = "RATE", conflicts_with_all = ["window", "weight_bits"])]
@@ -92,7 +94,7 @@ pub struct QuantiseArgs {
 /// `fusion prepare`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  fusion prepare resnet50.onnx --calibrate photos/ --out resnet50.fusion --claimed-accuracy 0.747\n  fusion prepare resnet50.onnx --calibrate photos/ --answers known/ --labels names.json --out resnet50.fusion\n  fusion prepare assets/mnist/mnist.onnx --preprocess mnist --calibrate assets/mnist/queries --out mnist.fusion"
+    after_help = "Examples:\n  fusion prepare resnet50.onnx --calibrate photos/ --out resnet50.fusion --claimed-accuracy 0.747\n  fusion prepare resnet50.onnx --calibrate photos/ --answers known/ --labels names.json --out resnet50.fusion\n  fusion prepare resnet18.onnx --preprocess imagenet-torch --calibrate photos/ --out resnet18.fusion\n  fusion prepare lite0.onnx --preprocess none --resize 256 --filter bicubic --mean 127 --std 128 --calibrate photos/ --out lite0.fusion\n  fusion prepare assets/mnist/mnist.onnx --preprocess mnist --calibrate assets/mnist/queries --out mnist.fusion"
 )]
 pub struct PrepareArgs {
     /// The ONNX file.

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::cli::EvalArgs;
 use crate::frontier::show_frontier;
 use crate::outcome::write_json;
+use crate::preview::show_preview;
 use crate::settings::{fresh_rng, work};
 use crate::tables::{human_bytes, plain_table};
 use crate::terminal::show;
@@ -30,6 +31,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<u8> {
     let settings = args.quantise.settings()?;
     eprintln!("{} ...", work(&settings, photos.len()));
     let quantised = quantise_file(&args.model, &settings, &photos)?;
+    show_preview(&quantised, &photos)?;
     photos.truncate(args.limit.unwrap_or(usize::MAX));
     if photos.is_empty() {
         bail!("--limit 0 leaves nothing to evaluate");

@@ -36,6 +36,7 @@ pub mod lane_terms;
 pub mod outcome;
 mod predict;
 mod prepare;
+mod preview;
 mod progress;
 mod query;
 mod report;

@@ -11,6 +11,7 @@ use fusion::{PackageSettings, PublishedAnswers, SystemClock, images, prepare, qu
 use crate::cli::PrepareArgs;
 use crate::frontier::show_frontier;
 use crate::outcome::write_json;
+use crate::preview::show_preview;
 use crate::progress::Watcher;
 use crate::settings::{fresh_rng, work};
 use crate::tables::human_bytes;
@@ -33,8 +34,8 @@ fn class_names(path: &Path) -> Result<Vec<String>> {
 /// Images of the calibration on which it is measured how often copies disagree, at most.
 const MEASURED_IMAGES: usize = 32;
 
-/// The images whose answers are published, with their true labels if `labels.csv` lies beside them.
-fn published(folder: &Path) -> Result<Vec<Sample>> {
+/// The images of a folder, with their true labels if `labels.csv` lies beside them.
+fn labelled_if_known(folder: &Path) -> Result<Vec<Sample>> {
     let mut samples = images::folder(folder)?;
     let list = folder.join("labels.csv");
     if list.is_file() {
@@ -77,15 +78,16 @@ pub(crate) fn run(args: &PrepareArgs) -> Result<()> {
     };
     let labels = args.labels.as_deref().map(class_names).transpose()?.unwrap_or_default();
     let settings = args.quantise.settings()?;
-    let calibration = images::folder(&args.calibrate)?;
+    let calibration = labelled_if_known(&args.calibrate)?;
     eprintln!("{} ...", work(&settings, calibration.len()));
     let quantised = quantise_file(&args.model, &settings, &calibration)?;
+    show_preview(&quantised, &calibration)?;
     show_frontier(&quantised.frontier)?;
     let file = args.model.file_stem().ok_or_else(|| anyhow!("{} names no file", args.model.display()))?;
     let name = args.name.clone().unwrap_or_else(|| file.to_string_lossy().into_owned());
     let mut watcher = Watcher::new(true);
     let (answers, measured_on) = match &args.answers {
-        Some(folder) => (published(folder)?, Vec::new()),
+        Some(folder) => (labelled_if_known(folder)?, Vec::new()),
         None => (Vec::new(), calibration.iter().take(MEASURED_IMAGES).cloned().collect()),
     };
     let claimed = claim.as_ref().map(|claim| claim.top1);

@@ -7,7 +7,6 @@ use anyhow::{Context, Result, anyhow, bail};
 use fusion::Tolerance;
 use fusion::mix::plan::Assurance;
 use fusion::model::plan::PlanOptions;
-use fusion::model::preprocess::Preprocess;
 use fusion::net::{ClientSecurity, KeyPair, Limits, ServerSecurity, Token};
 use fusion::{GivenMix, MixSettings, QuantiseSettings, ServerSettings, Widths};
 use rand::SeedableRng;
@@ -126,8 +125,7 @@ impl QuantiseArgs {
     /// # Errors
     /// An unknown preset, a tolerance that nothing can meet.
     pub fn settings(&self) -> Result<QuantiseSettings> {
-        let preprocess = Preprocess::preset(&self.preprocess)
-            .ok_or_else(|| anyhow!("there is no preprocessing {}: choose one of {}", self.preprocess, Preprocess::PRESETS.join(", ")))?;
+        let (preprocess, fit) = self.pixels.recipe().map_err(|reason| anyhow!(reason))?;
         let widths = if self.label_agreement.is_some() || self.logit_noise.is_some() {
             Widths::Search(tolerance(self.label_agreement, self.logit_noise, self.exact_sign)?)
         } else {
@@ -138,14 +136,16 @@ impl QuantiseArgs {
                 left_out: if self.exact_sign { 1 } else { self.left_out.unwrap_or(left_out) },
             }
         };
-        Ok(QuantiseSettings { preprocess, widths, margin: self.margin, calibration_images: self.calibration_images })
+        Ok(QuantiseSettings { preprocess, fit, widths, margin: self.margin, calibration_images: self.calibration_images })
     }
 
     /// What tests ask for the demo's digits.
     #[cfg(test)]
     pub(crate) fn of_digits() -> Self {
+        use crate::cli::PixelArgs;
+
         Self {
-            preprocess: "mnist".to_owned(),
+            pixels: PixelArgs::preset("mnist"),
             label_agreement: None,
             logit_noise: None,
             exact_sign: false,

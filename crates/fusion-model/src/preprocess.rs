@@ -16,7 +16,7 @@
 //! # Ok::<(), fusion_model::preprocess::PreprocessError>(())
 //! ```
 
-/// Largest [`Preprocess::crop`] and [`Preprocess::short_side`], in pixels. A card comes from a
+/// Largest [`Preprocess::crop`] and side of a [`Resize`], in pixels. A card comes from a
 /// server that nobody trusts: a larger one is refused before anything is allocated for it.
 pub const MAX_SIDE: u32 = 4096;
 
@@ -42,12 +42,52 @@ impl Channels {
     }
 }
 
+/// How an image is scaled before the crop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Resize {
+    /// Not at all.
+    Keep,
+    /// So that its shorter side has this many pixels, keeping its proportions.
+    ShortSide(u32),
+    /// To these sides, whatever its proportions are.
+    Exact {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+    },
+}
+
+impl Resize {
+    /// The shorter side of what it makes; `None` if that depends on the image.
+    #[must_use]
+    pub fn short_side(self) -> Option<u32> {
+        match self {
+            Self::Keep => None,
+            Self::ShortSide(side) => Some(side),
+            Self::Exact { width, height } => Some(width.min(height)),
+        }
+    }
+}
+
+/// The kernel of a resize. Both are antialiased: as wide as the reduction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Filter {
+    /// A triangle.
+    #[default]
+    Bilinear,
+    /// Keys's cubic with a = -1/2 (Cubic convolution interpolation for digital image processing,
+    /// IEEE TASSP 1981).
+    Bicubic,
+}
+
 /// The recipe: resize, crop, order of channels, then `(pixel - mean) * scale` per channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preprocess {
-    /// Scale the image so that its shorter side has this many pixels (bilinear with antialiasing),
-    /// keeping its proportions. `None`: do not resize.
-    pub short_side: Option<u32>,
+    /// How the image is scaled.
+    pub resize: Resize,
+    /// By which kernel.
+    pub filter: Filter,
     /// Side of the square cut from the centre, in pixels.
     pub crop: u32,
     /// Planes of the tensor.
@@ -65,7 +105,7 @@ pub enum PreprocessError {
     /// A side is zero or above [`MAX_SIDE`].
     #[error("preprocessing asks for {what} = {side} pixels, which is outside 1..={MAX_SIDE}")]
     Side {
-        /// `crop` or `short_side`.
+        /// The crop, or what is resized.
         what: &'static str,
         /// What was asked for.
         side: u32,
@@ -102,27 +142,48 @@ pub enum PreprocessError {
 }
 
 impl Preprocess {
+    /// Networks of torchvision, trained on ImageNet: short side 256, centre 224, RGB in 0..1,
+    /// normalised by the training set's mean and deviation.
+    #[must_use]
+    pub fn imagenet_torch() -> Self {
+        let (mean, scale) = normalised([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+        Self { mean, scale, channels: Channels::Rgb, ..Self::imagenet_caffe() }
+    }
+
+    /// Networks of Keras and TensorFlow, trained on ImageNet in the way of Inception: short side
+    /// 256, centre 224, RGB in -1..1.
+    #[must_use]
+    pub fn imagenet_tf() -> Self {
+        Self { mean: vec![127.5; 3], scale: vec![1.0 / 127.5; 3], channels: Channels::Rgb, ..Self::imagenet_caffe() }
+    }
+
+    /// Pixels as they are: RGB in 0..255, 224 from the centre, not resized.
+    #[must_use]
+    pub fn none() -> Self {
+        let (mean, scale) = (vec![0.0; 3], vec![1.0; 3]);
+        Self { resize: Resize::Keep, filter: Filter::Bilinear, crop: 224, channels: Channels::Rgb, mean, scale }
+    }
+
     /// The He et al. ImageNet networks (Caffe heritage): short side 256, centre 224, BGR in 0..255
     /// minus the training set's mean.
     #[must_use]
     pub fn imagenet_caffe() -> Self {
-        Self { short_side: Some(256), crop: 224, channels: Channels::Bgr, mean: vec![103.939, 116.779, 123.68], scale: vec![1.0; 3] }
+        let mean = vec![103.939, 116.779, 123.68];
+        Self { resize: Resize::ShortSide(256), channels: Channels::Bgr, mean, ..Self::none() }
     }
 
     /// MNIST digits: 28 x 28, white ink on black, in 0..1.
     #[must_use]
     pub fn mnist() -> Self {
-        Self { short_side: None, crop: 28, channels: Channels::Gray, mean: vec![0.0], scale: vec![1.0 / 255.0] }
+        Self { crop: 28, channels: Channels::Gray, mean: vec![0.0], scale: vec![1.0 / 255.0], ..Self::none() }
     }
 
     /// CIFAR-10 as most published networks read it: 32 x 32, RGB, each plane normalised by the
     /// training set's mean and deviation.
     #[must_use]
     pub fn cifar10() -> Self {
-        let per_plane =
-            |mean: [f32; 3], deviation: [f32; 3]| (mean.map(|m| m * 255.0).to_vec(), deviation.map(|d| 1.0 / (d * 255.0)).to_vec());
-        let (mean, scale) = per_plane([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]);
-        Self { short_side: None, crop: 32, channels: Channels::Rgb, mean, scale }
+        let (mean, scale) = normalised([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]);
+        Self { crop: 32, mean, scale, ..Self::none() }
     }
 
     /// The recipe called `name` on the command line: one of [`Preprocess::PRESETS`].
@@ -130,6 +191,9 @@ impl Preprocess {
     pub fn preset(name: &str) -> Option<Self> {
         match name {
             "imagenet-caffe" => Some(Self::imagenet_caffe()),
+            "imagenet-torch" => Some(Self::imagenet_torch()),
+            "imagenet-tf" => Some(Self::imagenet_tf()),
+            "none" => Some(Self::none()),
             "cifar10" => Some(Self::cifar10()),
             "mnist" => Some(Self::mnist()),
             _ => None,
@@ -137,19 +201,36 @@ impl Preprocess {
     }
 
     /// Names that [`Preprocess::preset`] knows.
-    pub const PRESETS: [&'static str; 3] = ["imagenet-caffe", "cifar10", "mnist"];
+    pub const PRESETS: [&'static str; 6] = ["imagenet-caffe", "imagenet-torch", "imagenet-tf", "cifar10", "mnist", "none"];
+
+    /// The same for a network that reads squares of `side` pixels: the crop is that square, and a
+    /// short side keeps its proportion to the crop.
+    #[must_use]
+    pub fn for_side(self, side: u32) -> Self {
+        let scaled = |short: u32| (u64::from(short) * u64::from(side)).div_ceil(u64::from(self.crop.max(1)));
+        let resize = match self.resize {
+            Resize::ShortSide(short) => Resize::ShortSide(u32::try_from(scaled(short)).unwrap_or(u32::MAX)),
+            other => other,
+        };
+        Self { resize, crop: side, ..self }
+    }
 
     /// Checks a recipe that came from elsewhere; everything below assumes that it passed.
     ///
     /// # Errors
     /// A [`PreprocessError`] naming the field.
     pub fn validate(&self) -> Result<(), PreprocessError> {
-        for (what, side) in [("crop", Some(self.crop)), ("short_side", self.short_side)] {
+        let (short, width, height) = match self.resize {
+            Resize::Keep => (None, None, None),
+            Resize::ShortSide(side) => (Some(side), None, None),
+            Resize::Exact { width, height } => (None, Some(width), Some(height)),
+        };
+        for (what, side) in [("crop", Some(self.crop)), ("short side", short), ("width", width), ("height", height)] {
             if let Some(side) = side.filter(|s| !(1..=MAX_SIDE).contains(s)) {
                 return Err(PreprocessError::Side { what, side });
             }
         }
-        if let Some(short_side) = self.short_side.filter(|&s| s < self.crop) {
+        if let Some(short_side) = self.resize.short_side().filter(|&s| s < self.crop) {
             return Err(PreprocessError::CropExceedsShortSide { crop: self.crop, short_side });
         }
         let (means, scales, planes) = (self.mean.len(), self.scale.len(), self.channels.count());
@@ -199,9 +280,24 @@ impl Preprocess {
     }
 }
 
+/// Mean and scale of pixels in 0..255 for a mean and a deviation of pixels in 0..1.
+fn normalised(mean: [f32; 3], deviation: [f32; 3]) -> (Vec<f32>, Vec<f32>) {
+    (mean.map(|m| m * 255.0).to_vec(), deviation.map(|d| 1.0 / (d * 255.0)).to_vec())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_recipe_fits_the_network() {
+        let inception = Preprocess::imagenet_torch().for_side(299);
+        assert_eq!((inception.resize, inception.crop), (Resize::ShortSide(342), 299));
+        assert_eq!(Preprocess::imagenet_caffe().for_side(224), Preprocess::imagenet_caffe());
+        assert_eq!(Preprocess::none().for_side(64), Preprocess { crop: 64, ..Preprocess::none() });
+        let white = Preprocess::imagenet_tf().for_side(1).tensor(&[255, 0, 255]).unwrap();
+        assert_eq!(white, [1.0, -1.0, 1.0]);
+    }
 
     #[test]
     fn presets_are_valid_and_listed() {
@@ -214,11 +310,11 @@ mod tests {
     #[test]
     fn planes_follow_the_channel_order() {
         let two = |channels: Channels, mean| Preprocess {
-            short_side: None,
             crop: 2,
             channels,
             mean,
             scale: vec![2.0, 3.0, 4.0][..channels.count()].to_vec(),
+            ..Preprocess::none()
         };
         let pixels: Vec<u8> = (1..=12).collect();
         let rgb = two(Channels::Rgb, vec![0.0; 3]).tensor(&pixels).unwrap();
@@ -235,9 +331,12 @@ mod tests {
         let check = |spec: Preprocess| spec.validate().unwrap_err();
         assert_eq!(check(Preprocess { crop: 0, ..good.clone() }), PreprocessError::Side { what: "crop", side: 0 });
         assert_eq!(check(Preprocess { crop: u32::MAX, ..good.clone() }), PreprocessError::Side { what: "crop", side: u32::MAX });
-        assert_eq!(check(Preprocess { short_side: Some(5000), ..good.clone() }), PreprocessError::Side { what: "short_side", side: 5000 });
-        let small = Preprocess { short_side: Some(100), ..good.clone() };
-        assert_eq!(check(small), PreprocessError::CropExceedsShortSide { crop: 224, short_side: 100 });
+        let resized = |resize| check(Preprocess { resize, ..good.clone() });
+        assert_eq!(resized(Resize::ShortSide(5000)), PreprocessError::Side { what: "short side", side: 5000 });
+        assert_eq!(resized(Resize::Exact { width: 300, height: 0 }), PreprocessError::Side { what: "height", side: 0 });
+        let small = PreprocessError::CropExceedsShortSide { crop: 224, short_side: 100 };
+        assert_eq!(resized(Resize::ShortSide(100)), small);
+        assert_eq!(resized(Resize::Exact { width: 400, height: 100 }), small);
         assert_eq!(check(Preprocess { mean: vec![0.0], ..good.clone() }), PreprocessError::Planes { means: 1, scales: 3, planes: 3 });
         assert_eq!(check(Preprocess { scale: vec![1.0, f32::NAN, 1.0], ..good.clone() }), PreprocessError::NotFinite);
         assert_eq!(check(Preprocess { scale: vec![0.0; 3], ..good.clone() }), PreprocessError::NotFinite);

@@ -66,7 +66,7 @@ pub use clock::{Clock, SystemClock};
 pub use error::Error;
 pub use event::{Event, Events, LaneProgress, silent};
 pub use prepare::{PackageSettings, Prepared, PublishedAnswers, prepare};
-pub use quantise::{FRONTIER_MBIT, FrontierPoint, QuantiseSettings, Quantised, Tolerance, Widths, quantise, quantise_file};
+pub use quantise::{FRONTIER_MBIT, Fit, FrontierPoint, Preview, QuantiseSettings, Quantised, Tolerance, Widths, quantise, quantise_file};
 pub use sample_seconds::SampleSeconds;
 pub use server::{Server, ServerSettings};
 

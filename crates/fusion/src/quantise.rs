@@ -1,5 +1,6 @@
 //! From an ONNX file and calibration images to a fixed-point program and its weights.
 
+mod preview;
 mod search;
 mod tolerance;
 
@@ -15,6 +16,7 @@ use fusion_model::program::{Program, Weights};
 use crate::error::Error;
 use crate::images::Sample;
 
+pub use preview::Preview;
 pub use search::{FRONTIER_MBIT, FrontierPoint};
 pub use tolerance::Tolerance;
 
@@ -45,11 +47,24 @@ impl Default for Widths {
     }
 }
 
+/// What of a recipe follows the square that the network reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// Nothing: it is as it is stated.
+    No,
+    /// The crop.
+    Crop,
+    /// The crop; and a short side keeps its proportion to it.
+    CropAndResize,
+}
+
 /// How to read a float model and quantise it.
 #[derive(Debug, Clone)]
 pub struct QuantiseSettings {
     /// From pixels to the input tensor.
     pub preprocess: Preprocess,
+    /// What of it follows the network's input.
+    pub fit: Fit,
     /// Widths of windows and weights.
     pub widths: Widths,
     /// How far beyond the calibration images values may go.
@@ -59,10 +74,25 @@ pub struct QuantiseSettings {
 }
 
 impl QuantiseSettings {
-    /// The defaults: the widths of [`PlanOptions`] everywhere, 16 images, margin 1.3.
+    /// The defaults: a recipe that is fitted to the network, the widths of [`PlanOptions`]
+    /// everywhere, 16 images, margin 1.3.
     #[must_use]
     pub fn new(preprocess: Preprocess) -> Self {
-        Self { preprocess, widths: Widths::default(), margin: 1.3, calibration_images: 16 }
+        Self { preprocess, fit: Fit::CropAndResize, widths: Widths::default(), margin: 1.3, calibration_images: 16 }
+    }
+}
+
+impl QuantiseSettings {
+    /// The recipe for the network of `graph`.
+    fn recipe(&self, graph: &Graph) -> Preprocess {
+        let shape = graph.input_shape();
+        let side = u32::try_from(shape.height).ok().filter(|side| shape.height == shape.width && *side != self.preprocess.crop);
+        let recipe = self.preprocess.clone();
+        match (self.fit, side) {
+            (Fit::No, _) | (_, None) => recipe,
+            (Fit::Crop, Some(crop)) => Preprocess { crop, ..recipe },
+            (Fit::CropAndResize, Some(side)) => recipe.for_side(side),
+        }
     }
 }
 
@@ -78,6 +108,8 @@ pub struct Quantised {
     pub preprocess: Preprocess,
     /// What a search found, by bytes; empty where none was asked for.
     pub frontier: Vec<FrontierPoint>,
+    /// What the float network says of the images that it was calibrated on.
+    pub preview: Preview,
 }
 
 /// Imports, calibrates and plans the network of an ONNX file held in memory; `name` is for
@@ -89,21 +121,23 @@ pub struct Quantised {
 /// fit, a tolerance that no plan meets.
 pub fn quantise(onnx_bytes: &[u8], name: &str, settings: &QuantiseSettings, calibration: &[Sample]) -> Result<Quantised, Error> {
     let graph = onnx::import(onnx_bytes).map_err(|cause| Error::Import { name: name.to_owned(), cause })?;
-    let tensors = |samples: &[Sample]| samples.iter().map(|s| s.tensor(&settings.preprocess)).collect::<Result<Vec<_>, _>>();
+    let preprocess = settings.recipe(&graph);
+    let tensors = |samples: &[Sample]| samples.iter().map(|s| s.tensor(&preprocess)).collect::<Result<Vec<_>, _>>();
     let (fitted, rest) = calibration.split_at(calibration.len().min(settings.calibration_images));
     let mut images = tensors(fitted)?;
     let ranges = calibrate(&graph, &images)?;
-    let preprocess = settings.preprocess.clone();
+    let preview = Preview::of(&graph, fitted, &images)?;
     match settings.widths {
         Widths::Uniform { window, weight_bits, left_out } => {
             let options = PlanOptions { window_bits: window, weight_bits, left_out, margin: settings.margin };
             let (program, weights) = plan(&graph, &ranges, &options)?;
-            Ok(Quantised { graph, program, weights, preprocess, frontier: Vec::new() })
+            Ok(Quantised { graph, program, weights, preprocess, frontier: Vec::new(), preview })
         }
         Widths::Search(tolerance) => {
             images.extend(tensors(&rest[..rest.len().min(HELD_OUT)])?);
             let found = search::search(&graph, &ranges, settings.margin, &images, tolerance)?;
-            Ok(Quantised { graph, program: found.program, weights: found.weights, preprocess, frontier: found.frontier })
+            let (program, weights, frontier) = (found.program, found.weights, found.frontier);
+            Ok(Quantised { graph, program, weights, preprocess, frontier, preview })
         }
     }
 }

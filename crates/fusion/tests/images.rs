@@ -5,14 +5,15 @@
 use std::path::{Path, PathBuf};
 
 use fusion::images::{self, ImageError, Sample};
-use fusion_model::preprocess::{Channels, Preprocess};
+use fusion_model::preprocess::{Channels, Filter, Preprocess, Resize};
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
 fn raw(short_side: Option<u32>, crop: u32, channels: Channels) -> Preprocess {
-    Preprocess { short_side, crop, channels, mean: vec![0.0; channels.count()], scale: vec![1.0; channels.count()] }
+    let resize = short_side.map_or(Resize::Keep, Resize::ShortSide);
+    Preprocess { resize, crop, channels, mean: vec![0.0; channels.count()], scale: vec![1.0; channels.count()], ..Preprocess::none() }
 }
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
@@ -22,11 +23,39 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 
 #[test]
 fn resizing_equals_pillow_exactly() {
-    for side in [20, 64] {
-        let reference = images::load(&data(&format!("pattern-bilinear-{side}.png")), &raw(None, side, Channels::Rgb)).unwrap();
-        let ours = images::load(&data("pattern.png"), &raw(Some(side), side, Channels::Rgb)).unwrap();
-        assert_eq!(largest_difference(&ours, &reference), 0.0, "short side {side}");
+    for (filter, name) in [(Filter::Bilinear, "bilinear"), (Filter::Bicubic, "bicubic")] {
+        for side in [20, 64] {
+            let reference = images::load(&data(&format!("pattern-{name}-{side}.png")), &raw(None, side, Channels::Rgb)).unwrap();
+            let spec = Preprocess { filter, ..raw(Some(side), side, Channels::Rgb) };
+            let ours = images::load(&data("pattern.png"), &spec).unwrap();
+            assert_eq!(largest_difference(&ours, &reference), 0.0, "{name}, short side {side}");
+        }
+        let reference = images::load(&data(&format!("pattern-{name}-30x40.png")), &raw(None, 30, Channels::Rgb)).unwrap();
+        let spec = Preprocess { filter, resize: Resize::Exact { width: 30, height: 40 }, ..raw(None, 30, Channels::Rgb) };
+        let ours = images::load(&data("pattern.png"), &spec).unwrap();
+        assert_eq!(largest_difference(&ours, &reference), 0.0, "{name}, 30 x 40");
     }
+}
+
+/// A camera that was held upright stores its photo lying, and says so: `turned.jpg` is `pattern.jpg`
+/// with an Exif tag that turns it by a quarter.
+#[test]
+fn a_photo_is_turned_as_its_tag_says() {
+    let spec = raw(None, 40, Channels::Rgb);
+    let (lying, turned) = (images::load(&data("pattern.jpg"), &spec).unwrap(), images::load(&data("turned.jpg"), &spec).unwrap());
+    // Clockwise: what stood at (row, column) stands at (column, 39 - row).
+    let at = |image: &[f32], row: usize, column: usize| image[row * 40 + column];
+    // The margins of 61 x 47 and of 47 x 61 are cut at the same pixels but for one, which the odd
+    // sides leave at the right or at the bottom.
+    let differences = (1..39).flat_map(|row| (1..39).map(move |column| (row, column)));
+    let best = [-1i32, 0, 1]
+        .map(|shift| {
+            differences.clone().map(|(r, c)| (at(&lying, r, c) - at(&turned, c, (39 - r as i32 + shift) as usize % 40)).abs()).sum::<f32>()
+        })
+        .into_iter()
+        .fold(f32::INFINITY, f32::min);
+    let unturned: f32 = differences.map(|(r, c)| (at(&lying, r, c) - at(&turned, r, c)).abs()).sum();
+    assert!(best < unturned / 20.0, "turned {best}, not turned {unturned}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::error::CardError;
 use super::facts::{AnswerFacts, Claim, Flips, HintFacts, ModelCard};
 use super::limits::{MAX_CARD_BYTES, VERSION};
 use super::proto;
-use crate::preprocess::{Channels, Preprocess};
+use crate::preprocess::{Channels, Filter, Preprocess, Resize};
 use crate::program::{Activation, LinearTerm, Op, PoolGeometry, Program, RingBits, Step, TensorId, TensorSpec, Window};
 
 impl ModelCard {
@@ -288,8 +288,20 @@ fn preprocess(p: &Preprocess) -> proto::Preprocess {
         Channels::Rgb => proto::preprocess::Channels::Rgb,
         Channels::Bgr => proto::preprocess::Channels::Bgr,
     };
+    let filter = match p.filter {
+        Filter::Bilinear => proto::preprocess::Filter::Bilinear,
+        Filter::Bicubic => proto::preprocess::Filter::Bicubic,
+    };
+    let (short_side, width, height) = match p.resize {
+        Resize::Keep => (0, 0, 0),
+        Resize::ShortSide(side) => (side, 0, 0),
+        Resize::Exact { width, height } => (0, width, height),
+    };
     proto::Preprocess {
-        short_side: p.short_side.unwrap_or(0),
+        short_side,
+        filter: filter.into(),
+        width,
+        height,
         crop: p.crop,
         channels: channels.into(),
         mean: p.mean.clone(),
@@ -304,5 +316,15 @@ fn read_preprocess(p: proto::Preprocess) -> Result<Preprocess, CardError> {
         proto::preprocess::Channels::Bgr => Channels::Bgr,
         proto::preprocess::Channels::Unspecified => return Err(CardError::Missing("order of the image planes")),
     };
-    Ok(Preprocess { short_side: (p.short_side > 0).then_some(p.short_side), crop: p.crop, channels, mean: p.mean, scale: p.scale })
+    // What is neither is not canonical: written again it is something else.
+    let filter = match p.filter() {
+        proto::preprocess::Filter::Bilinear => Filter::Bilinear,
+        proto::preprocess::Filter::Bicubic => Filter::Bicubic,
+    };
+    let resize = match (p.short_side, p.width, p.height) {
+        (0, 0, 0) => Resize::Keep,
+        (side, 0, 0) => Resize::ShortSide(side),
+        (_, width, height) => Resize::Exact { width, height },
+    };
+    Ok(Preprocess { resize, filter, crop: p.crop, channels, mean: p.mean, scale: p.scale })
 }

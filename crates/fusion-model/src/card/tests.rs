@@ -2,7 +2,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::*;
-use crate::preprocess::Preprocess;
+use crate::preprocess::{Filter, Preprocess, Resize};
 use crate::program::{Activation, Op, ProgramError};
 use crate::testing::small_model;
 
@@ -62,6 +62,11 @@ fn invalid_cards_are_neither_read_nor_written() {
     assert_eq!(field(ModelCard { claim, ..good.clone() }), "claim");
     let hint = Some(HintFacts { digest: Digest::default(), bytes: u64::MAX });
     assert_eq!(field(ModelCard { hint, ..good.clone() }), "hint");
+    for resize in [Resize::Keep, Resize::Exact { width: 9, height: 7 }] {
+        let preprocess = Preprocess { resize, filter: Filter::Bicubic, ..good.preprocess.clone() };
+        let card = ModelCard { preprocess, ..good.clone() };
+        assert_eq!(ModelCard::decode(&card.encode().unwrap()).unwrap(), card);
+    }
     let answers = |bytes| Some(AnswerFacts { digest: Digest::of(b"answers"), bytes });
     assert_eq!(field(ModelCard { answers: answers(0), ..good.clone() }), "answers");
     assert_eq!(field(ModelCard { answers: answers(u64::MAX), ..good.clone() }), "answers");

@@ -1,10 +1,12 @@
-//! Bilinear resizing with antialiasing, equal to Pillow's `resize(size, Image.Resampling.BILINEAR)`
-//! on 8-bit images, bit for bit.
+//! Resizing with antialiasing, equal to Pillow's `resize(size, Image.Resampling.BILINEAR)` and
+//! `BICUBIC` on 8-bit images, bit for bit.
 //!
-//! Each output pixel is a weighted mean of the input pixels under a triangle that is as wide as the
-//! reduction (or two pixels, when enlarging). Rows first, then columns, each pass rounded to 8
+//! Each output pixel is a weighted mean of the input pixels under a kernel, a triangle or a cubic,
+//! that is as wide as the reduction (or two or four pixels, when enlarging). Rows first, then columns, each pass rounded to 8
 //! bits. Fixed-point weights make the result the same on every machine, so a client and the
 //! server's calibration see the same tensors.
+
+use fusion_model::preprocess::Filter;
 
 /// Fraction bits of a weight. A pixel's weights sum to about 2^22, times 255 stays below 2^31.
 const WEIGHT_BITS: u32 = 22;
@@ -21,12 +23,12 @@ pub(crate) struct Pixels {
 
 impl Pixels {
     /// Resizes to `width` x `height`, all sides positive.
-    pub(crate) fn resized(&self, width: usize, height: usize) -> Self {
-        self.with_rows_of(width).with_columns_of(height)
+    pub(crate) fn resized(&self, width: usize, height: usize, filter: Filter) -> Self {
+        self.with_rows_of(width, filter).with_columns_of(height, filter)
     }
 
-    fn with_rows_of(&self, width: usize) -> Self {
-        let mixes = Mix::all(self.width, width);
+    fn with_rows_of(&self, width: usize, filter: Filter) -> Self {
+        let mixes = Mix::all(self.width, width, filter);
         let mut bytes = Vec::with_capacity(width * self.height * self.planes);
         for row in self.bytes.chunks_exact(self.width * self.planes) {
             for mix in &mixes {
@@ -36,13 +38,33 @@ impl Pixels {
         Self { width, height: self.height, planes: self.planes, bytes }
     }
 
-    fn with_columns_of(&self, height: usize) -> Self {
+    fn with_columns_of(&self, height: usize, filter: Filter) -> Self {
         let row = self.width * self.planes;
         let mut bytes = Vec::with_capacity(row * height);
-        for mix in Mix::all(self.height, height) {
+        for mix in Mix::all(self.height, height, filter) {
             bytes.extend((0..row).map(|at| mix.of(|y| self.bytes[y * row + at])));
         }
         Self { width: self.width, height, planes: self.planes, bytes }
+    }
+}
+
+/// How far from its centre a kernel reaches, in pixels of the coarser image.
+fn support(filter: Filter) -> f64 {
+    match filter {
+        Filter::Bilinear => 1.0,
+        Filter::Bicubic => 2.0,
+    }
+}
+
+/// The height of a kernel at a distance from its centre.
+fn kernel(filter: Filter, distance: f64) -> f64 {
+    let x = distance.abs();
+    match filter {
+        Filter::Bilinear => (1.0 - x).max(0.0),
+        // Keys's with a = -1/2.
+        Filter::Bicubic if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
+        Filter::Bicubic if x < 2.0 => -0.5 * (((x - 5.0) * x + 8.0) * x - 4.0),
+        Filter::Bicubic => 0.0,
     }
 }
 
@@ -54,15 +76,16 @@ struct Mix {
 
 impl Mix {
     /// One mix per output position of a line of `from` pixels resized to `to`.
-    fn all(from: usize, to: usize) -> Vec<Self> {
+    fn all(from: usize, to: usize, filter: Filter) -> Vec<Self> {
         let scale = from as f64 / to as f64;
-        let reach = scale.max(1.0);
+        let unit = scale.max(1.0);
+        let reach = support(filter) * unit;
         let position = |at: f64| (at.max(0.0) as usize).min(from);
         (0..to)
             .map(|out| {
                 let centre = (out as f64 + 0.5) * scale;
                 let (first, end) = (position(centre - reach + 0.5), position(centre + reach + 0.5));
-                let height = |x: usize| (1.0 - ((x as f64 + 0.5 - centre) / reach).abs()).max(0.0);
+                let height = |x: usize| kernel(filter, (x as f64 + 0.5 - centre) / unit);
                 let total: f64 = (first..end).map(height).sum();
                 let fixed = |x: usize| (height(x) / total * f64::from(1 << WEIGHT_BITS)).round() as i32;
                 Self { first, weights: (first..end).map(fixed).collect() }
@@ -85,13 +108,16 @@ mod tests {
     fn a_flat_image_stays_flat_at_every_size() {
         for (from, to) in [(1, 1), (1, 9), (2, 3), (7, 7), (9, 1), (64, 63), (500, 3)] {
             let flat = Pixels { width: from, height: from, planes: 3, bytes: [0, 128, 255].repeat(from * from) };
-            assert_eq!(flat.resized(to, to).bytes, [0, 128, 255].repeat(to * to), "{from} to {to}");
+            for filter in [Filter::Bilinear, Filter::Bicubic] {
+                assert_eq!(flat.resized(to, to, filter).bytes, [0, 128, 255].repeat(to * to), "{from} to {to} {filter:?}");
+            }
         }
     }
 
     #[test]
     fn the_same_size_changes_nothing() {
         let image = Pixels { width: 5, height: 3, planes: 1, bytes: (0..15).map(|v| v * 17).collect() };
-        assert_eq!(image.resized(5, 3).bytes, image.bytes);
+        assert_eq!(image.resized(5, 3, Filter::Bilinear).bytes, image.bytes);
+        assert_eq!(image.resized(5, 3, Filter::Bicubic).bytes, image.bytes);
     }
 }

@@ -58,6 +58,22 @@ impl Sample {
         }
     }
 
+    /// Width and height in pixels, as stored, without decoding the rest.
+    ///
+    /// # Errors
+    /// The file is gone or no image.
+    pub fn size(&self) -> Result<(u32, u32), ImageError> {
+        match &self.source {
+            Source::Pixels(image) => Ok((image.width(), image.height())),
+            Source::File(path) => {
+                let read = |source| ImageError::Read { path: path.clone(), source };
+                let not_an_image = |source| ImageError::NotAnImage { name: self.name.clone(), source };
+                let reader = image::ImageReader::open(path).and_then(image::ImageReader::with_guessed_format).map_err(read)?;
+                reader.into_dimensions().map_err(not_an_image)
+            }
+        }
+    }
+
     /// A small picture for people, at most `side` pixels wide and high, as a PNG file.
     ///
     /// # Errors

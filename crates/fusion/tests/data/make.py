@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the synthetic pattern and Pillow's bilinear resizes of it, which tests/images.rs compares with (pip install pillow==13.*)."""
+"""Makes the synthetic pattern and Pillow's resizes of it, which tests/images.rs compares with (pip install pillow==13.*)."""
 
 import pathlib
 
@@ -15,7 +15,13 @@ for y in range(HEIGHT):
         red = 255 if ((x // 3) ^ (y // 5)) & 1 else 10
         pattern.putpixel((x, y), (red, (7 * x + 3 * y) % 256, (x * x * 31 + y * y * 17 + x * y * 13) % 251))
 pattern.save(HERE / "pattern.png", optimize=True)
-for side in (20, 64):
-    size = (WIDTH * side // HEIGHT, side)
-    pattern.resize(size, Image.Resampling.BILINEAR).save(HERE / f"pattern-bilinear-{side}.png", optimize=True)
+for name, kernel in (("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)):
+    for side in (20, 64):
+        size = (WIDTH * side // HEIGHT, side)
+        pattern.resize(size, kernel).save(HERE / f"pattern-{name}-{side}.png", optimize=True)
+    pattern.resize((30, 40), kernel).save(HERE / f"pattern-{name}-30x40.png", optimize=True)
 pattern.save(HERE / "pattern.jpg", quality=95, subsampling=0)
+# The same pixels with the tag of a camera that was held upright.
+tag = Image.Exif()
+tag[0x0112] = 6
+pattern.save(HERE / "turned.jpg", quality=95, subsampling=0, exif=tag)

@@ -107,9 +107,27 @@ pub struct Preprocess {
     /// Factor after the subtraction, one per plane.
     #[prost(float, repeated, tag = "5")]
     pub scale: ::prost::alloc::vec::Vec<f32>,
+    /// By which kernel images are scaled.
+    #[prost(enumeration = "preprocess::Filter", tag = "6")]
+    pub filter: i32,
+    /// Pixels of the width after scaling, whatever the proportions; 0: the shorter side counts.
+    #[prost(uint32, tag = "7")]
+    pub width: u32,
+    /// Pixels of the height after scaling; 0 with no width.
+    #[prost(uint32, tag = "8")]
+    pub height: u32,
 }
 /// Nested message and enum types in `Preprocess`.
 pub mod preprocess {
+    /// The kernel of a resize.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Filter {
+        /// A triangle.
+        Bilinear = 0,
+        /// A cubic.
+        Bicubic = 1,
+    }
     /// Order of the planes.
     #[derive(
         Clone,

@@ -1,0 +1,41 @@
+//! What is said of a network before it is planned: whether it seems to read pixels as it was trained
+//! to.
+
+use anyhow::Result;
+use fusion::images::Sample;
+use fusion::model::preprocess::Resize;
+use fusion::{Preview, Quantised};
+
+use crate::terminal::show;
+
+/// Images whose size is looked at.
+const LOOKED_AT: usize = 16;
+
+/// Shows the float network's accuracy where labels are known, and warns of what looks wrong.
+///
+/// # Errors
+/// If nothing can be shown.
+pub(crate) fn show_preview(quantised: &Quantised, images: &[Sample]) -> Result<()> {
+    let Preview { labelled, right, images: seen, most_frequent, .. } = quantised.preview;
+    if labelled > 0 {
+        show(format_args!(
+            "Float:    right on {right} of {labelled} labelled calibration images ({:.1}%)",
+            100.0 * right as f64 / labelled as f64
+        ))?;
+    }
+    if quantised.preview.is_nearly_constant() {
+        show(format_args!(
+            "Warning:  {most_frequent} of {seen} calibration images get one and the same label: does the network read pixels in another way? See --preprocess, --mean, --std, --layout"
+        ))?;
+    }
+    let recipe = &quantised.preprocess;
+    let short = |sample: &Sample| sample.size().ok().map(|(width, height)| width.min(height));
+    let cut = images.iter().take(LOOKED_AT).filter_map(short).filter(|&short| short >= 2 * recipe.crop).count();
+    if recipe.resize == Resize::Keep && cut > 0 {
+        show(format_args!(
+            "Warning:  {cut} of the images are at least twice as large as the {0} x {0} pixels that are cut from their centre: see --resize",
+            recipe.crop
+        ))?;
+    }
+    Ok(())
+}
