@@ -59,10 +59,10 @@ pub struct Limits {
     #[prost(uint32, tag = "7")]
     pub lane_seconds: u32,
 }
-/// Asks for the hint.
+/// Asks for the hint or another public file.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HintRequest {
-    /// SHA3-256 of the hint that the client expects, 32 bytes; another hint is refused.
+    /// SHA3-256 of the file that the client expects, 32 bytes; one that is not there is refused.
     #[prost(bytes = "bytes", tag = "1")]
     pub digest: ::prost::bytes::Bytes,
     /// First byte wanted.
@@ -348,7 +348,8 @@ pub mod fusion_client {
             req.extensions_mut().insert(GrpcMethod::new("fusion.v1.Fusion", "Describe"));
             self.inner.unary(req, path, codec).await
         }
-        /// The model's hint from a byte offset on, so that a broken download goes on where it stopped.
+        /// The model's hint, or another public file that its card names, from a byte offset on, so that a
+        /// broken download goes on where it stopped.
         pub async fn hint(
             &mut self,
             request: impl tonic::IntoRequest<super::HintRequest>,
@@ -418,7 +419,8 @@ pub mod fusion_server {
             >
             + std::marker::Send
             + 'static;
-        /// The model's hint from a byte offset on, so that a broken download goes on where it stopped.
+        /// The model's hint, or another public file that its card names, from a byte offset on, so that a
+        /// broken download goes on where it stopped.
         async fn hint(
             &self,
             request: tonic::Request<super::HintRequest>,

@@ -119,15 +119,6 @@ pub struct Preprocess {
 }
 /// Nested message and enum types in `Preprocess`.
 pub mod preprocess {
-    /// The kernel of a resize.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-    #[repr(i32)]
-    pub enum Filter {
-        /// A triangle.
-        Bilinear = 0,
-        /// A cubic.
-        Bicubic = 1,
-    }
     /// Order of the planes.
     #[derive(
         Clone,
@@ -171,6 +162,45 @@ pub mod preprocess {
                 "CHANNELS_GRAY" => Some(Self::Gray),
                 "CHANNELS_RGB" => Some(Self::Rgb),
                 "CHANNELS_BGR" => Some(Self::Bgr),
+                _ => None,
+            }
+        }
+    }
+    /// The kernel of a resize.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Filter {
+        /// A triangle.
+        Bilinear = 0,
+        /// A cubic.
+        Bicubic = 1,
+    }
+    impl Filter {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Bilinear => "FILTER_BILINEAR",
+                Self::Bicubic => "FILTER_BICUBIC",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "FILTER_BILINEAR" => Some(Self::Bilinear),
+                "FILTER_BICUBIC" => Some(Self::Bicubic),
                 _ => None,
             }
         }
