@@ -1,5 +1,5 @@
-//! What is said of a network before it is planned: whether it seems to read pixels as it was trained
-//! to.
+//! What is said of a network before it is planned: whether it seems to read pixels as it was
+//! trained to.
 
 use anyhow::Result;
 use fusion::images::Sample;

@@ -2,10 +2,11 @@
 //!
 //! The operators of image classifiers are supported: Conv (groups, strides, pads, dilations,
 //! auto_pad), BatchNormalization, Relu, MaxPool, AveragePool, GlobalAveragePool, Gemm, MatMul and
-//! Add (also with constants), Concat, Flatten, Reshape (to a vector), Pad (zeros), Identity,
-//! Dropout and Constant. Softmax, LogSoftmax or ArgMax at the end are left out, because they do not
-//! change the label. Anything else is refused with the node's name, its operator and what to do
-//! about it.
+//! Add (also with constants), Concat, Flatten, Reshape (to a vector), ReduceMean over rows and
+//! columns, Squeeze and Unsqueeze of a pooled image, Pad (zeros), Identity, Dropout and Constant.
+//! What computes shapes or rearranges constants is folded. Softmax, LogSoftmax or ArgMax at the end
+//! are left out, with what reshapes their result, because they do not change the label. Anything
+//! else is refused with the node's name, its operator and what to do about it.
 //!
 //! The batch axis is taken off: a graph describes one sample. Images are `[N, C, H, W]`.
 //!
@@ -15,6 +16,7 @@
 mod attributes;
 mod constant;
 mod error;
+mod fold;
 mod importer;
 mod operators;
 pub(crate) mod proto;
@@ -52,12 +54,13 @@ pub fn import_raw(file: &[u8]) -> Result<Graph, ImportError> {
     let model = proto::ModelProto::decode(Bytes::copy_from_slice(file)).map_err(|e| ImportError::Decode(e.to_string()))?;
     let opset = model.opset_import.iter().filter(|o| o.domain().is_empty() || o.domain() == "ai.onnx").map(|o| o.version()).max();
     let graph = model.graph.ok_or_else(|| ImportError::Decode("it has no graph".to_owned()))?;
-    let mut importer = Importer::new(&graph, opset.unwrap_or(1))?;
     let [output] = graph.output.as_slice() else {
         let reason = format!("it has {} outputs; export it with the class scores as its only output", graph.output.len());
         return Err(ImportError::Model(reason));
     };
     let needed = needed_nodes(&graph, output.name());
+    let read: HashSet<&str> = needed.iter().flat_map(|&index| &graph.node[index].input).map(String::as_str).collect();
+    let mut importer = Importer::new(&graph, opset.unwrap_or(1), |name| read.contains(name))?;
     for (_, node) in graph.node.iter().enumerate().filter(|(index, _)| needed.contains(index)) {
         let value = operators::import_node(&mut importer, node)?;
         importer.values.insert(node.output.first().cloned().unwrap_or_default(), value);

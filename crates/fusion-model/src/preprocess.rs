@@ -210,7 +210,7 @@ impl Preprocess {
         let scaled = |short: u32| (u64::from(short) * u64::from(side)).div_ceil(u64::from(self.crop.max(1)));
         let resize = match self.resize {
             Resize::ShortSide(short) => Resize::ShortSide(u32::try_from(scaled(short)).unwrap_or(u32::MAX)),
-            other => other,
+            other @ (Resize::Keep | Resize::Exact { .. }) => other,
         };
         Self { resize, crop: side, ..self }
     }

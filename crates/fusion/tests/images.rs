@@ -37,8 +37,8 @@ fn resizing_equals_pillow_exactly() {
     }
 }
 
-/// A camera that was held upright stores its photo lying, and says so: `turned.jpg` is `pattern.jpg`
-/// with an Exif tag that turns it by a quarter.
+/// A camera that was held upright stores its photo lying, and says so: `turned.jpg` is
+/// `pattern.jpg` with an Exif tag that turns it by a quarter.
 #[test]
 fn a_photo_is_turned_as_its_tag_says() {
     let spec = raw(None, 40, Channels::Rgb);

@@ -25,8 +25,8 @@ pub struct PixelArgs {
     /// Order of the planes.
     #[arg(long, value_enum)]
     pub layout: Option<LayoutArg>,
-    /// Values are (pixel x SCALE - MEAN) / STD, with pixels in 0..255 [default with --mean or --std:
-    /// 1].
+    /// Values are (pixel x SCALE - MEAN) / STD, with pixels in 0..255 [default with --mean or
+    /// --std: 1].
     #[arg(long)]
     pub scale: Option<f32>,
     /// One number, or one for each plane [default with --scale or --std: 0].

@@ -64,6 +64,15 @@ impl Constant {
         Ok(constant)
     }
 
+    /// A constant of these dimensions, made of the elements at `places`, each of which is there.
+    pub(super) fn picked(&self, dims: Vec<usize>, places: &[usize]) -> Self {
+        let data = match &self.data {
+            Numbers::Real(values) => Numbers::Real(places.iter().map(|&place| values[place]).collect()),
+            Numbers::Integer(values) => Numbers::Integer(places.iter().map(|&place| values[place]).collect()),
+        };
+        Self { dims, data }
+    }
+
     pub(super) fn len(&self) -> usize {
         match &self.data {
             Numbers::Real(v) => v.len(),

@@ -24,6 +24,8 @@ pub(super) enum Value {
         /// The logits.
         node: NodeId,
     },
+    /// A constant that cannot be read, and why: an error of whoever reads it.
+    Unreadable(String),
 }
 
 /// The import so far.
@@ -34,16 +36,16 @@ pub(super) struct Importer {
 }
 
 impl Importer {
-    /// Before the first node: constants and the image.
-    pub(super) fn new(file: &proto::GraphProto, opset: i64) -> Result<Self, ImportError> {
+    /// Before the first node: constants, as far as `is_read` says that somebody reads them, and the
+    /// image.
+    pub(super) fn new(file: &proto::GraphProto, opset: i64, is_read: impl Fn(&str) -> bool) -> Result<Self, ImportError> {
         let mut values = HashMap::new();
         for tensor in &file.initializer {
-            let constant = Constant::read(tensor).map_err(|reason| ImportError::Invalid {
-                node: tensor.name().to_owned(),
-                operator: "initializer".to_owned(),
-                reason,
-            })?;
-            values.insert(tensor.name().to_owned(), Value::Constant(constant));
+            let value = match is_read(tensor.name()) {
+                true => Constant::read(tensor).map_or_else(Value::Unreadable, Value::Constant),
+                false => Value::Unreadable("no node that counts reads it".to_owned()),
+            };
+            values.insert(tensor.name().to_owned(), value);
         }
         let mut inputs = file.input.iter().filter(|v| !values.contains_key(v.name()));
         let input = match (inputs.next(), inputs.next()) {
@@ -62,7 +64,7 @@ impl Importer {
     pub(super) fn finish(mut self, output: &str) -> Result<Graph, ImportError> {
         let logits = match self.values.get(output) {
             Some(Value::Activation { node, .. } | Value::Tail { node }) => *node,
-            Some(Value::Constant(_)) => return Err(ImportError::Model("its output is a constant".to_owned())),
+            Some(Value::Constant(_) | Value::Unreadable(_)) => return Err(ImportError::Model("its output is a constant".to_owned())),
             None => return Err(ImportError::Model(format!("no node computes its output `{output}`"))),
         };
         let shape = self.graph.node(logits).shape;

@@ -40,6 +40,11 @@ impl SlidingWindow {
         let [top, left, bottom, right] = node.sizes("pads", 0, 0, MAX_SIDE)?;
         let ceil = node.int("ceil_mode", 0) == 1;
         let auto_pad = node.string("auto_pad", "NOTSET")?;
+        if ceil && !matches!(auto_pad, "NOTSET" | "") {
+            // Two engines disagree on what that is.
+            let reason = format!("it rounds its size up (ceil_mode = 1) with auto_pad = {auto_pad}");
+            return Err(node.unsupported(reason, "state the padding by `pads`, or use ceil_mode = 0"));
+        }
         let axis = |size: usize, k: usize, s: usize, d: usize, before: usize, after: usize| -> Result<(usize, usize, bool), ImportError> {
             let reach = (k - 1) * d + 1;
             match auto_pad {

@@ -77,15 +77,12 @@ pub fn preprocess(image: DynamicImage, name: &str, spec: &Preprocess) -> Result<
     if short == 0 || width.max(height) > short.saturating_mul(MAX_ASPECT) {
         return Err(ImageError::TooThin { name: name.to_owned(), width, height });
     }
-    let pixels = match spec.resize {
-        Resize::ShortSide(side) if side as usize != short => {
-            pixels.resized(width * side as usize / short, height * side as usize / short, spec.filter)
-        }
-        Resize::Exact { width: w, height: h } if (w as usize, h as usize) != (width, height) => {
-            pixels.resized(w as usize, h as usize, spec.filter)
-        }
-        _ => pixels,
+    let target = match spec.resize {
+        Resize::Keep => (width, height),
+        Resize::ShortSide(side) => (width * side as usize / short, height * side as usize / short),
+        Resize::Exact { width, height } => (width as usize, height as usize),
     };
+    let pixels = if target == (width, height) { pixels } else { pixels.resized(target.0, target.1, spec.filter) };
     if pixels.width < crop || pixels.height < crop {
         return Err(ImageError::TooSmall { name: name.to_owned(), width: pixels.width, height: pixels.height, crop });
     }

@@ -2,9 +2,9 @@
 //! `BICUBIC` on 8-bit images, bit for bit.
 //!
 //! Each output pixel is a weighted mean of the input pixels under a kernel, a triangle or a cubic,
-//! that is as wide as the reduction (or two or four pixels, when enlarging). Rows first, then columns, each pass rounded to 8
-//! bits. Fixed-point weights make the result the same on every machine, so a client and the
-//! server's calibration see the same tensors.
+//! that is as wide as the reduction (or two or four pixels, when enlarging). Rows first, then
+//! columns, each pass rounded to 8 bits. Fixed-point weights make the result the same on every
+//! machine, so a client and the server's calibration see the same tensors.
 
 use fusion_model::preprocess::Filter;
 

@@ -2,7 +2,7 @@
 
 use fusion_rlwe::Padding;
 
-use super::operator::{Operator, SIMPLIFY};
+use super::operator::{Operator, SIMPLIFY, TAIL_ONLY};
 use crate::graph::FloatOp;
 use crate::onnx::constant::Constant;
 use crate::onnx::error::ImportError;
@@ -31,7 +31,53 @@ impl Operator<'_> {
         if flat { self.value(0) } else { self.push(FloatOp::Flatten, vec![input], true) }
     }
 
+    /// Takes away the rows and columns of an image of one pixel.
+    pub(super) fn squeeze(self) -> Result<Value, ImportError> {
+        if let tail @ Value::Tail { .. } = self.value(0)? {
+            return Ok(tail);
+        }
+        let (input, flat) = self.activation(0)?;
+        let shape = self.importer.graph.node(input).shape;
+        match self.sorted_axes(4)? {
+            axes if !flat && (axes == [2, 3] || axes.is_empty()) && (shape.height, shape.width) == (1, 1) => {
+                self.push(FloatOp::Flatten, vec![input], true)
+            }
+            axes => {
+                Err(self.node.unsupported(format!("it takes axes {axes:?} away"), "take rows and columns of one pixel away (axes 2 and 3)"))
+            }
+        }
+    }
+
+    /// Gives a vector one row and one column.
+    pub(super) fn unsqueeze(self) -> Result<Value, ImportError> {
+        let (input, flat) = self.activation(0)?;
+        match self.sorted_axes(4)? {
+            axes if flat && axes == [2, 3] => Ok(Value::Activation { node: input, flat: false }),
+            axes => Err(self.node.unsupported(format!("it adds axes {axes:?}"), "add rows and columns to a vector (axes 2 and 3)")),
+        }
+    }
+
+    /// Axes by input or by attribute, counted from the front, in order.
+    fn sorted_axes(&self, rank: i64) -> Result<Vec<i64>, ImportError> {
+        let axes = match self.integers(1)? {
+            Some(axes) => axes,
+            None => self.node.attribute("axes").map(|a| a.ints.clone()).unwrap_or_default(),
+        };
+        let mut axes: Vec<i64> = axes.into_iter().map(|axis| if axis < 0 { axis.saturating_add(rank) } else { axis }).collect();
+        axes.sort_unstable();
+        Ok(axes)
+    }
+
     pub(super) fn reshape(self) -> Result<Value, ImportError> {
+        // What follows the class scores does not change which is the largest, as long as each
+        // sample keeps one row of them.
+        if let Value::Tail { node } = self.value(0)? {
+            let classes = self.importer.graph.node(node).shape.channels;
+            return match self.integers(1)?.as_deref() {
+                Some([_, n]) if *n == -1 || usize::try_from(*n).ok() == Some(classes) => Ok(Value::Tail { node }),
+                other => Err(self.node.unsupported(format!("it reshapes the result of a softmax or an argmax to {other:?}"), TAIL_ONLY)),
+            };
+        }
         let (input, flat) = self.activation(0)?;
         let shape = self.importer.graph.node(input).shape;
         let target = match (self.integers(1)?, self.node.attribute("shape")) {
@@ -113,7 +159,7 @@ impl Operator<'_> {
             Value::Activation { node, flat } => (node, if flat { 2 } else { 4 }),
             // ArgMax of Softmax.
             Value::Tail { node } => (node, 2),
-            Value::Constant(_) => return Err(self.node.unsupported("its input is a constant", SIMPLIFY)),
+            Value::Constant(_) | Value::Unreadable(_) => return Err(self.node.unsupported("its input is a constant", SIMPLIFY)),
         };
         let default = match self.node.operator() {
             "ArgMax" => 0,

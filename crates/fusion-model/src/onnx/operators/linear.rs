@@ -3,8 +3,8 @@
 use fusion_rlwe::ConvGeometry;
 
 use super::operator::{Operator, REPLACE, SIMPLIFY, TAIL_ONLY};
-use crate::graph::{FloatOp, FloatTerm};
-use crate::onnx::constant::Numbers;
+use crate::graph::{FloatOp, FloatTerm, NodeId};
+use crate::onnx::constant::{Constant, Numbers};
 use crate::onnx::error::ImportError;
 use crate::onnx::importer::Value;
 use crate::onnx::window::SlidingWindow;
@@ -105,37 +105,83 @@ impl Operator<'_> {
         self.dense(false, 1.0, None)
     }
 
-    pub(super) fn add(self) -> Result<Value, ImportError> {
+    /// Add, Sub, Mul and Div: of two values, or of a value and one constant for each channel.
+    pub(super) fn arithmetic(self) -> Result<Value, ImportError> {
         match (self.value(0)?, self.value(1)?) {
             (Value::Activation { node: a, flat }, Value::Activation { node: b, flat: other }) => {
                 if flat != other {
                     return Err(self.node.invalid("its inputs have different ranks"));
                 }
-                self.push(FloatOp::Add, vec![a, b], flat)
-            }
-            (Value::Activation { node, flat }, Value::Constant(c)) | (Value::Constant(c), Value::Activation { node, flat }) => {
-                let channels = self.importer.graph.node(node).shape.channels;
-                let Numbers::Real(data) = c.data else { return Err(self.node.invalid("its constant should hold real numbers")) };
-                // The channel axis counts from the right: [.., C, 1, 1] for images, [.., C] for
-                // vectors.
-                let position = if flat { 1 } else { 3 };
-                let spread = c.dims.iter().rev().enumerate().any(|(i, &n)| n != 1 && i + 1 != position);
-                let shift = match data.as_slice() {
-                    &[x] => vec![x; channels],
-                    _ if !spread && data.len() == channels => data,
-                    _ => {
-                        return Err(self.node.unsupported(
-                            format!("its constant of shape {:?} is not one number per channel", c.dims),
-                            "add one number per channel, or none",
-                        ));
+                match self.node.operator() {
+                    "Add" => self.push(FloatOp::Add, vec![a, b], flat),
+                    "Sub" => {
+                        let channels = self.importer.graph.node(b).shape.channels;
+                        let negated = FloatOp::ChannelAffine { scale: vec![-1.0; channels], shift: vec![0.0; channels] };
+                        let name = format!("{} (negated)", self.node.name());
+                        let b = self.importer.graph.push(&name, negated, vec![b])?;
+                        self.push(FloatOp::Add, vec![a, b], flat)
                     }
-                };
-                self.push(FloatOp::ChannelAffine { scale: vec![1.0; channels], shift }, vec![node], flat)
+                    _ => Err(self.node.unsupported("both of its inputs depend on the image", "multiply or divide by constants")),
+                }
             }
+            (Value::Activation { node, flat }, Value::Constant(c)) => self.affine(node, flat, c, false),
+            (Value::Constant(c), Value::Activation { node, flat }) => self.affine(node, flat, c, true),
             (Value::Constant(_), Value::Constant(_)) => Err(self.node.unsupported("both inputs are constants", SIMPLIFY)),
+            (Value::Unreadable(reason), _) | (_, Value::Unreadable(reason)) => {
+                Err(self.node.invalid(format!("one of its inputs cannot be read: {reason}")))
+            }
             (Value::Tail { .. }, _) | (_, Value::Tail { .. }) => {
                 Err(self.node.unsupported("it reads the result of a softmax or an argmax", TAIL_ONLY))
             }
         }
+    }
+
+    /// Arithmetic with one number, or one for each channel; `turned` if the constant is the first
+    /// operand.
+    fn affine(self, node: NodeId, flat: bool, constant: Constant, turned: bool) -> Result<Value, ImportError> {
+        let channels = self.importer.graph.node(node).shape.channels;
+        let Constant { dims, data: Numbers::Real(data) } = constant else {
+            return Err(self.node.invalid("its constant should hold real numbers"));
+        };
+        // The channel axis counts from the right: [.., C, 1, 1] for images, [.., C] for vectors.
+        let position = if flat { 1 } else { 3 };
+        let spread = dims.iter().rev().enumerate().any(|(i, &n)| n != 1 && i + 1 != position);
+        let numbers = match data.as_slice() {
+            &[x] => vec![x; channels],
+            _ if !spread && data.len() == channels => data,
+            _ => {
+                let advice = "use one number, or one for each channel";
+                return Err(self.node.unsupported(format!("its constant of shape {dims:?} is not one number per channel"), advice));
+            }
+        };
+        let (ones, zeros) = (vec![1.0; channels], vec![0.0; channels]);
+        let each = |f: fn(f32) -> f32| numbers.iter().map(|&x| f(x)).collect::<Vec<f32>>();
+        let (scale, shift) = match (self.node.operator(), turned) {
+            ("Add", _) => (ones, numbers),
+            ("Sub", false) => (ones, each(|x| -x)),
+            ("Sub", true) => (vec![-1.0; channels], numbers),
+            ("Mul", _) => (numbers, zeros),
+            ("Div", false) => (each(|x| 1.0 / x), zeros),
+            _ => return Err(self.node.unsupported("it divides by what depends on the image", "divide by constants")),
+        };
+        if scale.iter().any(|x| !x.is_finite()) {
+            return Err(self.node.invalid("it divides by zero"));
+        }
+        self.push(FloatOp::ChannelAffine { scale, shift }, vec![node], flat)
+    }
+
+    /// The sum of any number of values.
+    pub(super) fn sum(self) -> Result<Value, ImportError> {
+        let parts = (0..self.node.inputs().len()).map(|i| self.activation(i)).collect::<Result<Vec<_>, _>>()?;
+        let Some((&(first, flat), rest)) = parts.split_first() else { return Err(self.node.invalid("it has no inputs")) };
+        if rest.iter().any(|&(_, other)| other != flat) {
+            return Err(self.node.invalid("its inputs have different ranks"));
+        }
+        let name = self.node.name();
+        let mut sum = first;
+        for &(part, _) in rest {
+            sum = self.importer.graph.push(&name, FloatOp::Add, vec![sum, part])?;
+        }
+        Ok(Value::Activation { node: sum, flat })
     }
 }

@@ -12,8 +12,8 @@ pub(super) const SIMPLIFY: &str =
 /// Advice where the layout changes.
 pub(super) const CHANNELS_FIRST: &str = "export the model with channels first ([N, C, H, W]) and without layout changes";
 /// Advice where there is no protocol.
-pub(super) const REPLACE: &str = "replace it in the model by supported operators (Conv, BatchNormalization, Relu, MaxPool, AveragePool, GlobalAveragePool, \
-                       Gemm, MatMul, Add, Concat, Flatten, Reshape, Pad) and retrain or fine-tune";
+pub(super) const REPLACE: &str = "use a network of supported operators (Conv, BatchNormalization, Relu, MaxPool, AveragePool, GlobalAveragePool, ReduceMean over rows and columns, \
+                                   Gemm, MatMul, Add, Sub, Sum, Mul and Div by constants, Concat, Flatten, Reshape, Squeeze, Pad)";
 /// Advice for softmax and argmax.
 pub(super) const TAIL_ONLY: &str = "it may only follow the logits, as the last node";
 
@@ -38,6 +38,7 @@ impl Operator<'_> {
             Value::Activation { node, flat } => Ok((node, flat)),
             Value::Constant(_) => Err(self.node.unsupported(format!("its input {index} is a constant"), SIMPLIFY)),
             Value::Tail { .. } => Err(self.node.unsupported("it reads the result of a softmax or an argmax", TAIL_ONLY)),
+            Value::Unreadable(reason) => Err(self.node.invalid(format!("its input {index} cannot be read: {reason}"))),
         }
     }
 
@@ -54,6 +55,7 @@ impl Operator<'_> {
             None => Ok(None),
             Some(_) => match self.value(index)? {
                 Value::Constant(c) => Ok(Some(c)),
+                Value::Unreadable(reason) => Err(self.node.invalid(format!("its input {index} cannot be read: {reason}"))),
                 Value::Activation { .. } | Value::Tail { .. } => Err(self
                     .node
                     .unsupported(format!("its input {index} depends on the image, only constants are supported there"), REPLACE)),

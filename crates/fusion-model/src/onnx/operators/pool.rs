@@ -42,6 +42,30 @@ impl Operator<'_> {
         self.push(FloatOp::AveragePool(pool), vec![input], false)
     }
 
+    /// A mean over rows and columns is a global average pool.
+    pub(super) fn reduce_mean(self) -> Result<Value, ImportError> {
+        let input = self.image(0)?;
+        let axes = match self.integers(1)? {
+            Some(axes) => axes,
+            None => self.node.attribute("axes").map(|a| a.ints.clone()).unwrap_or_default(),
+        };
+        let mut spatial: Vec<i64> = axes.iter().map(|&axis| if axis < 0 { axis + 4 } else { axis }).collect();
+        spatial.sort_unstable();
+        if spatial != [2, 3] {
+            return Err(self
+                .node
+                .unsupported(format!("it takes the mean over axes {axes:?}"), "take it over rows and columns (axes 2 and 3)"));
+        }
+        let shape = self.importer.graph.node(input).shape;
+        let pool = PoolGeometry { kernel: (shape.height, shape.width), stride: (1, 1), padding: Padding::default() };
+        let name = self.node.name();
+        let pooled = self.importer.graph.push(&name, FloatOp::AveragePool(pool), vec![input])?;
+        match self.node.int("keepdims", 1) {
+            0 => self.push(FloatOp::Flatten, vec![pooled], true),
+            _ => Ok(Value::Activation { node: pooled, flat: false }),
+        }
+    }
+
     pub(super) fn global_average_pool(self) -> Result<Value, ImportError> {
         let input = self.image(0)?;
         let shape = self.importer.graph.node(input).shape;
