@@ -22,6 +22,9 @@ pub fn advice_on(error: &anyhow::Error) -> Option<String> {
         Error::Unsound { .. } => Some(
             "leave --copies, --public, --tau and --max-inconclusive to the planner, or run it all the same with --allow-unsound".to_owned(),
         ),
+        Error::WeakRun { .. } => {
+            Some("name runs that were as strict, ask for less with --lambda, or run it all the same with --allow-unsound".to_owned())
+        }
         Error::MixedPool => Some("leave out --known-from, or --public-labels".to_owned()),
         Error::SheetBelowClaim { .. } => Some(
             "test against your labels alone with --ground-truth, state what you expect with --claimed-accuracy, or ask the owner"

@@ -95,7 +95,16 @@ impl Sources {
             (_, Some(AsLabelled::Certified)) => PublicPool::labelled(publics, KnownFrom::Certified)?,
             (Some(PublicSource::Mnist), _) | (_, Some(AsLabelled::GroundTruth)) => PublicPool::labelled(publics, KnownFrom::GroundTruth)?,
             (Some(PublicSource::Folder { labels, .. }), None) => match (client.answer_sheet()?, labels) {
-                (Some(sheet), _) => PublicPool::of_sheet(publics, &sheet)?,
+                (Some(sheet), _) => {
+                    let given = publics.len();
+                    let pool = PublicPool::of_sheet(publics, &sheet)?;
+                    let (images, undecided) = (sheet.images(), sheet.undecided());
+                    eprintln!(
+                        "Answers:  published for {images} images, {undecided} of them undecided; {} of your {given} can be tested with",
+                        pool.len()
+                    );
+                    pool
+                }
                 (None, Some(_)) => PublicPool::labelled(publics, KnownFrom::GroundTruth)?,
                 (None, None) => return Err(Error::NoAnswers.into()),
             },

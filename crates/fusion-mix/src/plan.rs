@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     MixError,
     accuracy::{FlipRate, PublicLabels},
-    binomial::ln_choose,
+    binomial::{ln_choose, lower_tail},
     firing::{FIRING_ERROR, best_firing, is_sound_at},
     mix::{MAX_SAMPLES, Mix},
     soundness::{Soundness, is_sound, soundness},
@@ -36,6 +36,10 @@ impl Assurance {
         }
     }
 }
+
+/// The smallest fraction of images that can be planned for: it takes tens of thousands of public
+/// samples already.
+const LEAST_FIRES: f64 = 1e-3;
 
 /// What the user wants from a batch.
 #[derive(Debug, Clone, Copy)]
@@ -82,8 +86,8 @@ impl PlanRequest {
         if !(self.beta > 0.0 && self.beta < 1.0) {
             return out("beta", "strictly between 0 and 1", self.beta);
         }
-        if !(self.fires > 0.0 && self.fires <= 1.0) {
-            return out("the fraction of images on which a deviation fires", "more than 0 and at most 1", self.fires);
+        if !(LEAST_FIRES..=1.0).contains(&self.fires) {
+            return out("the fraction of images on which a deviation fires", "at least 0.001 and at most 1", self.fires);
         }
         self.labels.validate()
     }
@@ -174,7 +178,8 @@ impl Plan {
         request.validate()?;
         // Plans with few public samples are cheap to judge, and a good one bounds the search among
         // the others.
-        let few = request.max_publics.min(request.queries.saturating_mul(2).saturating_add(1024));
+        let for_rare = if request.fires < 1.0 { (2.0 * request.lambda / request.fires) as u32 } else { 0 };
+        let few = request.queries.saturating_mul(2).saturating_add(1024).saturating_add(for_rare).min(request.max_publics);
         let best = search(request, 0, few, None);
         let best = search(request, few + 1, request.max_publics, best);
         let found = best.ok_or(MixError::NoPlan {
@@ -264,8 +269,9 @@ fn least_publics(request: &PlanRequest, copies: u32, fewest: u32, most: u32) -> 
     let with = |publics, tau| Mix::new(request.queries, copies, publics, tau, max_inconclusive).ok();
     let noticed = |publics, tau| request.labels.false_accept(publics, tau).is_none_or(|chance| chance <= request.beta);
     // First with a lower bound on P that is quick to compute, then with P itself.
-    let glance =
-        |publics, tau| noticed(publics, tau) && with(publics, tau).is_some_and(|mix| lower_bound_log2(&mix) <= 1e-6 - request.lambda);
+    let glance = |publics, tau| {
+        noticed(publics, tau) && with(publics, tau).is_some_and(|mix| lower_bound_log2(&mix, request.fires) <= 1e-6 - request.lambda)
+    };
     let rarely = |mix: &Mix| request.fires == 1.0 || is_sound_at(mix, request.fires, request.lambda);
     let exact = |publics, tau| glance(publics, tau) && with(publics, tau).is_some_and(|mix| is_sound(&mix, request.lambda) && rarely(&mix));
 
@@ -312,12 +318,14 @@ fn climb(from: u32, most: u32, tau: &dyn Fn(u32) -> u32, holds: &dyn Fn(u32, u32
     None
 }
 
-/// A lower bound on `log2 P`: one query corrupted in full and no public sample, or as many as are
-/// tolerated.
-fn lower_bound_log2(mix: &Mix) -> f64 {
+/// A lower bound on the larger `log2 P` of deviations that always fire and of those that fire on a
+/// fraction of the images: one query corrupted in full and no public sample, or as many as are
+/// tolerated; or everything, which makes copies agree.
+fn lower_bound_log2(mix: &Mix, fires: f64) -> f64 {
     let [samples, copies, publics, tau] = [mix.samples(), mix.copies(), mix.publics(), mix.tau()].map(u64::from);
     let ln_queries = f64::from(mix.queries()).ln();
     let none = ln_queries - ln_choose(samples, copies);
     let all = ln_queries + ln_choose(publics, tau) - ln_choose(samples, copies + tau);
-    none.max(all) / std::f64::consts::LN_2
+    let everywhere = lower_tail(publics, fires, tau).ln() + (-f64::exp_m1(f64::from(mix.queries()) * (-fires).ln_1p())).ln();
+    none.max(all).max(everywhere) / std::f64::consts::LN_2
 }

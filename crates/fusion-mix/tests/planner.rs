@@ -77,7 +77,7 @@ fn published_answers_make_small_batches_payable() {
 #[test]
 fn deviations_that_fire_seldom_can_be_planned_for() {
     let labels = PublicLabels::Certified { mismatch: 0.0, detect_below: None };
-    for (queries, phi) in [(1, 0.5), (8, 0.5), (8, 0.2), (64, 0.3)] {
+    for (queries, phi) in [(1, 0.5), (8, 0.5), (8, 0.2), (64, 0.3), (16, 0.01)] {
         let always = Plan::optimise(&PlanRequest::new(queries, 20.0, labels)).unwrap();
         let request = PlanRequest { fires: phi, ..PlanRequest::new(queries, 20.0, labels) };
         let plan = Plan::optimise(&request).unwrap();

@@ -67,6 +67,16 @@ pub enum Error {
         /// What was asked for, bits.
         lambda: f64,
     },
+    /// The earlier runs that public samples are known from prove less than what is asked for.
+    #[error(
+        "an earlier run that public samples are known from lets cheating pass with chance 2^{log2:.2}, more than the 2^-{lambda} that is asked for now"
+    )]
+    WeakRun {
+        /// Its soundness.
+        log2: f64,
+        /// What is asked for, bits.
+        lambda: f64,
+    },
     /// The server publishes no answers, and nothing else is known of the images.
     #[error("the owner of this model has published no answers: labels of the public samples are needed")]
     NoAnswers,

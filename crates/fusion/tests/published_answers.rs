@@ -140,6 +140,10 @@ fn one_query_is_44_inferences_and_the_next_batch_needs_no_pool() {
     // Judged again from the journal, it still knows where everything came from.
     let again = fusion::verify(&second, None).unwrap();
     assert_eq!((again.answers, again.public.parts), (report.answers, report.public.parts));
+    // A run that was tested less strictly is no ground to stand on.
+    let strict = client.plan(&MixSettings { lambda: 41.0, given: None, ..mix.clone() }, 1, &known);
+    let strict = strict.map(|plan| client.query(&other, &known, &plan, Journal::at(scratch.path().join("third")), &mut rng, &mut silent));
+    assert!(matches!(strict, Ok(Err(Error::WeakRun { .. })) | Err(Error::Mix(_))), "{:?}", strict.map(|run| run.map(|_| ())));
     // True labels and answers of the model cannot be tested together.
     let truth = PublicPool::labelled(digits(), KnownFrom::GroundTruth).unwrap();
     assert!(matches!(truth.with(known), Err(Error::MixedPool)));

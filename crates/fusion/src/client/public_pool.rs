@@ -260,23 +260,23 @@ impl PublicPool {
         (0u32..).zip(&self.samples).filter(|(_, known)| among(known)).map(|(id, _)| id).collect()
     }
 
+    /// Refuses answers of earlier runs that were tested less strictly than is asked for now: a
+    /// wrong one that slipped through there would be taken for the right one here.
+    pub(super) fn check_runs(&self, lambda: f64) -> Result<(), Error> {
+        let weak = self.weakest.filter(|log2| *log2 > -lambda);
+        weak.map_or(Ok(()), |log2| Err(Error::WeakRun { log2, lambda }))
+    }
+
     /// What weakens that which the samples of a batch show, of what was noticed in `drawing` them.
     /// No server can fit a model to images that the client alone knows; and only a rate of right
-    /// answers, which is added up over batches, loses by samples that occur again. `log2` is the
-    /// soundness of the batch, which the runs that it rests on should have, too.
-    pub(super) fn warnings(&self, drawing: &[PoolWarning], log2: f64) -> Vec<String> {
+    /// answers, which is added up over batches, loses by samples that occur again.
+    pub(super) fn warnings(&self, drawing: &[PoolWarning]) -> Vec<String> {
         let of = |known_from| self.parts.iter().any(|part| part.known_from == known_from);
         let known_to_others = self.parts.iter().any(|part| part.known_from != KnownFrom::EarlierRuns);
         let weakens = |warning: &&PoolWarning| {
             if matches!(warning, PoolWarning::Reused { .. }) { of(KnownFrom::GroundTruth) } else { known_to_others }
         };
-        let mut warnings: Vec<String> = drawing.iter().filter(weakens).map(ToString::to_string).collect();
-        warnings.extend(
-            self.weakest
-                .filter(|weakest| *weakest > log2 + 1.0)
-                .map(|weakest| format!("the earlier runs that public samples are known from were sound to 2^{weakest:.1} only")),
-        );
-        warnings
+        drawing.iter().filter(weakens).map(ToString::to_string).collect()
     }
 
     pub(super) fn images(&self) -> impl Iterator<Item = &Digest> {

@@ -118,8 +118,11 @@ impl Client {
         if inputs.samples.is_empty() {
             return Err(Error::NoInputs);
         }
-        if !plan.is_sound() && !client.settings.allow_unsound {
-            return Err(Error::Unsound { log2: plan.soundness.log2.max(plan.fires.1), lambda: plan.lambda });
+        if !client.settings.allow_unsound {
+            publics.check_runs(plan.lambda)?;
+            if !plan.is_sound() {
+                return Err(Error::Unsound { log2: plan.soundness.log2.max(plan.fires.1), lambda: plan.lambda });
+            }
         }
         publics.check_classes(client.card.classes())?;
         // Before the images are read, which may take a while.
@@ -131,7 +134,7 @@ impl Client {
         let batch = MixedBatch::assemble(plan.mix, drawn, rng)?;
         let encoded = Encoded::read(&client.card, &batch, &inputs.samples, publics, events)?;
         let images = publics.images_of(&batch);
-        let warnings = publics.warnings(&drawing, plan.soundness.log2);
+        let warnings = publics.warnings(&drawing);
         let facts = RunFacts {
             version: FORMAT,
             server: client.settings.connection.address.clone(),
