@@ -25,6 +25,8 @@ pub fn advice_on(error: &anyhow::Error) -> Option<String> {
         Error::WeakRun { .. } => {
             Some("name runs that were as strict, ask for less with --lambda, or run it all the same with --allow-unsound".to_owned())
         }
+        Error::Flips { .. } => Some("state a rate of your own with --flip-rate, if you know that copies disagree that often".to_owned()),
+        Error::NothingTells => Some("give --public-labels, or leave --detect-below out".to_owned()),
         Error::MixedPool => Some("leave out --known-from, or --public-labels".to_owned()),
         Error::SheetBelowClaim { .. } => Some(
             "test against your labels alone with --ground-truth, state what you expect with --claimed-accuracy, or ask the owner"

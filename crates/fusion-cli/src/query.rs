@@ -10,6 +10,7 @@ use fusion::{Client, ClientSettings, Inputs, Journal};
 
 use crate::cli::QueryArgs;
 use crate::progress::Watcher;
+use crate::report::plain;
 use crate::settings::{home, system_rng};
 use crate::sources::{AsLabelled, PublicSource, Sources};
 
@@ -62,9 +63,9 @@ fn readable(inputs: Inputs, client: &Client, named: &[PathBuf]) -> Result<Inputs
         |name: &str| named.iter().any(|path| path.is_file() && path.file_name().is_some_and(|file| file.to_string_lossy() == name));
     for file in &inputs.skipped {
         if is_named(&file.file) {
-            bail!("{} cannot be classified: {}", file.file, file.reason);
+            bail!("{} cannot be classified: {}", plain(&file.file), plain(&file.reason));
         }
-        eprintln!("Left out: {}: {}", file.file, file.reason);
+        eprintln!("Left out: {}: {}", plain(&file.file), plain(&file.reason));
     }
     if inputs.samples.is_empty() {
         bail!("none of the images can be classified");

@@ -203,6 +203,15 @@ impl SheetAccuracy {
         Ok(Self { correct, undecided, missing, total, interval: clopper_pearson(correct.into(), total.into(), CONFIDENCE) })
     }
 
+    /// The chance that a model of this accuracy is right on as many of so many images, or more.
+    #[must_use]
+    pub fn chance_over(&self, accuracy: f64) -> f64 {
+        match self.correct.checked_sub(1) {
+            Some(below) => upper_tail(self.total.into(), accuracy.clamp(0.0, 1.0), below.into()),
+            None => 1.0,
+        }
+    }
+
     /// The chance that a model of accuracy `claimed` is right on no more of so many images.
     #[must_use]
     pub fn chance_under(&self, claimed: f64) -> f64 {
@@ -335,6 +344,8 @@ mod tests {
     fn a_sheet_counts_what_it_leaves_out_as_wrong() {
         let sheet = SheetAccuracy::new(70, 5, 10, 100).unwrap();
         assert_eq!(sheet.interval, clopper_pearson(70, 100, 0.95));
+        assert!(sheet.chance_over(0.5) < 1e-4 && sheet.chance_over(0.7) > 0.4);
+        assert!(SheetAccuracy::new(0, 0, 9, 9).unwrap().chance_over(0.1) == 1.0);
         assert!(sheet.chance_under(0.9) < 1e-6 && sheet.chance_under(0.7) > 0.5 && sheet.chance_under(1.0) == 0.0);
         assert!(SheetAccuracy::new(96, 5, 0, 100).is_err());
     }

@@ -161,8 +161,9 @@ impl AuditLog {
     }
 
     /// Adds the public samples of one batch, run under the hint `digest` (hexadecimal) and the
-    /// given soundness; `image` names the digest of the public sample with an id. An incomplete
-    /// batch adds nothing.
+    /// given soundness; `image` names the digest of the public sample with an id. `counts` says
+    /// which samples do: those that earlier batches have answered agree with themselves. An
+    /// incomplete batch adds nothing.
     ///
     /// # Errors
     /// [`MixError::Misuse`] if a digest is not hexadecimal, or a sample has none.
@@ -170,6 +171,7 @@ impl AuditLog {
         &mut self,
         digest: &str,
         image: impl Fn(u32) -> Option<&'a str>,
+        counts: impl Fn(u32) -> bool,
         labels: LabelSource,
         soundness: &Soundness,
         batch: &Verification,
@@ -178,7 +180,7 @@ impl AuditLog {
         if batch.verdict() == Verdict::Incomplete {
             return Ok(());
         }
-        let outcomes = batch.evidence().public_outcomes.iter();
+        let outcomes = batch.evidence().public_outcomes.iter().filter(|(id, _)| counts(**id));
         let named = outcomes.map(|(&id, &right)| Ok((canonical(image(id).unwrap_or_default())?, right)));
         let named = named.collect::<Result<Vec<_>, MixError>>()?;
         let model = self.models.entry(digest).or_default();
@@ -269,7 +271,7 @@ mod tests {
     /// Records a batch whose sample `id` is the image with digest `images[id]`.
     fn record(log: &mut AuditLog, digest: &str, labels: LabelSource, batch: &Verification) -> Result<(), MixError> {
         let images: Vec<String> = (0..64).map(|id| format!("b0{id:02x}")).collect();
-        log.record(digest, |id| images.get(id as usize).map(String::as_str), labels, &SOUNDNESS, batch)
+        log.record(digest, |id| images.get(id as usize).map(String::as_str), |_| true, labels, &SOUNDNESS, batch)
     }
 
     #[test]
@@ -298,11 +300,13 @@ mod tests {
         let images: Vec<String> = (0..10).map(|id| format!("c{id}")).collect();
         for turned in [false, true] {
             let image = |id: u32| images.get(if turned { 9 - id } else { id } as usize).map(String::as_str);
-            log.record("aa", image, TRUTH, &SOUNDNESS, &batch).unwrap();
+            log.record("aa", image, |_| true, TRUTH, &SOUNDNESS, &batch).unwrap();
         }
         assert_eq!(log.accuracy("aa", TRUTH, 0.95).unwrap().unwrap().total, 10);
         assert_eq!(log.batches("AA"), Some(BatchCount { batches: 2, log2: -39.0 }));
-        assert!(log.record("aa", |_| None, TRUTH, &SOUNDNESS, &batch).is_err(), "a sample without a digest");
+        assert!(log.record("aa", |_| None, |_| true, TRUTH, &SOUNDNESS, &batch).is_err(), "a sample without a digest");
+        log.record("bb", |_| Some("c0"), |id| id == 3, TRUTH, &SOUNDNESS, &batch).unwrap();
+        assert_eq!(log.accuracy("bb", TRUTH, 0.95).unwrap().unwrap().total, 1, "what does not count is left out");
     }
 
     #[test]

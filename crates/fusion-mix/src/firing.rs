@@ -24,6 +24,7 @@
 
 use std::collections::BinaryHeap;
 use std::f64::consts::{LN_2, TAU};
+use std::ops::Range;
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -87,10 +88,25 @@ pub fn by_firing(mix: &Mix) -> Vec<Firing> {
     FRACTIONS.iter().filter_map(|&phi| best_firing(mix, phi).ok()).collect()
 }
 
-/// Whether the server's best chance at `phi` is at most `2^-lambda`. Quicker than [`best_firing`].
-pub(crate) fn is_sound_at(mix: &Mix, phi: f64, lambda: f64) -> bool {
+/// The fractions from `least` on at which a plan is tested that must withstand all of them: a
+/// factor of two apart.
+fn fractions_from(least: f64) -> impl Iterator<Item = f64> {
+    std::iter::successors(Some(least), |phi| (2.0 * phi < 1.0).then_some(2.0 * phi))
+}
+
+/// `log2` of the server's best chance at fractions from `least` on, which is not always the largest
+/// at the least of them.
+///
+/// # Errors
+/// [`MixError::OutOfRange`] unless `0 < least <= 1`.
+pub(crate) fn worst_from(mix: &Mix, least: f64) -> Result<f64, MixError> {
+    fractions_from(least).try_fold(soundness(mix).log2, |worst, phi| Ok(worst.max(best_firing(mix, phi)?.log2)))
+}
+
+/// Whether [`worst_from`] is at most `2^-lambda`, found out sooner.
+pub(crate) fn is_sound_from(mix: &Mix, least: f64, lambda: f64) -> bool {
     let allowed = (-lambda - FIRING_ERROR) * LN_2;
-    Game::new(mix, phi).is_ok_and(|game| game.maximise(allowed).0 <= allowed)
+    fractions_from(least).all(|phi| Game::new(mix, phi).is_ok_and(|game| game.maximise(allowed).0 <= allowed))
 }
 
 /// A server that wins but for less than this chance has no better choice that is worth finding.
@@ -168,28 +184,45 @@ impl Game {
     /// `ln (G H)` at `e^ln_x`, or of the mean number of wrong answers in it.
     fn ln_real(&self, ln_x: f64, count: Count) -> f64 {
         let point = self.at(ln_x.into());
-        let sum = |terms: &mut dyn Iterator<Item = f64>| terms.fold(f64::NEG_INFINITY, ln_add);
-        let right = point.ln_right.re;
-        let ratio = point.ln_wrong.re - right;
-        let groups = sum(&mut self.ln_groups.iter().enumerate().map(|(p, ln_ways)| {
-            let rest = f64::from(self.mix.queries()) - p as f64;
-            let wins = match count {
-                Count::Wins if ratio < FIRST_TERM => rest * right + rest.ln() + ratio,
-                Count::Wins => rest * right + ln_exp_m1(rest * ln_1p_exp(ratio)),
-                Count::Wrong => rest.ln() + point.ln_wrong.re + (rest - 1.0) * (right + ln_1p_exp(ratio)),
-            };
-            ln_ways + times(p, point.ln_inconclusive.re) + wins
-        }));
-        let publics = sum(&mut self
+        let terms = (0..self.ln_groups.len()).map(|p| self.ln_real_group(&point, p, count));
+        terms.fold(f64::NEG_INFINITY, ln_add) + self.ln_real_publics(&point)
+    }
+
+    /// The term of `p` inconclusive groups at a real point.
+    fn ln_real_group(&self, point: &Point, p: usize, count: Count) -> f64 {
+        let (right, wrong) = (point.ln_right.re, point.ln_wrong.re);
+        let (ratio, rest) = (wrong - right, f64::from(self.mix.queries()) - p as f64);
+        let wins = match count {
+            Count::Wins if ratio < FIRST_TERM => rest * right + rest.ln() + ratio,
+            Count::Wins => rest * right + ln_exp_m1(rest * ln_1p_exp(ratio)),
+            Count::Wrong => rest.ln() + wrong + (rest - 1.0) * (right + ln_1p_exp(ratio)),
+        };
+        self.ln_groups[p] + times(p, point.ln_inconclusive.re) + wins
+    }
+
+    /// `ln H` at a real point.
+    fn ln_real_publics(&self, point: &Point) -> f64 {
+        let terms = self
             .ln_publics
             .iter()
             .enumerate()
-            .map(|(t, ln_ways)| ln_ways + times(t, ln_x) + (f64::from(self.mix.publics()) - t as f64) * point.ln_public.re));
-        groups + publics
+            .map(|(t, ln_ways)| ln_ways + times(t, point.ln_x.re) + (f64::from(self.mix.publics()) - t as f64) * point.ln_public.re);
+        terms.fold(f64::NEG_INFINITY, ln_add)
     }
 
-    /// `G H e^-shift` at a complex point.
-    fn scaled(&self, ln_x: Complex64, count: Count, shift: f64) -> Complex64 {
+    /// The numbers of inconclusive groups whose terms count at a saddle point: the others together
+    /// are less than `1e-14` of the sum there, and nowhere on the circle are they larger.
+    fn weighty(&self, ln_x: f64, count: Count, ln_value: f64) -> Range<usize> {
+        let point = self.at(ln_x.into());
+        let least = ln_value - self.ln_real_publics(&point) - (1e14 * self.ln_groups.len() as f64).ln();
+        let counts = |p: &usize| self.ln_real_group(&point, *p, count) >= least;
+        let first = (0..self.ln_groups.len()).find(counts).unwrap_or(0);
+        let last = (first..self.ln_groups.len()).rev().find(counts).unwrap_or(first);
+        first..last + 1
+    }
+
+    /// `G H e^-shift` at a complex point, of the terms of `weighty` numbers of inconclusive groups.
+    fn scaled(&self, ln_x: Complex64, count: Count, shift: f64, weighty: &Range<usize>) -> Complex64 {
         let point = self.at(ln_x);
         let ln_either = ln_add_complex(point.ln_right, point.ln_wrong);
         let ln_ratio = point.ln_wrong - point.ln_right;
@@ -203,8 +236,8 @@ impl Game {
         // Either factor alone may be beyond what a double holds.
         let ln_most = ln_publics.iter().fold(f64::NEG_INFINITY, |most, ln| most.max(ln.re));
         let publics: Complex64 = ln_publics.iter().map(|ln| (ln - ln_most).exp()).sum();
-        let groups = self.ln_groups.iter().enumerate().map(|(p, ln_ways)| {
-            let rest = f64::from(self.mix.queries()) - p as f64;
+        let groups = weighty.clone().map(|p| {
+            let (ln_ways, rest) = (self.ln_groups[p], f64::from(self.mix.queries()) - p as f64);
             let weight = times(p, point.ln_inconclusive) + (ln_ways + ln_most - shift);
             match count {
                 Count::Wrong => (weight + rest.ln() + point.ln_wrong + ln_either * (rest - 1.0)).exp(),
@@ -343,7 +376,8 @@ impl Circle {
         }
         let points = points.min(samples + 1);
         let angle = TAU / points as f64;
-        let values = (0..=points / 2).map(|k| game.scaled(Complex64::new(ln_x, angle * k as f64), count, ln_value)).collect();
+        let weighty = game.weighty(ln_x, count, ln_value);
+        let values = (0..=points / 2).map(|k| game.scaled(Complex64::new(ln_x, angle * k as f64), count, ln_value, &weighty)).collect();
         Self { saddle, points, values }
     }
 
@@ -362,6 +396,5 @@ impl Circle {
     }
 }
 
-/// Saddle points lie between `e^-40` and `e^40`: beyond, all or none of four million positions are
-/// corrupted.
+/// Saddle points lie between `e^-40` and `e^40`: beyond, all positions or none are corrupted.
 const LN_X_LIMIT: f64 = 40.0;

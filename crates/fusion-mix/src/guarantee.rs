@@ -45,8 +45,12 @@ impl Guarantees {
         let rate = measured.map_or_else(
             || "This batch measured nothing about it.".to_owned(),
             |interval| {
+                let does = match plan.labels {
+                    PublicLabels::GroundTruth { .. } => "is right",
+                    PublicLabels::Certified { .. } => "gives the answers that were known beforehand (which need not be right)",
+                };
                 format!(
-                    "At {} confidence it is right on between {} and {} of samples drawn like this batch's public ones.",
+                    "At {} confidence it {does} on between {} and {} of samples drawn like this batch's public ones.",
                     percent(interval.confidence),
                     percent(interval.low),
                     percent(interval.high)
@@ -93,7 +97,7 @@ fn partly_firing(by_firing: &[Firing]) -> String {
         })
         .collect();
     format!(
-        "A server that deviates at positions of its choice in a way that changes the answer on some images only does better than that. Its best chance to get a wrong answer into an \
+        "A server that deviates at positions of its choice in a way that changes the answer on some images only can do better than that. Its best chance to get a wrong answer into an \
          accepted batch is, if that happens {}.",
         rows.join(", ")
     )
@@ -152,7 +156,7 @@ fn assumptions(plan: &Plan) -> Vec<String> {
         ),
         PublicLabels::Certified { mismatch, .. } => {
             format!(
-                "Public labels are the advertised model's own answers; an honest run differs from them on at most {} of samples.",
+                "Public labels are answers of the model that were known beforehand; an honest run differs from them on at most {} of samples.",
                 percent(mismatch)
             )
         }

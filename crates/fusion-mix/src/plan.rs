@@ -7,7 +7,7 @@ use crate::{
     MixError,
     accuracy::{FlipRate, PublicLabels},
     binomial::{ln_choose, lower_tail},
-    firing::{FIRING_ERROR, best_firing, is_sound_at},
+    firing::{FIRING_ERROR, is_sound_from, worst_from},
     mix::{MAX_SAMPLES, Mix},
     soundness::{Soundness, is_sound, soundness},
 };
@@ -19,8 +19,9 @@ const MOST_COPIES: u32 = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Assurance {
-    /// A server that cheats is caught with 99%: enough where being caught costs it more than it
-    /// gains (covert security, Aumann and Lindell, Journal of Cryptology 2010).
+    /// A server whose deviations change the answer whatever the image is is caught with 99%: enough
+    /// where being caught costs it more than it gains (covert security, Aumann and Lindell, Journal
+    /// of Cryptology 2010).
     Covert,
     /// It passes with chance at most `2^-40`.
     Standard,
@@ -58,8 +59,9 @@ pub struct PlanRequest {
     pub flips: FlipRate,
     /// The most public samples that the plan may draw: the size of the pool.
     pub max_publics: u32,
-    /// Deviations that fire on this fraction of the images pass with chance at most `2^-lambda`,
-    /// too: 1 for those alone that change every answer.
+    /// Deviations that fire on this fraction of the images or more pass with chance at most
+    /// `2^-lambda` (tested at this fraction, its double, and so on): 1 for those alone that change
+    /// every answer.
     pub fires: f64,
 }
 
@@ -204,7 +206,7 @@ impl Plan {
         let public = request.labels.false_reject(mix.publics(), mix.tau());
         let copies = request.flips.false_reject(mix.queries(), mix.copies(), mix.max_inconclusive());
         let soundness = soundness(&mix);
-        let fires = if request.fires < 1.0 { best_firing(&mix, request.fires)?.log2 } else { soundness.log2 };
+        let fires = if request.fires < 1.0 { worst_from(&mix, request.fires)? } else { soundness.log2 };
         Ok(Self {
             mix,
             lambda: request.lambda,
@@ -272,7 +274,7 @@ fn least_publics(request: &PlanRequest, copies: u32, fewest: u32, most: u32) -> 
     let glance = |publics, tau| {
         noticed(publics, tau) && with(publics, tau).is_some_and(|mix| lower_bound_log2(&mix, request.fires) <= 1e-6 - request.lambda)
     };
-    let rarely = |mix: &Mix| request.fires == 1.0 || is_sound_at(mix, request.fires, request.lambda);
+    let rarely = |mix: &Mix| request.fires == 1.0 || is_sound_from(mix, request.fires, request.lambda);
     let exact = |publics, tau| glance(publics, tau) && with(publics, tau).is_some_and(|mix| is_sound(&mix, request.lambda) && rarely(&mix));
 
     let tau = |publics| request.labels.least_tau(publics, alpha);

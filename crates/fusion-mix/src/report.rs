@@ -182,8 +182,11 @@ impl Report {
             accumulated: context.accumulated,
             batches: context.batches,
             evidence,
-            guarantees: (verdict == Verdict::Accepted)
-                .then(|| Guarantees::shown(plan, &by_firing, interval.as_ref(), context.batches.as_ref())),
+            guarantees: (verdict == Verdict::Accepted).then(|| {
+                let mut guarantees = Guarantees::shown(plan, &by_firing, interval.as_ref(), context.batches.as_ref());
+                guarantees.assumptions.extend(of_origin(context.parts));
+                guarantees
+            }),
             by_firing,
             warnings,
         }
@@ -209,6 +212,24 @@ fn public_parts(parts: &[PoolPart], evidence: &Evidence) -> Vec<PublicPart> {
     parts.iter().map(of_part).filter(|part| part.drawn > 0).collect()
 }
 
+/// What public samples of some origins rest on besides.
+fn of_origin(parts: &[PoolPart]) -> Vec<String> {
+    let of = |known_from| parts.iter().any(|part| part.known_from == known_from && part.first < part.end);
+    let mut assumptions = Vec::new();
+    if of(KnownFrom::AnswerSheet) {
+        assumptions.push(
+            "The model's owner chose the images of its answer sheet, knows them, and says what is right: agreement with it is no accuracy, and a function that is fitted to those images passes."
+                .to_owned(),
+        );
+    }
+    if of(KnownFrom::EarlierRuns) {
+        assumptions.push(
+            "What earlier batches answered was right there: what a server computes alike in all batches agrees with itself.".to_owned(),
+        );
+    }
+    assumptions
+}
+
 /// Whether most wrong answers lie one below what was expected: the known labels seem to count from
 /// one, where the model counts from zero.
 fn labels_seem_to_count_from_one(evidence: &Evidence) -> bool {
@@ -220,7 +241,8 @@ fn labels_seem_to_count_from_one(evidence: &Evidence) -> bool {
 fn own_warnings(plan: &Plan, evidence: &Evidence) -> Vec<String> {
     let mut warnings = Vec::new();
     if !plan.is_sound() {
-        warnings.push(format!("this plan's soundness is 2^{:.2}, weaker than the 2^-{} asked for", plan.soundness.log2, plan.lambda));
+        let log2 = plan.soundness.log2.max(plan.fires.1);
+        warnings.push(format!("this plan's soundness is 2^{log2:.2}, weaker than the 2^-{} asked for", plan.lambda));
     }
     if let Some(shift) = evidence.label_shift.filter(crate::label_shift::LabelShift::is_gross) {
         warnings.push(format!(

@@ -2,7 +2,8 @@
 //!
 //! A client that has some of the images needs no labels for them: it tests whether the server
 //! agrees with the sheet, which an honest one does but for rounding. It downloads the whole sheet,
-//! so that nobody learns which images it has, and the digest on the card binds the owner to it.
+//! so that the download does not tell which images it has, and the digest on the card binds the
+//! owner to it.
 //!
 //! Layout: `FUSIONANS1\n`, then for each image the SHA3-256 of its file (32 bytes) and the label
 //! (32-bit, little-endian; all ones if it is *undecided*: the label hangs on rounding). Images

@@ -77,6 +77,19 @@ pub enum Error {
         /// What is asked for, bits.
         lambda: f64,
     },
+    /// Flip rates on the card that nobody should believe.
+    #[error(
+        "the card says that a copy's label flips with chance {rate}, and that 32 copies disagree with chance {group}:          that much is not tolerated on a server's word"
+    )]
+    Flips {
+        /// Of a copy.
+        rate: f64,
+        /// Of 32 copies.
+        group: f64,
+    },
+    /// An accuracy is to be noticed, and nothing that is known can tell it.
+    #[error("an accuracy can be told only by images whose true labels you know: the model's own answers do not")]
+    NothingTells,
     /// The server publishes no answers, and nothing else is known of the images.
     #[error("the owner of this model has published no answers: labels of the public samples are needed")]
     NoAnswers,

@@ -117,6 +117,8 @@ fn one_query_is_44_inferences_and_the_next_batch_needs_no_pool() {
     let sheet = client.answer_sheet().unwrap().unwrap();
     let pool = PublicPool::of_sheet(some_published(&mut rng, 100, false), &sheet).unwrap();
     assert!(pool.sheet().is_none(), "nothing is known of accuracy without labels");
+    let telling = client.plan(&MixSettings::at_lambda(40.0, Some(0.5)), 1, &pool);
+    assert!(matches!(telling, Err(Error::NothingTells)), "agreement tells no accuracy");
     let plan = client.plan(&mix, 1, &pool).unwrap();
     assert_eq!((plan.mix.samples(), plan.mix.tau()), (44, 0));
     let first = scratch.path().join("first");
@@ -137,6 +139,8 @@ fn one_query_is_44_inferences_and_the_next_batch_needs_no_pool() {
     assert_eq!(report.verdict, Verdict::Accepted);
     assert_eq!(report.public.parts[0].known_from, KnownFrom::EarlierRuns);
     assert!(report.guarantees.unwrap().over_batches.unwrap().contains("2 batches"));
+    // What agrees with itself is no history of accuracy: the second batch added nothing to it.
+    assert_eq!(report.accumulated.unwrap().total, u64::from(plan.mix.publics()));
     // Judged again from the journal, it still knows where everything came from.
     let again = fusion::verify(&second, None).unwrap();
     assert_eq!((again.answers, again.public.parts), (report.answers, report.public.parts));

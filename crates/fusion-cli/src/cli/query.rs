@@ -10,7 +10,7 @@ use crate::lane_terms::TermsArg;
 /// How certain to be, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AssuranceArg {
-    /// A server that cheats is caught with 99%.
+    /// A server whose deviations change the answer whatever the image is is caught with 99%.
     Covert,
     /// It passes with chance at most 2^-40.
     Standard,
@@ -54,14 +54,15 @@ pub struct ConnectArgs {
 /// What to mix and tolerate.
 #[derive(Debug, Args)]
 pub struct MixArgs {
-    /// How certain to be: covert (a server that cheats is caught with 99%) or standard (it passes
-    /// with chance at most 2^-40) [default: standard].
+    /// How certain to be: covert (a server whose deviations change the answer whatever the image is
+    /// is caught with 99%) or standard (it passes with chance at most 2^-40) [default: standard].
     #[arg(long, value_enum, conflicts_with = "lambda")]
     pub assurance: Option<AssuranceArg>,
     /// The same as a number: position-dependent cheating passes with chance at most 2^-LAMBDA.
     #[arg(long)]
     pub lambda: Option<f64>,
-    /// Be as certain about deviations that change the answer on this fraction of the images only.
+    /// Be as certain about deviations that change the answer on this fraction of the images or
+    /// more.
     #[arg(long, value_name = "PHI", default_value_t = 1.0)]
     pub fires: f64,
     /// Accuracy claimed for the model [default: the model card's].

@@ -35,7 +35,7 @@ fn write_assurances(overview: &PlanOverview, out: &mut String) -> Result {
         let plan = &row.plan;
         let lambda = trimmed(plan.lambda);
         let (name, meaning) = match assurance {
-            Some(Assurance::Covert) => ("covert".to_owned(), "a cheat is caught with 99%".to_owned()),
+            Some(Assurance::Covert) => ("covert".to_owned(), "one that always shows is caught with 99%".to_owned()),
             Some(Assurance::Standard) => ("standard".to_owned(), format!("it passes with chance at most 2^-{lambda}")),
             None => (format!("lambda {lambda}"), format!("it passes with chance at most 2^-{lambda}")),
         };

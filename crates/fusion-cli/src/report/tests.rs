@@ -321,7 +321,7 @@ fn a_plan_shows_what_certainty_costs_all_guarantees_and_its_table() {
         &[
             "What certainty costs",
             "covert",
-            "a cheat is caught with 99%",
+            "one that always shows is caught with 99%",
             "9.00 samples",
             "2.6 GiB in 105.00 s",
             "standard",

@@ -27,7 +27,7 @@ pub(super) const OF_REJECTED: &str = "ANSWERS OF A REJECTED BATCH, shown because
 
 /// `text` without what could steer a terminal or reorder a line: files are named by strangers, and
 /// classes by the server.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let steers = |c: char| {
         let reorders = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         c.is_control() || reorders || matches!(c, '\u{2028}' | '\u{2029}')
@@ -99,7 +99,7 @@ pub(super) fn measurements(report: &Report) -> Vec<Measurement> {
     if let Some(interval) = public.interval {
         let right = match public.labels {
             LabelSource::GroundTruth => "\"Right\" means: as the truth is known.",
-            LabelSource::Certified => "\"Right\" means: as the advertised model answers.",
+            LabelSource::Certified => "\"Right\" means: as the answers that were known beforehand, which need not be true.",
         };
         let parts: Vec<String> = public.parts.iter().map(part).collect();
         let parts = if parts.is_empty() { String::new() } else { format!(" Known labels: {}.", parts.join(", ")) };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_mix::plan::Plan;
+use fusion_mix::pool::KnownFrom;
 use fusion_model::answer_sheet::AnswerSheet;
 use fusion_model::card::ModelCard;
 use fusion_net::{HintCache, NetError, Served};
@@ -156,14 +157,19 @@ impl Client {
     }
 
     /// Refuses published answers that are worse than what is claimed, but for bad luck of an honest
-    /// owner with chance alpha, or than what is to be noticed.
+    /// owner with chance alpha, or as good as a model at the accuracy to be noticed is with more
+    /// than chance beta.
     fn check_sheet(&self, mix: &MixSettings, pool: &PublicPool) -> Result<(), Error> {
-        let Some(sheet) = pool.sheet() else { return Ok(()) };
-        let rate = f64::from(sheet.correct) / f64::from(sheet.total.max(1));
+        let own = pool.parts().iter().any(|part| matches!(part.known_from, KnownFrom::AnswerSheet | KnownFrom::EarlierRuns));
+        let Some(sheet) = pool.sheet() else {
+            return if own && mix.detect_below.is_some() { Err(Error::NothingTells) } else { Ok(()) };
+        };
         let refuse = |wanted: String| Err(Error::SheetBelowClaim { sheet: *sheet, wanted });
         match (mix.claimed(Some(self.card())), mix.detect_below) {
             (Some(claimed), _) if sheet.chance_under(claimed) < mix.alpha => refuse(format!("where {:.2}% are claimed", 100.0 * claimed)),
-            (_, Some(least)) if rate < least => refuse(format!("where you want at least {:.2}%", 100.0 * least)),
+            (_, Some(least)) if sheet.chance_over(least) > mix.beta => {
+                refuse(format!("which a model of {:.2}% reaches too often", 100.0 * least))
+            }
             _ => Ok(()),
         }
     }

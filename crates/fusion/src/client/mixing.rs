@@ -22,6 +22,12 @@ pub struct GivenMix {
     pub max_inconclusive: u32,
 }
 
+/// The largest flip rate that a card is believed: far above what networks have, and small enough
+/// that little is tolerated for it.
+const MOST_FLIPS: f64 = 0.01;
+/// The largest chance of 32 copies to disagree that a card is believed.
+const MOST_DISAGREEING: f64 = 0.1;
+
 /// What a plan depends on of the images that a server is tested with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PoolFacts {
@@ -67,11 +73,15 @@ impl MixSettings {
     /// How often honest copies disagree: as the user says, else as the card says, else never.
     ///
     /// # Errors
-    /// [`MixError::OutOfRange`] for an impossible rate.
-    pub fn flips(&self, card: Option<&ModelCard>) -> Result<FlipRate, MixError> {
+    /// [`MixError::OutOfRange`] for an impossible rate; [`Error::Flips`] for rates on the card for
+    /// which nearly everything would be tolerated.
+    pub fn flips(&self, card: Option<&ModelCard>) -> Result<FlipRate, Error> {
         match (self.flip_rate, card.and_then(|card| card.flips)) {
-            (Some(rate), _) => FlipRate::new(rate),
-            (None, Some(flips)) => FlipRate::measured(flips.rate, flips.group),
+            (Some(rate), _) => Ok(FlipRate::new(rate)?),
+            (None, Some(flips)) if flips.rate > MOST_FLIPS || flips.group > MOST_DISAGREEING => {
+                Err(Error::Flips { rate: flips.rate, group: flips.group })
+            }
+            (None, Some(flips)) => Ok(FlipRate::measured(flips.rate, flips.group)?),
             (None, None) => Ok(FlipRate::ZERO),
         }
     }
@@ -93,10 +103,16 @@ impl MixSettings {
         let labels = match (pool.known_from, claimed) {
             (KnownFrom::GroundTruth, Some(claimed_accuracy)) => PublicLabels::GroundTruth { claimed_accuracy, detect_below },
             (KnownFrom::GroundTruth, None) if self.given.is_none() => return Err(Error::NoClaim),
+            // What is to be noticed is an accuracy, of which agreement with the model's own answers
+            // says nothing. That of a sheet is tested on the client's labels.
+            (KnownFrom::AnswerSheet | KnownFrom::EarlierRuns, _) => PublicLabels::Certified { mismatch: pool.mismatch, detect_below: None },
             _ => PublicLabels::Certified { mismatch: pool.mismatch, detect_below },
         };
         let request = PlanRequest::new(queries, self.lambda, labels);
-        Ok(PlanRequest { alpha: self.alpha, beta: self.beta, flips, max_publics: pool.size, fires: self.fires, ..request })
+        // The server sees how large a batch is, and must not learn from it how many images of its
+        // sheet the client has.
+        let max_publics = if pool.known_from == KnownFrom::AnswerSheet { request.max_publics } else { pool.size };
+        Ok(PlanRequest { alpha: self.alpha, beta: self.beta, flips, max_publics, fires: self.fires, ..request })
     }
 
     /// The mix that was given, if one was.
@@ -121,7 +137,23 @@ impl MixSettings {
 
 #[cfg(test)]
 mod tests {
+    use fusion_model::card::Flips;
+
     use super::*;
+
+    /// What a card says of flips decides what is tolerated: no server may have nearly everything
+    /// tolerated.
+    #[test]
+    fn flip_rates_of_a_card_are_believed_up_to_a_bound() {
+        let card = |rate, group| ModelCard { flips: Some(Flips { rate, group, images: 9 }), ..fusion_model::testing::small_model(1).0 };
+        let settings = MixSettings::at_lambda(40.0, None);
+        assert_eq!(settings.flips(Some(&card(0.002, 0.03))).unwrap(), FlipRate::measured(0.002, 0.03).unwrap());
+        for (rate, group) in [(0.2, 1.0), (0.011, 0.05), (0.001, 0.2)] {
+            assert!(matches!(settings.flips(Some(&card(rate, group))), Err(Error::Flips { .. })), "{rate} {group}");
+        }
+        let own = MixSettings { flip_rate: Some(0.2), ..settings };
+        assert_eq!(own.flips(Some(&card(1.0, 1.0))).unwrap().rate(), 0.2);
+    }
 
     #[test]
     fn a_given_mix_needs_no_claim_and_a_wanted_one_does() {
@@ -135,8 +167,11 @@ mod tests {
         settings.claimed_accuracy = Some(0.9);
         let plan = settings.plan(&settings.request(8, &pool, None).unwrap()).unwrap();
         assert!((plan.false_reject - (1.0 - 0.9f64.powi(100))).abs() < 1e-9);
-        // Labels that are the model's own answers need none.
-        let sheet = PoolFacts { known_from: KnownFrom::AnswerSheet, ..pool };
+        // Labels that are the model's own answers need none, and the size of the batch does not
+        // tell how many of them the client has.
+        let sheet = PoolFacts { known_from: KnownFrom::AnswerSheet, size: 3, ..pool };
+        let sized = |size| MixSettings::at_lambda(40.0, None).request(1, &PoolFacts { size, ..sheet }, None).unwrap().max_publics;
+        assert_eq!(sized(3), sized(3000));
         let plan = MixSettings::at_lambda(40.0, None).request(1, &sheet, None).unwrap();
         assert_eq!(plan.labels, PublicLabels::Certified { mismatch: 0.0, detect_below: None });
     }

@@ -229,7 +229,8 @@ impl PublicPool {
         // Samples are drawn alike, and the number of errors of unequal ones has lighter tails than
         // that of equal ones with their mean (Hoeffding, 1956).
         let sum: f64 = self.samples.iter().map(|known| known.mismatch.unwrap_or(flips.rate())).sum();
-        let known_from = self.parts.first().map_or(KnownFrom::GroundTruth, |part| part.known_from);
+        let part = self.parts.iter().find(|part| part.first < part.end);
+        let known_from = part.map_or(KnownFrom::GroundTruth, |part| part.known_from);
         PoolFacts { size: self.count(), known_from, mismatch: sum / self.samples.len().max(1) as f64 }
     }
 

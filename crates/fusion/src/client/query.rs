@@ -9,6 +9,7 @@ use std::time::Duration;
 use fusion_mix::audit::{AuditLog, LabelSource};
 use fusion_mix::batch::{BatchAnswers, Label, MixedBatch};
 use fusion_mix::plan::Plan;
+use fusion_mix::pool::{KnownFrom, PoolPart};
 use fusion_mix::report::{Report, ReportContext};
 use fusion_mix::verify::verify as judge_answers;
 use fusion_net::{LaneRequest, Reveal};
@@ -316,7 +317,9 @@ impl Run<'_> {
         let source = LabelSource::from(&self.plan.labels);
         let mut audit = AuditLog::load(&path)?;
         let image = |id| self.images.get(&id).map(String::as_str);
-        audit.record(&self.facts.hint_digest, image, source, &self.plan.soundness, &verification)?;
+        let is_earlier = |part: &PoolPart| part.known_from == KnownFrom::EarlierRuns;
+        let counts = |id: u32| !self.facts.pool.iter().any(|part| is_earlier(part) && (part.first..part.end).contains(&id));
+        audit.record(&self.facts.hint_digest, image, counts, source, &self.plan.soundness, &verification)?;
         std::fs::create_dir_all(&settings.home).map_err(Error::file(&settings.home))?;
         audit.save(&path)?;
         let context = ReportContext {
