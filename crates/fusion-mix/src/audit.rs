@@ -78,6 +78,17 @@ pub struct BatchCount {
     pub log2: f64,
 }
 
+/// What a batch is beside its answers.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchFacts<'a> {
+    /// A name of its own, by which it counts once.
+    pub name: &'a str,
+    /// Where its known labels come from.
+    pub labels: LabelSource,
+    /// How sound its plan is.
+    pub soundness: &'a Soundness,
+}
+
 /// Tallies by hint digest, as a JSON file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,6 +107,9 @@ struct ModelTally {
     chances: f64,
     /// By the image's digest, lower-case hexadecimal.
     images: BTreeMap<String, ImageOutcomes>,
+    /// Names of the batches that are in here, so that none counts twice.
+    #[serde(default)]
+    names: BTreeSet<String>,
 }
 
 /// Whether an image was answered rightly every time, by where its known label came from.
@@ -160,20 +174,19 @@ impl AuditLog {
         private_file::replace(path, &text)
     }
 
-    /// Adds the public samples of one batch, run under the hint `digest` (hexadecimal) and the
-    /// given soundness; `image` names the digest of the public sample with an id. `counts` says
-    /// which samples do: those that earlier batches have answered agree with themselves. An
-    /// incomplete batch adds nothing.
+    /// Adds the public samples of one batch, once however often it is called, run under the hint
+    /// `digest` (hexadecimal); `image` names the digest of the public sample with an id, and
+    /// `counts` says which samples do: those that earlier batches have answered agree with
+    /// themselves. An incomplete batch adds nothing.
     ///
     /// # Errors
     /// [`MixError::Misuse`] if a digest is not hexadecimal, or a sample has none.
     pub fn record<'a>(
         &mut self,
         digest: &str,
+        of: &BatchFacts<'_>,
         image: impl Fn(u32) -> Option<&'a str>,
         counts: impl Fn(u32) -> bool,
-        labels: LabelSource,
-        soundness: &Soundness,
         batch: &Verification,
     ) -> Result<(), MixError> {
         let digest = canonical(digest)?;
@@ -184,11 +197,14 @@ impl AuditLog {
         let named = outcomes.map(|(&id, &right)| Ok((canonical(image(id).unwrap_or_default())?, right)));
         let named = named.collect::<Result<Vec<_>, MixError>>()?;
         let model = self.models.entry(digest).or_default();
+        if !model.names.insert(of.name.to_owned()) {
+            return Ok(());
+        }
         model.batches += 1;
         model.rejected += u64::from(batch.verdict().is_rejected());
-        model.chances += (soundness.log2 + soundness.error_log2).exp2();
+        model.chances += (of.soundness.log2 + of.soundness.error_log2).exp2();
         for (image, right) in named {
-            model.images.entry(image).or_default().add(labels, right);
+            model.images.entry(image).or_default().add(of.labels, right);
         }
         Ok(())
     }
@@ -268,10 +284,16 @@ mod tests {
     const TRUTH: LabelSource = LabelSource::GroundTruth;
     const SOUNDNESS: Soundness = Soundness { log2: -40.0, worst_m: 1, error_log2: 0.0 };
 
+    fn named(name: &str) -> BatchFacts<'_> {
+        BatchFacts { name, labels: TRUTH, soundness: &SOUNDNESS }
+    }
+
     /// Records a batch whose sample `id` is the image with digest `images[id]`.
     fn record(log: &mut AuditLog, digest: &str, labels: LabelSource, batch: &Verification) -> Result<(), MixError> {
         let images: Vec<String> = (0..64).map(|id| format!("b0{id:02x}")).collect();
-        log.record(digest, |id| images.get(id as usize).map(String::as_str), |_| true, labels, &SOUNDNESS, batch)
+        let name = log.models.values().map(|model| model.batches).sum::<u64>().to_string();
+        let of = BatchFacts { name: &name, labels, soundness: &SOUNDNESS };
+        log.record(digest, &of, |id| images.get(id as usize).map(String::as_str), |_| true, batch)
     }
 
     #[test]
@@ -298,14 +320,15 @@ mod tests {
         let batch = batch(0..10, &[], 0);
         // The same ten images, numbered from the other end in another pool.
         let images: Vec<String> = (0..10).map(|id| format!("c{id}")).collect();
-        for turned in [false, true] {
+        for turned in [false, true, true] {
             let image = |id: u32| images.get(if turned { 9 - id } else { id } as usize).map(String::as_str);
-            log.record("aa", image, |_| true, TRUTH, &SOUNDNESS, &batch).unwrap();
+            // The third time it is the second batch again, which a resumed run has finished before.
+            log.record("aa", &named(if turned { "two" } else { "one" }), image, |_| true, &batch).unwrap();
         }
         assert_eq!(log.accuracy("aa", TRUTH, 0.95).unwrap().unwrap().total, 10);
         assert_eq!(log.batches("AA"), Some(BatchCount { batches: 2, log2: -39.0 }));
-        assert!(log.record("aa", |_| None, |_| true, TRUTH, &SOUNDNESS, &batch).is_err(), "a sample without a digest");
-        log.record("bb", |_| Some("c0"), |id| id == 3, TRUTH, &SOUNDNESS, &batch).unwrap();
+        assert!(log.record("aa", &named("three"), |_| None, |_| true, &batch).is_err(), "a sample without a digest");
+        log.record("bb", &named("one"), |_| Some("c0"), |id| id == 3, &batch).unwrap();
         assert_eq!(log.accuracy("bb", TRUTH, 0.95).unwrap().unwrap().total, 1, "what does not count is left out");
     }
 

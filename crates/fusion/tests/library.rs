@@ -135,6 +135,7 @@ fn a_query_reads_only_what_was_drawn_and_keeps_a_journal() {
     // are noticed.
     let resumed = client.resume(&inputs, &publics, &path, &mut rng, &mut silent).unwrap();
     assert_eq!((resumed.report.verdict, resumed.costs.samples), (Verdict::Accepted, 0));
+    assert_eq!(resumed.report.batches.unwrap().batches, 1, "a run that is resumed when it is done is still one batch");
     let taken = client.query(&inputs, &publics, &plan, journal, &mut rng, &mut silent);
     assert!(matches!(taken, Err(Error::Journal(_))));
     let others = Inputs::from(digits[2..4].to_vec());

@@ -258,6 +258,7 @@ mod tests {
         let plan = fusion_mix::plan::Plan::evaluate(&fusion_mix::plan::PlanRequest::new(4, 5.0, labels), mix).unwrap().to_json();
         RunFacts {
             version: FORMAT,
+            id: "ab".to_owned(),
             server: "127.0.0.1:1".to_owned(),
             card_digest: "aa".to_owned(),
             hint_digest: "bb".to_owned(),

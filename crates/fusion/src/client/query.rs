@@ -1,12 +1,13 @@
 //! One batch: mix, run lanes, verify.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::time::Duration;
 
-use fusion_mix::audit::{AuditLog, LabelSource};
+use fusion_mix::audit::{AuditLog, BatchFacts, LabelSource};
 use fusion_mix::batch::{BatchAnswers, Label, MixedBatch};
 use fusion_mix::plan::Plan;
 use fusion_mix::pool::{KnownFrom, PoolPart};
@@ -15,6 +16,7 @@ use fusion_mix::verify::verify as judge_answers;
 use fusion_net::{LaneRequest, Reveal};
 use fusion_nn::LANE_VERSION;
 use fusion_nn::exec::Opened;
+use fusion_ring::symmetric::digest::Digest;
 use rand_core::CryptoRng;
 
 use crate::client::connect::{Client, Inner};
@@ -136,8 +138,11 @@ impl Client {
         let encoded = Encoded::read(&client.card, &batch, &inputs.samples, publics, events)?;
         let images = publics.images_of(&batch);
         let warnings = publics.warnings(&drawing);
+        let mut id = [0; 16];
+        rng.fill_bytes(&mut id);
         let facts = RunFacts {
             version: FORMAT,
+            id: Digest::of(&id).to_string(),
             server: client.settings.connection.address.clone(),
             card_digest: client.served.card_digest.to_string(),
             hint_digest: client.served.description.hint_digest.to_string(),
@@ -256,8 +261,7 @@ impl Run<'_> {
         }
         let done: Vec<u32> = self.done.iter().map(|(slice, _)| slice.start).collect();
         let slices: Vec<_> = self.facts.slices.iter().filter(|s| !s.is_empty() && !done.contains(&s.start)).cloned().collect();
-        let client = self.client;
-        let (batch, encoded) = (&self.batch, &self.encoded);
+        let (client, batch, encoded) = (self.client, &self.batch, &self.encoded);
         let image = |position: u32| encoded.image(batch.item(position)).ok_or_else(|| format!("no image stands at position {position}"));
         let clock = &*client.settings.clock;
         let setting = client.lanes(&image, rng);
@@ -311,17 +315,20 @@ impl Run<'_> {
 
     /// Compares the answers and adds them to the audit tally.
     fn conclude(self, sheet: &BatchAnswers) -> Result<Report, Error> {
-        let settings = &self.client.settings;
+        let (settings, source) = (&self.client.settings, LabelSource::from(&self.plan.labels));
         let verification = judge_answers(&self.batch, sheet)?;
         let path = settings.tally();
-        let source = LabelSource::from(&self.plan.labels);
+        std::fs::create_dir_all(&settings.home).map_err(Error::file(&settings.home))?;
+        let one_run_at_a_time =
+            File::create(path.with_extension("lock")).and_then(|file| file.lock().map(|()| file)).map_err(Error::file(&path))?;
         let mut audit = AuditLog::load(&path)?;
         let image = |id| self.images.get(&id).map(String::as_str);
         let is_earlier = |part: &PoolPart| part.known_from == KnownFrom::EarlierRuns;
         let counts = |id: u32| !self.facts.pool.iter().any(|part| is_earlier(part) && (part.first..part.end).contains(&id));
-        audit.record(&self.facts.hint_digest, image, counts, source, &self.plan.soundness, &verification)?;
-        std::fs::create_dir_all(&settings.home).map_err(Error::file(&settings.home))?;
+        let of = BatchFacts { name: self.facts.name(), labels: source, soundness: &self.plan.soundness };
+        audit.record(&self.facts.hint_digest, &of, image, counts, &verification)?;
         audit.save(&path)?;
+        drop(one_run_at_a_time);
         let context = ReportContext {
             float_labels: self.float_labels.as_deref(),
             accumulated: audit.accuracy(&self.facts.hint_digest, source, CONFIDENCE)?,

@@ -44,6 +44,9 @@ pub struct ImageDigests {
 pub struct RunFacts {
     /// Version of this format.
     pub version: u32,
+    /// A random name of the run, by which its batch counts once. Runs of older programs have none.
+    #[serde(default)]
+    pub id: String,
     /// `host:port` of the server.
     pub server: String,
     /// Digest of the model card.
@@ -72,6 +75,13 @@ pub struct RunFacts {
     /// such number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<u32>,
+}
+
+impl RunFacts {
+    /// What the run is called in the audit tally. Older runs are told apart by their images.
+    pub(super) fn name(&self) -> &str {
+        if self.id.is_empty() { &self.inputs.digest } else { &self.id }
+    }
 }
 
 /// Version of [`RunFacts`].
