@@ -74,7 +74,8 @@ impl Program {
         for (step, s) in self.steps.iter().enumerate() {
             // Names are shown to people, and a card comes from a stranger.
             let can_be_shown = !s.name.chars().any(char::is_control);
-            within("bytes of a step's name without control characters", if can_be_shown { s.name.len().max(1) } else { 0 }, MAX_NAME)?;
+            within("bytes of a step's name", s.name.len().max(1), MAX_NAME)?;
+            within("a step's name without control characters", usize::from(can_be_shown), 1)?;
             let checked = self.check_step(s, &mut written).and_then(|()| self.check_requantised(step, &mut raw));
             checked.map_err(|fault| ProgramError::Step { step, name: s.name.clone(), fault })?;
             if let Op::Linear { terms, .. } = &s.op {

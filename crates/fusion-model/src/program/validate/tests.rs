@@ -89,6 +89,10 @@ fn hostile_programs_are_refused() {
         (|p| p.tensors.clear(), ProgramError::Size { what: "tensors", actual: 0, limit: MAX_STEPS }),
         (|p| p.steps.clear(), ProgramError::Size { what: "steps", actual: 0, limit: MAX_STEPS }),
         (|p| p.steps[0].name = "x".repeat(1000), ProgramError::Size { what: "bytes of a step's name", actual: 1000, limit: MAX_NAME }),
+        (
+            |p| p.steps[0].name = "\u{1b}[2J".to_owned(),
+            ProgramError::Size { what: "a step's name without control characters", actual: 0, limit: 1 },
+        ),
         (|p| p.input = TensorId(99), ProgramError::Tensor { tensor: 99, fault: StepFault::NoSuchTensor(99) }),
         (|p| p.logits = TensorId(99), ProgramError::Logits(StepFault::NoSuchTensor(99))),
         (|p| p.logits_window.shift = 5, ProgramError::Logits(StepFault::Ring { tensor: 5, needed: 21, available: 20 })),
