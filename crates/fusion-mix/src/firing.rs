@@ -4,7 +4,7 @@
 //! A server deviates at `m` positions of its choice, in a way that changes the answer on a fraction
 //! `phi` of the images; all copies of an image fire alike. At `phi = 1` this is the game of
 //! [`crate::soundness`], at `m = N` it is a server that computes another function. In between it
-//! does better than either: a deviation that fires seldom leaves most public samples right and
+//! can do better than either: a deviation that fires seldom leaves most public samples right and
 //! most copies consistent, and may take many more positions.
 //!
 //! # The chance
@@ -39,8 +39,8 @@ use crate::soundness::{FLOOR_LOG2, Soundness, soundness};
 /// The fractions of images that reports and plans show.
 pub const FRACTIONS: [f64; 5] = [1.0, 0.5, 0.2, 0.1, 0.01];
 
-/// A bound on the error of [`Firing::log2`]: what the sums over a circle lose, and their aliases,
-/// stay a thousand times below it for the largest batches.
+/// The error allowed for in [`Firing::log2`]: a thousand times what was found against enumeration
+/// and exact rationals, for up to some thousand samples; nothing is proved for larger batches.
 pub const FIRING_ERROR: f64 = 1e-6;
 
 /// The best that a server can do whose deviation shows on a fraction of the images.
