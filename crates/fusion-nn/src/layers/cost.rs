@@ -5,11 +5,14 @@ use fusion_ot::functionality::ChoiceBits;
 use fusion_ring::bits::pack::packed_len;
 
 use super::argmax::{label_bits, logits_window};
+use super::clip::clipped_ring;
 use super::digits::{Digits, Split};
 use super::error::ProtocolError;
+use super::piecewise::Piecewise;
 use super::pool::PoolSchedule;
 use super::role::{Role, WIDENING_SENDER};
 use super::sign::{FREE, SignDigits};
+use super::sum::constant_shift;
 use super::tile::{Cut, Tile};
 use super::truncate::Headroom;
 use fusion_model::program::{RingBits, Window};
@@ -74,12 +77,28 @@ impl Cost {
     }
 
     /// A comparison: a correction and an answer per digit.
-    fn comparison(mut self, digits: &Digits) -> Self {
+    fn comparison(self, digits: &Digits) -> Self {
+        self.comparisons(digits, 1)
+    }
+
+    /// `count` comparisons in the same messages.
+    fn comparisons(mut self, digits: &Digits, count: u32) -> Self {
         for digit in digits.iter() {
-            *(if digit.m == ChoiceBits::ONE { &mut self.binary_ots } else { &mut self.m_ary_ots }) += 1;
-            self = self.message(digit.sender.peer(), &[digit.m.bits()]).message(digit.sender, &[digit.answer_bits()]);
+            *(if digit.m == ChoiceBits::ONE { &mut self.binary_ots } else { &mut self.m_ary_ots }) += count;
+            self = self.message(digit.sender.peer(), &[count * digit.m.bits()]).message(digit.sender, &[count * digit.answer_bits()]);
         }
         self
+    }
+
+    /// A sum of products of these widths in each direction, and perhaps one more from the sender of
+    /// a widening; the party `first` opens first.
+    fn sum(mut self, first: Role, widths: &[u32], single: Option<u32>) -> Self {
+        self.binary_ots += 2 * widths.len() as u32 + u32::from(single.is_some());
+        let opening = |role: Role| {
+            let (sent, received) = if role == WIDENING_SENDER { (single, None) } else { (None, single.map(|_| 1)) };
+            widths.iter().map(|_| 1).chain(received).chain(widths.iter().copied()).chain(sent).collect::<Vec<_>>()
+        };
+        self.message(first, &opening(first)).message(first.peer(), &opening(first.peer()))
     }
 
     /// `count` multiplexers of `bits` bits on one shared choice bit; the party `first` opens first.
@@ -142,6 +161,42 @@ pub fn coarse_relu(h: u32, left_out: u32, out_bits: u32, split: Split) -> Cost {
     let first = digits.first_to_know();
     let cost = Cost::default().comparison(&digits).mux(first, h.min(out_bits), 1);
     if out_bits > h { cost.widen(first.peer(), h, out_bits) } else { cost }
+}
+
+/// [`clip`](super::clip::clip) from `h` to `out_bits` bits.
+#[must_use]
+pub fn clip(h: u32, ceiling: u32, out_bits: u32, split: Split) -> Cost {
+    let digits = SignDigits::of(h, FREE, split).digits;
+    let first = digits.first_to_know();
+    let ring = clipped_ring(ceiling, RingBits(out_bits));
+    let multiple = constant_shift(ceiling, ring).map(|shift| ring.0 - shift);
+    let cost = Cost::default().comparisons(&digits, 2).mux(first, 1, 1).sum(first.peer(), &[ring.0], multiple);
+    if out_bits > ring.0 { cost.widen(first, ring.0, out_bits) } else { cost }
+}
+
+/// [`piecewise`](super::piecewise::piecewise) from `h` to `out_bits` bits, `left_out` of them left
+/// out of the comparisons.
+#[must_use]
+pub fn piecewise(h: u32, function: &Piecewise, left_out: u32, out_bits: u32, split: Split) -> Cost {
+    let widths: Vec<u32> = function.knots_modulo(RingBits(out_bits)).map(|(_, shift)| out_bits - shift).collect();
+    let (mut cost, mut first) = (Cost::default(), Role::Client);
+    if !widths.is_empty() {
+        let digits = SignDigits::of(h, left_out, split).digits;
+        cost = cost.comparisons(&digits, widths.len() as u32);
+        first = digits.first_to_know();
+    }
+    if out_bits > h {
+        cost = cost.widen(first, h, out_bits);
+        first = first.peer();
+    }
+    if widths.is_empty() { cost } else { cost.sum(first, &widths, None) }
+}
+
+/// [`multiply`](super::multiply::multiply) of numbers of `out_bits` bits by those of `k` bits.
+#[must_use]
+pub fn multiply(k: u32, out_bits: u32) -> Cost {
+    let widths: Vec<u32> = (0..k).map(|bit| out_bits - bit).collect();
+    Cost::default().sum(Role::Client, &widths, None)
 }
 
 /// [`widen_signed`](super::truncate::widen_signed) from `h` to `out_bits` bits.
@@ -211,6 +266,7 @@ pub fn classify(samples: usize, classes: usize, ring: RingBits, window: Window, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layers::Knot;
 
     fn figures(cost: &Cost) -> (u32, u32, u32, u32) {
         (cost.bits, cost.m_ary_ots, cost.binary_ots, cost.flights())
@@ -225,6 +281,10 @@ mod tests {
         assert_eq!(figures(&coarse_relu(11, 3, 26, Split::OneMore)), (70, 3, 3, 6));
         assert_eq!(figures(&relu(13, 25, Split::FewestOts)), (99, 4, 3, 7));
         assert_eq!(figures(&maximum(13, Split::FewestOts)), (86, 4, 2, 6));
+        assert_eq!(figures(&clip(12, 1 << 9, 26, Split::OneMore)), (145, 8, 6, 8));
+        let knots = (0..8).map(|at| Knot { at, change: 3 }).collect();
+        assert_eq!(figures(&piecewise(12, &Piecewise { slope: 1, offset: 0, knots }, 1, 20, Split::OneMore)), (737, 32, 17, 7));
+        assert_eq!(figures(&multiply(9, 20)), (306, 0, 18, 2));
         assert_eq!(figures(&widen_signed(14, Headroom::OneBit, 25, Split::OneMore)), (12, 0, 1, 2));
     }
 

@@ -10,8 +10,9 @@
 //!
 //! ```text
 //!   requantise, classify           steps of a program
-//!   relu  maximum  pool  argmax  truncate     layer protocols, tile by tile
-//!   sign  compare  mux  widen      protocols on one tile
+//!   relu  clip  piecewise  multiply           layer protocols, tile by tile
+//!   maximum  pool  argmax  truncate           layer protocols, tile by tile
+//!   sign  compare  sum  mux  widen            protocols on one tile
 //!   lookup  product                local computations on random OTs
 //!   window                         the local step before all of them
 //!   words                          tensors between steps, whose low bits nobody reads
@@ -29,8 +30,8 @@
 //!
 //! # Exactness
 //! Apart from the local window step, which rounds at random and takes in the noise of linear
-//! layers, and from [`coarse_relu`], which mistakes the signs of numbers near zero at random, every
-//! protocol computes its function exactly.
+//! layers, and from [`coarse_relu`] and a coarse [`piecewise`], which mistake the signs of numbers
+//! near zero, or near a knot, at random, every protocol computes its function exactly.
 //!
 //! # Example
 //! Two samples of three classes on ideal OT; the client alone learns which class is largest:
@@ -74,6 +75,7 @@
 //! ```
 
 mod argmax;
+mod clip;
 mod compare;
 pub mod cost;
 mod digits;
@@ -81,9 +83,11 @@ mod error;
 mod lane_terms;
 mod lookup;
 mod maximum;
+mod multiply;
 mod mux;
 mod ot_batch;
 mod party;
+mod piecewise;
 mod pool;
 mod product;
 mod relu;
@@ -91,6 +95,7 @@ mod requantise;
 mod role;
 mod shares;
 mod sign;
+mod sum;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -100,12 +105,15 @@ mod window;
 mod words;
 
 pub use argmax::{argmax, classify, open_to_client};
+pub use clip::clip;
 pub use digits::{Digits, MAX_COMPARED_BITS, Split};
 pub use error::ProtocolError;
 pub use fusion_model::program::RingBits;
 pub use lane_terms::LaneTerms;
 pub use maximum::maximum;
+pub use multiply::multiply;
 pub use party::{Ledger, Party, Phase, PhaseCost};
+pub use piecewise::{Knot, Piecewise, piecewise};
 pub use pool::{PoolSchedule, max_pool};
 pub use relu::{coarse_relu, relu};
 pub use requantise::Requantise;

@@ -25,7 +25,8 @@ pub enum Phase {
     Linear,
     /// Making random OTs, for whichever layer.
     RandomOt,
-    /// ReLU, signed truncation and requantisation, apart from their random OTs.
+    /// ReLU, other functions, products, signed truncation and requantisation, apart from their
+    /// random OTs.
     Activation,
     /// Maximum pooling, apart from its random OTs.
     Pooling,

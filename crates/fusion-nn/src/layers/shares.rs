@@ -6,6 +6,7 @@
 use fusion_model::program::RingBits;
 use fusion_ring::bits::bitslice::{bitslice_of_words, join_bitslices};
 use fusion_ring::bits::pack::mask32;
+use fusion_ring::ot::bit_products::masks_of_bitslice;
 use fusion_ring::secret::Wiped;
 use rand_core::CryptoRng;
 
@@ -138,6 +139,14 @@ impl AdditiveShares {
         tile.of_mut(&mut self.words).copy_from_slice(&shares.words);
     }
 
+    /// The shares of every number, each `times` times in a row: a number for every channel becomes
+    /// one for every position of the channel.
+    #[must_use]
+    pub fn repeated(&self, times: usize) -> Self {
+        let words = self.words.iter().flat_map(|&word| std::iter::repeat_n(word, times));
+        Self { words: Wiped::filled(self.len() * times, words), ring: self.ring }
+    }
+
     /// Adds a number that this party knows to every share, and so to every number.
     pub(super) fn add(&mut self, number: u32) {
         let mask = mask32(self.ring.0);
@@ -207,6 +216,22 @@ impl XorShares {
     /// Inverts these shares. Where one party does it and the peer does not, the bits are inverted.
     pub(super) fn invert(&mut self) {
         self.bitslice.iter_mut().for_each(|word| *word = !*word);
+    }
+
+    /// The same bits as numbers modulo 2: there, XOR shares are additive ones.
+    pub(super) fn to_words(&self) -> AdditiveShares {
+        let bits = masks_of_bitslice(&self.bitslice, self.len);
+        AdditiveShares { words: Wiped::filled(self.len, bits.iter().map(|bit| bit & 1)), ring: RingBits(1) }
+    }
+
+    /// Shares of the `len` bits from `start` on.
+    pub(super) fn part(&self, start: usize, len: usize) -> Self {
+        debug_assert!(start + len <= self.len, "a part of the bits");
+        let (words, shift) = (&self.bitslice[start / 64..], start % 64);
+        let above = words.iter().skip(1).chain([&0]);
+        // In two steps, since a shift by 64 is none.
+        let words = words.iter().zip(above).map(|(low, high)| low >> shift | high << 1 << (63 - shift));
+        Self { bitslice: Wiped::filled(len.div_ceil(64), words), len }
     }
 
     /// The same bits twice, one copy after the other.
