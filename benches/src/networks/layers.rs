@@ -96,7 +96,7 @@ impl Contents {
     /// # Errors
     /// A file that cannot be imported.
     pub(crate) fn of(file: &[u8]) -> Result<Self> {
-        let graph = onnx::import_raw(file)?;
+        let graph = onnx::import_raw(file, &onnx::ImportOptions::default())?;
         let count = |of: fn(&FloatOp) -> bool| graph.nodes.iter().filter(|node| of(&node.op)).count();
         let flat = |node: &Node| graph.node(node.inputs[0]).shape.height * graph.node(node.inputs[0]).shape.width == 1;
         let linear: Vec<&Node> = graph.nodes.iter().filter(|node| node.op.as_linear().is_some()).collect();
@@ -134,8 +134,13 @@ fn described(graph: &Graph, node: &Node) -> Option<String> {
         FloatOp::Input
         | FloatOp::ChannelAffine { .. }
         | FloatOp::Relu
+        | FloatOp::Clip { .. }
+        | FloatOp::Curve(_)
+        | FloatOp::Multiply
         | FloatOp::SumPool(_)
         | FloatOp::Pad(_)
+        | FloatOp::PadLowest(_)
+        | FloatOp::Select(_)
         | FloatOp::Add
         | FloatOp::Concat
         | FloatOp::Flatten => None,

@@ -1,5 +1,7 @@
 //! Float evaluation of a [`Graph`]: the reference for labels and the source of calibration ranges.
 
+use fusion_rlwe::{Padding, Shape};
+
 use crate::conv;
 use crate::graph::{FloatOp, Graph, Node, NodeId};
 use crate::program::ImageError;
@@ -84,6 +86,16 @@ fn compute(graph: &Graph, node: &Node, inputs: &[&[f32]]) -> Vec<f32> {
             planes.zip(scale.iter().zip(shift)).flat_map(|(plane, (&a, &b))| plane.iter().map(move |&x| x * a + b)).collect()
         }
         FloatOp::Relu => inputs[0].iter().map(|&x| x.max(0.0)).collect(),
+        FloatOp::Clip { low, high } => inputs[0].iter().map(|&x| x.max(*low).min(*high)).collect(),
+        FloatOp::Curve(curve) => inputs[0].iter().map(|&x| curve.value(f64::from(x)) as f32).collect(),
+        FloatOp::Multiply => {
+            let each = inputs[0].len() / inputs[1].len().max(1);
+            inputs[0].chunks(each.max(1)).zip(inputs[1]).flat_map(|(xs, &s)| xs.iter().map(move |&x| x * s)).collect()
+        }
+        FloatOp::Select(channels) => {
+            let plane = |channel: &Option<usize>| channel.map_or(vec![0.0; area], |c| inputs[0][c * area..][..area].to_vec());
+            channels.iter().flat_map(plane).collect()
+        }
         FloatOp::MaxPool(pool) => conv::pool(pool, graph.node(node.inputs[0]).shape, inputs[0], f32::max),
         FloatOp::AveragePool(pool) => {
             let factor = 1.0 / pool.area() as f32;
@@ -92,17 +104,8 @@ fn compute(graph: &Graph, node: &Node, inputs: &[&[f32]]) -> Vec<f32> {
             sums
         }
         FloatOp::SumPool(pool) => conv::pool(pool, graph.node(node.inputs[0]).shape, inputs[0], |a, b| a + b),
-        FloatOp::Pad(padding) => {
-            let from = graph.node(node.inputs[0]).shape;
-            let mut output = vec![0.0; node.shape.len()];
-            for (plane, target) in inputs[0].chunks_exact(from.area()).zip(output.chunks_exact_mut(area)) {
-                let rows = target.chunks_exact_mut(node.shape.width).skip(padding.top);
-                for (source, row) in plane.chunks_exact(from.width).zip(rows) {
-                    row[padding.left..padding.left + from.width].copy_from_slice(source);
-                }
-            }
-            output
-        }
+        FloatOp::Pad(padding) => padded(graph.node(node.inputs[0]).shape, node.shape, padding, inputs[0], 0.0),
+        FloatOp::PadLowest(padding) => padded(graph.node(node.inputs[0]).shape, node.shape, padding, inputs[0], f32::MIN),
         FloatOp::Add => {
             let mut sum = inputs[0].to_vec();
             for input in &inputs[1..] {
@@ -113,6 +116,18 @@ fn compute(graph: &Graph, node: &Node, inputs: &[&[f32]]) -> Vec<f32> {
         FloatOp::Concat => inputs.concat(),
         FloatOp::Flatten => inputs[0].to_vec(),
     }
+}
+
+/// An image of shape `from` inside one of shape `to`, with `fill` around it.
+fn padded(from: Shape, to: Shape, padding: &Padding, image: &[f32], fill: f32) -> Vec<f32> {
+    let mut output = vec![fill; to.len()];
+    for (plane, target) in image.chunks_exact(from.area()).zip(output.chunks_exact_mut(to.area())) {
+        let rows = target.chunks_exact_mut(to.width).skip(padding.top);
+        for (source, row) in plane.chunks_exact(from.width).zip(rows) {
+            row[padding.left..padding.left + from.width].copy_from_slice(source);
+        }
+    }
+    output
 }
 
 /// The variance over the classes of the errors of logits: what all have in common changes no label.

@@ -9,6 +9,7 @@ pub(crate) mod rewrite;
 
 use fusion_rlwe::{ConvGeometry, Padding, Shape};
 
+use crate::curve::Curve;
 use crate::program::PoolGeometry;
 
 /// Index of a node in [`Graph::nodes`].
@@ -46,6 +47,17 @@ pub enum FloatOp {
     },
     /// max(x, 0).
     Relu,
+    /// The nearest number in `low..=high`; either may be infinite.
+    Clip {
+        /// Least value.
+        low: f32,
+        /// Largest value.
+        high: f32,
+    },
+    /// A function of every number.
+    Curve(Curve),
+    /// Product of two inputs, the second of the first's shape or one number per channel.
+    Multiply,
     /// Maximum over windows; positions outside the input do not take part.
     MaxPool(PoolGeometry),
     /// Sum over windows divided by the kernel's area (positions outside the input count as zeros).
@@ -54,10 +66,14 @@ pub enum FloatOp {
     SumPool(PoolGeometry),
     /// Zeros around the image.
     Pad(Padding),
+    /// What is below every number around the image: for a maximum only.
+    PadLowest(Padding),
     /// Sum of all inputs.
     Add,
     /// Channel concatenation of all inputs.
     Concat,
+    /// Channels by their index in the input, in any order and number; `None` is a channel of zeros.
+    Select(Vec<Option<usize>>),
     /// `[c][h][w]` to a flat vector.
     Flatten,
 }
@@ -71,12 +87,17 @@ impl FloatOp {
             Self::Linear { .. } => "linear",
             Self::ChannelAffine { .. } => "channel affine",
             Self::Relu => "relu",
+            Self::Clip { .. } => "clip",
+            Self::Curve(_) => "curve",
+            Self::Multiply => "multiply",
             Self::MaxPool(_) => "max pool",
             Self::AveragePool(_) => "average pool",
             Self::SumPool(_) => "sum pool",
             Self::Pad(_) => "pad",
+            Self::PadLowest(_) => "pad for a maximum",
             Self::Add => "add",
             Self::Concat => "concat",
+            Self::Select(_) => "select",
             Self::Flatten => "flatten",
         }
     }
@@ -199,12 +220,16 @@ fn output_shape(op: &FloatOp, inputs: &[Shape]) -> Result<Shape, String> {
             }
             Ok(shape)
         }
-        FloatOp::Relu => one(),
+        FloatOp::Relu | FloatOp::Clip { .. } | FloatOp::Curve(_) => one(),
+        FloatOp::Multiply => match inputs {
+            [a, b] if a == b || (a.channels == b.channels && b.area() == 1) => Ok(*a),
+            _ => Err(format!("needs two inputs of one shape, or a number per channel as the second, has {inputs:?}")),
+        },
         FloatOp::MaxPool(pool) | FloatOp::AveragePool(pool) | FloatOp::SumPool(pool) => {
             let shape = one()?;
             pool.output(shape).ok_or_else(|| format!("the pooling window {pool:?} does not fit {shape:?}"))
         }
-        FloatOp::Pad(p) => {
+        FloatOp::Pad(p) | FloatOp::PadLowest(p) => {
             let shape = one()?;
             let axis = |size: usize, before: usize, after: usize| size.checked_add(before)?.checked_add(after);
             let height = axis(shape.height, p.top, p.bottom).ok_or("padding overflows")?;
@@ -221,6 +246,14 @@ fn output_shape(op: &FloatOp, inputs: &[Shape]) -> Result<Shape, String> {
             }
             _ => Err(format!("needs inputs of one height and width, has {inputs:?}")),
         },
+        FloatOp::Select(channels) => {
+            let shape = one()?;
+            match channels.iter().flatten().find(|&&channel| channel >= shape.channels) {
+                Some(channel) => Err(format!("selects channel {channel} of {}", shape.channels)),
+                None if channels.is_empty() => Err("selects no channel".to_owned()),
+                None => Ok(Shape { channels: channels.len(), ..shape }),
+            }
+        }
         FloatOp::Flatten => Ok(Shape::flat(one()?.len())),
     }
 }

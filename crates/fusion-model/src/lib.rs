@@ -69,6 +69,8 @@ pub mod card;
 #[cfg(feature = "full")]
 mod conv;
 #[cfg(feature = "full")]
+pub mod curve;
+#[cfg(feature = "full")]
 pub mod eval;
 #[cfg(feature = "full")]
 pub mod float;

@@ -1,6 +1,7 @@
 //! Passes over the float graph: the same function in fewer, cheaper nodes.
 //!
-//! [`simplify`] leaves only what has a protocol (linear layers, ReLU, maxima) and data movement,
+//! [`simplify`] leaves only what has a protocol (linear layers, activation functions,
+//! products, maxima) and data movement,
 //! which is free:
 //!
 //! | before | after |
@@ -8,6 +9,9 @@
 //! | conv, then batch normalisation or a constant addend | one linear node |
 //! | batch normalisation or division, then conv without padding or addend | one linear node |
 //! | any other per-channel affine map or padding | a depthwise 1x1 convolution |
+//! | `x * sigmoid(x)` and other products of functions of one value | one function |
+//! | clip to low..high | clip to 0..high - low between addends, or a ReLU |
+//! | channels in another order, then a linear layer | another order of its weights |
 //! | zero padding, then conv, average or maximum of values >= 0 | the padding of that node |
 //! | ReLU, then maximum | maximum, then ReLU: fewer ReLUs |
 //! | sum of convolutions (last of a residual block, shortcut) | one linear node, several inputs |
@@ -17,8 +21,11 @@
 //! test checks.
 
 mod affine;
+mod clips;
+mod curves;
 mod maxima;
 mod pads;
+mod selections;
 mod sums;
 
 use crate::graph::{Graph, ShapeError};
@@ -28,7 +35,10 @@ use crate::graph::{Graph, ShapeError};
 /// # Errors
 /// None for a graph built with [`Graph::push`]; the error type is that of the node constructor.
 pub fn simplify(graph: &Graph) -> Result<Graph, ShapeError> {
-    let graph = affine::fold_backward(graph)?;
+    let graph = curves::merge(graph)?;
+    let graph = clips::from_zero(&graph)?;
+    let graph = selections::into_weights(&graph)?;
+    let graph = affine::fold_backward(&graph)?;
     let graph = pads::fold_into_windows(&graph)?;
     let graph = maxima::pool_before_relu(&graph)?;
     let graph = affine::divide_after_sum(&graph)?;
@@ -71,7 +81,7 @@ mod tests {
         let w = b.random(&[4, 5], 0.5);
         let logits = b.node("MatMul", &[&x, &w], &[]);
         let graph = onnx::import(&b.finish(&logits, 5)).unwrap();
-        let expected = ["input", "linear", "relu", "linear", "max pool", "relu", "sum pool", "flatten", "linear"];
+        let expected = ["input", "linear", "relu", "linear", "max pool", "relu", "sum pool", "linear"];
         assert_eq!(kinds(&graph), expected);
         assert_eq!(graph.nodes[3].inputs, [NodeId(2), NodeId(2)]);
     }

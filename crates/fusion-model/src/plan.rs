@@ -23,6 +23,7 @@
 //! headroom that makes this cheap, see [`Window`].
 
 mod error;
+mod fit;
 mod lower;
 mod narrow;
 mod options;

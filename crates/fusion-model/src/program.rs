@@ -19,11 +19,13 @@ use fusion_rlwe::{ConvGeometry, Padding, Shape};
 mod encode;
 mod error;
 pub mod noise;
+mod piecewise;
 mod validate;
 mod weights;
 
 pub use encode::ImageError;
 pub use error::{ProgramError, StepFault};
+pub use piecewise::{Knot, MOST_FRACTION, MOST_KNOTS, Piecewise};
 pub use weights::{WeightsError, row_norm_of};
 
 /// Index of a tensor in [`Program::tensors`].
@@ -117,6 +119,11 @@ pub enum Activation {
         /// Bits left out.
         left_out: u32,
     },
+    /// min(max(v, 0), ceiling).
+    Clip {
+        /// In units of the window, at least 1.
+        ceiling: u32,
+    },
     /// Keeps signed values.
     Signed,
 }
@@ -130,18 +137,19 @@ impl Activation {
     #[must_use]
     pub const fn left_out(self) -> u32 {
         match self {
-            Self::Relu => 1,
+            Self::Relu | Self::Clip { .. } => 1,
             Self::CoarseRelu { left_out } => left_out,
             Self::Signed => 0,
         }
     }
 
     /// Whether a window of so many bits has room: a coarse ReLU compares at least two bits and a
-    /// sign.
+    /// sign, and a ceiling is inside.
     #[must_use]
     pub fn fits(self, window_bits: u32) -> bool {
         match self {
             Self::CoarseRelu { left_out } => COARSE_BITS.contains(&left_out) && left_out + 3 <= window_bits,
+            Self::Clip { ceiling } => ceiling > 0 && u64::from(ceiling) < 1 << (window_bits.clamp(1, 32) - 1),
             Self::Relu | Self::Signed => true,
         }
     }
@@ -190,7 +198,7 @@ pub enum Op {
         hint_bits: u32,
     },
     /// Window, then the optional maximum pooling, then the activation, then widening to the output
-    /// ring. Besides the argmax, only this step costs OTs.
+    /// ring.
     Requantise {
         /// Tensor at product scale.
         input: TensorId,
@@ -218,6 +226,34 @@ pub enum Op {
         /// Parts in order, with left shifts that bring them to one scale.
         inputs: Vec<(TensorId, u32)>,
     },
+    /// Window, then a function of every number, exact, at the window's scale with as many binary
+    /// places more as the function says.
+    Piecewise {
+        /// Tensor at product scale.
+        input: TensorId,
+        /// Bits kept.
+        window: Window,
+        /// The function.
+        function: Piecewise,
+    },
+    /// Product of two tensors that no linear step made, at the sum of their scales. `factor` has
+    /// the shape of `input`, or one number per channel.
+    Multiply {
+        /// Tensor whose ring is at least as wide as the output's.
+        input: TensorId,
+        /// The other one.
+        factor: TensorId,
+        /// Bits that hold the factor, sign included, and one more: |factor| < 2^(factor_bits - 2).
+        factor_bits: u32,
+    },
+    /// Channels by their index in the input, in any order and number; `None` is a channel of zeros.
+    /// Local.
+    Select {
+        /// Tensor read.
+        input: TensorId,
+        /// One per channel of the output.
+        channels: Vec<Option<usize>>,
+    },
     /// `[c][h][w] -> [c*h*w][1][1]`. Local.
     Flatten {
         /// Tensor read.
@@ -231,7 +267,12 @@ impl Op {
     pub fn inputs(&self) -> Vec<TensorId> {
         match self {
             Self::Linear { terms, .. } => terms.iter().map(|t| t.input).collect(),
-            Self::Requantise { input, .. } | Self::SumPool { input, .. } | Self::Flatten { input } => vec![*input],
+            Self::Requantise { input, .. }
+            | Self::Piecewise { input, .. }
+            | Self::SumPool { input, .. }
+            | Self::Select { input, .. }
+            | Self::Flatten { input } => vec![*input],
+            Self::Multiply { input, factor, .. } => vec![*input, *factor],
             Self::Add { inputs } | Self::Concat { inputs } => inputs.iter().map(|part| part.0).collect(),
         }
     }

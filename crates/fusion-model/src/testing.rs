@@ -1,5 +1,7 @@
 //! Random small networks as ONNX files, for tests.
 
+mod blocks;
+
 use prost::Message as _;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -106,6 +108,13 @@ impl ModelBuilder {
             domain: None,
         });
         output
+    }
+
+    /// One more output of the last node.
+    fn more_output(&mut self, name: &str) {
+        if let Some(node) = self.graph.node.last_mut() {
+            node.output.push(name.to_owned());
+        }
     }
 
     pub(crate) fn finish(mut self, output: &str, classes: usize) -> Vec<u8> {
@@ -242,72 +251,6 @@ impl ModelBuilder {
         let [top, left, bottom, right] = sides;
         let pads = self.integers(&[0, 0, top, left, 0, 0, bottom, right]);
         (self.node("Pad", &[&x.0, &pads], &[]), [c, h + (top + bottom) as usize, w + (left + right) as usize])
-    }
-
-    /// One random block of a network. The result may be wide (no ReLU at its end).
-    fn block(&mut self, x: &Value) -> Value {
-        let c = x.1[0];
-        match self.below(9) {
-            // Residual block with an identity shortcut.
-            0 => {
-                let a = self.same_conv(x, c, 3, 1);
-                let a = self.relu(&a);
-                let a = self.same_conv(&a, c, 3, 1);
-                let a = self.batch_norm(&a);
-                let sum = self.add(&a, x);
-                self.relu(&sum)
-            }
-            // Residual block with a convolution on the shortcut.
-            1 => {
-                let (out, stride) = (c + 1 + self.below(3), 1 + self.below(2));
-                let a = self.same_conv(x, out, 3, stride);
-                let a = self.batch_norm(&a);
-                let b = self.same_conv(x, out, 1, stride);
-                let sum = self.add(&a, &b);
-                self.relu(&sum)
-            }
-            // Branches joined by channels.
-            2 => {
-                let a = self.same_conv(x, 2, 3, 1);
-                let a = self.relu(&a);
-                let b = self.same_conv(x, 3, 1, 1);
-                let b = if self.coin() { self.relu(&b) } else { b };
-                let joined = self.node("Concat", &[&a.0, &b.0, &x.0], &[Attribute::Int("axis", 1)]);
-                (joined, [5 + c, x.1[1], x.1[2]])
-            }
-            // Depthwise.
-            3 => {
-                let (kernel, stride) = (1 + self.below(3), 1 + self.below(2));
-                let y = self.conv(x, c * 2, kernel, stride, c);
-                self.relu(&y)
-            }
-            4 => {
-                let y = self.relu(x);
-                self.max_pool(&y)
-            }
-            5 => self.average_pool(x),
-            // Padding of its own, before a convolution or a maximum of non-negative values.
-            6 => {
-                let y = self.relu(x);
-                let y = self.pad(&y, [1, 0, 1, 1]);
-                if self.coin() { self.same_conv(&y, 3, 3, 2) } else { self.max_pool(&y) }
-            }
-            // Batch normalisation and a constant before the activation, on a value that others
-            // read, too.
-            7 => {
-                let y = self.batch_norm(x);
-                let shift = self.random(&[1, c, 1, 1], 0.3);
-                let y = (self.node("Add", &[&shift, &y.0], &[]), y.1);
-                let y = (self.node("Identity", &[&y.0], &[]), y.1);
-                let y = self.relu(&y);
-                self.add(&y, x)
-            }
-            _ => {
-                let (out, kernel, stride) = (2 + self.below(4), 1 + self.below(4), 1 + self.below(2));
-                let y = self.conv(x, out, kernel, stride, 1);
-                self.relu(&y)
-            }
-        }
     }
 }
 

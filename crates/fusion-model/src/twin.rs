@@ -96,7 +96,7 @@ impl<'a> Twin<'a> {
         let mut readings = vec![None; program.steps.len() + 1];
         for reader in noise::window_noise(program) {
             let bits = match program.steps.get(reader.step).map(|s| &s.op) {
-                Some(Op::Requantise { window, .. }) => window.bits,
+                Some(Op::Requantise { window, .. } | Op::Piecewise { window, .. }) => window.bits,
                 _ => program.logits_window.bits,
             };
             readings[reader.step] = Some(Reading { bits, read: reader.read, deviation: reader.variance.sqrt() });
@@ -187,6 +187,12 @@ impl<'a> Twin<'a> {
                 let reading = self.readings[index].unwrap_or(Reading::exact(*window));
                 return Ok(step::requantise(inputs[0], shape_of(*input), reading, pool.as_ref(), *activation, carries));
             }
+            Op::Piecewise { window, function, .. } => {
+                let reading = self.readings[index].unwrap_or(Reading::exact(*window));
+                return Ok(step::piecewise(inputs[0], reading, function, carries));
+            }
+            Op::Multiply { factor_bits, .. } => return Ok(step::multiply(inputs[0], inputs[1], *factor_bits)),
+            Op::Select { input, channels } => step::select(inputs[0], shape_of(*input).area(), channels),
             Op::Add { inputs: parts } => step::add(parts, inputs),
             Op::SumPool { input, pool } => step::sum_pool(pool, shape_of(*input), inputs[0]),
             Op::Concat { inputs: parts } => step::concat(parts, inputs),

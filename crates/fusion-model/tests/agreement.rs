@@ -44,7 +44,7 @@ fn agrees_with_an_independent_engine(file: &[u8], images: &[Vec<f32>], what: &st
 #[test]
 fn random_networks_agree_with_an_independent_engine() {
     let mut compared = 0;
-    for seed in 0..150 {
+    for seed in 0..360 {
         let (file, images) = random_network(seed, 1 + seed as usize % 5);
         // rten 0.27 pads SAME_LOWER like SAME_UPPER: nothing to compare there.
         if !file.windows(10).any(|bytes| bytes == b"SAME_LOWER") {
@@ -52,7 +52,7 @@ fn random_networks_agree_with_an_independent_engine() {
             compared += 1;
         }
     }
-    assert!(compared > 50, "only {compared} networks were compared");
+    assert!(compared >= 200, "only {compared} networks were compared");
 }
 
 fn asset(name: &str) -> PathBuf {
@@ -100,7 +100,7 @@ fn published_networks_agree_with_an_independent_engine() {
 fn passes_keep_the_function() {
     for seed in 0..300 {
         let (file, images) = random_network(seed, 1 + seed as usize % 5);
-        let raw = onnx::import_raw(&file).unwrap();
+        let raw = onnx::import_raw(&file, &onnx::ImportOptions::default()).unwrap();
         let simple = passes::simplify(&raw).unwrap();
         for image in &images {
             let (a, b) = (float::evaluate(&raw, image).unwrap(), float::evaluate(&simple, image).unwrap());
@@ -156,7 +156,7 @@ fn noise_that_fits_no_window_is_refused_with_the_layer_and_its_terms() {
         let graph = onnx::import(&file).unwrap();
         let ranges = calibrate::calibrate(&graph, &images).unwrap();
         let error = plan(&graph, &ranges, &PlanOptions { window_bits: 24, ..PlanOptions::default() }).err()?;
-        Some((graph, error))
+        matches!(error, PlanError::Noise { .. }).then_some((graph, error))
     };
     let (graph, error) = (0..100).find_map(refused).unwrap();
     let PlanError::Noise { layer, reader, terms } = &error else { panic!("{error}") };

@@ -12,8 +12,8 @@ use fusion_rlwe::{Layer, Precision, PublicSeed, RlweError};
 use serde::Serialize;
 
 use crate::layers::cost::{Total, classify};
-use crate::layers::{Cut, LaneTerms, ProtocolError, Requantise};
-use fusion_model::program::{Op, Program, ProgramError};
+use crate::layers::{Cut, Evaluate, LaneTerms, Multiply, ProtocolError, Requantise};
+use fusion_model::program::{Op, Program, ProgramError, TensorId};
 
 /// Traffic of silent extensions of this size for so many OTs, both directions, in bytes.
 #[must_use]
@@ -88,7 +88,7 @@ pub struct Prediction {
 pub struct PhaseBytes {
     /// Linear steps: client to server only.
     pub linear: u64,
-    /// ReLU, pooling, requantisation.
+    /// Activation functions, pooling, products, requantisation.
     pub requantise: u64,
     /// Argmax and opening.
     pub argmax: u64,
@@ -142,6 +142,7 @@ pub fn predict(program: &Program, samples: usize, terms: LaneTerms) -> Result<Pr
     for step in &program.steps {
         let output = program.tensors[step.output.0];
         let mut cost = StepCost::local(&step.name);
+        let protocol = |error| CostError::Protocol { step: step.name.clone(), error };
         match &step.op {
             Op::Linear { terms, row_norm, upload_bits, hint_bits, .. } => {
                 let fail = |error| CostError::Linear { step: step.name.clone(), error };
@@ -156,13 +157,25 @@ pub fn predict(program: &Program, samples: usize, terms: LaneTerms) -> Result<Pr
                 cost.hint_bytes = layer.hint_bytes() as u64;
             }
             Op::Requantise { input, window, pool, activation } => {
-                let fail = |error| CostError::Protocol { step: step.name.clone(), error };
                 let spec = program.tensors[input.0];
-                let requantise = Requantise::new(spec.shape, spec.ring, *window, pool.as_ref(), *activation, output.ring).map_err(fail)?;
+                let requantise =
+                    Requantise::new(spec.shape, spec.ring, *window, pool.as_ref(), *activation, output.ring).map_err(protocol)?;
                 cost.kind = "requantise";
                 cost.add(requantise.cost(samples, cut));
             }
-            Op::Add { .. } | Op::SumPool { .. } | Op::Concat { .. } | Op::Flatten { .. } => {}
+            Op::Piecewise { input, window, function } => {
+                let spec = program.tensors[input.0];
+                let evaluate = Evaluate::new(spec.shape, spec.ring, *window, function, output.ring).map_err(protocol)?;
+                cost.kind = "requantise";
+                cost.add(evaluate.cost(samples, cut));
+            }
+            Op::Multiply { input, factor, factor_bits } => {
+                let shape = |id: &TensorId| program.tensors[id.0].shape;
+                let multiply = Multiply::new(shape(input), shape(factor), *factor_bits, output.ring).map_err(protocol)?;
+                cost.kind = "requantise";
+                cost.add(multiply.cost(samples, cut));
+            }
+            Op::Add { .. } | Op::SumPool { .. } | Op::Concat { .. } | Op::Select { .. } | Op::Flatten { .. } => {}
         }
         steps.push(cost);
     }

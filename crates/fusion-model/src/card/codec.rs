@@ -11,7 +11,7 @@ use super::facts::{AnswerFacts, Claim, Flips, HintFacts, ModelCard};
 use super::limits::{MAX_CARD_BYTES, VERSION};
 use super::proto;
 use crate::preprocess::{Channels, Filter, Preprocess, Resize};
-use crate::program::{Activation, LinearTerm, Op, PoolGeometry, Program, RingBits, Step, TensorId, TensorSpec, Window};
+use crate::program::{Activation, Knot, LinearTerm, Op, Piecewise, PoolGeometry, Program, RingBits, Step, TensorId, TensorSpec, Window};
 
 impl ModelCard {
     /// The canonical bytes.
@@ -218,13 +218,31 @@ fn step(s: &Step) -> proto::Step {
                 Activation::Relu => proto::requantise::Activation::Relu,
                 Activation::CoarseRelu { .. } => proto::requantise::Activation::CoarseRelu,
                 Activation::Signed => proto::requantise::Activation::Signed,
+                Activation::Clip { .. } => proto::requantise::Activation::Clip,
             }
             .into(),
+            ceiling: if let Activation::Clip { ceiling } = activation { *ceiling } else { 0 },
             left_out: if let Activation::CoarseRelu { left_out } = activation { *left_out } else { 0 },
         }),
         Op::Add { inputs } => proto::step::Op::Add(parts(inputs)),
         Op::SumPool { input, pool: p } => proto::step::Op::SumPool(proto::SumPool { input: index(*input), pool: Some(pool(p)) }),
         Op::Concat { inputs } => proto::step::Op::Concat(parts(inputs)),
+        Op::Piecewise { input, window: w, function } => proto::step::Op::Piecewise(proto::Piecewise {
+            input: index(*input),
+            window: Some(window(*w)),
+            fraction: function.fraction,
+            slope: function.slope,
+            offset: function.offset,
+            knots: function.knots.iter().map(|knot| proto::Knot { at: knot.at, change: knot.change }).collect(),
+            left_out: function.left_out,
+        }),
+        Op::Multiply { input, factor, factor_bits } => {
+            proto::step::Op::Multiply(proto::Multiply { input: index(*input), factor: index(*factor), factor_bits: *factor_bits })
+        }
+        Op::Select { input, channels } => {
+            let channels = channels.iter().map(|channel| channel.map_or(0, |channel| small(channel + 1))).collect();
+            proto::step::Op::Select(proto::Select { input: index(*input), channels })
+        }
         Op::Flatten { input } => proto::step::Op::Flatten(proto::Flatten { input: index(*input) }),
     };
     proto::Step { name: s.name.clone(), output: index(s.output), op: Some(op) }
@@ -246,6 +264,7 @@ fn read_step(s: proto::Step) -> Result<Step, CardError> {
                 proto::requantise::Activation::Relu => Activation::Relu,
                 proto::requantise::Activation::CoarseRelu => Activation::CoarseRelu { left_out: r.left_out },
                 proto::requantise::Activation::Signed => Activation::Signed,
+                proto::requantise::Activation::Clip => Activation::Clip { ceiling: r.ceiling },
                 proto::requantise::Activation::Unspecified => return Err(CardError::Missing("activation of a requantisation")),
             },
             pool: r.pool.map(read_pool).transpose()?,
@@ -255,6 +274,22 @@ fn read_step(s: proto::Step) -> Result<Step, CardError> {
             Op::SumPool { input: id(p.input), pool: read_pool(p.pool.ok_or(CardError::Missing("window of a sum"))?)? }
         }
         proto::step::Op::Concat(p) => Op::Concat { inputs: read_parts(p) },
+        proto::step::Op::Piecewise(p) => Op::Piecewise {
+            input: id(p.input),
+            window: read_window(p.window)?,
+            function: Piecewise {
+                fraction: p.fraction,
+                slope: p.slope,
+                offset: p.offset,
+                knots: p.knots.into_iter().map(|knot| Knot { at: knot.at, change: knot.change }).collect(),
+                left_out: p.left_out,
+            },
+        },
+        proto::step::Op::Multiply(m) => Op::Multiply { input: id(m.input), factor: id(m.factor), factor_bits: m.factor_bits },
+        proto::step::Op::Select(s) => {
+            let channels = s.channels.into_iter().map(|channel| (channel as usize).checked_sub(1)).collect();
+            Op::Select { input: id(s.input), channels }
+        }
         proto::step::Op::Flatten(f) => Op::Flatten { input: id(f.input) },
     };
     Ok(Step { name: s.name, op, output: id(s.output) })

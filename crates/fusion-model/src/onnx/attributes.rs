@@ -35,6 +35,10 @@ impl<'a> OnnxNode<'a> {
         &self.node.input
     }
 
+    pub(super) fn outputs(self) -> &'a [String] {
+        &self.node.output
+    }
+
     pub(super) fn unsupported(self, reason: impl Into<String>, advice: &'static str) -> ImportError {
         ImportError::Unsupported { node: self.name(), operator: self.node.op_type().to_owned(), reason: reason.into(), advice }
     }

@@ -13,7 +13,7 @@ const MAX_ELEMENTS: usize = 1 << 16;
 
 /// The constant that `node` computes; `None` if it depends on the image or is none of these
 /// operators.
-pub(super) fn fold(importer: &Importer, node: OnnxNode<'_>) -> Result<Option<Constant>, ImportError> {
+pub(super) fn fold(importer: &Importer<'_>, node: OnnxNode<'_>) -> Result<Option<Constant>, ImportError> {
     if node.operator() == "Shape" {
         return shape(importer, node);
     }
@@ -36,7 +36,17 @@ pub(super) fn fold(importer: &Importer, node: OnnxNode<'_>) -> Result<Option<Con
         "Slice" => slice(first, &inputs[1..], node),
         "Transpose" => transpose(first, node),
         "Reshape" => reshape(first, inputs.get(1).copied()),
-        "ConstantOfShape" => constant_of_shape(first, node)?,
+        "ConstantOfShape" => constant_of_shape(importer, first, node)?,
+        "Range" => range(&inputs),
+        "Expand" => expand(first, inputs.get(1).copied()),
+        "Tile" => tile(first, inputs.get(1).copied()),
+        "DequantizeLinear" => dequantize(&inputs, node.int("axis", 1)),
+        "Neg" => unary(first, i64::checked_neg, |x| -x),
+        "Sqrt" => unary(first, |_| None, f32::sqrt),
+        "Reciprocal" => unary(first, |_| None, f32::recip),
+        "Floor" => unary(first, Some, f32::floor),
+        "Ceil" => unary(first, Some, f32::ceil),
+        "ReduceProd" => reduce_product(first, node),
         "Add" => binary(&inputs, i64::checked_add, |a, b| a + b),
         "Sub" => binary(&inputs, i64::checked_sub, |a, b| a - b),
         "Mul" => binary(&inputs, i64::checked_mul, |a, b| a * b),
@@ -47,14 +57,11 @@ pub(super) fn fold(importer: &Importer, node: OnnxNode<'_>) -> Result<Option<Con
 }
 
 /// The shape of a value, with the batch as 1.
-fn shape(importer: &Importer, node: OnnxNode<'_>) -> Result<Option<Constant>, ImportError> {
+fn shape(importer: &Importer<'_>, node: OnnxNode<'_>) -> Result<Option<Constant>, ImportError> {
     let name = node.input(0).ok_or_else(|| node.invalid("input 0 is missing"))?;
     let dims: Vec<usize> = match importer.values.get(name) {
         Some(Value::Constant(constant)) => constant.dims.clone(),
-        Some(Value::Activation { node, flat }) => {
-            let shape = importer.graph.node(*node).shape;
-            if *flat { vec![1, shape.channels] } else { vec![1, shape.channels, shape.height, shape.width] }
-        }
+        Some(Value::Activation { view, .. }) => std::iter::once(1).chain(view.dims()).collect(),
         _ => return Ok(None),
     };
     let place = |attribute: &str, default: i64| {
@@ -69,7 +76,7 @@ fn shape(importer: &Importer, node: OnnxNode<'_>) -> Result<Option<Constant>, Im
 fn cast(constant: &Constant, to: i64) -> Option<Constant> {
     let data = match (&constant.data, to) {
         (Numbers::Real(values), 1 | 10 | 11) => Numbers::Real(values.clone()),
-        (Numbers::Integer(values), 6 | 7) => Numbers::Integer(values.clone()),
+        (Numbers::Integer(values), 6 | 7 | 9) => Numbers::Integer(values.clone()),
         (Numbers::Real(values), 6 | 7) => Numbers::Integer(values.iter().map(|&v| v as i64).collect()),
         (Numbers::Integer(values), 1 | 10 | 11) => Numbers::Real(values.iter().map(|&v| v as f32).collect()),
         _ => return None,
@@ -138,10 +145,10 @@ fn reshape(constant: &Constant, target: Option<&Constant>) -> Option<Constant> {
     Some(Constant { dims, data: constant.data.clone() })
 }
 
-fn constant_of_shape(target: &Constant, node: OnnxNode<'_>) -> Result<Option<Constant>, ImportError> {
+fn constant_of_shape(importer: &Importer<'_>, target: &Constant, node: OnnxNode<'_>) -> Result<Option<Constant>, ImportError> {
     let Numbers::Integer(target) = &target.data else { return Ok(None) };
     let value = match node.attribute("value").and_then(|a| a.t.as_ref()) {
-        Some(tensor) => Constant::read(tensor).map_err(|reason| node.invalid(reason))?,
+        Some(tensor) => Constant::read(tensor, importer.external).map_err(|reason| node.invalid(reason))?,
         None => Constant::real(vec![1], vec![0.0]),
     };
     let dims: Option<Vec<usize>> = target.iter().map(|&size| usize::try_from(size).ok()).collect();
@@ -150,24 +157,125 @@ fn constant_of_shape(target: &Constant, node: OnnxNode<'_>) -> Result<Option<Con
     Ok(Some(value.picked(dims, &vec![0; count])))
 }
 
-/// One number a place, or one number for all places.
+/// Two constants, spread over one another as ONNX says.
 fn binary(inputs: &[&Constant], integers: fn(i64, i64) -> Option<i64>, reals: fn(f32, f32) -> f32) -> Option<Constant> {
     let &[a, b] = inputs else { return None };
-    let dims = if b.len() == 1 { &a.dims } else { &b.dims };
-    let count = a.len().max(b.len());
-    (a.len() == b.len() && a.dims == b.dims || a.len() == 1 || b.len() == 1).then_some(())?;
-    let at = |index: usize, of: usize| if of == 1 { 0 } else { index };
+    let dims = common_shape(&a.dims, &b.dims)?;
+    let places = (spread(&a.dims, &dims)?, spread(&b.dims, &dims)?);
+    let pairs = places.0.into_iter().zip(places.1);
     let data = match (&a.data, &b.data) {
-        (Numbers::Integer(x), Numbers::Integer(y)) => {
-            Numbers::Integer((0..count).map(|i| integers(x[at(i, x.len())], y[at(i, y.len())])).collect::<Option<_>>()?)
-        }
+        (Numbers::Integer(x), Numbers::Integer(y)) => Numbers::Integer(pairs.map(|(i, j)| integers(x[i], y[j])).collect::<Option<_>>()?),
         (Numbers::Real(x), Numbers::Real(y)) => {
-            let values: Vec<f32> = (0..count).map(|i| reals(x[at(i, x.len())], y[at(i, y.len())])).collect();
+            let values: Vec<f32> = pairs.map(|(i, j)| reals(x[i], y[j])).collect();
             values.iter().all(|value| value.is_finite()).then_some(Numbers::Real(values))?
         }
         _ => return None,
     };
-    Some(Constant { dims: dims.clone(), data })
+    Some(Constant { dims, data })
+}
+
+/// The shape that two shapes have in common when axes of size 1 are spread.
+fn common_shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
+    let rank = a.len().max(b.len());
+    let at = |dims: &[usize], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(1, |axis| dims[axis]);
+    let one = |axis: usize| match (at(a, axis), at(b, axis)) {
+        (1, n) | (n, 1) => Some(n),
+        (n, m) => (n == m).then_some(n),
+    };
+    (0..rank).map(one).collect()
+}
+
+/// For every place of a tensor of shape `dims`, the place of the constant of shape `source` that is
+/// spread over it.
+fn spread(source: &[usize], dims: &[usize]) -> Option<Vec<usize>> {
+    let count = dims.iter().try_fold(1usize, |all, &dim| all.checked_mul(dim))?;
+    let own = source.iter().product::<usize>();
+    (count <= MAX_ELEMENTS.max(own)).then_some(())?;
+    let (strides, missing) = (strides(source), dims.len().checked_sub(source.len())?);
+    let mut places = vec![0];
+    for (axis, &dim) in dims.iter().enumerate() {
+        let own = axis.checked_sub(missing).map_or((1, 0), |axis| (source[axis], strides[axis]));
+        let step = if own.0 == 1 { 0 } else { own.1 };
+        (own.0 == 1 || own.0 == dim).then_some(())?;
+        places = places.iter().flat_map(|&place| (0..dim).map(move |at| place + at * step)).collect();
+    }
+    Some(places)
+}
+
+fn unary(constant: &Constant, integers: fn(i64) -> Option<i64>, reals: fn(f32) -> f32) -> Option<Constant> {
+    let data = match &constant.data {
+        Numbers::Integer(values) => Numbers::Integer(values.iter().map(|&x| integers(x)).collect::<Option<_>>()?),
+        Numbers::Real(values) => {
+            let values: Vec<f32> = values.iter().map(|&x| reals(x)).collect();
+            values.iter().all(|value| value.is_finite()).then_some(Numbers::Real(values))?
+        }
+    };
+    Some(Constant { dims: constant.dims.clone(), data })
+}
+
+/// start, start + delta, .. up to and without the limit.
+fn range(inputs: &[&Constant]) -> Option<Constant> {
+    let one = |constant: &&Constant| match &constant.data {
+        Numbers::Integer(values) if values.len() == 1 => Some(values[0]),
+        _ => None,
+    };
+    let &[start, limit, delta] = inputs.iter().map(one).collect::<Option<Vec<_>>>()?.as_slice() else { return None };
+    let span = limit.checked_sub(start)?;
+    let count = if delta == 0 || (span > 0) != (delta > 0) { 0 } else { span.unsigned_abs().div_ceil(delta.unsigned_abs()) };
+    (delta != 0 && count <= MAX_ELEMENTS as u64).then(|| Constant::integers((0..count as i64).map(|i| start + i * delta).collect()))
+}
+
+fn expand(constant: &Constant, target: Option<&Constant>) -> Option<Constant> {
+    let Numbers::Integer(target) = &target?.data else { return None };
+    let target: Vec<usize> = target.iter().map(|&dim| usize::try_from(dim).ok()).collect::<Option<_>>()?;
+    let dims = common_shape(&constant.dims, &target)?;
+    let places = spread(&constant.dims, &dims)?;
+    Some(constant.picked(dims, &places))
+}
+
+fn tile(constant: &Constant, repeats: Option<&Constant>) -> Option<Constant> {
+    let Numbers::Integer(repeats) = &repeats?.data else { return None };
+    (repeats.len() == constant.dims.len()).then_some(())?;
+    let mut chosen = Vec::with_capacity(repeats.len());
+    let mut all = 1usize;
+    for (&size, &times) in constant.dims.iter().zip(repeats) {
+        let count = size.checked_mul(usize::try_from(times).ok()?)?;
+        all = all.checked_mul(count).filter(|&all| all <= MAX_ELEMENTS.max(constant.len()))?;
+        chosen.push((0..count).map(|at| at % size).collect::<Vec<usize>>());
+    }
+    Some(constant.picked(chosen.iter().map(Vec::len).collect(), &places(&constant.dims, &chosen)))
+}
+
+fn reduce_product(constant: &Constant, node: OnnxNode<'_>) -> Option<Constant> {
+    let Numbers::Integer(values) = &constant.data else { return None };
+    let product = values.iter().try_fold(1i64, |all, &x| all.checked_mul(x))?;
+    (constant.dims.len() == 1).then_some(())?;
+    let keep = node.int("keepdims", 1) != 0;
+    Some(Constant { dims: if keep { vec![1] } else { Vec::new() }, data: Numbers::Integer(vec![product]) })
+}
+
+/// (x - zero) * scale, with one scale, or one for each place along `axis`.
+fn dequantize(inputs: &[&Constant], axis: i64) -> Option<Constant> {
+    let (&x, &scale) = (inputs.first()?, inputs.get(1)?);
+    let (Numbers::Integer(values), Numbers::Real(scales)) = (&x.data, &scale.data) else { return None };
+    let zeros = match inputs.get(2).map(|zero| &zero.data) {
+        None => vec![0; scales.len()],
+        Some(Numbers::Integer(zeros)) if zeros.len() == scales.len() => zeros.clone(),
+        Some(_) => return None,
+    };
+    let (stride, along) = match scales.len() {
+        1 => (x.len().max(1), 1),
+        n => {
+            let axis = axis_of(axis, x.dims.len())?;
+            (x.dims[axis] == n).then_some(())?;
+            (strides(&x.dims)[axis], n)
+        }
+    };
+    let one = |(place, &value): (usize, &i64)| {
+        let at = place / stride % along;
+        (value - zeros[at]) as f32 * scales[at]
+    };
+    Some(Constant { dims: x.dims.clone(), data: Numbers::Real(values.iter().enumerate().map(one).collect()) })
 }
 
 /// Elements of one step along each axis.

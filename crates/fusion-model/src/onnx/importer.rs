@@ -2,22 +2,27 @@
 
 use std::collections::HashMap;
 
+use fusion_rlwe::Shape;
+
 use super::constant::Constant;
 use super::error::ImportError;
+use super::external::ExternalData;
+use super::view::View;
 use super::{proto, window};
-use crate::graph::{Graph, NodeId};
+use crate::curve::{Curve, Function};
+use crate::graph::{FloatOp, Graph, NodeId, ShapeError};
 
 /// What a name of the file stands for.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     /// A constant.
     Constant(Constant),
-    /// A value that depends on the image; `flat` if it has rank 2 in the file.
+    /// A value that depends on the image.
     Activation {
         /// Its node.
         node: NodeId,
-        /// `[N, features]` rather than `[N, C, H, W]`.
-        flat: bool,
+        /// How the tensor of the file lies over the node's value.
+        view: View,
     },
     /// What follows from a value without changing the label: the logits are `node`.
     Tail {
@@ -29,23 +34,37 @@ pub(super) enum Value {
 }
 
 /// The import so far.
-pub(super) struct Importer {
+pub(super) struct Importer<'a> {
     pub(super) opset: i64,
+    pub(super) external: ExternalData<'a>,
     pub(super) graph: Graph,
     pub(super) values: HashMap<String, Value>,
 }
 
-impl Importer {
+impl<'a> Importer<'a> {
     /// Before the first node: constants, as far as `is_read` says that somebody reads them, and the
-    /// image.
-    pub(super) fn new(file: &proto::GraphProto, opset: i64, is_read: impl Fn(&str) -> bool) -> Result<Self, ImportError> {
+    /// image, whose shape is `shape` where the file leaves it open.
+    pub(super) fn new(
+        file: &proto::GraphProto,
+        opset: i64,
+        external: ExternalData<'a>,
+        shape: Option<&[usize]>,
+        is_read: impl Fn(&str) -> bool,
+    ) -> Result<Self, ImportError> {
         let mut values = HashMap::new();
-        for tensor in &file.initializer {
-            let value = match is_read(tensor.name()) {
-                true => Constant::read(tensor).map_or_else(Value::Unreadable, Value::Constant),
+        let mut insert = |name: &str, read: &dyn Fn() -> Result<Constant, String>| {
+            let value = match is_read(name) {
+                true => read().map_or_else(Value::Unreadable, Value::Constant),
                 false => Value::Unreadable("no node that counts reads it".to_owned()),
             };
-            values.insert(tensor.name().to_owned(), value);
+            values.insert(name.to_owned(), value);
+        };
+        for tensor in &file.initializer {
+            insert(tensor.name(), &|| Constant::read(tensor, external));
+        }
+        for tensor in &file.sparse_initializer {
+            let name = tensor.values.as_ref().map(proto::TensorProto::name).unwrap_or_default();
+            insert(name, &|| Constant::read_sparse(tensor, external));
         }
         let mut inputs = file.input.iter().filter(|v| !values.contains_key(v.name()));
         let input = match (inputs.next(), inputs.next()) {
@@ -55,23 +74,63 @@ impl Importer {
                 return Err(ImportError::Model(format!("it has several inputs, `{}` and `{}`", a.name(), b.name())));
             }
         };
-        let (shape, flat) = window::image_shape(input).map_err(ImportError::Model)?;
-        values.insert(input.name().to_owned(), Value::Activation { node: NodeId(0), flat });
-        Ok(Self { opset, graph: Graph::with_input(input.name(), shape), values })
+        let to_front = |node: &proto::NodeProto| {
+            node.op_type() == "Transpose" && node.attribute.iter().any(|a| a.name() == "perm" && a.ints == [0, 3, 1, 2])
+        };
+        let (shape, view) = window::image_shape(input, shape, file.node.iter().any(to_front)).map_err(ImportError::Model)?;
+        values.insert(input.name().to_owned(), Value::Activation { node: NodeId(0), view });
+        Ok(Self { opset, external, graph: Graph::with_input(input.name(), shape), values })
+    }
+
+    pub(super) fn shape(&self, node: NodeId) -> Shape {
+        self.graph.node(node).shape
+    }
+
+    /// A vector of all numbers of a tensor, in the order of the file.
+    pub(super) fn flattened(&mut self, name: &str, node: NodeId, view: &View) -> Result<NodeId, ShapeError> {
+        let shape = self.shape(node);
+        let order = view.order(shape);
+        let flat = if shape.area() == 1 { node } else { self.graph.push(name, FloatOp::Flatten, vec![node])? };
+        if order.iter().copied().eq(0..shape.len()) {
+            return Ok(flat);
+        }
+        self.graph.push(name, FloatOp::Select(order.into_iter().map(Some).collect()), vec![flat])
     }
 
     /// The graph whose logits are called `output`.
     pub(super) fn finish(mut self, output: &str) -> Result<Graph, ImportError> {
-        let logits = match self.values.get(output) {
-            Some(Value::Activation { node, .. } | Value::Tail { node }) => *node,
+        let logits = match self.values.get(output).cloned() {
+            Some(Value::Activation { node, view }) if view.dims().iter().filter(|&&dim| dim > 1).count() <= 1 => {
+                self.flattened(output, node, &view)?
+            }
+            Some(Value::Activation { view, .. }) => {
+                let reason = format!("its output `{output}` has shape {:?} per image, not one score for each class", view.dims());
+                return Err(ImportError::Model(reason));
+            }
+            Some(Value::Tail { node }) => node,
             Some(Value::Constant(_) | Value::Unreadable(_)) => return Err(ImportError::Model("its output is a constant".to_owned())),
             None => return Err(ImportError::Model(format!("no node computes its output `{output}`"))),
         };
-        let shape = self.graph.node(logits).shape;
-        if (shape.height, shape.width) != (1, 1) || shape.channels < 2 {
-            return Err(ImportError::Model(format!("its output has shape {shape:?}, not one score for each of two or more classes")));
-        }
+        let logits = self.before_sigmoid(logits);
+        let shape = self.shape(logits);
+        let logits = match (shape.area(), shape.channels) {
+            // One score says yes above zero: class 1, against a score of zero for class 0.
+            (1, 1) => self.graph.push(output, FloatOp::Select(vec![None, Some(0)]), vec![logits])?,
+            (1, _) => logits,
+            _ => return Err(ImportError::Model(format!("its output has shape {shape:?}, not one score for each class"))),
+        };
         self.graph.output = logits;
         Ok(self.graph)
+    }
+
+    /// What a sigmoid at the end reads: it changes neither which score is the largest nor whether
+    /// one is above its half.
+    fn before_sigmoid(&self, mut logits: NodeId) -> NodeId {
+        while let FloatOp::Curve(Curve::Apply(Function::Sigmoid, inner)) = &self.graph.node(logits).op
+            && **inner == Curve::X
+        {
+            logits = self.graph.node(logits).inputs[0];
+        }
+        logits
     }
 }

@@ -5,6 +5,7 @@ use fusion_rlwe::{Padding, Shape};
 use super::attributes::OnnxNode;
 use super::error::ImportError;
 use super::proto;
+use super::view::View;
 
 /// Largest image side, kernel, stride or padding that is read.
 const MAX_SIDE: usize = 4096;
@@ -82,8 +83,10 @@ impl SlidingWindow {
     }
 }
 
-/// Shape of one sample of the graph's input, and whether it is a flat vector.
-pub(super) fn image_shape(input: &proto::ValueInfoProto) -> Result<(Shape, bool), String> {
+/// Shape of one sample of the graph's input, and how the file has it. `given` is what the user says
+/// of it, with or without the batch, where the file leaves sizes open; `moves_axes` if the file has
+/// a node that brings channels to the front.
+pub(super) fn image_shape(input: &proto::ValueInfoProto, given: Option<&[usize]>, moves_axes: bool) -> Result<(Shape, View), String> {
     use proto::tensor_shape_proto::dimension::Value;
     use proto::type_proto::Value as Type;
     let name = input.name();
@@ -91,16 +94,52 @@ pub(super) fn image_shape(input: &proto::ValueInfoProto) -> Result<(Shape, bool)
         Some(Type::TensorType(t)) => t.shape.as_ref().map(|s| s.dim.as_slice()).unwrap_or_default(),
         None => return Err(format!("its input `{name}` has no tensor type")),
     };
-    let mut sizes = Vec::with_capacity(3);
-    for (axis, dim) in dims.iter().enumerate().skip(1) {
-        match dim.value {
-            Some(Value::DimValue(n)) if (1..=1 << 22).contains(&n) => sizes.push(n as usize),
-            _ => return Err(format!("axis {axis} of its input `{name}` is not fixed; export it with a fixed image size")),
+    let stated: Vec<Option<usize>> = dims
+        .iter()
+        .skip(1)
+        .map(|dim| match dim.value {
+            Some(Value::DimValue(n)) if n > 0 => usize::try_from(n).ok(),
+            _ => None,
+        })
+        .collect();
+    let given = given.map(|given| if given.len() == 4 || given.len() == 2 && stated.len() == 1 { &given[1..] } else { given });
+    let sizes = match given {
+        Some(given) if stated.is_empty() || stated.len() == given.len() => {
+            let fits = stated.iter().zip(given).all(|(stated, given)| stated.is_none_or(|stated| stated == *given));
+            if !fits {
+                return Err(format!("its input `{name}` is {stated:?} per image, not {given:?} as stated by --input-shape"));
+            }
+            given.to_vec()
         }
+        Some(given) => {
+            return Err(format!("its input `{name}` has {} axes beside the batch, --input-shape states {}", stated.len(), given.len()));
+        }
+        None => match stated.iter().position(Option::is_none) {
+            Some(open) => {
+                return Err(format!(
+                    "axis {} of its input `{name}` is not fixed; state the shape by --input-shape, such as 3x224x224",
+                    open + 1
+                ));
+            }
+            None => stated.into_iter().flatten().collect(),
+        },
+    };
+    if sizes.iter().any(|&n| !(1..=1 << 22).contains(&n)) {
+        return Err(format!("its input `{name}` is {sizes:?} per image"));
     }
     match *sizes.as_slice() {
-        [channels, height, width] if height <= MAX_SIDE && width <= MAX_SIDE => Ok((Shape::new(channels, height, width), false)),
-        [features] => Ok((Shape::flat(features), true)),
-        _ => Err(format!("its input `{name}` should be [N, C, H, W] or [N, features]")),
+        // Only channels are that few, of images that are not tiny or of files that move their axes.
+        [height, width, channels @ (1 | 3 | 4)]
+            if !matches!(height, 1 | 3 | 4) && (moves_axes || height.min(width) >= 8) && height <= MAX_SIDE && width <= MAX_SIDE =>
+        {
+            let shape = Shape::new(channels, height, width);
+            Ok((shape, View::channels_last(shape)))
+        }
+        [channels, height, width] if height <= MAX_SIDE && width <= MAX_SIDE => {
+            let shape = Shape::new(channels, height, width);
+            Ok((shape, View::image(shape)))
+        }
+        [features] => Ok((Shape::flat(features), View::flat(features))),
+        _ => Err(format!("its input `{name}` is {sizes:?} per image; it should be [N, C, H, W], [N, H, W, C] or [N, features]")),
     }
 }

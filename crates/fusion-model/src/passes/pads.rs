@@ -24,11 +24,17 @@ pub(super) fn fold_into_windows(graph: &Graph) -> Result<Graph, ShapeError> {
             }
             FloatOp::MaxPool(pool) | FloatOp::AveragePool(pool) => {
                 let source = out.node(sources[0]);
-                if let FloatOp::Pad(padding) = source.op {
+                let is_maximum = matches!(node.op, FloatOp::MaxPool(_));
+                let around = match source.op {
+                    FloatOp::Pad(padding) => Some((padding, false)),
+                    FloatOp::PadLowest(padding) if is_maximum => Some((padding, true)),
+                    _ => None,
+                };
+                if let Some((padding, lowest)) = around {
                     let inner = source.inputs[0];
                     let wider = PoolGeometry { padding: padded(pool.padding, padding), ..*pool };
                     // A zero is no new maximum among values that are not negative.
-                    let same = !matches!(node.op, FloatOp::MaxPool(_)) || is_non_negative(out, inner);
+                    let same = !is_maximum || lowest || is_non_negative(out, inner);
                     if same && wider.output(out.node(inner).shape) == Some(node.shape) {
                         *pool = wider;
                         sources[0] = inner;
@@ -38,8 +44,13 @@ pub(super) fn fold_into_windows(graph: &Graph) -> Result<Graph, ShapeError> {
             FloatOp::Input
             | FloatOp::ChannelAffine { .. }
             | FloatOp::Relu
+            | FloatOp::Clip { .. }
+            | FloatOp::Curve(_)
+            | FloatOp::Multiply
             | FloatOp::SumPool(_)
             | FloatOp::Pad(_)
+            | FloatOp::PadLowest(_)
+            | FloatOp::Select(_)
             | FloatOp::Add
             | FloatOp::Concat
             | FloatOp::Flatten => return copy(out, node, inputs),
@@ -52,11 +63,17 @@ fn is_non_negative(graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
     match &node.op {
         FloatOp::Relu => true,
-        FloatOp::MaxPool(_) | FloatOp::AveragePool(_) | FloatOp::SumPool(_) | FloatOp::Add | FloatOp::Concat | FloatOp::Flatten => {
-            node.inputs.iter().all(|&input| is_non_negative(graph, input))
-        }
+        FloatOp::Clip { low, .. } => *low >= 0.0,
+        FloatOp::Select(_)
+        | FloatOp::Multiply
+        | FloatOp::MaxPool(_)
+        | FloatOp::AveragePool(_)
+        | FloatOp::SumPool(_)
+        | FloatOp::Add
+        | FloatOp::Concat
+        | FloatOp::Flatten => node.inputs.iter().all(|&input| is_non_negative(graph, input)),
         FloatOp::Pad(_) => is_non_negative(graph, node.inputs[0]),
-        FloatOp::Input | FloatOp::Linear { .. } | FloatOp::ChannelAffine { .. } => false,
+        FloatOp::Input | FloatOp::Linear { .. } | FloatOp::ChannelAffine { .. } | FloatOp::Curve(_) | FloatOp::PadLowest(_) => false,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Lowering: one pass over the graph that emits steps, then one back over the steps that sets the
 //! rings.
 
+mod functions;
+
 use fusion_rlwe::Shape;
 use fusion_rlwe::precision::MODULUS_BITS;
 
@@ -87,7 +89,7 @@ pub(super) fn lower(graph: &Graph, ranges: &Ranges, margin: f64, asked: &PlanBit
         // A maximum that only ReLUs read is part of their requantisation.
         let fused = matches!(graph.node(id).op, FloatOp::MaxPool(_))
             && id != graph.output
-            && readers.iter().all(|&r| graph.node(r).op == FloatOp::Relu);
+            && readers.iter().all(|&r| matches!(graph.node(r).op, FloatOp::Relu | FloatOp::Clip { .. }));
         if !fused {
             lowering.node(id)?;
         }
@@ -104,13 +106,17 @@ fn carried_ranges(graph: &Graph, ranges: &Ranges) -> (Vec<f64>, Vec<f64>) {
             FloatOp::Add | FloatOp::SumPool(_) => (1.0, 0.0),
             // The average of a sum at scale s has scale s * area.
             FloatOp::AveragePool(pool) => (pool.area() as f64, 0.0),
-            FloatOp::Concat | FloatOp::Flatten => (1.0, 1.0),
+            FloatOp::Concat | FloatOp::Select(_) | FloatOp::Flatten => (1.0, 1.0),
             FloatOp::Input
             | FloatOp::Linear { .. }
             | FloatOp::ChannelAffine { .. }
             | FloatOp::Relu
+            | FloatOp::Clip { .. }
+            | FloatOp::Curve(_)
+            | FloatOp::Multiply
             | FloatOp::MaxPool(_)
-            | FloatOp::Pad(_) => continue,
+            | FloatOp::Pad(_)
+            | FloatOp::PadLowest(_) => continue,
         };
         for input in &node.inputs {
             ring[input.0] = ring[input.0].max(ring[index] * through_ring);
@@ -129,7 +135,7 @@ impl Lowering<'_> {
                 self.tensor(node.shape, frac, Width::Narrow)
             }
             FloatOp::Linear { terms, bias } => self.linear(id, terms, bias)?,
-            FloatOp::Relu => {
+            FloatOp::Relu | FloatOp::Clip { .. } => {
                 let source = self.graph.node(node.inputs[0]);
                 if let FloatOp::MaxPool(pool) = &source.op
                     && self.values[node.inputs[0].0].is_none()
@@ -139,6 +145,13 @@ impl Lowering<'_> {
                 } else {
                     self.requantise(&node.name, id, node.inputs[0], None, self.relu(id))?
                 }
+            }
+            FloatOp::Curve(curve) => self.curve(id, curve)?,
+            FloatOp::Multiply => self.multiply(id)?,
+            FloatOp::Select(channels) => {
+                let input = self.value(node.inputs[0])?;
+                let output = self.tensor(node.shape, self.tensors[input.0].frac, self.widths[input.0]);
+                self.emit(&node.name, Op::Select { input, channels: channels.clone() }, output)
             }
             FloatOp::MaxPool(pool) => self.requantise(&node.name, id, node.inputs[0], Some(*pool), Activation::Signed)?,
             FloatOp::AveragePool(pool) => {
@@ -160,6 +173,7 @@ impl Lowering<'_> {
                 let output = self.tensor(node.shape, self.tensors[input.0].frac, self.widths[input.0]);
                 self.emit(&node.name, Op::Flatten { input }, output)
             }
+            FloatOp::PadLowest(_) => return Err(self.refuse(id, "only a maximum may read it; pad with zeros")),
             FloatOp::Pad(_) | FloatOp::ChannelAffine { .. } => return Err(self.refuse(id, "simplify the graph first")),
         };
         self.values[id.0] = Some(value);
@@ -206,6 +220,9 @@ impl Lowering<'_> {
     /// The activation of a ReLU node, with as many bits left out as was asked for if the window has
     /// room.
     fn relu(&self, id: NodeId) -> Activation {
+        if matches!(self.graph.node(id).op, FloatOp::Clip { .. }) {
+            return Activation::Relu;
+        }
         let coarse = Activation::CoarseRelu { left_out: self.asked.left_out[id.0] };
         if coarse.fits(self.allowed.windows[id.0]) { coarse } else { Activation::Relu }
     }
@@ -239,10 +256,17 @@ impl Lowering<'_> {
                     self.ring_frac(reader) - scales.max().unwrap_or(0)
                 }
                 FloatOp::AveragePool(pool) => self.useful_frac(reader).saturating_sub(pool.area().ilog2().cast_signed()),
-                FloatOp::SumPool(_) | FloatOp::Flatten | FloatOp::Concat => self.useful_frac(reader),
-                FloatOp::Input | FloatOp::ChannelAffine { .. } | FloatOp::Relu | FloatOp::MaxPool(_) | FloatOp::Pad(_) | FloatOp::Add => {
-                    i32::MAX
-                }
+                FloatOp::SumPool(_) | FloatOp::Flatten | FloatOp::Concat | FloatOp::Select(_) => self.useful_frac(reader),
+                FloatOp::Input
+                | FloatOp::ChannelAffine { .. }
+                | FloatOp::Relu
+                | FloatOp::Clip { .. }
+                | FloatOp::Curve(_)
+                | FloatOp::Multiply
+                | FloatOp::MaxPool(_)
+                | FloatOp::Pad(_)
+                | FloatOp::PadLowest(_)
+                | FloatOp::Add => i32::MAX,
             };
             finest = finest.min(limit);
         }
@@ -281,6 +305,7 @@ impl Lowering<'_> {
         let bits = window_bits(planned, frac, activation.uncertain());
         // Values of a few units have nothing to leave out, however wide a window was allowed.
         let activation = if activation.fits(bits) { activation } else { Activation::Relu };
+        let activation = self.ceiling(node, frac, bits).unwrap_or(activation);
         let window = Window { shift: (from - frac).unsigned_abs(), bits };
         let output = self.tensor(shape, frac, Width::Narrow);
         self.activations.push((self.steps.len(), node));
@@ -325,6 +350,14 @@ impl Lowering<'_> {
         let output = self.tensor(node.shape, product, Width::Wide);
         self.norms.push((output, row_norm));
         Ok(self.emit(&node.name, op, output))
+    }
+
+    /// A clip, where its ceiling is within the window; above it there is nothing to clip.
+    fn ceiling(&self, id: NodeId, frac: i32, bits: u32) -> Option<Activation> {
+        let FloatOp::Clip { high, .. } = self.graph.node(id).op else { return None };
+        let ceiling = (f64::from(high) * 2f64.powi(frac)).round().clamp(1.0, f64::from(u32::MAX)) as u32;
+        let clip = Activation::Clip { ceiling };
+        clip.fits(bits).then_some(clip)
     }
 
     fn sum_pool(&mut self, id: NodeId, pool: PoolGeometry, division: i32) -> Result<TensorId, PlanError> {

@@ -86,9 +86,9 @@ fn meeting(program: &Program) -> Vec<usize> {
         let parts = inputs.iter().map(|id| meeting[id.0]);
         meeting[step.output.0] = match &step.op {
             Op::Linear { .. } => 1,
-            Op::Requantise { .. } => 0,
+            Op::Requantise { .. } | Op::Piecewise { .. } | Op::Multiply { .. } => 0,
             Op::Add { .. } => parts.fold(0, usize::saturating_add),
-            Op::Concat { .. } | Op::SumPool { .. } | Op::Flatten { .. } => parts.max().unwrap_or(0),
+            Op::Concat { .. } | Op::SumPool { .. } | Op::Select { .. } | Op::Flatten { .. } => parts.max().unwrap_or(0),
         };
     }
     meeting

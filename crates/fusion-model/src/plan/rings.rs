@@ -29,10 +29,16 @@ pub(super) fn set_rings(program: &mut Program) -> Result<(), PlanError> {
                 output = output.max(window.bits);
                 need(*input, window.shift + window.bits + headroom);
             }
+            Op::Piecewise { input, window, .. } => need(*input, window.shift + window.bits + HEADROOM_BITS),
+            Op::Multiply { input, factor, factor_bits } => {
+                output = output.max(factor_bits + 1);
+                need(*input, output);
+                need(*factor, *factor_bits);
+            }
             Op::Add { inputs } | Op::Concat { inputs } => {
                 inputs.iter().for_each(|&(id, shift)| need(id, output.saturating_sub(shift)));
             }
-            Op::SumPool { input, .. } | Op::Flatten { input } => need(*input, output),
+            Op::SumPool { input, .. } | Op::Select { input, .. } | Op::Flatten { input } => need(*input, output),
         }
         if output > MAX_RING_BITS {
             return Err(PlanError::Ring { layer: step.name.clone(), needed: output, available: MAX_RING_BITS });

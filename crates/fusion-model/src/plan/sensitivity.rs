@@ -154,10 +154,7 @@ pub fn sensitivities(graph: &Graph, ranges: &Ranges, margin: f64, images: &[Vec<
 /// The linear nodes with the weights of the plan.
 fn weight_places(graph: &Graph, lowered: &Lowered) -> Vec<Place> {
     let program = &lowered.program;
-    let steps = program.steps.iter().filter_map(|step| match &step.op {
-        Op::Linear { terms, .. } => Some((step, terms)),
-        Op::Requantise { .. } | Op::Add { .. } | Op::SumPool { .. } | Op::Concat { .. } | Op::Flatten { .. } => None,
-    });
+    let steps = program.steps.iter().filter_map(|step| if let Op::Linear { terms, .. } = &step.op { Some((step, terms)) } else { None });
     let nodes = graph.nodes.iter().enumerate().filter(|(_, node)| node.op.as_linear().is_some());
     let places = nodes.zip(steps).zip(&lowered.weights.linear).map(|(((index, node), (step, terms)), weights)| {
         let product = program.tensors[step.output.0].frac;

@@ -105,6 +105,12 @@ pub enum StepFault {
         /// From the inputs.
         computed: i32,
     },
+    /// A function that is not one of the window's numbers, or that no protocol evaluates.
+    #[error("its function has too many knots, knots out of order or outside the window of {window_bits} bits, or slopes out of range")]
+    Function {
+        /// Bits of the window.
+        window_bits: u32,
+    },
     /// A linear step reads what another made, directly or through local steps.
     #[error("it reads the result of linear step `{linear}`, with no requantisation in between")]
     NotRequantised {

@@ -122,7 +122,8 @@ pub fn tensor_noise(program: &Program) -> Vec<f64> {
         let carried = |id: TensorId, shift: u32| noise[id.0] * word_gain(program, id, shift, step.output);
         noise[step.output.0] = match &step.op {
             Op::Linear { .. } => linear_noise(program, index).map_or(0.0, |n| n.variance()),
-            Op::Requantise { .. } => 0.0,
+            // Nothing that is made by a protocol has noise, and a product reads nothing that has.
+            Op::Requantise { .. } | Op::Piecewise { .. } | Op::Multiply { .. } => 0.0,
             Op::Add { inputs } => {
                 // The noise of one tensor is the same in all its copies.
                 let mut deviations = BTreeMap::new();
@@ -133,7 +134,7 @@ pub fn tensor_noise(program: &Program) -> Vec<f64> {
             }
             Op::Concat { inputs } => inputs.iter().map(|&(id, shift)| carried(id, shift)).fold(0.0, f64::max),
             Op::SumPool { input, pool } => carried(*input, 0) * pooled_gain(pool, shared[input.0]),
-            Op::Flatten { input } => carried(*input, 0),
+            Op::Select { input, .. } | Op::Flatten { input } => carried(*input, 0),
         };
     }
     noise
@@ -147,9 +148,9 @@ fn shared_ciphertexts(program: &Program) -> Vec<usize> {
         let largest = step.op.inputs().iter().map(|id| shared[id.0]).max().unwrap_or(1);
         shared[step.output.0] = match &step.op {
             Op::Linear { terms, .. } => terms.iter().map(|t| t.geometry.kernel.0 * t.geometry.kernel.1).max().unwrap_or(1),
-            Op::Requantise { .. } => 1,
+            Op::Requantise { .. } | Op::Piecewise { .. } | Op::Multiply { .. } => 1,
             Op::SumPool { pool, .. } => largest.saturating_mul(pool.area()),
-            Op::Add { .. } | Op::Concat { .. } | Op::Flatten { .. } => largest,
+            Op::Add { .. } | Op::Concat { .. } | Op::Select { .. } | Op::Flatten { .. } => largest,
         };
     }
     shared
@@ -203,9 +204,15 @@ pub fn window_read(program: &Program, step: usize) -> Option<(TensorId, Window)>
         // The argmax compares.
         None => (program.logits, program.logits_window, true),
         Some(s) => {
-            let Op::Requantise { input, window, pool, activation } = &s.op else { return None };
-            let widened = *activation == Activation::Signed && program.tensors[s.output.0].ring.0 > window.bits;
-            (*input, *window, pool.is_some() || widened)
+            match &s.op {
+                Op::Requantise { input, window, pool, activation } => {
+                    let widened = *activation == Activation::Signed && program.tensors[s.output.0].ring.0 > window.bits;
+                    (*input, *window, pool.is_some() || widened)
+                }
+                // Differences from knots are compared.
+                Op::Piecewise { input, window, .. } => (*input, *window, true),
+                _ => return None,
+            }
         }
     };
     let spare = wants_headroom && window.shift + window.bits < program.tensors[input.0].ring.0;
@@ -243,10 +250,10 @@ pub(crate) fn gains_into(program: &Program, tensor: TensorId) -> Vec<f64> {
             deviations[id.0] += output * (gain * word_gain(program, id, shift, step.output)).sqrt();
         };
         match &step.op {
-            Op::Linear { .. } | Op::Requantise { .. } => {}
+            Op::Linear { .. } | Op::Requantise { .. } | Op::Piecewise { .. } | Op::Multiply { .. } => {}
             Op::Add { inputs } | Op::Concat { inputs } => inputs.iter().for_each(|&(id, shift)| pass(id, shift, 1.0)),
             Op::SumPool { input, pool } => pass(*input, 0, pooled_gain(pool, shared[input.0])),
-            Op::Flatten { input } => pass(*input, 0, 1.0),
+            Op::Select { input, .. } | Op::Flatten { input } => pass(*input, 0, 1.0),
         }
     }
     deviations.iter().map(|d| d * d).collect()

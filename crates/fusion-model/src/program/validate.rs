@@ -14,7 +14,7 @@ use fusion_rlwe::{Padding, Shape};
 
 use super::error::{ProgramError, StepFault};
 use super::noise;
-use super::{Activation, COARSE_BITS, Op, PoolGeometry, Program, Step, TensorId, TensorSpec, Window};
+use super::{Activation, COARSE_BITS, Op, Piecewise, PoolGeometry, Program, Step, TensorId, TensorSpec, Window};
 
 /// Most steps, and most tensors, of a program.
 const MAX_STEPS: usize = 4096;
@@ -174,6 +174,28 @@ impl Program {
                 // A division by a power of two is a change of scale.
                 range("change of scale", output.frac - spec.frac, 0, 24)?;
             }
+            Op::Piecewise { input, window, function } => self.check_piecewise(*input, *window, function, &output, written)?,
+            Op::Multiply { input, factor, factor_bits } => {
+                let (spec, other) = (self.read(*input, written)?, self.read(*factor, written)?);
+                same_shape(output.shape, Some(spec.shape))?;
+                let per_channel = Shape::flat(spec.shape.channels);
+                if other.shape != per_channel {
+                    same_shape(spec.shape, Some(other.shape))?;
+                }
+                range("bits of a product", output.ring.0, 4, 31)?;
+                range("bits of a factor", *factor_bits, 3, i64::from(output.ring.0) - 1)?;
+                needs(*factor, other, *factor_bits)?;
+                needs(*input, spec, output.ring.0)?;
+                same_scale(output.frac, spec.frac + other.frac)?;
+            }
+            Op::Select { input, channels } => {
+                let spec = self.read(*input, written)?;
+                range("channels selected", channels.len(), 1, MAX_CHANNELS as i64)?;
+                channels.iter().flatten().try_for_each(|&channel| range("channel", channel, 0, spec.shape.channels as i64 - 1))?;
+                same_shape(output.shape, Some(Shape { channels: channels.len(), ..spec.shape }))?;
+                needs(*input, spec, output.ring.0)?;
+                same_scale(output.frac, spec.frac)?;
+            }
             Op::Flatten { input } => {
                 let spec = self.read(*input, written)?;
                 same_shape(output.shape, Some(Shape::flat(spec.shape.len())))?;
@@ -188,19 +210,38 @@ impl Program {
         Ok(())
     }
 
-    /// Checks that step number `step`, if it is linear, reads nothing that a linear step made and
+    fn check_piecewise(
+        &self,
+        input: TensorId,
+        window: Window,
+        function: &Piecewise,
+        output: &TensorSpec,
+        written: &[bool],
+    ) -> Result<(), StepFault> {
+        let spec = self.read(input, written)?;
+        check_window(window, input, &spec)?;
+        // The sign of a difference needs one bit more, and one is kept for the sum.
+        range("bits of a window that a function reads", window.bits, 2, 29)?;
+        if !function.fits(window) {
+            return Err(StepFault::Function { window_bits: window.bits });
+        }
+        same_shape(output.shape, Some(spec.shape))?;
+        same_scale(output.frac, spec.frac - window.shift.cast_signed() + function.fraction.cast_signed())
+    }
+
+    /// Checks that step number `step`, if it is linear or a product, reads nothing that a linear step made and
     /// no step requantised. `raw` has that linear step's number for every tensor written so far;
     /// the tensors of `step` are known to exist.
     fn check_requantised(&self, step: usize, raw: &mut [Option<usize>]) -> Result<(), StepFault> {
         let Step { op, output, .. } = &self.steps[step];
         let read = op.inputs().into_iter().find_map(|id| raw[id.0]);
         raw[output.0] = match op {
-            Op::Linear { .. } => match read {
+            Op::Linear { .. } | Op::Multiply { .. } => match read {
                 Some(linear) => return Err(StepFault::NotRequantised { linear: self.steps[linear].name.clone() }),
-                None => Some(step),
+                None => matches!(op, Op::Linear { .. }).then_some(step),
             },
-            Op::Requantise { .. } => None,
-            Op::Add { .. } | Op::Concat { .. } | Op::SumPool { .. } | Op::Flatten { .. } => read,
+            Op::Requantise { .. } | Op::Piecewise { .. } => None,
+            Op::Add { .. } | Op::Concat { .. } | Op::SumPool { .. } | Op::Select { .. } | Op::Flatten { .. } => read,
         };
         Ok(())
     }
@@ -240,6 +281,9 @@ fn check_tensor(spec: &TensorSpec) -> Result<(), StepFault> {
 fn check_activation(activation: Activation, window: Window) -> Result<(), StepFault> {
     if activation.fits(window.bits) {
         return Ok(());
+    }
+    if let Activation::Clip { ceiling } = activation {
+        return range("ceiling of a clip", ceiling, 1, (1 << (window.bits - 1)) - 1);
     }
     let most = (i64::from(window.bits) - 3).min(i64::from(*COARSE_BITS.end()));
     range("bits left out of a comparison", activation.left_out(), i64::from(*COARSE_BITS.start()), most)

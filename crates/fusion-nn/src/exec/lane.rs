@@ -240,11 +240,23 @@ impl<'a, S: Side> Lane<'a, S> {
                 let shares = requantise.run(&mut self.party, &tensors[input.0]);
                 shares.map(TensorWords::from_shares).map_err(|e| LaneError::protocol(&step.name, e))
             }
+            (Op::Piecewise { input, .. }, Prepared::Evaluate(evaluate)) => {
+                evaluate.run(&mut self.party, &tensors[input.0]).map_err(|e| LaneError::protocol(&step.name, e))
+            }
+            (Op::Multiply { input, factor, .. }, Prepared::Multiply(multiply)) => {
+                multiply.run(&mut self.party, &tensors[input.0], &tensors[factor.0]).map_err(|e| LaneError::protocol(&step.name, e))
+            }
+            (Op::Select { input, channels }, _) => {
+                let each = spec(*input).shape.area() * self.samples;
+                Ok(local::select(&tensors[input.0], each, channels, output.ring))
+            }
             (Op::Add { inputs }, _) => Ok(local::add(&shifted(inputs), output.shape.len() * self.samples, output.ring)),
             (Op::Concat { inputs }, _) => Ok(local::concat(&shifted(inputs), output.ring)),
             (Op::SumPool { input, pool }, _) => Ok(local::sum_pool(&tensors[input.0], spec(*input).shape, &output, pool)),
             (Op::Flatten { input }, _) => Ok(local::flatten(&tensors[input.0], spec(*input).shape, self.samples, output.ring)),
-            (Op::Linear { .. } | Op::Requantise { .. }, _) => Err(LaneError::Misuse("a step was not prepared")),
+            (Op::Linear { .. } | Op::Requantise { .. } | Op::Piecewise { .. } | Op::Multiply { .. }, _) => {
+                Err(LaneError::Misuse("a step was not prepared"))
+            }
         }
     }
 
@@ -296,12 +308,7 @@ impl<'a, S: Side> Lane<'a, S> {
 fn last_uses(steps: &[Step], logits: TensorId, tensors: usize) -> Vec<usize> {
     let mut last = vec![usize::MAX; tensors];
     for (index, step) in steps.iter().enumerate() {
-        let mut read = |id: TensorId| last[id.0] = index;
-        match &step.op {
-            Op::Linear { terms, .. } => terms.iter().for_each(|t| read(t.input)),
-            Op::Requantise { input, .. } | Op::SumPool { input, .. } | Op::Flatten { input } => read(*input),
-            Op::Add { inputs } | Op::Concat { inputs } => inputs.iter().for_each(|&(id, _)| read(id)),
-        }
+        step.op.inputs().into_iter().for_each(|id| last[id.0] = index);
     }
     last[logits.0] = usize::MAX;
     last

@@ -47,6 +47,18 @@ pub(super) fn concat(inputs: &[(&TensorWords, u32)], ring: RingBits) -> TensorWo
     TensorWords::computed(out, ring, any_noisy(inputs))
 }
 
+/// Channels of `each` numbers by their index; zero where there is none. Both parties' shares of a
+/// zero are zero.
+pub(super) fn select(input: &TensorWords, each: usize, channels: &[Option<usize>], ring: RingBits) -> TensorWords {
+    let up = move_up(input, 0, ring);
+    let mut out = Wiped::new(each * channels.len());
+    for (channel, out) in channels.iter().zip(out.chunks_exact_mut(each)) {
+        let Some(channel) = channel else { continue };
+        out.iter_mut().zip(&input.words()[channel * each..][..each]).for_each(|(o, &x)| *o = shifted(x, up));
+    }
+    TensorWords::computed(out, ring, input.noisy())
+}
+
 /// `[c][sample][h][w]` to `[c h w][sample]`.
 pub(super) fn flatten(input: &TensorWords, shape: Shape, samples: usize, ring: RingBits) -> TensorWords {
     let (area, up) = (shape.area(), move_up(input, 0, ring));

@@ -13,8 +13,8 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::error::LaneError;
-use crate::layers::Requantise;
-use fusion_model::program::{Op, Program, Step, Weights};
+use crate::layers::{Evaluate, Multiply, Requantise};
+use fusion_model::program::{Op, Program, Step, TensorId, Weights};
 
 /// The public side of a model: its program with every step prepared.
 #[derive(Debug, Clone)]
@@ -32,6 +32,10 @@ pub(super) enum Prepared {
     Linear(PreparedLinear),
     /// A requantisation.
     Requantise(Requantise),
+    /// A function of every number.
+    Evaluate(Evaluate),
+    /// A product.
+    Multiply(Multiply),
     /// Steps without communication.
     Local,
 }
@@ -75,7 +79,16 @@ impl PublicModel {
                     let requantise = Requantise::new(spec.shape, spec.ring, *window, pool.as_ref(), *activation, output);
                     Prepared::Requantise(requantise.map_err(|e| fail(&e))?)
                 }
-                Op::Add { .. } | Op::Concat { .. } | Op::SumPool { .. } | Op::Flatten { .. } => Prepared::Local,
+                Op::Piecewise { input, window, function } => {
+                    let (spec, output) = (program.tensors[input.0], program.tensors[step.output.0].ring);
+                    Prepared::Evaluate(Evaluate::new(spec.shape, spec.ring, *window, function, output).map_err(|e| fail(&e))?)
+                }
+                Op::Multiply { input, factor, factor_bits } => {
+                    let shape = |id: &TensorId| program.tensors[id.0].shape;
+                    let output = program.tensors[step.output.0].ring;
+                    Prepared::Multiply(Multiply::new(shape(input), shape(factor), *factor_bits, output).map_err(|e| fail(&e))?)
+                }
+                Op::Add { .. } | Op::Concat { .. } | Op::SumPool { .. } | Op::Select { .. } | Op::Flatten { .. } => Prepared::Local,
             });
         }
         if number == 0 {
@@ -100,7 +113,7 @@ impl PublicModel {
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.prepared.iter().filter_map(|p| match p {
             Prepared::Linear(linear) => Some(&linear.layer),
-            Prepared::Requantise(_) | Prepared::Local => None,
+            Prepared::Requantise(_) | Prepared::Evaluate(_) | Prepared::Multiply(_) | Prepared::Local => None,
         })
     }
 
@@ -224,7 +237,7 @@ impl ServerModel {
     pub fn self_test(&self, hint: &Hint, outputs: Option<usize>, rng: &mut impl CryptoRng) -> Result<Vec<SelfTest>, LaneError> {
         let steps = self.public.steps().filter_map(|(step, prepared)| match prepared {
             Prepared::Linear(linear) => Some((step, linear)),
-            Prepared::Requantise(_) | Prepared::Local => None,
+            Prepared::Requantise(_) | Prepared::Evaluate(_) | Prepared::Multiply(_) | Prepared::Local => None,
         });
         let jobs: Vec<_> = steps
             .map(|(step, linear)| {

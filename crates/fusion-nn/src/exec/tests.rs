@@ -13,7 +13,7 @@ use super::*;
 use crate::layers::{ClearNumbers, Cut, LaneTerms, RingBits, Split};
 use fusion_model::plan::{PlanBits, PlanOptions, plan_with};
 use fusion_model::program::noise::tensor_noise;
-use fusion_model::program::{Activation, LinearTerm, LinearWeights, Op, Program, Step, TensorId, TensorSpec, Weights, Window};
+use fusion_model::program::{Activation, LinearTerm, LinearWeights, Op, Program, Step, TensorId, TensorSpec, Weights, Window, uncertain};
 use fusion_model::testing::random_network;
 use fusion_model::twin::{TruncationCarry, Twin};
 use fusion_model::{calibrate, onnx};
@@ -96,7 +96,9 @@ fn lost(step: &Op, noisy: bool) -> i64 {
         Op::Add { inputs } => inputs.iter().map(|&(_, shift)| 1 << shift).sum(),
         Op::Concat { inputs } => inputs.iter().map(|&(_, shift)| 1 << shift).max().unwrap_or(0),
         Op::SumPool { pool, .. } => pool.area() as i64,
-        Op::Flatten { .. } | Op::Linear { .. } | Op::Requantise { .. } => 0,
+        Op::Select { .. } | Op::Flatten { .. } | Op::Linear { .. } | Op::Requantise { .. } | Op::Piecewise { .. } | Op::Multiply { .. } => {
+            0
+        }
     }
 }
 
@@ -138,7 +140,20 @@ fn check(seed: u64, left_out: u32, real_ot: bool) {
                     let mistaken = |a: i64, e: i64| uncertain > 0 && (a == 0 || e == 0) && (a - e).abs() <= uncertain + carry;
                     actual.iter().zip(&exact).all(|(&a, &e)| (e - carry..=e).contains(&a) || mistaken(a, e))
                 }
-                local @ (Op::Add { .. } | Op::SumPool { .. } | Op::Concat { .. } | Op::Flatten { .. }) => {
+                Op::Piecewise { window, function, .. } => {
+                    // A carry moves the number by one unit of the window.
+                    let carry = i64::from(noisy || window.shift > 0);
+                    let slopes = function.knots.iter().scan(i64::from(function.slope), |slope, knot| {
+                        *slope += i64::from(knot.change);
+                        Some(slope.abs())
+                    });
+                    let steepest = slopes.max().unwrap_or(0).max(i64::from(function.slope).abs());
+                    let mistaken: i64 = function.knots.iter().map(|knot| i64::from(knot.change).abs()).sum();
+                    let most = steepest * carry + mistaken * i64::from(uncertain(function.left_out));
+                    actual.iter().zip(&exact).all(|(a, e)| (a - e).abs() <= most)
+                }
+                Op::Multiply { .. } => actual == exact,
+                local @ (Op::Add { .. } | Op::SumPool { .. } | Op::Concat { .. } | Op::Select { .. } | Op::Flatten { .. }) => {
                     actual.iter().zip(&exact).all(|(a, e)| (*e..=e + lost(local, noisy)).contains(a))
                 }
             };

@@ -8,14 +8,14 @@ use super::argmax::{label_bits, logits_window};
 use super::clip::clipped_ring;
 use super::digits::{Digits, Split};
 use super::error::ProtocolError;
-use super::piecewise::Piecewise;
+use super::piecewise::knots_modulo;
 use super::pool::PoolSchedule;
 use super::role::{Role, WIDENING_SENDER};
 use super::sign::{FREE, SignDigits};
 use super::sum::constant_shift;
 use super::tile::{Cut, Tile};
 use super::truncate::Headroom;
-use fusion_model::program::{RingBits, Window};
+use fusion_model::program::{Piecewise, RingBits, Window};
 
 /// A message per element: its sender, and the widths in bits of what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,14 +174,13 @@ pub fn clip(h: u32, ceiling: u32, out_bits: u32, split: Split) -> Cost {
     if out_bits > ring.0 { cost.widen(first, ring.0, out_bits) } else { cost }
 }
 
-/// [`piecewise`](super::piecewise::piecewise) from `h` to `out_bits` bits, `left_out` of them left
-/// out of the comparisons.
+/// [`piecewise`](super::piecewise::piecewise) from `h` to `out_bits` bits.
 #[must_use]
-pub fn piecewise(h: u32, function: &Piecewise, left_out: u32, out_bits: u32, split: Split) -> Cost {
-    let widths: Vec<u32> = function.knots_modulo(RingBits(out_bits)).map(|(_, shift)| out_bits - shift).collect();
+pub fn piecewise(h: u32, function: &Piecewise, out_bits: u32, split: Split) -> Cost {
+    let widths: Vec<u32> = knots_modulo(function, RingBits(out_bits)).map(|(_, shift)| out_bits - shift).collect();
     let (mut cost, mut first) = (Cost::default(), Role::Client);
     if !widths.is_empty() {
-        let digits = SignDigits::of(h, left_out, split).digits;
+        let digits = SignDigits::of(h, function.left_out, split).digits;
         cost = cost.comparisons(&digits, widths.len() as u32);
         first = digits.first_to_know();
     }
@@ -283,7 +282,10 @@ mod tests {
         assert_eq!(figures(&maximum(13, Split::FewestOts)), (86, 4, 2, 6));
         assert_eq!(figures(&clip(12, 1 << 9, 26, Split::OneMore)), (145, 8, 6, 8));
         let knots = (0..8).map(|at| Knot { at, change: 3 }).collect();
-        assert_eq!(figures(&piecewise(12, &Piecewise { slope: 1, offset: 0, knots }, 1, 20, Split::OneMore)), (737, 32, 17, 7));
+        assert_eq!(
+            figures(&piecewise(12, &Piecewise { fraction: 0, slope: 1, offset: 0, knots, left_out: 1 }, 20, Split::OneMore)),
+            (737, 32, 17, 7)
+        );
         assert_eq!(figures(&multiply(9, 20)), (306, 0, 18, 2));
         assert_eq!(figures(&widen_signed(14, Headroom::OneBit, 25, Split::OneMore)), (12, 0, 1, 2));
     }

@@ -9,7 +9,7 @@
 //! client. The rest are the parts they are made of.
 //!
 //! ```text
-//!   requantise, classify           steps of a program
+//!   requantise, evaluate, classify           steps of a program
 //!   relu  clip  piecewise  multiply           layer protocols, tile by tile
 //!   maximum  pool  argmax  truncate           layer protocols, tile by tile
 //!   sign  compare  sum  mux  widen            protocols on one tile
@@ -80,6 +80,7 @@ mod compare;
 pub mod cost;
 mod digits;
 mod error;
+mod evaluate;
 mod lane_terms;
 mod lookup;
 mod maximum;
@@ -108,12 +109,13 @@ pub use argmax::{argmax, classify, open_to_client};
 pub use clip::clip;
 pub use digits::{Digits, MAX_COMPARED_BITS, Split};
 pub use error::ProtocolError;
-pub use fusion_model::program::RingBits;
+pub use evaluate::{Evaluate, Multiply};
+pub use fusion_model::program::{Knot, Piecewise, RingBits};
 pub use lane_terms::LaneTerms;
 pub use maximum::maximum;
 pub use multiply::multiply;
 pub use party::{Ledger, Party, Phase, PhaseCost};
-pub use piecewise::{Knot, Piecewise, piecewise};
+pub use piecewise::piecewise;
 pub use pool::{PoolSchedule, max_pool};
 pub use relu::{coarse_relu, relu};
 pub use requantise::Requantise;

@@ -26,7 +26,7 @@
 //! # Security
 //! As in `compare`.
 
-use fusion_model::program::{RingBits, uncertain};
+use fusion_model::program::{Knot, Piecewise, RingBits, uncertain};
 use fusion_ring::secret::Wiped;
 
 use super::error::ProtocolError;
@@ -39,67 +39,20 @@ use super::sum::{Sum, constant_shift};
 use super::tile::Tile;
 use super::widen::widen;
 
-/// A continuous piecewise linear function of integers.
-///
-/// ```
-/// use fusion_nn::layers::{Knot, Piecewise};
-/// // min(max(x, -4), 3), as a line that is bent twice.
-/// let knots = vec![Knot { at: -4, change: 1 }, Knot { at: 3, change: -1 }];
-/// let clamp = Piecewise { slope: 0, offset: -4, knots };
-/// assert_eq!([-9, -2, 7].map(|x| clamp.value(x)), [-4, -2, 3]);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Piecewise {
-    /// The slope left of all knots.
-    pub slope: i32,
-    /// The value at zero of the line left of all knots.
-    pub offset: i32,
-    /// Where the slope changes, in any order.
-    pub knots: Vec<Knot>,
-}
-
-/// Where a [`Piecewise`] function bends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Knot {
-    /// The number at which it bends.
-    pub at: i32,
-    /// By how much the slope right of it is larger.
-    pub change: i32,
-}
-
-impl Piecewise {
-    /// The function in the clear, modulo 2^64.
-    #[must_use]
-    pub fn value(&self, x: i64) -> i64 {
-        let line = i64::from(self.slope).wrapping_mul(x).wrapping_add(i64::from(self.offset));
-        self.knots.iter().fold(line, |sum, knot| {
-            let above = x.saturating_sub(i64::from(knot.at)).max(0);
-            sum.wrapping_add(i64::from(knot.change).wrapping_mul(above))
-        })
-    }
-
-    /// The knots that matter modulo 2^`out`, with the z of the factors 2^z in their changes.
-    pub(super) fn knots_modulo(&self, out: RingBits) -> impl Iterator<Item = (Knot, u32)> {
-        self.knots.iter().filter_map(move |&knot| Some((knot, constant_shift(knot.change.cast_unsigned(), out)?)))
-    }
+/// The knots that matter modulo 2^`out`, with the z of the factors 2^z in their changes.
+pub(super) fn knots_modulo(function: &Piecewise, out: RingBits) -> impl Iterator<Item = (Knot, u32)> {
+    function.knots.iter().filter_map(move |&knot| Some((knot, constant_shift(knot.change.cast_unsigned(), out)?)))
 }
 
 /// Shares modulo 2^`out` of `function` of x, from shares `x` modulo 2^h with a bit of headroom,
-/// |x| < 2^(h-2), 3 <= h <= 32, 1 <= out <= 32. Comparisons leave out the lowest `left_out` bits,
-/// at least one and at most h - 2; with u = 2^(left_out - 1) - 1, knots are below 2^(h-2) - u in
-/// magnitude.
+/// |x| < 2^(h-2), 3 <= h <= 32, 1 <= out <= 32. Comparisons leave out at least one and at most
+/// h - 2 bits; with u = 2^(left_out - 1) - 1, knots are below 2^(h-2) - u in magnitude.
 ///
 /// # Errors
 /// [`ProtocolError`]; the lane is dead afterwards.
-pub fn piecewise(
-    party: &mut Party<'_>,
-    x: &AdditiveShares,
-    function: &Piecewise,
-    left_out: u32,
-    out: RingBits,
-) -> Result<AdditiveShares, ProtocolError> {
+pub fn piecewise(party: &mut Party<'_>, x: &AdditiveShares, function: &Piecewise, out: RingBits) -> Result<AdditiveShares, ProtocolError> {
     party.layer(Phase::Activation, |party| {
-        let h = x.ring().0;
+        let (h, left_out) = (x.ring().0, function.left_out);
         if !(3..=32).contains(&h) || !(1..=32).contains(&out.0) {
             return Err(ProtocolError::Misuse("piecewise: widths are h in 3..=32 and out in 1..=32"));
         }
@@ -127,7 +80,7 @@ fn piecewise_tile(
     out: RingBits,
 ) -> Result<AdditiveShares, ProtocolError> {
     let n = x.len();
-    let knots: Vec<(Knot, u32)> = function.knots_modulo(out).collect();
+    let knots: Vec<(Knot, u32)> = knots_modulo(function, out).collect();
     let count = OtCount::default().comparison(knots.len() * n, &sign.digits).muxes(n, knots.len());
     let count = if out > x.ring { count.widening(n) } else { count };
     let ots = count.generate(party)?;

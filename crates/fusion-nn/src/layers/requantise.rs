@@ -10,7 +10,7 @@
 //! Those of the parts; constants are added by one party.
 //!
 //! # Protocol
-//! `to_window`, `max_pool`, then `relu` or `widen_signed`. Pooling and signed widening work in a
+//! `to_window`, `max_pool`, then `relu`, `clip` or `widen_signed`. Pooling and signed widening work in a
 //! window of one bit more, so that differences fit and the sign of an offset number is known. That
 //! bit is free where the ring of the input has it; else the window is first widened by
 //! `widen_signed` without headroom.
@@ -23,6 +23,7 @@
 
 use fusion_rlwe::Shape;
 
+use super::clip::clip;
 use super::cost::{self, Total};
 use super::error::ProtocolError;
 use super::party::{Party, Phase};
@@ -68,11 +69,13 @@ impl Requantise {
             return Err(ProtocolError::Misuse("requantise: the window has 2..=31 bits and lies within a ring of at most 32"));
         }
         if !activation.fits(window.bits) {
-            return Err(ProtocolError::Misuse("requantise: a coarse ReLU leaves out 2..=8 bits and at most all but three"));
+            return Err(ProtocolError::Misuse(
+                "requantise: a coarse ReLU leaves out 2..=8 bits and at most all but three, and a ceiling is inside the window",
+            ));
         }
         let pool = pool.map(|pool| PoolSchedule::new(input.height, input.width, pool)).transpose()?;
         let wants_headroom = match activation {
-            Activation::Relu | Activation::CoarseRelu { .. } => pool.is_some(),
+            Activation::Relu | Activation::CoarseRelu { .. } | Activation::Clip { .. } => pool.is_some(),
             Activation::Signed => pool.is_some() || output.0 > window.bits,
         };
         let read = Window { bits: window.bits + u32::from(wants_headroom && top < ring.0), ..window };
@@ -107,6 +110,7 @@ impl Requantise {
                 Activation::Relu | Activation::CoarseRelu { .. } => {
                     coarse_relu(party, &x.reduced_to(RingBits(self.bits)), self.activation.left_out(), self.output)
                 }
+                Activation::Clip { ceiling } => clip(party, &x.reduced_to(RingBits(self.bits)), ceiling, self.output),
                 Activation::Signed => widen_signed(party, &x, self.headroom(x.ring().0), self.output),
             }
         })
@@ -132,6 +136,7 @@ impl Requantise {
             Activation::Relu | Activation::CoarseRelu { .. } => {
                 cost::coarse_relu(self.bits, self.activation.left_out(), self.output.0, cut.split)
             }
+            Activation::Clip { ceiling } => cost::clip(self.bits, ceiling, self.output.0, cut.split),
             Activation::Signed => cost::widen_signed(bits, self.headroom(bits), self.output.0, cut.split),
         };
         total += elements.of(samples * self.output_len(), cut.tile);

@@ -346,6 +346,9 @@ pub struct Requantise {
     /// Bits that the comparison of a coarse ReLU leaves out; 0 for others.
     #[prost(uint32, tag = "5")]
     pub left_out: u32,
+    /// Ceiling of a clip, in units of the window; 0 for others.
+    #[prost(uint32, tag = "6")]
+    pub ceiling: u32,
 }
 /// Nested message and enum types in `Requantise`.
 pub mod requantise {
@@ -371,6 +374,8 @@ pub mod requantise {
         Signed = 2,
         /// max(v, 0) of a sign compared without the lowest bits.
         CoarseRelu = 3,
+        /// min(max(v, 0), ceiling).
+        Clip = 4,
     }
     impl Activation {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -383,6 +388,7 @@ pub mod requantise {
                 Self::Relu => "ACTIVATION_RELU",
                 Self::Signed => "ACTIVATION_SIGNED",
                 Self::CoarseRelu => "ACTIVATION_COARSE_RELU",
+                Self::Clip => "ACTIVATION_CLIP",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -392,10 +398,69 @@ pub mod requantise {
                 "ACTIVATION_RELU" => Some(Self::Relu),
                 "ACTIVATION_SIGNED" => Some(Self::Signed),
                 "ACTIVATION_COARSE_RELU" => Some(Self::CoarseRelu),
+                "ACTIVATION_CLIP" => Some(Self::Clip),
                 _ => None,
             }
         }
     }
+}
+/// Where the slope of a function changes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Knot {
+    /// In units of the window.
+    #[prost(sint32, tag = "1")]
+    pub at: i32,
+    /// Slope above less slope below, in 2^-fraction.
+    #[prost(sint32, tag = "2")]
+    pub change: i32,
+}
+/// A window, then a continuous piecewise linear function.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Piecewise {
+    /// Tensor read.
+    #[prost(uint32, tag = "1")]
+    pub input: u32,
+    /// Bits kept.
+    #[prost(message, optional, tag = "2")]
+    pub window: ::core::option::Option<Window>,
+    /// Binary places of slopes, which the result has more than the window.
+    #[prost(uint32, tag = "3")]
+    pub fraction: u32,
+    /// Slope below all knots, in 2^-fraction.
+    #[prost(sint32, tag = "4")]
+    pub slope: i32,
+    /// Value of the lowest piece at zero.
+    #[prost(sint32, tag = "5")]
+    pub offset: i32,
+    /// In ascending order.
+    #[prost(message, repeated, tag = "6")]
+    pub knots: ::prost::alloc::vec::Vec<Knot>,
+    /// Bits that comparisons with knots leave out.
+    #[prost(uint32, tag = "7")]
+    pub left_out: u32,
+}
+/// Product of two tensors.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Multiply {
+    /// Tensor read.
+    #[prost(uint32, tag = "1")]
+    pub input: u32,
+    /// The other one: of the same shape, or one number per channel.
+    #[prost(uint32, tag = "2")]
+    pub factor: u32,
+    /// Bits that hold the factor, its sign and one bit of headroom.
+    #[prost(uint32, tag = "3")]
+    pub factor_bits: u32,
+}
+/// Some channels of a tensor.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Select {
+    /// Tensor read.
+    #[prost(uint32, tag = "1")]
+    pub input: u32,
+    /// Per channel of the result, one more than the channel that it is; 0 is a channel of zeros.
+    #[prost(uint32, repeated, tag = "2")]
+    pub channels: ::prost::alloc::vec::Vec<u32>,
 }
 /// A tensor and its left shift.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -441,7 +506,7 @@ pub struct Step {
     #[prost(uint32, tag = "2")]
     pub output: u32,
     /// What it does.
-    #[prost(oneof = "step::Op", tags = "3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "step::Op", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub op: ::core::option::Option<step::Op>,
 }
 /// Nested message and enum types in `Step`.
@@ -467,6 +532,15 @@ pub mod step {
         /// Flattening.
         #[prost(message, tag = "8")]
         Flatten(super::Flatten),
+        /// A function of every number.
+        #[prost(message, tag = "9")]
+        Piecewise(super::Piecewise),
+        /// Product.
+        #[prost(message, tag = "10")]
+        Multiply(super::Multiply),
+        /// Some channels.
+        #[prost(message, tag = "11")]
+        Select(super::Select),
     }
 }
 /// The fixed-point program.

@@ -1,144 +1,143 @@
 //! Operators that move data, constants, and the tail behind the logits.
 
-use fusion_rlwe::Padding;
-
-use super::operator::{Operator, SIMPLIFY, TAIL_ONLY};
+use super::operator::{CHANNELS_FIRST, Operator, SIMPLIFY, TAIL_ONLY};
 use crate::graph::FloatOp;
 use crate::onnx::constant::Constant;
 use crate::onnx::error::ImportError;
 use crate::onnx::importer::Value;
+use crate::onnx::view::View;
 
-impl Operator<'_> {
-    pub(super) fn concat(self) -> Result<Value, ImportError> {
+impl Operator<'_, '_> {
+    pub(super) fn concat(mut self) -> Result<Value, ImportError> {
         let parts = (0..self.node.inputs().len()).map(|i| self.activation(i)).collect::<Result<Vec<_>, _>>()?;
-        let Some(&(_, flat)) = parts.first() else { return Err(self.node.invalid("it has no inputs")) };
-        let axis = self.node.int("axis", 1);
-        let rank = if flat { 2 } else { 4 };
-        if axis != 1 && axis + rank != 1 || parts.iter().any(|p| p.1 != flat) {
-            return Err(self.node.unsupported(format!("it joins along axis {axis}"), "join along the channels (axis 1)"));
+        let Some((_, first)) = parts.first() else { return Err(self.node.invalid("it has no inputs")) };
+        let axis = self.axis(self.node.int("axis", 1), first.rank())?;
+        if parts.iter().any(|(_, view)| view.rank() != first.rank()) {
+            return Err(self.node.invalid("its inputs have different ranks"));
         }
-        self.push(FloatOp::Concat, parts.into_iter().map(|p| p.0).collect(), flat)
+        let mut nodes = Vec::with_capacity(parts.len());
+        let mut views = Vec::with_capacity(parts.len());
+        for (node, view) in parts {
+            let (node, view) = if view.rank() == 1 {
+                let name = self.node.name();
+                (self.importer.flattened(&name, node, &view)?, View::flat(view.dims()[0]))
+            } else {
+                self.with_channels_in_order(node, view, axis)?
+            };
+            nodes.push(node);
+            views.push(view);
+        }
+        let channels = nodes.iter().map(|&node| self.importer.shape(node).channels).sum();
+        let joined: Vec<View> = views.iter().map(|view| view.with_channels(axis, channels)).collect();
+        if joined.iter().any(|view| *view != joined[0]) {
+            let dims: Vec<Vec<usize>> = views.iter().map(View::dims).collect();
+            return Err(self
+                .node
+                .unsupported(format!("it joins {dims:?} along axis {}", axis + 1), "join values of one layout along the channels"));
+        }
+        let view = joined[0].clone();
+        self.push(FloatOp::Concat, nodes, view)
     }
 
     pub(super) fn flatten(self) -> Result<Value, ImportError> {
-        let (input, flat) = self.activation(0)?;
-        let (axis, rank) = (self.node.int("axis", 1), if flat { 2 } else { 4 });
-        if axis != 1 && axis + rank != 1 {
+        if let tail @ Value::Tail { .. } = self.value(0)? {
+            return Ok(tail);
+        }
+        let (node, view) = self.activation(0)?;
+        let all = view.rank() as i64 + 1;
+        let axis = self.node.int("axis", 1);
+        if axis != 1 && axis.saturating_add(all) != 1 {
             return Err(self
                 .node
                 .unsupported(format!("it flattens from axis {axis}"), "flatten from axis 1, which keeps the samples apart"));
         }
-        if flat { self.value(0) } else { self.push(FloatOp::Flatten, vec![input], true) }
+        self.moved(node, &view, &[view.dims().iter().product()])
     }
 
-    /// Takes away the rows and columns of an image of one pixel.
+    /// The same numbers as a tensor of shape `dims`.
+    fn moved(self, node: crate::graph::NodeId, view: &View, dims: &[usize]) -> Result<Value, ImportError> {
+        match view.reshaped(dims) {
+            Some(view) => Ok(Value::Activation { node, view }),
+            None => {
+                let reason = format!("it turns {:?} per image into {dims:?}", view.dims());
+                Err(self.node.unsupported(reason, "reshape by splitting or joining whole axes, or to one vector: [N, -1]"))
+            }
+        }
+    }
+
+    /// Takes axes of size 1 away.
     pub(super) fn squeeze(self) -> Result<Value, ImportError> {
         if let tail @ Value::Tail { .. } = self.value(0)? {
             return Ok(tail);
         }
-        let (input, flat) = self.activation(0)?;
-        let shape = self.importer.graph.node(input).shape;
-        match self.sorted_axes(4)? {
-            axes if !flat && (axes == [2, 3] || axes.is_empty()) && (shape.height, shape.width) == (1, 1) => {
-                self.push(FloatOp::Flatten, vec![input], true)
-            }
-            axes => {
-                Err(self.node.unsupported(format!("it takes axes {axes:?} away"), "take rows and columns of one pixel away (axes 2 and 3)"))
-            }
-        }
-    }
-
-    /// Gives a vector one row and one column.
-    pub(super) fn unsqueeze(self) -> Result<Value, ImportError> {
-        let (input, flat) = self.activation(0)?;
-        match self.sorted_axes(4)? {
-            axes if flat && axes == [2, 3] => Ok(Value::Activation { node: input, flat: false }),
-            axes => Err(self.node.unsupported(format!("it adds axes {axes:?}"), "add rows and columns to a vector (axes 2 and 3)")),
-        }
-    }
-
-    /// Axes by input or by attribute, counted from the front, in order.
-    fn sorted_axes(&self, rank: i64) -> Result<Vec<i64>, ImportError> {
-        let axes = match self.integers(1)? {
-            Some(axes) => axes,
-            None => self.node.attribute("axes").map(|a| a.ints.clone()).unwrap_or_default(),
+        let (node, view) = self.activation(0)?;
+        let dims = view.dims();
+        let gone = match self.listed(1, "axes")? {
+            Some(axes) => axes.into_iter().map(|axis| self.axis(axis, dims.len())).collect::<Result<Vec<_>, _>>()?,
+            None => (0..dims.len()).filter(|&axis| dims[axis] == 1).collect(),
         };
-        let mut axes: Vec<i64> = axes.into_iter().map(|axis| if axis < 0 { axis.saturating_add(rank) } else { axis }).collect();
-        axes.sort_unstable();
-        Ok(axes)
+        if gone.iter().any(|&axis| dims[axis] != 1) {
+            return Err(self.node.invalid(format!("it takes axes {gone:?} of {dims:?} away (the batch not counted)")));
+        }
+        Ok(Value::Activation { node, view: view.squeezed(&gone) })
+    }
+
+    /// Adds axes of size 1.
+    pub(super) fn unsqueeze(self) -> Result<Value, ImportError> {
+        let (node, view) = self.activation(0)?;
+        let axes = self.listed(1, "axes")?.unwrap_or_default();
+        let mut new = axes.iter().map(|&axis| self.axis(axis, view.rank() + axes.len())).collect::<Result<Vec<_>, _>>()?;
+        new.sort_unstable();
+        match view.unsqueezed(&new) {
+            Some(view) => Ok(Value::Activation { node, view }),
+            None => Err(self.node.invalid(format!("it adds axes {axes:?} to {:?}", view.dims()))),
+        }
+    }
+
+    pub(super) fn transpose(self) -> Result<Value, ImportError> {
+        if let tail @ Value::Tail { .. } = self.value(0)? {
+            return Ok(tail);
+        }
+        let (node, view) = self.activation(0)?;
+        let order: Vec<i64> = match self.node.attribute("perm") {
+            Some(perm) => perm.ints.clone(),
+            None => (0..=view.rank() as i64).rev().collect(),
+        };
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        if !sorted.iter().copied().eq(0..=view.rank() as i64) {
+            return Err(self.node.invalid(format!("`perm` = {order:?} for {} axes", view.rank() + 1)));
+        }
+        if order[0] != 0 {
+            return Err(self.node.unsupported("it moves the batch axis", CHANNELS_FIRST));
+        }
+        let order: Vec<usize> = order[1..].iter().map(|&axis| axis as usize - 1).collect();
+        Ok(Value::Activation { node, view: view.transposed(&order) })
     }
 
     pub(super) fn reshape(self) -> Result<Value, ImportError> {
         // What follows the class scores does not change which is the largest, as long as each
         // sample keeps one row of them.
         if let Value::Tail { node } = self.value(0)? {
-            let classes = self.importer.graph.node(node).shape.channels;
-            return match self.integers(1)?.as_deref() {
+            let classes = self.importer.shape(node).channels;
+            return match self.listed(1, "shape")?.as_deref() {
                 Some([_, n]) if *n == -1 || usize::try_from(*n).ok() == Some(classes) => Ok(Value::Tail { node }),
                 other => Err(self.node.unsupported(format!("it reshapes the result of a softmax or an argmax to {other:?}"), TAIL_ONLY)),
             };
         }
-        let (input, flat) = self.activation(0)?;
-        let shape = self.importer.graph.node(input).shape;
-        let target = match (self.integers(1)?, self.node.attribute("shape")) {
-            (Some(target), _) => target,
-            (None, Some(attribute)) => attribute.ints.clone(),
-            (None, None) => return Err(self.node.invalid("it has no target shape")),
+        let (node, view) = self.activation(0)?;
+        let target = self.listed(1, "shape")?.ok_or_else(|| self.node.invalid("it has no target shape"))?;
+        let source = view.dims();
+        let Some(resolved) = resolve_shape(&target, &source, self.node.int("allowzero", 0) != 0) else {
+            let reason = format!("it turns {source:?} per image into {target:?}, the batch first");
+            return Err(self.node.unsupported(reason, "keep the samples apart: [N, -1]"));
         };
-        let source: &[usize] = if flat { &[shape.channels] } else { &[shape.channels, shape.height, shape.width] };
-        let Some(resolved) = resolve_shape(&target, source, self.node.int("allowzero", 0) != 0) else {
-            let reason = format!("it turns {source:?} per sample into {target:?}");
-            return Err(self.node.unsupported(reason, "only a reshape of a sample to one vector is supported: [N, -1]"));
-        };
-        match resolved.as_slice() {
-            same if same == source => self.value(0),
-            [_] => self.push(FloatOp::Flatten, vec![input], true),
-            &[_, 1, 1] if flat => Ok(Value::Activation { node: input, flat: false }),
-            _ => {
-                let reason = format!("it turns {source:?} per sample into {resolved:?}");
-                Err(self.node.unsupported(reason, "only a reshape of a sample to one vector is supported: [N, -1]"))
-            }
-        }
-    }
-
-    pub(super) fn pad(self) -> Result<Value, ImportError> {
-        let input = self.image(0)?;
-        let mode = self.node.string("mode", "constant")?;
-        let value = match self.reals(2)? {
-            Some((_, v)) => v.first().copied().unwrap_or(0.0),
-            None => self.node.float("value", 0.0),
-        };
-        if mode != "constant" || value != 0.0 {
-            return Err(self.node.unsupported(format!("it pads with {mode} {value}"), "pad with zeros"));
-        }
-        let pads = match self.integers(1)? {
-            Some(pads) => pads,
-            None => self.node.attribute("pads").map(|a| a.ints.clone()).unwrap_or_default(),
-        };
-        let axes = self.integers(3)?.unwrap_or_else(|| vec![0, 1, 2, 3]);
-        if pads.len() != 2 * axes.len() {
-            return Err(self.node.invalid(format!("{} pads for {} axes", pads.len(), axes.len())));
-        }
-        let mut around = [(0, 0); 4];
-        for (i, &axis) in axes.iter().enumerate() {
-            let axis = usize::try_from(if axis < 0 { axis + 4 } else { axis }).ok().filter(|&a| a < 4);
-            let axis = axis.ok_or_else(|| self.node.invalid(format!("axes {axes:?}")))?;
-            around[axis] = (pads[i], pads[i + axes.len()]);
-        }
-        let size = |n: i64| {
-            let n = usize::try_from(n).ok().filter(|&n| n <= 4096);
-            n.ok_or_else(|| self.node.unsupported(format!("pads {pads:?}"), "pad by 0 to 4096 rows and columns; cropping is not supported"))
-        };
-        if around[0] != (0, 0) || around[1] != (0, 0) {
-            return Err(self.node.unsupported(format!("it pads samples or channels ({pads:?})"), "pad rows and columns only"));
-        }
-        let padding = Padding { top: size(around[2].0)?, bottom: size(around[2].1)?, left: size(around[3].0)?, right: size(around[3].1)? };
-        self.push(FloatOp::Pad(padding), vec![input], false)
+        self.moved(node, &view, &resolved)
     }
 
     pub(super) fn constant(self) -> Result<Value, ImportError> {
         if let Some(tensor) = self.node.attribute("value").and_then(|a| a.t.as_ref()) {
-            return Ok(Value::Constant(Constant::read(tensor).map_err(|reason| self.node.invalid(reason))?));
+            return Ok(Value::Constant(Constant::read(tensor, self.importer.external).map_err(|reason| self.node.invalid(reason))?));
         }
         let constant = if let Some(a) = self.node.attribute("value_float") {
             Constant::real(Vec::new(), vec![a.f()])
@@ -155,24 +154,36 @@ impl Operator<'_> {
     }
 
     pub(super) fn tail(self) -> Result<Value, ImportError> {
-        let (node, rank) = match self.value(0)? {
-            Value::Activation { node, flat } => (node, if flat { 2 } else { 4 }),
+        if let Value::Tail { node } = self.value(0)? {
             // ArgMax of Softmax.
-            Value::Tail { node } => (node, 2),
-            Value::Constant(_) | Value::Unreadable(_) => return Err(self.node.unsupported("its input is a constant", SIMPLIFY)),
-        };
+            return Ok(Value::Tail { node });
+        }
+        let (node, view) = self.activation(0)?;
+        let all = view.rank() as i64 + 1;
         let default = match self.node.operator() {
             "ArgMax" => 0,
             _ if self.importer.opset >= 13 => -1,
             _ => 1,
         };
+        let dims = view.dims();
         let axis = self.node.int("axis", default);
-        if axis != 1 && axis + rank != 1 {
-            return Err(self.node.unsupported(format!("it works along axis {axis}"), "the classes should be axis 1"));
+        let axis = if axis < 0 { axis.saturating_add(all) } else { axis };
+        // Of one class there is one score, along whichever axis.
+        let along = dims.iter().position(|&dim| dim > 1).map_or(axis, |place| place as i64 + 1);
+        if dims.iter().filter(|&&dim| dim > 1).count() > 1 {
+            let reason = format!("its input is {dims:?} per image, not one score for each class");
+            return Err(self.node.unsupported(reason, TAIL_ONLY));
+        }
+        // Before operator set 13 a softmax works over all axes from the given one on.
+        let coerced = self.node.operator() != "ArgMax" && self.importer.opset < 13 && (1..=along).contains(&axis);
+        if axis != along && !coerced {
+            return Err(self.node.unsupported(format!("it works along axis {axis}, the classes are axis {along}"), TAIL_ONLY));
         }
         if self.node.int("select_last_index", 0) != 0 {
             return Err(self.node.unsupported("it resolves ties to the last index", "use select_last_index = 0"));
         }
+        let name = self.node.name();
+        let node = self.importer.flattened(&name, node, &view)?;
         Ok(Value::Tail { node })
     }
 }

@@ -1,16 +1,16 @@
-//! Linear operators and what is folded into them.
+//! Convolutions, dense layers and batch normalisation.
 
 use fusion_rlwe::ConvGeometry;
 
-use super::operator::{Operator, REPLACE, SIMPLIFY, TAIL_ONLY};
-use crate::graph::{FloatOp, FloatTerm, NodeId};
-use crate::onnx::constant::{Constant, Numbers};
+use super::operator::{CHANNELS_FIRST, Operator, REPLACE};
+use crate::graph::{FloatOp, FloatTerm};
 use crate::onnx::error::ImportError;
 use crate::onnx::importer::Value;
+use crate::onnx::view::View;
 use crate::onnx::window::SlidingWindow;
 
-impl Operator<'_> {
-    pub(super) fn conv(self) -> Result<Value, ImportError> {
+impl Operator<'_, '_> {
+    pub(super) fn conv(mut self) -> Result<Value, ImportError> {
         let input = self.image(0)?;
         let shape = self.importer.graph.node(input).shape;
         let (dims, weights) = self.required(1)?;
@@ -35,11 +35,15 @@ impl Operator<'_> {
             padding: window.padding,
             groups,
         };
-        self.push(FloatOp::Linear { terms: vec![FloatTerm { geometry, weights }], bias }, vec![input], false)
+        self.push_image(FloatOp::Linear { terms: vec![FloatTerm { geometry, weights }], bias }, vec![input])
     }
 
-    pub(super) fn batch_normalization(self) -> Result<Value, ImportError> {
-        let (input, flat) = self.activation(0)?;
+    pub(super) fn batch_normalization(mut self) -> Result<Value, ImportError> {
+        let (input, view) = self.activation(0)?;
+        if view.rank() == 0 || view.channel_order(0, self.importer.shape(input).channels).is_none() {
+            return Err(self.node.unsupported("its second axis is not that of the channels", CHANNELS_FIRST));
+        }
+        let (input, view) = self.with_channels_in_order(input, view, 0)?;
         if self.node.int("training_mode", 0) != 0 {
             return Err(self.node.unsupported("it is in training mode", "export the model in inference mode (`model.eval()`)"));
         }
@@ -59,16 +63,20 @@ impl Operator<'_> {
             scale.push(s as f32);
             shift.push((f64::from(*b) - f64::from(*m) * s) as f32);
         }
-        self.push(FloatOp::ChannelAffine { scale, shift }, vec![input], flat)
+        self.push(FloatOp::ChannelAffine { scale, shift }, vec![input], view)
     }
 
     /// A dense layer from weights `[inputs, outputs]`, or `[outputs, inputs]` if `transposed`.
     fn dense(self, transposed: bool, alpha: f32, bias: Option<Vec<f32>>) -> Result<Value, ImportError> {
-        let (input, flat) = self.activation(0)?;
-        let features = self.importer.graph.node(input).shape.channels;
-        if !flat {
-            return Err(self.node.unsupported("its first input is not a flat vector [N, features]", "put a Flatten before it"));
-        }
+        let (input, view) = self.activation(0)?;
+        let dims = view.dims();
+        let Some((&features, leading)) = dims.split_last().filter(|(_, leading)| leading.iter().all(|&dim| dim == 1)) else {
+            let reason = format!("its first input is {dims:?} per image, not a vector");
+            return Err(self.node.unsupported(reason, "put a Flatten or a global average pool before it"));
+        };
+        let before: Vec<usize> = (0..leading.len()).collect();
+        let name = self.node.name();
+        let input = self.importer.flattened(&name, input, &view)?;
         let (dims, data) = self.required(1)?;
         let &[rows, columns] = dims.as_slice() else {
             return Err(self.node.unsupported(format!("its second input is {dims:?}, not a matrix"), REPLACE));
@@ -88,7 +96,8 @@ impl Operator<'_> {
             Some(b) => return Err(self.node.invalid(format!("{} addends for {outputs} outputs", b.len()))),
         };
         let geometry = ConvGeometry::dense(inputs, outputs);
-        self.push(FloatOp::Linear { terms: vec![FloatTerm { geometry, weights }], bias }, vec![input], true)
+        let view = View::flat(outputs).unsqueezed(&before).unwrap_or_else(|| View::flat(outputs));
+        self.push(FloatOp::Linear { terms: vec![FloatTerm { geometry, weights }], bias }, vec![input], view)
     }
 
     pub(super) fn gemm(self) -> Result<Value, ImportError> {
@@ -103,85 +112,5 @@ impl Operator<'_> {
 
     pub(super) fn mat_mul(self) -> Result<Value, ImportError> {
         self.dense(false, 1.0, None)
-    }
-
-    /// Add, Sub, Mul and Div: of two values, or of a value and one constant for each channel.
-    pub(super) fn arithmetic(self) -> Result<Value, ImportError> {
-        match (self.value(0)?, self.value(1)?) {
-            (Value::Activation { node: a, flat }, Value::Activation { node: b, flat: other }) => {
-                if flat != other {
-                    return Err(self.node.invalid("its inputs have different ranks"));
-                }
-                match self.node.operator() {
-                    "Add" => self.push(FloatOp::Add, vec![a, b], flat),
-                    "Sub" => {
-                        let channels = self.importer.graph.node(b).shape.channels;
-                        let negated = FloatOp::ChannelAffine { scale: vec![-1.0; channels], shift: vec![0.0; channels] };
-                        let name = format!("{} (negated)", self.node.name());
-                        let b = self.importer.graph.push(&name, negated, vec![b])?;
-                        self.push(FloatOp::Add, vec![a, b], flat)
-                    }
-                    _ => Err(self.node.unsupported("both of its inputs depend on the image", "multiply or divide by constants")),
-                }
-            }
-            (Value::Activation { node, flat }, Value::Constant(c)) => self.affine(node, flat, c, false),
-            (Value::Constant(c), Value::Activation { node, flat }) => self.affine(node, flat, c, true),
-            (Value::Constant(_), Value::Constant(_)) => Err(self.node.unsupported("both inputs are constants", SIMPLIFY)),
-            (Value::Unreadable(reason), _) | (_, Value::Unreadable(reason)) => {
-                Err(self.node.invalid(format!("one of its inputs cannot be read: {reason}")))
-            }
-            (Value::Tail { .. }, _) | (_, Value::Tail { .. }) => {
-                Err(self.node.unsupported("it reads the result of a softmax or an argmax", TAIL_ONLY))
-            }
-        }
-    }
-
-    /// Arithmetic with one number, or one for each channel; `turned` if the constant is the first
-    /// operand.
-    fn affine(self, node: NodeId, flat: bool, constant: Constant, turned: bool) -> Result<Value, ImportError> {
-        let channels = self.importer.graph.node(node).shape.channels;
-        let Constant { dims, data: Numbers::Real(data) } = constant else {
-            return Err(self.node.invalid("its constant should hold real numbers"));
-        };
-        // The channel axis counts from the right: [.., C, 1, 1] for images, [.., C] for vectors.
-        let position = if flat { 1 } else { 3 };
-        let spread = dims.iter().rev().enumerate().any(|(i, &n)| n != 1 && i + 1 != position);
-        let numbers = match data.as_slice() {
-            &[x] => vec![x; channels],
-            _ if !spread && data.len() == channels => data,
-            _ => {
-                let advice = "use one number, or one for each channel";
-                return Err(self.node.unsupported(format!("its constant of shape {dims:?} is not one number per channel"), advice));
-            }
-        };
-        let (ones, zeros) = (vec![1.0; channels], vec![0.0; channels]);
-        let each = |f: fn(f32) -> f32| numbers.iter().map(|&x| f(x)).collect::<Vec<f32>>();
-        let (scale, shift) = match (self.node.operator(), turned) {
-            ("Add", _) => (ones, numbers),
-            ("Sub", false) => (ones, each(|x| -x)),
-            ("Sub", true) => (vec![-1.0; channels], numbers),
-            ("Mul", _) => (numbers, zeros),
-            ("Div", false) => (each(|x| 1.0 / x), zeros),
-            _ => return Err(self.node.unsupported("it divides by what depends on the image", "divide by constants")),
-        };
-        if scale.iter().any(|x| !x.is_finite()) {
-            return Err(self.node.invalid("it divides by zero"));
-        }
-        self.push(FloatOp::ChannelAffine { scale, shift }, vec![node], flat)
-    }
-
-    /// The sum of any number of values.
-    pub(super) fn sum(self) -> Result<Value, ImportError> {
-        let parts = (0..self.node.inputs().len()).map(|i| self.activation(i)).collect::<Result<Vec<_>, _>>()?;
-        let Some((&(first, flat), rest)) = parts.split_first() else { return Err(self.node.invalid("it has no inputs")) };
-        if rest.iter().any(|&(_, other)| other != flat) {
-            return Err(self.node.invalid("its inputs have different ranks"));
-        }
-        let name = self.node.name();
-        let mut sum = first;
-        for &(part, _) in rest {
-            sum = self.importer.graph.push(&name, FloatOp::Add, vec![sum, part])?;
-        }
-        Ok(Value::Activation { node: sum, flat })
     }
 }

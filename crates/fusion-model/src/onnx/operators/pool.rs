@@ -9,8 +9,8 @@ use crate::onnx::importer::Value;
 use crate::onnx::window::SlidingWindow;
 use crate::program::PoolGeometry;
 
-impl Operator<'_> {
-    fn pool(&self) -> Result<(NodeId, PoolGeometry, bool), ImportError> {
+impl Operator<'_, '_> {
+    fn pool(&mut self) -> Result<(NodeId, PoolGeometry, bool), ImportError> {
         let input = self.image(0)?;
         let window = SlidingWindow::read(self.node, self.importer.graph.node(input).shape, None)?;
         if window.dilation != (1, 1) {
@@ -20,12 +20,12 @@ impl Operator<'_> {
         Ok((input, pool, window.ceil_extra))
     }
 
-    pub(super) fn max_pool(self) -> Result<Value, ImportError> {
+    pub(super) fn max_pool(mut self) -> Result<Value, ImportError> {
         let (input, pool, _) = self.pool()?;
-        self.push(FloatOp::MaxPool(pool), vec![input], false)
+        self.push_image(FloatOp::MaxPool(pool), vec![input])
     }
 
-    pub(super) fn average_pool(self) -> Result<Value, ImportError> {
+    pub(super) fn average_pool(mut self) -> Result<Value, ImportError> {
         let (input, pool, ceil_extra) = self.pool()?;
         if ceil_extra {
             return Err(self.node.unsupported(
@@ -39,37 +39,39 @@ impl Operator<'_> {
                 "set count_include_pad = 1 or remove the pads",
             ));
         }
-        self.push(FloatOp::AveragePool(pool), vec![input], false)
+        self.push_image(FloatOp::AveragePool(pool), vec![input])
     }
 
-    /// A mean over rows and columns is a global average pool.
-    pub(super) fn reduce_mean(self) -> Result<Value, ImportError> {
-        let input = self.image(0)?;
-        let axes = match self.integers(1)? {
-            Some(axes) => axes,
-            None => self.node.attribute("axes").map(|a| a.ints.clone()).unwrap_or_default(),
+    /// A mean, or a sum, over rows and columns is a global pool.
+    pub(super) fn reduce(self, of: fn(PoolGeometry) -> FloatOp) -> Result<Value, ImportError> {
+        if let Value::Tail { .. } = self.value(0)? {
+            return Err(self.node.unsupported("it reads the result of a softmax or an argmax", super::operator::TAIL_ONLY));
+        }
+        let (input, view) = self.activation(0)?;
+        let rank = view.rank();
+        let listed = self.listed(1, "axes")?.filter(|axes| !axes.is_empty());
+        let axes = match listed {
+            Some(axes) => axes.into_iter().map(|axis| self.axis(axis, rank)).collect::<Result<Vec<_>, _>>()?,
+            None if self.node.int("noop_with_empty_axes", 0) != 0 => return Ok(Value::Activation { node: input, view }),
+            None => (0..rank).collect(),
         };
-        let mut spatial: Vec<i64> = axes.iter().map(|&axis| if axis < 0 { axis + 4 } else { axis }).collect();
-        spatial.sort_unstable();
-        if spatial != [2, 3] {
-            return Err(self
-                .node
-                .unsupported(format!("it takes the mean over axes {axes:?}"), "take it over rows and columns (axes 2 and 3)"));
+        let others = (0..rank).filter(|axis| !axes.contains(axis));
+        let over_positions = axes.iter().all(|&axis| view.is_spatial(axis) || view.dims()[axis] == 1);
+        if !over_positions || others.into_iter().any(|axis| !view.is_channels(axis)) {
+            let reason = format!("it works over axes {axes:?} (the batch not counted) of {:?}", view.dims());
+            return Err(self.node.unsupported(reason, "take it over the rows and columns of an image"));
         }
-        let shape = self.importer.graph.node(input).shape;
+        let shape = self.importer.shape(input);
+        let view = view.without_positions();
+        let view = if self.node.int("keepdims", 1) == 0 { view.squeezed(&axes) } else { view };
         let pool = PoolGeometry { kernel: (shape.height, shape.width), stride: (1, 1), padding: Padding::default() };
-        let name = self.node.name();
-        let pooled = self.importer.graph.push(&name, FloatOp::AveragePool(pool), vec![input])?;
-        match self.node.int("keepdims", 1) {
-            0 => self.push(FloatOp::Flatten, vec![pooled], true),
-            _ => Ok(Value::Activation { node: pooled, flat: false }),
-        }
+        self.push(of(pool), vec![input], view)
     }
 
-    pub(super) fn global_average_pool(self) -> Result<Value, ImportError> {
+    pub(super) fn global_average_pool(mut self) -> Result<Value, ImportError> {
         let input = self.image(0)?;
         let shape = self.importer.graph.node(input).shape;
         let pool = PoolGeometry { kernel: (shape.height, shape.width), stride: (1, 1), padding: Padding::default() };
-        self.push(FloatOp::AveragePool(pool), vec![input], false)
+        self.push_image(FloatOp::AveragePool(pool), vec![input])
     }
 }

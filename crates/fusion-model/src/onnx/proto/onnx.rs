@@ -64,13 +64,16 @@ pub struct GraphProto {
     pub input: ::prost::alloc::vec::Vec<ValueInfoProto>,
     #[prost(message, repeated, tag = "12")]
     pub output: ::prost::alloc::vec::Vec<ValueInfoProto>,
+    #[prost(message, repeated, tag = "15")]
+    pub sparse_initializer: ::prost::alloc::vec::Vec<SparseTensorProto>,
 }
 /// A constant.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TensorProto {
     #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: ::prost::alloc::vec::Vec<i64>,
-    /// 1 float, 6 int32, 7 int64, 10 float16, 11 double; others are not read.
+    /// 1 float, 2 uint8, 3 int8, 4 uint16, 5 int16, 6 int32, 7 int64, 9 bool, 10 float16, 11 double,
+    /// 12 uint32, 16 bfloat16; others are not read.
     #[prost(int32, optional, tag = "2")]
     pub data_type: ::core::option::Option<i32>,
     #[prost(float, repeated, tag = "4")]
@@ -85,9 +88,32 @@ pub struct TensorProto {
     pub raw_data: ::core::option::Option<::prost::bytes::Bytes>,
     #[prost(double, repeated, tag = "10")]
     pub double_data: ::prost::alloc::vec::Vec<f64>,
+    /// Where the data is in another file: `location`, `offset` and `length`.
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: ::prost::alloc::vec::Vec<StringStringEntryProto>,
     /// 1: the data is in another file.
     #[prost(int32, optional, tag = "14")]
     pub data_location: ::core::option::Option<i32>,
+}
+/// A key and its value.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StringStringEntryProto {
+    #[prost(string, optional, tag = "1")]
+    pub key: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "2")]
+    pub value: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// A constant that is mostly zeros.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SparseTensorProto {
+    /// The numbers that are not zero; its name is the constant's.
+    #[prost(message, optional, tag = "1")]
+    pub values: ::core::option::Option<TensorProto>,
+    /// Their places: linear, or one place per axis.
+    #[prost(message, optional, tag = "2")]
+    pub indices: ::core::option::Option<TensorProto>,
+    #[prost(int64, repeated, packed = "false", tag = "3")]
+    pub dims: ::prost::alloc::vec::Vec<i64>,
 }
 /// Dimensions, each a number or a name.
 #[derive(Clone, PartialEq, ::prost::Message)]

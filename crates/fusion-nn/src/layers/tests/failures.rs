@@ -86,11 +86,11 @@ fn misuse_is_an_error() {
         ("clip output", |p| clip(p, &ones(1, 5), 1, RingBits(0)).is_err()),
         ("clip at zero", |p| clip(p, &ones(1, 5), 0, RingBits(5)).is_err()),
         ("clip above the window", |p| clip(p, &ones(1, 5), 16, RingBits(5)).is_err()),
-        ("piecewise width", |p| piecewise(p, &ones(1, 2), &bent(), 1, RingBits(5)).is_err()),
-        ("piecewise output", |p| piecewise(p, &ones(1, 12), &bent(), 1, RingBits(33)).is_err()),
-        ("piecewise without a bit left out", |p| piecewise(p, &ones(1, 12), &bent(), 0, RingBits(5)).is_err()),
+        ("piecewise width", |p| piecewise(p, &ones(1, 2), &bent(), RingBits(5)).is_err()),
+        ("piecewise output", |p| piecewise(p, &ones(1, 12), &bent(), RingBits(33)).is_err()),
+        ("piecewise without a bit left out", |p| piecewise(p, &ones(1, 12), &Piecewise { left_out: 0, ..bent() }, RingBits(5)).is_err()),
         // 200 + 2^6 - 1 is more than 2^8.
-        ("piecewise with knots outside", |p| piecewise(p, &ones(1, 10), &bent(), 7, RingBits(5)).is_err()),
+        ("piecewise with knots outside", |p| piecewise(p, &ones(1, 10), &Piecewise { left_out: 7, ..bent() }, RingBits(5)).is_err()),
         ("multiply widths", |p| multiply(p, &ones(1, 9), &ones(1, 9), RingBits(9)).is_err()),
         ("multiply narrow numbers", |p| multiply(p, &ones(1, 9), &ones(1, 2), RingBits(9)).is_err()),
         ("multiply in a wider ring", |p| multiply(p, &ones(1, 9), &ones(1, 4), RingBits(10)).is_err()),
@@ -137,7 +137,7 @@ fn a_party_that_failed_refuses_every_later_call() {
                 argmax(party, shared.of(party), 1).err(),
                 open_to_client(party, shared.of(party)).err(),
                 clip(party, shared.of(party), 1, RingBits(12)).err(),
-                piecewise(party, shared.of(party), &bent(), 1, RingBits(12)).err(),
+                piecewise(party, shared.of(party), &bent(), RingBits(12)).err(),
                 multiply(party, shared.of(party), shared.of(party), RingBits(12)).err(),
             ];
             assert_eq!(party.traffic(), before);

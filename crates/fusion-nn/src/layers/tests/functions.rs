@@ -59,10 +59,16 @@ fn clip_costs_its_formula_at_every_width_and_split() {
 fn small_functions() -> Vec<Piecewise> {
     let knots = |knots: &[(i32, i32)]| knots.iter().map(|&(at, change)| Knot { at, change }).collect();
     vec![
-        Piecewise { slope: -5, offset: 3, knots: vec![] },
-        Piecewise { slope: 0, offset: 0, knots: knots(&[(0, 1)]) },
-        Piecewise { slope: 1, offset: 7, knots: knots(&[(-8, 2), (8, -12)]) },
-        Piecewise { slope: i32::MIN, offset: i32::MAX, knots: knots(&[(3, i32::MIN), (3, i32::MAX), (-1, 0), (2, 1 << 8), (-9, -16)]) },
+        Piecewise { fraction: 0, slope: -5, offset: 3, knots: vec![], left_out: 1 },
+        Piecewise { fraction: 0, slope: 0, offset: 0, knots: knots(&[(0, 1)]), left_out: 1 },
+        Piecewise { fraction: 0, slope: 1, offset: 7, knots: knots(&[(-8, 2), (8, -12)]), left_out: 1 },
+        Piecewise {
+            fraction: 0,
+            slope: i32::MIN,
+            offset: i32::MAX,
+            knots: knots(&[(3, i32::MIN), (3, i32::MAX), (-1, 0), (2, 1 << 8), (-9, -16)]),
+            left_out: 1,
+        },
     ]
 }
 
@@ -73,7 +79,8 @@ fn piecewise_is_its_functionality_for_every_pair_of_shares() {
     let (shared, x) = all_pairs(h);
     for (left_out, out) in (1..=3).flat_map(|left_out| [1, 4, 6, 7, 9, 32].map(|out| (left_out, out))) {
         for function in small_functions() {
-            let pair = run(1 << 11, |party| piecewise(party, shared.of(party), &function, left_out, RingBits(out)));
+            let function = Piecewise { left_out, ..function };
+            let pair = run(1 << 11, |party| piecewise(party, shared.of(party), &function, RingBits(out)));
             let most = uncertain(left_out).cast_signed();
             let mut wrong = Vec::new();
             for ((&x, client), got) in x.iter().zip(shared.client.words()).zip(opened(&pair, out)) {
@@ -89,7 +96,7 @@ fn piecewise_is_its_functionality_for_every_pair_of_shares() {
                 }
             }
             assert_eq!(wrong, [], "{left_out} bits left out, l' = {out}, {function:?}");
-            same_cost(&pair, cost::piecewise(h, &function, left_out, out, Split::default()).of(x.len(), 1 << 11), "piecewise");
+            same_cost(&pair, cost::piecewise(h, &function, out, Split::default()).of(x.len(), 1 << 11), "piecewise");
         }
     }
 }
@@ -99,13 +106,19 @@ fn piecewise_costs_its_formula_at_every_width_and_split() {
     for (h, split) in (3..=32u32).flat_map(|h| Split::ALL.map(|split| (h, split))) {
         for (out, count) in [(1, 3), (h - 1, 1), (h, 2), ((h + 1).min(32), 3), (20, 8), (32, 5)] {
             let knots = values(count, h - 1, out).into_iter().zip(values(count, 20, h));
-            let function = Piecewise { slope: 77, offset: -(1 << 20), knots: knots.map(|(at, change)| Knot { at, change }).collect() };
+            let function = Piecewise {
+                fraction: 0,
+                slope: 77,
+                offset: -(1 << 20),
+                knots: knots.map(|(at, change)| Knot { at, change }).collect(),
+                left_out: 1,
+            };
             let x = values(200, h - 1, h + out);
             let shared = Shared::new(&x, h);
-            let pair = run_split(128, split, |party| piecewise(party, shared.of(party), &function, 1, RingBits(out)));
+            let pair = run_split(128, split, |party| piecewise(party, shared.of(party), &function, RingBits(out)));
             let expect: Vec<u32> = x.iter().map(|&x| function.value(i64::from(x)) as u32 & mask32(out)).collect();
             assert_eq!(opened(&pair, out), expect, "h = {h}, l' = {out}, {function:?}, {split:?}");
-            let cost = cost::piecewise(h, &function, 1, out, split);
+            let cost = cost::piecewise(h, &function, out, split);
             same_cost(&pair, cost.of(200, 128), "piecewise");
             assert_eq!(pair.client.traffic.turns, 2 * u64::from(cost.rounds()));
         }
@@ -114,11 +127,11 @@ fn piecewise_costs_its_formula_at_every_width_and_split() {
 
 #[test]
 fn a_function_without_knots_costs_its_widening() {
-    let (shared, line) = (Shared::new(&[-4, 3], 5), Piecewise { slope: 2, offset: 1, knots: vec![] });
+    let (shared, line) = (Shared::new(&[-4, 3], 5), Piecewise { fraction: 0, slope: 2, offset: 1, knots: vec![], left_out: 1 });
     for (out, bits) in [(5, 0), (9, 5)] {
-        let pair = run(64, |party| piecewise(party, shared.of(party), &line, 1, RingBits(out)));
+        let pair = run(64, |party| piecewise(party, shared.of(party), &line, RingBits(out)));
         assert_eq!(opened(&pair, out), reduced([-7, 7], out));
-        let cost = cost::piecewise(5, &line, 1, out, Split::default());
+        let cost = cost::piecewise(5, &line, out, Split::default());
         assert_eq!((cost.bits, pair.client.traffic.turns), (bits, u64::from(cost.rounds())));
     }
 }
@@ -181,9 +194,9 @@ fn functions_at_edge_sizes_and_over_many_tiles() {
         let pair = run(tile, |party| clip(party, shared.of(party), 600, RingBits(26)));
         assert_eq!(opened(&pair, 26), reduced(x.iter().map(|&x| clipped(x, 600)), 26));
         same_cost(&pair, cost::clip(12, 600, 26, Split::default()).of(n, tile), "clip");
-        let pair = run(tile, |party| piecewise(party, shared.of(party), &bent(), 1, RingBits(20)));
+        let pair = run(tile, |party| piecewise(party, shared.of(party), &bent(), RingBits(20)));
         assert_eq!(opened(&pair, 20), reduced(x.iter().map(|&x| bent().value(i64::from(x)) as i32), 20));
-        same_cost(&pair, cost::piecewise(12, &bent(), 1, 20, Split::default()).of(n, tile), "piecewise");
+        same_cost(&pair, cost::piecewise(12, &bent(), 20, Split::default()).of(n, tile), "piecewise");
         let pair = run(tile, |party| multiply(party, shared.of(party), factors.of(party), RingBits(12)));
         assert_eq!(opened(&pair, 12), reduced(x.iter().zip(&s).map(|(x, s)| x * s), 12));
         same_cost(&pair, cost::multiply(9, 12).of(n, tile), "multiply");

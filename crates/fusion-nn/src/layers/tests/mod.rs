@@ -164,14 +164,14 @@ type Everything = Result<(Vec<u32>, Option<Vec<u32>>), ProtocolError>;
 /// A function with knots in no order, and factors of two in its changes.
 fn bent() -> Piecewise {
     let knots = vec![Knot { at: 100, change: 6 }, Knot { at: -200, change: -7 }, Knot { at: 7, change: 1 << 18 }];
-    Piecewise { slope: 3, offset: -50, knots }
+    Piecewise { fraction: 0, slope: 3, offset: -50, knots, left_out: 1 }
 }
 
 /// The functions of activations in one go.
 fn functions(party: &mut Party<'_>, x: &Shared) -> Everything {
     let y = clip(party, x.of(party), 200, RingBits(20))?;
-    let z = piecewise(party, x.of(party), &bent(), 2, RingBits(20))?;
-    let gate = piecewise(party, x.of(party), &bent(), 1, RingBits(7))?;
+    let z = piecewise(party, x.of(party), &Piecewise { left_out: 2, ..bent() }, RingBits(20))?;
+    let gate = piecewise(party, x.of(party), &bent(), RingBits(7))?;
     let product = multiply(party, &z, &gate, RingBits(18))?;
     Ok(([y.words(), z.words(), product.words()].concat(), None))
 }

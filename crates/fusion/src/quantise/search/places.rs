@@ -150,9 +150,9 @@ fn place(program: &Program, measured: &Sensitivity, choices: &dyn Fn(usize) -> V
 /// Per step, the ciphertext coefficients of a sample.
 fn coefficients(program: &Program) -> Result<Vec<f64>, Error> {
     let cost = predict(program, LANE_SAMPLES, LaneTerms::LONG_LINK)?;
-    let of = |(step, cost): (&Step, &StepCost)| match &step.op {
-        Op::Linear { upload_bits, .. } => cost.client_to_server as f64 * 8.0 / f64::from(*upload_bits) / LANE_SAMPLES as f64,
-        Op::Requantise { .. } | Op::Add { .. } | Op::Concat { .. } | Op::SumPool { .. } | Op::Flatten { .. } => 0.0,
+    let of = |(step, cost): (&Step, &StepCost)| {
+        let Op::Linear { upload_bits, .. } = &step.op else { return 0.0 };
+        cost.client_to_server as f64 * 8.0 / f64::from(*upload_bits) / LANE_SAMPLES as f64
     };
     Ok(program.steps.iter().zip(&cost.steps).map(of).collect())
 }
@@ -163,8 +163,8 @@ fn producers(program: &Program) -> Vec<Vec<usize>> {
     for (index, step) in program.steps.iter().enumerate() {
         producers[step.output.0] = match &step.op {
             Op::Linear { .. } => vec![index],
-            Op::Requantise { .. } => Vec::new(),
-            Op::Add { .. } | Op::Concat { .. } | Op::SumPool { .. } | Op::Flatten { .. } => {
+            Op::Requantise { .. } | Op::Piecewise { .. } | Op::Multiply { .. } => Vec::new(),
+            Op::Add { .. } | Op::Concat { .. } | Op::SumPool { .. } | Op::Select { .. } | Op::Flatten { .. } => {
                 step.op.inputs().iter().flat_map(|id| producers[id.0].clone()).collect()
             }
         };
@@ -179,7 +179,15 @@ fn requantise_bytes(program: &Program, step: usize, bits: u32, left_out: u32) ->
     let (spec, output) = (program.tensors[input.0], program.tensors[output.0]);
     let shift = (window.shift + window.bits).checked_sub(bits)?;
     let output = RingBits(output.ring.0.max(bits));
-    let activation = if left_out > 1 { Activation::CoarseRelu { left_out } } else { *activation };
+    let activation = match *activation {
+        _ if left_out > 1 => Activation::CoarseRelu { left_out },
+        // The ceiling keeps its place below the top of the window.
+        Activation::Clip { ceiling } => {
+            let (more, less) = (bits.saturating_sub(window.bits), window.bits.saturating_sub(bits));
+            Activation::Clip { ceiling: (ceiling << more >> less).max(1) }
+        }
+        other => other,
+    };
     let requantise = Requantise::new(spec.shape, spec.ring, Window { shift, bits }, pool.as_ref(), activation, output).ok()?;
     let cost = requantise.cost(LANE_SAMPLES, Cut::from(LaneTerms::LONG_LINK.split));
     Some((cost.bytes() as f64 + silent_bytes(cost.binary_ots, cost.m_ary_ots, LaneTerms::LONG_LINK.extension)) / LANE_SAMPLES as f64)

@@ -1,0 +1,88 @@
+//! Lowering of functions that are approximated, and of products.
+
+use super::{Lowering, Width};
+use crate::curve::Curve;
+use crate::graph::NodeId;
+use crate::plan::error::PlanError;
+use crate::plan::fit::{LEAST_FRACTION, Target, fit};
+use crate::plan::rings::{ROUNDING_UNITS, window_bits};
+use crate::program::{Activation, Op, TensorId, Window};
+
+/// Error of an approximated function as a part of its largest value: half a unit of a window of ten
+/// bits.
+const TOLERANCE: f64 = 1.0 / 1024.0;
+/// Bits of a factor that differs between channels only: every one of them costs two OTs and a ring
+/// element for each number that is multiplied.
+const FACTOR_BITS: u32 = 9;
+
+impl Lowering<'_> {
+    /// A function of every number: a piecewise linear one near it.
+    pub(super) fn curve(&mut self, id: NodeId, curve: &Curve) -> Result<TensorId, PlanError> {
+        let node = self.graph.node(id);
+        let source = node.inputs[0];
+        let input = self.value(source)?;
+        let extent = self.ranges.nodes[source.0].magnitude();
+        let from = self.tensors[input.0].frac;
+        let planned = (extent * self.margin).max(self.input_rounding(input));
+        let fitting = self.window_frac(id, planned, self.allowed.windows[id.0]);
+        // Slopes have some binary places at least, which the ring holds.
+        let most = self.ring_frac(id) - LEAST_FRACTION.cast_signed();
+        let frac = self.activation_frac(id, extent).min(from).min(fitting).min(most);
+        let bits = window_bits(planned, frac, 0);
+        let window = Window { shift: (from - frac).unsigned_abs(), bits };
+        let reach = ((planned * 2f64.powi(frac) + ROUNDING_UNITS).ceil() as i64).min((1 << (bits - 1)) - 1);
+        // Errors in the middle of a unit of what is read are not worth a knot.
+        let tolerance = (self.ranges.nodes[id.0].magnitude() * TOLERANCE).max(2f64.powi(-frac - 1));
+        let most_fraction = (self.ring_frac(id) - frac).unsigned_abs();
+        let fitted = fit(&Target { curve, frac, reach, most_fraction, tolerance });
+        if !fitted.function.fits(window) {
+            return Err(self.refuse(id, "its function is too steep for a fixed-point approximation"));
+        }
+        let output = self.tensor(node.shape, frac + fitted.function.fraction.cast_signed(), Width::Wide);
+        self.activations.push((self.steps.len(), id));
+        Ok(self.emit(&node.name, Op::Piecewise { input, window, function: fitted.function }, output))
+    }
+
+    /// A product of two activations; the second is the one whose bits are paid for.
+    pub(super) fn multiply(&mut self, id: NodeId) -> Result<TensorId, PlanError> {
+        let node = self.graph.node(id);
+        let (first, second) = (node.inputs[0], node.inputs[1]);
+        let input = self.activation(first)?;
+        let factor = self.factor(second, node.shape == self.graph.node(second).shape)?;
+        // A product of wide windows has more bits than a ring.
+        let excess = self.tensors[input.0].frac + self.tensors[factor.0].frac - self.ring_frac(id);
+        let input = if excess > 0 { self.coarser(first, input, excess)? } else { input };
+        let frac = self.tensors[input.0].frac + self.tensors[factor.0].frac;
+        let units = self.ranges.nodes[second.0].magnitude() * self.margin * 2f64.powi(self.tensors[factor.0].frac) + ROUNDING_UNITS;
+        let factor_bits = units.log2().ceil().clamp(1.0, 28.0) as u32 + 2;
+        let output = self.tensor(node.shape, frac, Width::Wide);
+        Ok(self.emit(&node.name, Op::Multiply { input, factor, factor_bits }, output))
+    }
+
+    /// An activation without its lowest bits.
+    fn coarser(&mut self, id: NodeId, input: TensorId, less: i32) -> Result<TensorId, PlanError> {
+        let frac = self.tensors[input.0].frac - less;
+        let bits = window_bits(self.ranges.nodes[id.0].magnitude() * self.margin, frac, 0);
+        let output = self.tensor(self.graph.node(id).shape, frac, Width::Narrow);
+        let name = format!("{} (coarser)", self.graph.node(id).name);
+        let window = Window { shift: less.unsigned_abs(), bits };
+        Ok(self.emit(&name, Op::Requantise { input, window, pool: None, activation: Activation::Signed }, output))
+    }
+
+    /// A factor as an activation, requantised to fewer bits where it is read by products alone.
+    fn factor(&mut self, id: NodeId, is_whole: bool) -> Result<TensorId, PlanError> {
+        let value = self.value(id)?;
+        if is_whole || self.widths[value.0] == Width::Narrow {
+            return self.activation(id);
+        }
+        let extent = self.ranges.nodes[id.0].magnitude();
+        let from = self.tensors[value.0].frac;
+        let frac = self.window_frac(id, extent * self.margin, FACTOR_BITS.min(self.allowed.windows[id.0])).min(from);
+        let bits = window_bits(extent * self.margin, frac, 0);
+        let output = self.tensor(self.graph.node(id).shape, frac, Width::Narrow);
+        let name = format!("{} (factor)", self.graph.node(id).name);
+        let window = Window { shift: (from - frac).unsigned_abs(), bits };
+        self.activations.push((self.steps.len(), id));
+        Ok(self.emit(&name, Op::Requantise { input: value, window, pool: None, activation: Activation::Signed }, output))
+    }
+}
