@@ -57,9 +57,9 @@ pub fn decode(content: &[u8], name: &str) -> Result<DynamicImage, ImageError> {
     }
     // A tag that cannot be read turns nothing.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|source| match source {
-        image::ImageError::IoError(cause) if cause.kind() == ErrorKind::UnexpectedEof => ImageError::Truncated { name: name.to_owned() },
-        source => not_an_image(source),
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|source| {
+        let ended = matches!(&source, image::ImageError::IoError(cause) if cause.kind() == ErrorKind::UnexpectedEof);
+        if ended { ImageError::Truncated { name: name.to_owned() } } else { not_an_image(source) }
     })?;
     image.apply_orientation(orientation);
     Ok(image)

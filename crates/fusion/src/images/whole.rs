@@ -28,11 +28,14 @@ impl<'a> Rest<'a> {
 /// Whether the end of a file of this format is there. Formats that are not looked at are whole.
 pub(super) fn has_its_end(content: &[u8], format: ImageFormat) -> bool {
     let rest = Rest(content);
-    let found = match format {
-        ImageFormat::Jpeg => end_of_jpeg(rest),
-        ImageFormat::Tiff => end_of_tiff(content),
-        ImageFormat::WebP => end_of_webp(rest),
-        _ => Some(()),
+    let found = if format == ImageFormat::Jpeg {
+        end_of_jpeg(rest)
+    } else if format == ImageFormat::Tiff {
+        end_of_tiff(content)
+    } else if format == ImageFormat::WebP {
+        end_of_webp(rest)
+    } else {
+        Some(())
     };
     found.is_some()
 }
