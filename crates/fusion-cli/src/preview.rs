@@ -34,8 +34,8 @@ pub(crate) fn show_preview(quantised: &Quantised, images: &[Sample]) -> Result<(
     Ok(())
 }
 
-/// What is to be said of photos of which the network sees the middle only, if there are any: presets
-/// for digits and icons do not scale.
+/// What is to be said of photos of which the network sees the middle only, if there are any:
+/// presets for digits and icons do not scale.
 pub(crate) fn crop_warning(recipe: &Preprocess, images: &[Sample]) -> Option<String> {
     let short = |sample: &Sample| sample.size().ok().map(|(width, height)| width.min(height));
     let cut = images.iter().take(LOOKED_AT).filter_map(short).filter(|&short| short >= 2 * recipe.crop).count();
@@ -45,4 +45,18 @@ pub(crate) fn crop_warning(recipe: &Preprocess, images: &[Sample]) -> Option<Str
             recipe.crop
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn photos_that_are_cut_instead_of_scaled_are_counted() {
+        let digits = &crate::assets::mnist_pool().expect("digits")[..3];
+        assert_eq!(crop_warning(&Preprocess::mnist(), digits), None);
+        let small = Preprocess { crop: 14, ..Preprocess::mnist() };
+        assert!(crop_warning(&small, digits).is_some_and(|text| text.starts_with("3 of the images") && text.contains("14 x 14")));
+        assert_eq!(crop_warning(&Preprocess { resize: Resize::ShortSide(14), ..small }, digits), None);
+    }
 }

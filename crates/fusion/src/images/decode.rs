@@ -1,9 +1,10 @@
 //! Image files to input tensors: decode, resize, crop, then the model's [`Preprocess`] arithmetic.
 //!
-//! PNG, JPEG, WebP, BMP and TIFF, recognised by their content and not by their name. Resizing is bilinear or bicubic
-//! with antialiasing, as Pillow's `resize` does it (bit for bit: a test holds us to it), because
-//! that is what most models' published accuracy was measured with. An alpha channel is dropped,
-//! deeper pixels are reduced to 8 bits, and a photo is turned as its orientation tag (Exif) says.
+//! PNG, JPEG, WebP, BMP and TIFF, recognised by their content and not by their name. Resizing is
+//! bilinear or bicubic with antialiasing, as Pillow's `resize` does it (bit for bit: a test holds
+//! us to it), because that is what most models' published accuracy was measured with. An alpha
+//! channel is dropped, deeper pixels are reduced to 8 bits, and a photo is turned as its
+//! orientation tag (Exif) says. Of files with several pictures the first one is read.
 //!
 //! Images come from the user's own disk, but a folder may hold anything: dimensions and memory are
 //! bounded before pixels are decoded, and every error names the file.
