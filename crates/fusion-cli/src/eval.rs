@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::cli::EvalArgs;
 use crate::frontier::show_frontier;
+use crate::left_out::say_left_out;
 use crate::outcome::write_json;
 use crate::preview::show_preview;
 use crate::settings::{fresh_rng, work};
@@ -27,7 +28,10 @@ const LANE_SAMPLES: usize = 8;
 /// A model that cannot be imported or planned, images that cannot be read.
 pub(crate) fn run(args: &EvalArgs) -> Result<u8> {
     let labels = args.images.join("labels.csv");
-    let mut photos = if labels.is_file() { images::labelled_folder(&args.images, &labels)? } else { images::folder(&args.images)? };
+    let found = images::listing(&args.images)?;
+    let found = if labels.is_file() { found.with_labels(&labels)?.only_labelled() } else { found };
+    say_left_out(&format!("of {}", args.images.display()), found.skipped.iter().map(|(file, reason)| (file.as_str(), *reason)));
+    let mut photos = found.samples;
     let settings = args.quantise.settings()?;
     eprintln!("{} ...", work(&settings, photos.len()));
     let quantised = quantise_file(&args.model, &settings, &photos)?;

@@ -33,6 +33,7 @@ mod eval;
 mod frontier;
 mod inspect;
 pub mod lane_terms;
+mod left_out;
 pub mod outcome;
 mod predict;
 mod prepare;

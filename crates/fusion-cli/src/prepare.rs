@@ -10,6 +10,7 @@ use fusion::{PackageSettings, PublishedAnswers, SystemClock, images, prepare, qu
 
 use crate::cli::PrepareArgs;
 use crate::frontier::show_frontier;
+use crate::left_out::say_left_out;
 use crate::outcome::write_json;
 use crate::preview::show_preview;
 use crate::progress::Watcher;
@@ -36,14 +37,10 @@ const MEASURED_IMAGES: usize = 32;
 
 /// The images of a folder, with their true labels if `labels.csv` lies beside them.
 fn labelled_if_known(folder: &Path) -> Result<Vec<Sample>> {
-    let mut samples = images::folder(folder)?;
-    let list = folder.join("labels.csv");
-    if list.is_file() {
-        let labelled = images::labelled_folder(folder, &list)?;
-        let truths: BTreeMap<&str, Option<u32>> = labelled.iter().map(|sample| (sample.name.as_str(), sample.label)).collect();
-        samples.iter_mut().for_each(|sample| sample.label = truths.get(sample.name.as_str()).copied().flatten());
-    }
-    Ok(samples)
+    let (found, list) = (images::listing(folder)?, folder.join("labels.csv"));
+    let found = if list.is_file() { found.with_labels(&list)? } else { found };
+    say_left_out(&format!("of {}", folder.display()), found.skipped.iter().map(|(file, reason)| (file.as_str(), *reason)));
+    Ok(found.samples)
 }
 
 fn show_answers(answers: &PublishedAnswers, claimed: Option<f64>) -> Result<()> {

@@ -9,6 +9,8 @@ use fusion::mix::verify::RevealRejected;
 use fusion::{Client, ClientSettings, Inputs, Journal};
 
 use crate::cli::QueryArgs;
+use crate::left_out::say_left_out;
+use crate::preview::crop_warning;
 use crate::progress::Watcher;
 use crate::report::plain;
 use crate::settings::{home, system_rng};
@@ -34,7 +36,8 @@ pub(crate) fn run(args: &QueryArgs) -> Result<(Outcome, Vec<Sample>)> {
         None => (sources(args)?, DEFAULT_SERVER.to_owned()),
     };
     // Images that cannot be found are missed before the server is bothered.
-    let (inputs, publics) = (sources.queries()?, sources.publics()?);
+    let (inputs, (publics, left_out)) = (sources.queries()?, sources.publics()?);
+    say_left_out("of the public samples", left_out.iter().map(|(file, reason)| (file.as_str(), *reason)));
     let settings = client_settings(args, &address, home.clone())?;
     let client = Client::connect_telling(settings, &mut |event| watcher.show(event))?;
     let inputs = readable(inputs, &client, &sources.queries)?;
@@ -65,10 +68,13 @@ fn readable(inputs: Inputs, client: &Client, named: &[PathBuf]) -> Result<Inputs
         if is_named(&file.file) {
             bail!("{} cannot be classified: {}", plain(&file.file), plain(&file.reason));
         }
-        eprintln!("Left out: {}: {}", plain(&file.file), plain(&file.reason));
     }
+    say_left_out("of the queries", inputs.skipped.iter().map(|file| (file.file.as_str(), file.reason.as_str())));
     if inputs.samples.is_empty() {
         bail!("none of the images can be classified");
+    }
+    if let Some(warning) = crop_warning(&client.card().preprocess, &inputs.samples) {
+        eprintln!("Warning:  {warning}");
     }
     Ok(inputs)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use fusion::client::read_facts;
-use fusion::images::{self, ImageError, Sample};
+use fusion::images::{self, ImageError, LeftOut, Sample, check_labels};
 use fusion::mix::pool::KnownFrom;
 use fusion::mix::report::SkippedFile;
 use fusion::{Client, Error, Inputs, MixSettings, PublicPool};
@@ -71,16 +71,22 @@ impl Sources {
         Ok(inputs)
     }
 
-    /// Lists the public samples that do not come from earlier runs.
+    /// Lists the public samples that do not come from earlier runs, and what was left out.
     ///
     /// # Errors
     /// A folder that cannot be read or has no images, a label file that does not fit.
-    pub(crate) fn publics(&self) -> Result<Vec<Sample>, ImageError> {
+    pub(crate) fn publics(&self) -> Result<(Vec<Sample>, Vec<LeftOut>), ImageError> {
         match &self.publics {
-            None => Ok(Vec::new()),
-            Some(PublicSource::Mnist) => assets::mnist_pool(),
-            Some(PublicSource::Folder { images: folder, labels: Some(labels) }) => images::labelled_folder(folder, labels),
-            Some(PublicSource::Folder { images: folder, labels: None }) => images::folder(folder),
+            None => Ok((Vec::new(), Vec::new())),
+            Some(PublicSource::Mnist) => Ok((assets::mnist_pool()?, Vec::new())),
+            Some(PublicSource::Folder { images, labels }) => {
+                let found = images::listing(images)?;
+                let found = match labels {
+                    Some(labels) => found.with_labels(labels)?.only_labelled(),
+                    None => found,
+                };
+                Ok((found.samples, found.skipped))
+            }
         }
     }
 
@@ -90,6 +96,7 @@ impl Sources {
     /// Files that cannot be read; no published answers where labels are missing; an earlier run
     /// that was not accepted, or of another model.
     pub(crate) fn pool(&self, client: &Client, mix: &MixSettings, publics: Vec<Sample>) -> Result<PublicPool> {
+        check_labels(publics.iter(), client.card().classes())?;
         let mut pool = match (&self.publics, self.as_labelled) {
             (None, _) => PublicPool::default(),
             (_, Some(AsLabelled::Certified)) => PublicPool::labelled(publics, KnownFrom::Certified)?,
@@ -142,7 +149,7 @@ fn images_of_run(path: &Path, seen: &mut BTreeSet<PathBuf>) -> Result<Vec<Sample
     }
     let sources = Sources::of_run(path, read_facts(path).map_err(Error::from)?.inputs.source)?;
     let mut all = sources.queries()?.samples;
-    all.extend(sources.publics()?);
+    all.extend(sources.publics()?.0);
     for run in &sources.known_from {
         all.extend(images_of_run(run, seen)?);
     }

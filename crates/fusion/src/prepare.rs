@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{Event, Events};
-use crate::images::Sample;
+use crate::images::{Sample, check_labels};
 use crate::quantise::Quantised;
 
 /// What a package says of itself.
@@ -92,9 +92,10 @@ pub fn prepare(
     rng: &mut impl CryptoRng,
     events: &mut Events<'_>,
 ) -> Result<Prepared, Error> {
+    let classes = quantised.program.tensors[quantised.program.logits.0].shape.channels;
+    check_labels(settings.answers.iter(), classes)?;
     let measured_on = if settings.answers.is_empty() { &settings.measured_on } else { &settings.answers };
     let measured = if measured_on.is_empty() { None } else { Some(run_twice(&quantised, measured_on, rng, events)?) };
-    let classes = quantised.program.tensors[quantised.program.logits.0].shape.channels;
     let published = match &measured {
         Some(measured) if !settings.answers.is_empty() => Some(answer_sheet(&settings.answers, &measured.answers, classes)?),
         _ => None,

@@ -14,7 +14,7 @@ use fusion_model::preprocess::Preprocess;
 use fusion_model::program::{Program, Weights};
 
 use crate::error::Error;
-use crate::images::Sample;
+use crate::images::{Sample, check_labels};
 
 pub use preview::Preview;
 pub use search::{FRONTIER_MBIT, FrontierPoint};
@@ -117,10 +117,11 @@ pub struct Quantised {
 /// its plan on some of the others, too.
 ///
 /// # Errors
-/// An operator that is not supported (named), images that cannot be read, a layer that does not
-/// fit, a tolerance that no plan meets.
+/// An operator that is not supported (named), images that cannot be read, labels beyond the
+/// classes, a layer that does not fit, a tolerance that no plan meets.
 pub fn quantise(onnx_bytes: &[u8], name: &str, settings: &QuantiseSettings, calibration: &[Sample]) -> Result<Quantised, Error> {
     let graph = onnx::import(onnx_bytes).map_err(|cause| Error::Import { name: name.to_owned(), cause })?;
+    check_labels(calibration.iter(), graph.node(graph.output).shape.channels)?;
     let preprocess = settings.recipe(&graph);
     let tensors = |samples: &[Sample]| samples.iter().map(|s| s.tensor(&preprocess)).collect::<Result<Vec<_>, _>>();
     let (fitted, rest) = calibration.split_at(calibration.len().min(settings.calibration_images));

@@ -41,8 +41,13 @@ fn resizing_equals_pillow_exactly() {
 /// `pattern.jpg` with an Exif tag that turns it by a quarter.
 #[test]
 fn a_photo_is_turned_as_its_tag_says() {
-    let spec = raw(None, 40, Channels::Rgb);
-    let (lying, turned) = (images::load(&data("pattern.jpg"), &spec).unwrap(), images::load(&data("turned.jpg"), &spec).unwrap());
+    ["turned.jpg", "turned.webp"].into_iter().for_each(is_turned);
+}
+
+fn is_turned(name: &str) {
+    // In gray: WebP keeps colours at half the resolution.
+    let spec = raw(None, 40, Channels::Gray);
+    let (lying, turned) = (images::load(&data("pattern.jpg"), &spec).unwrap(), images::load(&data(name), &spec).unwrap());
     // Clockwise: what stood at (row, column) stands at (column, 39 - row).
     let at = |image: &[f32], row: usize, column: usize| image[row * 40 + column];
     // The margins of 61 x 47 and of 47 x 61 are cut at the same pixels but for one, which the odd
@@ -55,7 +60,7 @@ fn a_photo_is_turned_as_its_tag_says() {
         .into_iter()
         .fold(f32::INFINITY, f32::min);
     let unturned: f32 = differences.map(|(r, c)| (at(&lying, r, c) - at(&turned, r, c)).abs()).sum();
-    assert!(best < unturned / 20.0, "turned {best}, not turned {unturned}");
+    assert!(best < unturned / 5.0, "turned {best}, not turned {unturned}");
 }
 
 #[test]
@@ -91,11 +96,13 @@ fn files_that_are_no_images_are_named() {
         path
     };
     let full = std::fs::read(data("pattern.png")).unwrap();
-    for (name, content) in [("text.png", b"hello".as_slice()), ("empty.jpg", b""), ("cut.png", &full[..full.len() / 2])] {
+    for (name, content) in [("text.png", b"hello".as_slice()), ("empty.jpg", b"")] {
         let error = images::load(&write(name, content), &spec).unwrap_err();
-        assert!(matches!(error, ImageError::NotAnImage { .. }), "{error:?}");
+        assert!(matches!(error, ImageError::UnknownType { .. }), "{error:?}");
         assert!(error.to_string().contains(name), "{error}");
     }
+    let error = images::load(&write("moving.png", b"GIF89a\x01\0\x01\0\0\0\0"), &spec).unwrap_err();
+    assert!(matches!(error, ImageError::NotAnImage { .. }) && error.to_string().contains("moving.png"), "{error:?}");
     let huge = write("huge.png", &full);
     std::fs::OpenOptions::new().write(true).open(&huge).unwrap().set_len(images::MAX_FILE_BYTES + 1).unwrap();
     let error = images::load(&huge, &spec).unwrap_err();
@@ -117,6 +124,89 @@ fn claimed_dimensions_are_bounded_before_decoding() {
     assert!(matches!(source, image::ImageError::Limits(_)), "{source:?}");
 }
 
+/// A few bytes that claim a picture whose sides are allowed, and whose pixels would fill memory.
+#[test]
+fn claimed_pixels_are_bounded_before_decoding() {
+    let mut bomb = encoded(&image::RgbaImage::new(1, 1).into(), image::ImageFormat::Bmp);
+    bomb[18..22].copy_from_slice(&16_000u32.to_le_bytes());
+    bomb[22..26].copy_from_slice(&16_000u32.to_le_bytes());
+    let error = images::decode(&bomb, "bomb.bmp").unwrap_err();
+    let ImageError::NotAnImage { source, .. } = error else { panic!("{error:?}") };
+    assert!(matches!(source, image::ImageError::Limits(_)), "{source:?}");
+}
+
+fn encoded(picture: &image::DynamicImage, format: image::ImageFormat) -> Vec<u8> {
+    let mut content = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut content, format).unwrap();
+    content.into_inner()
+}
+
+#[test]
+fn every_type_without_losses_gives_the_same_pixels() {
+    let pattern = image::open(data("pattern.png")).unwrap();
+    for format in [image::ImageFormat::Png, image::ImageFormat::Bmp, image::ImageFormat::Tiff, image::ImageFormat::WebP] {
+        assert_eq!(images::decode(&encoded(&pattern, format), "x").unwrap().to_rgb8(), pattern.to_rgb8(), "{format:?}");
+    }
+}
+
+/// However much of a file's end is missing, it is refused by name, unless no pixel is missing: a
+/// decoder that fills up with grey would have it classified.
+#[test]
+fn a_file_that_was_cut_short_is_never_half_a_picture() {
+    let pattern = image::open(data("pattern.png")).unwrap();
+    let read = |name: &str| std::fs::read(data(name)).unwrap();
+    let stripe = encoded(&image::GrayImage::from_fn(24, 24, |x, y| image::Luma([(9 * x + 5 * y) as u8])).into(), image::ImageFormat::Jpeg);
+    let mut files = vec![read("pattern.jpg"), read("turned.jpg"), read("turned.webp"), jpeg_in_tiff(&stripe, 24)];
+    files.extend(
+        [image::ImageFormat::Png, image::ImageFormat::Bmp, image::ImageFormat::Tiff, image::ImageFormat::WebP]
+            .map(|format| encoded(&pattern, format)),
+    );
+    for (at, file) in files.iter().enumerate() {
+        let whole = images::decode(file, "whole").unwrap();
+        for length in (0..file.len()).step_by(7).chain(file.len() - 16..file.len()) {
+            match images::decode(&file[..length], "cut.jpg") {
+                Ok(image) => assert_eq!(image, whole, "file {at} cut to {length} of {}", file.len()),
+                Err(error) => assert!(error.to_string().contains("cut.jpg"), "{error}"),
+            }
+        }
+        let half = images::decode(&file[..file.len() / 2], "half").unwrap_err();
+        assert!(matches!(half, ImageError::Truncated { .. } | ImageError::NotAnImage { .. }), "file {at}: {half:?}");
+    }
+    let jpeg = read("pattern.jpg");
+    for length in [jpeg.len() / 2, jpeg.len() - 2] {
+        let error = images::decode(&jpeg[..length], "cut.jpg").unwrap_err();
+        assert!(matches!(error, ImageError::Truncated { .. }), "{error:?}");
+    }
+}
+
+/// A preview inside a photo has an end of its own, which is not that of the photo; and what stands
+/// behind the end is nobody's business.
+#[test]
+fn the_end_of_a_preview_is_not_that_of_the_photo() {
+    let photo = std::fs::read(data("pattern.jpg")).unwrap();
+    let preview = b"\xff\xe1\x00\x06\xff\xd8\xff\xd9";
+    let with_preview = [&photo[..2], preview, &photo[2..], b"more"].concat();
+    assert_eq!(images::decode(&with_preview, "whole").unwrap(), images::decode(&photo, "plain").unwrap());
+    let error = images::decode(&with_preview[..photo.len() / 2], "cut").unwrap_err();
+    assert!(matches!(error, ImageError::Truncated { .. }), "{error:?}");
+}
+
+/// A TIFF of one gray JPEG, which stands behind the directory: its decoder does not miss the end.
+fn jpeg_in_tiff(jpeg: &[u8], side: u16) -> Vec<u8> {
+    let [side, length] = [u32::from(side), u32::try_from(jpeg.len()).unwrap()];
+    let entries: [(u16, u32); 9] =
+        [(256, side), (257, side), (258, 8), (259, 7), (262, 1), (273, 8 + 2 + 9 * 12 + 4), (277, 1), (278, side), (279, length)];
+    let mut file = b"II*\0\x08\0\0\0\x09\0".to_vec();
+    for (tag, value) in entries {
+        // One unsigned 32-bit number each.
+        file.extend([tag.to_le_bytes(), 4u16.to_le_bytes()].concat());
+        file.extend([1u32.to_le_bytes(), value.to_le_bytes()].concat());
+    }
+    file.extend([0; 4]);
+    file.extend(jpeg);
+    file
+}
+
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), |c, _| if c & 1 == 1 { (c >> 1) ^ 0xedb8_8320 } else { c >> 1 }))
 }
@@ -132,42 +222,6 @@ fn images_that_do_not_fit_the_recipe_are_refused() {
     let hostile = Preprocess { crop: u32::MAX, ..Preprocess::mnist() };
     let error = images::preprocess(image::DynamicImage::new_luma8(28, 28), "digit.png", &hostile).unwrap_err();
     assert!(matches!(error, ImageError::Preprocess(_)), "{error:?}");
-}
-
-#[test]
-fn a_folder_is_listed_by_name_without_other_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let digit = image::GrayImage::new(28, 28);
-    for name in ["b.png", "a.JPG", "c.jpeg", "notes.txt", "labels.csv"] {
-        digit.save_with_format(folder.path().join(name), image::ImageFormat::Png).unwrap();
-    }
-    std::fs::create_dir(folder.path().join("sub.png")).unwrap();
-    let names = |v: Vec<Sample>| v.into_iter().map(|s| s.name).collect::<Vec<_>>();
-    assert_eq!(names(images::folder(folder.path()).unwrap()), ["a.JPG", "b.png", "c.jpeg"]);
-    assert_eq!(names(images::folder(&folder.path().join("b.png")).unwrap()), ["b.png"]);
-
-    let empty = tempfile::tempdir().unwrap();
-    let error = images::folder(empty.path()).unwrap_err();
-    assert!(matches!(&error, ImageError::NoImages { path } if path == empty.path()), "{error:?}");
-}
-
-#[test]
-fn labels_select_files_and_every_fault_names_its_line() {
-    let folder = tempfile::tempdir().unwrap();
-    for name in ["a.png", "b.png", "c.png"] {
-        image::GrayImage::new(28, 28).save(folder.path().join(name)).unwrap();
-    }
-    let list = folder.path().join("labels.csv");
-    let read = |text: &str| {
-        std::fs::write(&list, text).unwrap();
-        images::labelled_folder(folder.path(), &list)
-    };
-    let labelled: Vec<_> = read("file,label\nc.png,7\n\na.png,1\n").unwrap().into_iter().map(|s| (s.name, s.label)).collect();
-    assert_eq!(labelled, [("a.png".to_owned(), Some(1)), ("c.png".to_owned(), Some(7))]);
-    for (text, at) in [("file,label\na.png,1\nb.png,x\n", 3), ("h\nnothing\n", 2), ("h\na.png,1\na.png,2\n", 3), ("h\nz.png,1\n", 2)] {
-        let error = read(text).unwrap_err();
-        assert!(matches!(error, ImageError::Labels { line, .. } if line == at), "{error:?}");
-    }
 }
 
 #[test]

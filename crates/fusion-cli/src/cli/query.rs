@@ -116,7 +116,7 @@ pub struct QueryArgs {
     /// else give --public-labels.
     #[arg(long, value_name = "DIR")]
     pub public_dir: Option<PathBuf>,
-    /// CSV file with the true labels of the public samples: a heading, then name,class. Published
+    /// CSV file with the true labels of the public samples: name,class counted from 0. Published
     /// answers are first held against them, and refused if they do not bear out what is claimed.
     #[arg(long, value_name = "FILE", requires = "public_dir")]
     pub public_labels: Option<PathBuf>,

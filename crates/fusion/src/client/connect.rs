@@ -143,8 +143,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::NoClaim`], [`Error::SheetBelowClaim`] if the published answers are worse than what
-    /// is claimed or than what is to be noticed, [`Error::NoSuchClass`] for a label beyond the
-    /// model's classes, [`Error::Mix`] if there is no plan.
+    /// is claimed or than what is to be noticed, [`Error::Image`] for a label beyond the model's
+    /// classes, [`Error::Mix`] if there is no plan.
     pub fn plan(&self, mix: &MixSettings, queries: usize, pool: &PublicPool) -> Result<Plan, Error> {
         if queries == 0 {
             return Err(Error::NoInputs);

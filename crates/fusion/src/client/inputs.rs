@@ -36,11 +36,16 @@ impl Inputs {
             all.into_iter().zip(reasons).filter_map(|(one, reason)| reason.is_none().then_some(one)).collect()
         }
         let Self { samples, float_labels, mut skipped } = self;
-        let reasons: Vec<Option<String>> = samples.iter().map(|sample| encode(card, sample).err().map(|e| e.to_string())).collect();
+        let reasons: Vec<Option<String>> = samples.iter().map(|sample| encode(card, sample).err().map(|e| with_causes(&e))).collect();
         let refused = samples.iter().zip(&reasons).filter_map(|(sample, reason)| Some((sample.name.clone(), reason.clone()?)));
         skipped.extend(refused.map(|(file, reason)| SkippedFile { file, reason }));
         Self { samples: kept(samples, &reasons), float_labels: float_labels.map(|labels| kept(labels, &reasons)), skipped }
     }
+}
+
+/// An error and what lies behind it: which part of a file its decoder stumbled on stands there.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Says how many there are, and nothing of what they show.

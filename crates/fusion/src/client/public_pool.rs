@@ -22,7 +22,7 @@ use crate::client::judge::judged;
 use crate::client::mixing::PoolFacts;
 use crate::client::run_facts::ImageDigests;
 use crate::error::Error;
-use crate::images::Sample;
+use crate::images::{Sample, check_labels};
 
 /// How often an honest run differs from a decided answer of a sheet, at most. The owner leaves out
 /// what lies closer to a tie (`fusion_model::repeatability`).
@@ -236,6 +236,7 @@ impl PublicPool {
 
     /// Refuses labels that the model has no class for.
     pub(super) fn check_classes(&self, classes: usize) -> Result<(), Error> {
+        check_labels(self.samples.iter().map(|known| &known.sample), classes)?;
         let beyond = self.samples.iter().find(|known| known.label as usize >= classes);
         beyond.map_or(Ok(()), |known| Err(Error::NoSuchClass { name: known.sample.name.clone(), label: known.label, classes }))
     }

@@ -14,6 +14,9 @@ pub const MAX_DECODED_BYTES: u64 = 512 << 20;
 /// would grow without bound.
 pub const MAX_ASPECT: usize = 16;
 
+/// What is read, in words.
+pub(super) const TYPES: &str = "PNG, JPEG, WebP, BMP, TIFF";
+
 /// Why an image, or a set of labelled images, cannot be used. Every message names the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -27,13 +30,25 @@ pub enum ImageError {
         source: std::io::Error,
     },
     /// The file is larger than [`MAX_FILE_BYTES`].
-    #[error("{}: more bytes than an image file may have ({MAX_FILE_BYTES})", path.display())]
+    #[error("{}: more bytes than are read of a file ({MAX_FILE_BYTES})", path.display())]
     FileTooLarge {
         /// The file.
         path: PathBuf,
     },
-    /// Not a PNG or JPEG image, or a damaged one.
-    #[error("{name} is not a readable PNG or JPEG image")]
+    /// The content is of no type that is read.
+    #[error("{name} is no image of a type that is read ({TYPES}): save it as one")]
+    UnknownType {
+        /// The file.
+        name: String,
+    },
+    /// A part of the image is missing.
+    #[error("{name} ends before the image does, as if it was not copied to its end: copy it again, or leave it out")]
+    Truncated {
+        /// The file.
+        name: String,
+    },
+    /// An image of no type that is read, a damaged one, or one beyond the bounds.
+    #[error("{name} is no readable image ({TYPES}): save it anew, or leave it out")]
     NotAnImage {
         /// The file.
         name: String,
@@ -66,10 +81,12 @@ pub enum ImageError {
     #[error("the model's preprocessing is invalid: {0}")]
     Preprocess(#[from] PreprocessError),
     /// A folder without images.
-    #[error("{}: no .png, .jpg or .jpeg file in this folder", path.display())]
+    #[error("{}: no image ({TYPES}) in this folder, {instead}", path.display())]
     NoImages {
         /// The folder.
         path: PathBuf,
+        /// What is there, in words.
+        instead: String,
     },
     /// A label list that cannot be read.
     #[error("{name}, line {line}: {reason}")]
@@ -77,9 +94,27 @@ pub enum ImageError {
         /// The list.
         name: String,
         /// Line, counted from one.
-        line: usize,
+        line: u64,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A label that the model has no class for.
+    #[error(
+        "{place}{name} has label {label}, but the {classes} classes of the model are 0 to {}: {}",
+        classes.saturating_sub(1),
+        if *from_one { "the labels seem to count from 1, as none is 0 and the largest is the number of classes: subtract 1 from each" } else { "correct the label, or take the model that the labels are for" }
+    )]
+    NoSuchClass {
+        /// List and line, if a list gave it.
+        place: String,
+        /// The image.
+        name: String,
+        /// Its label.
+        label: u32,
+        /// Classes of the model.
+        classes: usize,
+        /// Whether the labels are as those of a list that counts from one.
+        from_one: bool,
     },
     /// A contact sheet and its labels do not fit together.
     #[error("{name}: {reason}")]

@@ -25,3 +25,5 @@ pattern.save(HERE / "pattern.jpg", quality=95, subsampling=0)
 tag = Image.Exif()
 tag[0x0112] = 6
 pattern.save(HERE / "turned.jpg", quality=95, subsampling=0, exif=tag)
+# A type whose tag stands behind the pixels.
+pattern.save(HERE / "turned.webp", quality=95, exif=tag)
