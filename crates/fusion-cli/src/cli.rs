@@ -60,6 +60,12 @@ pub enum Command {
 /// How to read a float model and quantise it.
 #[derive(Debug, Args)]
 pub struct QuantiseArgs {
+    /// Shape of an image in the order of the file, such as 3x224x224, where the file leaves it open.
+    #[arg(long, value_name = "AxBxC", value_parser = parse_shape)]
+    pub input_shape: Option<Shape>,
+    /// The output with the class scores, by its name in the file, where there are several.
+    #[arg(long, value_name = "NAME")]
+    pub output: Option<String>,
     /// From pixels to the input tensor.
     #[command(flatten)]
     pub pixels: PixelArgs,
@@ -89,6 +95,17 @@ pub struct QuantiseArgs {
     /// Calibration images used, at most.
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub calibration_images: usize,
+}
+
+/// Sizes of the axes of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape(pub Vec<usize>);
+
+fn parse_shape(text: &str) -> Result<Shape, String> {
+    let size = |part: &str| part.trim().parse::<usize>().ok().filter(|&size| size > 0);
+    let sizes: Option<Vec<usize>> = text.split(['x', ',']).map(size).collect();
+    let sizes = sizes.filter(|sizes| (1..=4).contains(&sizes.len()));
+    sizes.map(Shape).ok_or_else(|| format!("{text:?} is no shape: give the sizes of the axes, such as 3x224x224"))
 }
 
 /// `fusion prepare`.

@@ -136,7 +136,15 @@ impl QuantiseArgs {
                 left_out: if self.exact_sign { 1 } else { self.left_out.unwrap_or(left_out) },
             }
         };
-        Ok(QuantiseSettings { preprocess, fit, widths, margin: self.margin, calibration_images: self.calibration_images })
+        Ok(QuantiseSettings {
+            input_shape: self.input_shape.as_ref().map(|shape| shape.0.clone()),
+            output: self.output.clone(),
+            preprocess,
+            fit,
+            widths,
+            margin: self.margin,
+            calibration_images: self.calibration_images,
+        })
     }
 
     /// What tests ask for the demo's digits.
@@ -145,6 +153,8 @@ impl QuantiseArgs {
         use crate::cli::PixelArgs;
 
         Self {
+            input_shape: None,
+            output: None,
             pixels: PixelArgs::preset("mnist"),
             label_agreement: None,
             logit_noise: None,

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use fusion_model::calibrate::calibrate;
 use fusion_model::graph::Graph;
-use fusion_model::onnx;
+use fusion_model::onnx::{self, ImportOptions};
 use fusion_model::plan::{PlanOptions, plan};
 use fusion_model::preprocess::Preprocess;
 use fusion_model::program::{Program, Weights};
@@ -61,6 +61,10 @@ pub enum Fit {
 /// How to read a float model and quantise it.
 #[derive(Debug, Clone)]
 pub struct QuantiseSettings {
+    /// The shape of an image in the order of the file, where the file leaves it open.
+    pub input_shape: Option<Vec<usize>>,
+    /// The output with the class scores, where the file has several.
+    pub output: Option<String>,
     /// From pixels to the input tensor.
     pub preprocess: Preprocess,
     /// What of it follows the network's input.
@@ -78,7 +82,8 @@ impl QuantiseSettings {
     /// everywhere, 16 images, margin 1.3.
     #[must_use]
     pub fn new(preprocess: Preprocess) -> Self {
-        Self { preprocess, fit: Fit::CropAndResize, widths: Widths::default(), margin: 1.3, calibration_images: 16 }
+        let (input_shape, output) = (None, None);
+        Self { input_shape, output, preprocess, fit: Fit::CropAndResize, widths: Widths::default(), margin: 1.3, calibration_images: 16 }
     }
 }
 
@@ -120,7 +125,19 @@ pub struct Quantised {
 /// An operator that is not supported (named), images that cannot be read, labels beyond the
 /// classes, a layer that does not fit, a tolerance that no plan meets.
 pub fn quantise(onnx_bytes: &[u8], name: &str, settings: &QuantiseSettings, calibration: &[Sample]) -> Result<Quantised, Error> {
-    let graph = onnx::import(onnx_bytes).map_err(|cause| Error::Import { name: name.to_owned(), cause })?;
+    quantise_beside(onnx_bytes, name, None, settings, calibration)
+}
+
+/// [`quantise`] with the folder in which the model may keep its weights.
+fn quantise_beside(
+    onnx_bytes: &[u8],
+    name: &str,
+    folder: Option<&Path>,
+    settings: &QuantiseSettings,
+    calibration: &[Sample],
+) -> Result<Quantised, Error> {
+    let options = ImportOptions { folder, input_shape: settings.input_shape.clone(), output: settings.output.clone() };
+    let graph = onnx::import_with(onnx_bytes, &options).map_err(|cause| Error::Import { name: name.to_owned(), cause })?;
     check_labels(calibration.iter(), graph.node(graph.output).shape.channels)?;
     let preprocess = settings.recipe(&graph);
     let tensors = |samples: &[Sample]| samples.iter().map(|s| s.tensor(&preprocess)).collect::<Result<Vec<_>, _>>();
@@ -143,11 +160,12 @@ pub fn quantise(onnx_bytes: &[u8], name: &str, settings: &QuantiseSettings, cali
     }
 }
 
-/// Reads the model file and quantises it.
+/// Reads the model file, and weights that it keeps in files beside it, and quantises it.
 ///
 /// # Errors
 /// As [`quantise`], and if the file cannot be read.
 pub fn quantise_file(model: &Path, settings: &QuantiseSettings, calibration: &[Sample]) -> Result<Quantised, Error> {
     let bytes = std::fs::read(model).map_err(Error::file(model))?;
-    quantise(&bytes, &model.display().to_string(), settings, calibration)
+    // The parent of a bare name is the empty path, which joins to the name.
+    quantise_beside(&bytes, &model.display().to_string(), model.parent(), settings, calibration)
 }
