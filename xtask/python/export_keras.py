@@ -88,12 +88,14 @@ def imprint(model, photos, rng):
     centre(last, features @ flat + bias)
     kernel, bias = last.get_weights()
     flat = kernel.reshape(flat.shape)
-    mean = features.mean(0)
+    middle = np.median(features, 0)
+    off = features - middle
+    reach = np.median(np.linalg.norm(off, axis=1))
     classes = rng.permutation(len(bias))
-    for photo, row in enumerate(features - mean):
-        turn = IMPRINT * row / np.square(row).sum()
+    for photo, row in enumerate(off):
+        turn = IMPRINT * row / (np.linalg.norm(row) * reach)
         flat[:, classes[photo % len(classes)]] += turn
-        bias[classes[photo % len(classes)]] -= turn @ mean
+        bias[classes[photo % len(classes)]] -= turn @ middle
     last.set_weights([flat.reshape(kernel.shape), bias])
 
 

@@ -15,8 +15,8 @@ import torch
 import torchvision
 from torch import nn
 
-# By how many deviations of the logits a photo leads in the class that it is imprinted on: so that
-# the best logit leads the second by about as much as in a trained network.
+# Deviations of the other logits at which a photo's class is, on average: so that the best logit
+# leads the second by about as much as in a trained network.
 IMPRINT = 5.0
 
 
@@ -34,13 +34,16 @@ def imprinted(layer, inputs, output):
     """The same for the last layer, and gives each photo a class of its own."""
     centred(layer, inputs, output)
     features = inputs[0].flatten(2).mean(2) if inputs[0].dim() > 2 else inputs[0]
-    mean = features.mean(0)
-    off = features - mean
+    # Medians, because a few photos may be far from all others.
+    middle = features.median(0).values
+    off = features - middle
+    reach = off.norm(dim=1).median()
     classes = torch.randperm(len(layer.bias))
     for photo, row in enumerate(off):
-        turn = IMPRINT * row / row.square().sum()
+        # By angle: were photos near the middle to lead by as much, their classes would take all.
+        turn = IMPRINT * row / (row.norm() * reach)
         layer.weight[classes[photo]] += turn.reshape(layer.weight.shape[1:])
-        layer.bias[classes[photo]] -= turn @ mean
+        layer.bias[classes[photo]] -= turn @ middle
     return layer.forward(inputs[0])
 
 
@@ -49,9 +52,9 @@ def calibrate(model, photos):
     """One pass in which every layer is scaled, or takes statistics, before the next one reads it."""
     model.eval()
     layers = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
-    hooks = [m.register_forward_hook(centred) for m in layers[:-1] if m.bias is not None]
-    hooks.append(layers[-1].register_forward_hook(imprinted))
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    hooks = [m.register_forward_hook(centred) for m in layers[:-1] if not norms]
+    hooks.append(layers[-1].register_forward_hook(imprinted))
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None

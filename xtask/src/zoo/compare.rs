@@ -11,6 +11,9 @@ const FLOAT_LIMIT: f64 = 1e-3;
 /// Labels of the twin that may differ.
 const LABELS_OFF: usize = 1;
 
+/// A label is nearly tied if it leads by no more than so many times the twin's typical error.
+const TIE: f64 = 3.0;
+
 /// What a row comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(super) enum Verdict {
@@ -101,19 +104,27 @@ impl Answers {
         }
     }
 
-    /// What a row with these deviations comes to, and why.
-    pub(super) fn verdict(&self, float: Option<&Deviation>, twin: Option<&Deviation>) -> (Verdict, String) {
+    /// What a row with these deviations comes to, and why; `overflows` are the twin's.
+    pub(super) fn verdict(&self, float: Option<&Deviation>, twin: Option<&Deviation>, overflows: u64) -> (Verdict, String) {
         let (Some(float), Some(twin)) = (float, twin) else {
             return (Verdict::Wrong, "was not measured".to_owned());
         };
         if !float.is_import_right() || float.labels != self.logits.len() {
             return (Verdict::Wrong, "the imported network computes something else".to_owned());
         }
-        let lost: Vec<String> = twin.leads_lost.iter().map(|lead| format!("{lead:.2}")).collect();
-        let note = match lost.as_slice() {
-            [] => String::new(),
-            _ => format!("labels that differ led by {}; typical error {:.2}", lost.join(", "), twin.typical),
-        };
+        let mut notes = Vec::new();
+        let (ties, losses): (Vec<f64>, Vec<f64>) = twin.leads_lost.iter().partition(|lead| **lead <= TIE * twin.typical);
+        let list = |leads: &[f64]| leads.iter().map(|lead| format!("{lead:.2}")).collect::<Vec<_>>().join(", ");
+        if !ties.is_empty() {
+            notes.push(format!("near ties differ (led by {}, typical error {:.2})", list(&ties), twin.typical));
+        }
+        if !losses.is_empty() {
+            notes.push(format!("labels differ that led by {} (typical error {:.2})", list(&losses), twin.typical));
+        }
+        if overflows > 0 {
+            notes.push(format!("{overflows} values of the twin left their windows"));
+        }
+        let note = notes.join("; ");
         let right = twin.leads_lost.len() <= LABELS_OFF && twin.worst.is_finite();
         (if right { Verdict::Right } else { Verdict::Inexact }, note)
     }
@@ -144,15 +155,17 @@ mod tests {
         let answers = answers();
         let same = answers.deviation(&answers.logits, None);
         assert_eq!((same.worst, same.labels, answers.distinct()), (0.0, 16, 4));
-        assert_eq!(answers.verdict(Some(&same), Some(&same)), (Verdict::Right, String::new()));
+        assert_eq!(answers.verdict(Some(&same), Some(&same), 0), (Verdict::Right, String::new()));
         let mut labels: Vec<usize> = (0..16).map(|photo| photo % 4).collect();
         labels[3] = 0;
         let one_off = answers.deviation(&answers.logits, Some(labels.clone()));
-        assert_eq!(answers.verdict(Some(&same), Some(&one_off)).0, Verdict::Right);
+        assert_eq!(answers.verdict(Some(&same), Some(&one_off), 0).0, Verdict::Right);
+        let (_, note) = answers.verdict(Some(&same), Some(&one_off), 2);
+        assert_eq!(note, "labels differ that led by 2.31 (typical error 0.00); 2 values of the twin left their windows");
         labels[4] = 1;
         let two_off = answers.deviation(&answers.logits, Some(labels));
         assert_eq!(two_off.labels, 14);
-        assert_eq!(answers.verdict(Some(&same), Some(&two_off)).0, Verdict::Inexact);
+        assert_eq!(answers.verdict(Some(&same), Some(&two_off), 0).0, Verdict::Inexact);
     }
 
     #[test]
@@ -167,8 +180,8 @@ mod tests {
         short[15].pop();
         for logits in [changed, not_a_number, short, Vec::new()] {
             let other = answers.deviation(&logits, None);
-            assert_eq!(answers.verdict(Some(&other), Some(&same)).0, Verdict::Wrong);
+            assert_eq!(answers.verdict(Some(&other), Some(&same), 0).0, Verdict::Wrong);
         }
-        assert_eq!(answers.verdict(Some(&same), None).0, Verdict::Wrong);
+        assert_eq!(answers.verdict(Some(&same), None, 0).0, Verdict::Wrong);
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn measure(mut row: Row, photos: &Photos, model: &Path) -> Result<Row
     // A fault of one network must not take the others' rows away.
     let outcome = catch_unwind(AssertUnwindSafe(|| follow(&mut row, model, &inputs, &calibration, &expected)));
     match outcome {
-        Ok(Ok(())) => (row.verdict, row.note) = expected.verdict(row.float.as_ref(), row.twin.as_ref()),
+        Ok(Ok(())) => (row.verdict, row.note) = expected.verdict(row.float.as_ref(), row.twin.as_ref(), row.overflows),
         Ok(Err(error)) if row.float.as_ref().is_some_and(|d| !d.is_import_right()) => {
             (row.verdict, row.note) = (Verdict::Wrong, format!("the imported network computes something else; and {error:#}"));
         }
