@@ -48,7 +48,7 @@ impl Verdict {
 pub(super) struct Deviation {
     /// The largest difference.
     pub(super) worst: f64,
-    /// The root of the mean square difference.
+    /// The median difference: a photo that overflows must not excuse the labels that it loses.
     pub(super) typical: f64,
     /// Photos with onnxruntime's label.
     pub(super) labels: usize,
@@ -92,13 +92,14 @@ impl Answers {
         let alike = logits.len() == self.logits.len() && logits.iter().zip(&self.logits).all(|(a, b)| a.len() == b.len());
         let differences: Vec<f64> =
             logits.iter().flatten().zip(self.logits.iter().flatten()).map(|(&a, &b)| f64::from(a) - f64::from(b)).collect();
-        let square = differences.iter().map(|d| d * d).sum::<f64>() / differences.len().max(1) as f64;
+        let mut sizes: Vec<f64> = differences.iter().map(|d| d.abs()).collect();
+        sizes.sort_by(f64::total_cmp);
         // NaN is no small difference, though `max` would pass over it; nor are missing logits.
         let finite = alike && differences.iter().all(|d| d.is_finite());
         let of_scale = |x: f64| if finite { x / self.scale } else { f64::INFINITY };
         Deviation {
             worst: of_scale(differences.iter().fold(0.0, |worst, d| d.abs().max(worst))),
-            typical: of_scale(square.sqrt()),
+            typical: of_scale(sizes.get(sizes.len() / 2).copied().unwrap_or(f64::INFINITY)),
             labels: self.logits.len() - off.len(),
             leads_lost: off.iter().map(|&i| lead(&self.logits[i]) / self.scale).collect(),
         }
