@@ -1,6 +1,7 @@
 //! Maintenance tasks of the Fusion workspace: `cargo xtask <task>`.
 
 mod codegen;
+mod zoo;
 
 use std::path::PathBuf;
 
@@ -48,6 +49,9 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Exports the usual networks from PyTorch and Keras, and compares what we make of them with
+    /// onnxruntime
+    ModelZoo(zoo::Options),
     /// Finds, fetches or makes the ResNet50 that benchmarks run on, and prints where it is
     Resnet50 {
         /// An ONNX file of your own
@@ -69,6 +73,7 @@ fn main() -> anyhow::Result<()> {
         Task::Serve(args) => fusion_cli::serve::run(&args),
         Task::Codegen { check: false } => codegen::write(&checkout::root()),
         Task::Codegen { check: true } => codegen::check(&checkout::root()),
+        Task::ModelZoo(options) => zoo::run(&options, &checkout::root()),
         Task::Resnet50 { model } => {
             let found = resnet50_weights::obtain(model.as_deref(), &checkout::root().join(resnet50_weights::CACHE))?;
             println!("{}: {}{}", found.path.display(), found.source, if found.synthetic { " (SYNTHETIC)" } else { "" });
