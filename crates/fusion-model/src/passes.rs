@@ -15,6 +15,8 @@
 //! | zero padding, then conv, average or maximum of values >= 0 | the padding of that node |
 //! | ReLU, then maximum | maximum, then ReLU: fewer ReLUs |
 //! | sum of convolutions (last of a residual block, shortcut) | one linear node, several inputs |
+//! | concatenation, then a linear layer | one linear node that reads the parts, each at its scale |
+//! | 1x1 convolution, then an average | average, then the convolution |
 //! | average over an area that is no power of two | sum, then a factor for the next linear node |
 //!
 //! Every pass keeps the function that the graph computes (up to float rounding), which a property
@@ -25,6 +27,7 @@ mod clips;
 mod curves;
 mod maxima;
 mod pads;
+mod parts;
 mod selections;
 mod sums;
 
@@ -41,10 +44,13 @@ pub fn simplify(graph: &Graph) -> Result<Graph, ShapeError> {
     let graph = affine::fold_backward(&graph)?;
     let graph = pads::fold_into_windows(&graph)?;
     let graph = maxima::pool_before_relu(&graph)?;
+    let graph = sums::average_first(&graph)?;
     let graph = affine::divide_after_sum(&graph)?;
+    let graph = parts::pools_first(&graph)?;
     let graph = affine::flatten_first(&graph)?;
     let graph = affine::fold_forward(&graph)?;
     let graph = affine::into_depthwise(&graph)?;
+    let graph = parts::of_concatenations(&graph)?;
     sums::merge_linears(&graph)
 }
 
@@ -98,5 +104,65 @@ mod tests {
         assert_eq!(kinds(&graph), ["input", "relu", "linear", "add", "flatten"]);
         let (terms, _) = graph.nodes[2].op.as_linear().unwrap();
         assert_eq!(terms[0].geometry.groups, 2);
+    }
+
+    fn ending(end: impl Fn(&mut ModelBuilder, &str) -> String) -> Graph {
+        let (mut b, image) = ModelBuilder::new(1, [2, 6, 6]);
+        let weights = b.random(&[3, 2, 3, 3], 0.4);
+        let x = b.node("Conv", &[&image.0, &weights], &[]);
+        let x = b.node("Relu", &[&x], &[]);
+        let scores = end(&mut b, &x);
+        onnx::import(&b.finish(&scores, 4)).unwrap()
+    }
+
+    /// The scores of such a network were sums of noisy numbers.
+    #[test]
+    fn an_average_goes_before_a_pointwise_convolution() {
+        let network = |kernel: usize| {
+            ending(|b, x| {
+                let weights = b.random(&[4, 3, kernel, kernel], 0.4);
+                let y = b.node("Conv", &[x, &weights], &[]);
+                let y = b.node("GlobalAveragePool", &[&y], &[]);
+                b.node("Flatten", &[&y], &[])
+            })
+        };
+        assert_eq!(kinds(&network(1)), ["input", "linear", "relu", "average pool", "linear"]);
+        assert_eq!(kinds(&network(2)), ["input", "linear", "relu", "linear", "sum pool", "linear"]);
+    }
+
+    #[test]
+    fn linear_layers_read_the_parts_of_a_concatenation() {
+        let graph = ending(|b, x| {
+            let weights = b.random(&[2, 3, 1, 1], 0.4);
+            let y = b.node("Conv", &[x, &weights], &[]);
+            let y = b.node("Relu", &[&y], &[]);
+            let joined = b.node("Concat", &[x, &y], &[Attribute::Int("axis", 1)]);
+            let pooled = b.node("GlobalAveragePool", &[&joined], &[]);
+            let flat = b.node("Flatten", &[&pooled], &[]);
+            let weights = b.random(&[4, 5], 0.4);
+            b.node("Gemm", &[&flat, &weights], &[Attribute::Int("transB", 1)])
+        });
+        assert_eq!(kinds(&graph), ["input", "linear", "relu", "linear", "relu", "average pool", "average pool", "linear"]);
+        assert_eq!(graph.nodes[7].inputs, [NodeId(5), NodeId(6)]);
+    }
+
+    #[test]
+    fn products_of_functions_of_one_value_are_one_function() {
+        let graph = ending(|b, x| {
+            let weights = b.random(&[4, 3, 1, 1], 0.4);
+            let y = b.node("Conv", &[x, &weights], &[]);
+            let gate = b.node("Sigmoid", &[&y], &[]);
+            let y = b.node("Mul", &[&gate, &y], &[]);
+            let y = b.node("GlobalAveragePool", &[&y], &[]);
+            b.node("Flatten", &[&y], &[])
+        });
+        assert_eq!(kinds(&graph), ["input", "linear", "relu", "linear", "curve", "average pool"]);
+        let gated = ending(|b, x| {
+            let pooled = b.node("GlobalAveragePool", &[x], &[]);
+            let gate = b.node("HardSigmoid", &[&pooled], &[]);
+            let y = b.node("Mul", &[x, &gate], &[]);
+            b.node("Flatten", &[&y], &[])
+        });
+        assert!(kinds(&gated).contains(&"multiply") && kinds(&gated).contains(&"clip"), "{:?}", kinds(&gated));
     }
 }

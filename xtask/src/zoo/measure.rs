@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, anyhow};
 use fusion_model::calibrate::calibrate;
 use fusion_model::float;
 use fusion_model::graph::Graph;
+use fusion_model::onnx::{ImportOptions, import_with};
 use fusion_model::plan::{PlanOptions, plan};
 use fusion_model::program::{Program, Weights};
 use fusion_model::twin::{TruncationCarry, Twin};
@@ -20,6 +21,12 @@ use serde::Serialize;
 
 use super::compare::{Answers, Deviation, Verdict};
 use super::photos::{COMPARED, Photos, floats};
+
+/// How networks are planned. Seeded weights answer some photos with values far beyond those of the
+/// others: a margin takes them in, and costs the precision that one bit more of a window gives back.
+pub(super) fn options() -> PlanOptions {
+    PlanOptions { window_bits: 13, margin: 2.0, ..PlanOptions::default() }
+}
 
 /// Samples of the lane whose bytes are stated.
 pub(super) const LANE_SAMPLES: usize = 8;
@@ -87,7 +94,7 @@ fn follow(row: &mut Row, model: &Path, inputs: &[Vec<f32>], calibration: &[Vec<f
     let floats = inputs.par_iter().map(|x| float::evaluate(&graph, x)).collect::<Result<Vec<_>, _>>().context("float evaluation")?;
     row.float = Some(expected.deviation(&floats, None));
     let ranges = calibrate(&graph, calibration).context("calibration")?;
-    let (program, weights) = plan(&graph, &ranges, &PlanOptions::default()).context("plan")?;
+    let (program, weights) = plan(&graph, &ranges, &options()).context("plan")?;
     drop((graph, ranges));
     row.bytes = Some(predict(&program, LANE_SAMPLES, LaneTerms::LONG_LINK).context("cost")?.bytes_per_sample());
     let (logits, labels, overflows) = run_twin(&program, &weights, inputs)?;
@@ -99,7 +106,8 @@ fn follow(row: &mut Row, model: &Path, inputs: &[Vec<f32>], calibration: &[Vec<f
 /// The one place where a file is read and imported.
 fn import(model: &Path) -> Result<Graph> {
     let bytes = fs::read(model).with_context(|| model.display().to_string())?;
-    fusion_model::onnx::import(&bytes).map_err(|error| anyhow!(error))
+    let options = ImportOptions { folder: model.parent(), ..ImportOptions::default() };
+    import_with(&bytes, &options).map_err(|error| anyhow!(error))
 }
 
 /// The twin's logits and labels, drawing what is random in the protocol, and all overflows.

@@ -1,7 +1,36 @@
-//! Sums of linear nodes are linear.
+//! Sums of linear nodes are linear, and sums over windows commute with what is linear in every
+//! position alone.
+
+use fusion_rlwe::Padding;
 
 use crate::graph::rewrite::{copy, rebuild};
 use crate::graph::{FloatOp, FloatTerm, Graph, ShapeError};
+
+/// An average behind a 1x1 convolution that nobody else reads goes before it: the convolution has
+/// fewer positions, and its noise is not summed.
+pub(super) fn average_first(graph: &Graph) -> Result<Graph, ShapeError> {
+    let consumers = graph.consumers();
+    rebuild(graph, |out, id, inputs| {
+        let node = graph.node(id);
+        let (FloatOp::AveragePool(pool), &[input]) = (&node.op, inputs) else { return copy(out, node, inputs) };
+        let source = out.node(input).clone();
+        let FloatOp::Linear { mut terms, bias } = source.op else { return copy(out, node, inputs) };
+        let pointwise = |t: &FloatTerm| {
+            let g = &t.geometry;
+            (g.kernel, g.stride, g.padding) == ((1, 1), (1, 1), Padding::default())
+        };
+        if pool.padding != Padding::default() || consumers[node.inputs[0].0].len() != 1 || !terms.iter().all(pointwise) {
+            return copy(out, node, inputs);
+        }
+        let mut pooled = Vec::with_capacity(terms.len());
+        for (term, &input) in terms.iter_mut().zip(&source.inputs) {
+            let average = out.push(&node.name, node.op.clone(), vec![input])?;
+            term.geometry.input = out.node(average).shape;
+            pooled.push(average);
+        }
+        out.push(&source.name, FloatOp::Linear { terms, bias }, pooled)
+    })
+}
 
 /// A sum of linear nodes that nobody else reads, with one number of groups, is one linear node.
 pub(super) fn merge_linears(graph: &Graph) -> Result<Graph, ShapeError> {

@@ -2,6 +2,7 @@
 //! rings.
 
 mod functions;
+mod movement;
 
 use fusion_rlwe::Shape;
 use fusion_rlwe::precision::MODULUS_BITS;
@@ -17,9 +18,8 @@ use crate::program::{
     Activation, LinearTerm, LinearWeights, Op, PoolGeometry, Program, RingBits, Step, TensorId, TensorSpec, Weights, Window,
 };
 
-/// A linear step may read a sum over a pooling window directly if it is at most this many bits
-/// wider than a window.
-const SUM_HEADROOM_BITS: u32 = 2;
+/// By how many bits the window that a clip reads may be wider than that of what it keeps.
+const CLIP_EXTRA_BITS: u32 = 3;
 /// Whether a linear step may read a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Width {
@@ -299,9 +299,10 @@ impl Lowering<'_> {
         let extent = range.magnitude();
         let from = self.tensors[input.0].frac;
         let planned = (extent * self.margin).max(self.input_rounding(input));
+        let (kept, wider) = self.clipped(node, extent);
         // A window wider than was allowed would leave less room for noise.
-        let fitting = self.window_frac(node, planned, self.allowed.windows[node.0]);
-        let frac = self.activation_frac(node, extent).min(from).min(fitting);
+        let fitting = self.window_frac(node, planned, self.allowed.windows[node.0] + wider);
+        let frac = self.activation_frac(node, kept).min(from).min(fitting);
         let bits = window_bits(planned, frac, activation.uncertain());
         // Values of a few units have nothing to leave out, however wide a window was allowed.
         let activation = if activation.fits(bits) { activation } else { Activation::Relu };
@@ -352,47 +353,21 @@ impl Lowering<'_> {
         Ok(self.emit(&node.name, op, output))
     }
 
+    /// The largest magnitude that is left of values of this one, and by how many bits the window that
+    /// reads them may be wider than one for what is left: a clip reads what it drops, too.
+    fn clipped(&self, id: NodeId, extent: f64) -> (f64, u32) {
+        match self.graph.node(id).op {
+            FloatOp::Clip { high, .. } => (extent.min(f64::from(high)), CLIP_EXTRA_BITS),
+            _ => (extent, 0),
+        }
+    }
+
     /// A clip, where its ceiling is within the window; above it there is nothing to clip.
     fn ceiling(&self, id: NodeId, frac: i32, bits: u32) -> Option<Activation> {
         let FloatOp::Clip { high, .. } = self.graph.node(id).op else { return None };
         let ceiling = (f64::from(high) * 2f64.powi(frac)).round().clamp(1.0, f64::from(u32::MAX)) as u32;
         let clip = Activation::Clip { ceiling };
         clip.fits(bits).then_some(clip)
-    }
-
-    fn sum_pool(&mut self, id: NodeId, pool: PoolGeometry, division: i32) -> Result<TensorId, PlanError> {
-        let node = self.graph.node(id);
-        let input = self.value(node.inputs[0])?;
-        let frac = self.tensors[input.0].frac + division;
-        let bits = window_bits(self.ranges.nodes[id.0].magnitude() * self.margin, frac, 0);
-        let narrow = self.widths[input.0] == Width::Narrow && bits <= self.asked.windows[id.0] + SUM_HEADROOM_BITS;
-        let output = self.tensor(node.shape, frac, if narrow { Width::Narrow } else { Width::Wide });
-        Ok(self.emit(&node.name, Op::SumPool { input, pool }, output))
-    }
-
-    fn concat(&mut self, id: NodeId) -> Result<TensorId, PlanError> {
-        let node = self.graph.node(id);
-        let mut parts = node.inputs.iter().map(|&n| self.value(n)).collect::<Result<Vec<_>, _>>()?;
-        let wide = parts.iter().all(|p| self.widths[p.0] == Width::Wide);
-        if !wide {
-            parts = node.inputs.iter().map(|&n| self.activation(n)).collect::<Result<Vec<_>, _>>()?;
-        }
-        let (inputs, frac) = self.aligned(id, &parts)?;
-        let bits = window_bits(self.ranges.nodes[id.0].magnitude() * self.margin, frac, 0);
-        let narrow = !wide && bits <= self.asked.windows[id.0] + SUM_HEADROOM_BITS;
-        let output = self.tensor(node.shape, frac, if narrow { Width::Narrow } else { Width::Wide });
-        Ok(self.emit(&node.name, Op::Concat { inputs }, output))
-    }
-
-    /// Left shifts that bring tensors to the finest of their scales.
-    fn aligned(&self, id: NodeId, parts: &[TensorId]) -> Result<(Vec<(TensorId, u32)>, i32), PlanError> {
-        let fracs = parts.iter().map(|p| self.tensors[p.0].frac);
-        let finest = fracs.max().unwrap_or(0);
-        let shift = |p: &TensorId| (finest - self.tensors[p.0].frac).unsigned_abs();
-        if parts.iter().any(|p| shift(p) > 31) {
-            return Err(self.refuse(id, "the scales of its inputs are too far apart"));
-        }
-        Ok((parts.iter().map(|p| (*p, shift(p))).collect(), finest))
     }
 
     fn finish(self) -> Result<Lowered, PlanError> {

@@ -21,7 +21,7 @@ pub(super) fn largest_scale(weights: &[f32], bits: u32) -> Option<i32> {
 /// Largest `frac` with `magnitude * 2^frac <= limit`, kept within what a program may state.
 pub(super) fn largest_frac(magnitude: f64, limit: f64) -> i32 {
     if magnitude <= 0.0 {
-        return MOST_FRAC;
+        return ZERO_FRAC;
     }
     let mut frac = (limit / magnitude).log2().floor().clamp(-60.0, f64::from(MOST_FRAC)) as i32;
     // The logarithm may be off by an ulp at powers of two.
@@ -33,9 +33,11 @@ pub(super) fn largest_frac(magnitude: f64, limit: f64) -> i32 {
     frac
 }
 
-/// No scale is finer: a tensor that is zero on every calibration image would otherwise have an
-/// infinite one.
-pub(super) const MOST_FRAC: i32 = 30;
+/// No scale is finer: numbers of 10^-12 still fill a window, and what follows such a tensor may add
+/// some bits within what a program may state.
+pub(super) const MOST_FRAC: i32 = 52;
+/// The scale of a tensor that is zero on every calibration image.
+pub(super) const ZERO_FRAC: i32 = 30;
 
 /// Rounds weights to `2^scales[term]` and biases to `2^product`.
 ///
@@ -74,7 +76,9 @@ mod tests {
         assert_eq!(largest_frac(1.0, 511.0), 8);
         assert_eq!(largest_frac(1.0, 512.0), 9);
         assert_eq!(largest_frac(1024.0, 512.0), -1);
-        assert_eq!(largest_frac(0.0, 512.0), MOST_FRAC);
+        assert_eq!(largest_frac(0.0, 512.0), ZERO_FRAC);
+        assert_eq!(largest_frac(1e-300, 512.0), MOST_FRAC);
+        assert_eq!(largest_frac(1e-9, 512.0), 38);
         assert_eq!(largest_scale(&[0.25, -0.5], 10), Some(9));
         assert_eq!(largest_scale(&[0.0], 10), None);
     }

@@ -453,7 +453,7 @@ pub struct Multiply {
     pub factor_bits: u32,
 }
 /// Some channels of a tensor.
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Select {
     /// Tensor read.
     #[prost(uint32, tag = "1")]
