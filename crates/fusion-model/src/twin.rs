@@ -16,6 +16,7 @@
 //! products is below 2^53; a slow exact path takes the rest.
 
 mod carry;
+mod functions;
 mod step;
 
 pub use carry::TruncationCarry;
@@ -189,10 +190,10 @@ impl<'a> Twin<'a> {
             }
             Op::Piecewise { window, function, .. } => {
                 let reading = self.readings[index].unwrap_or(Reading::exact(*window));
-                return Ok(step::piecewise(inputs[0], reading, function, carries));
+                return Ok(functions::piecewise(inputs[0], reading, function, carries));
             }
-            Op::Multiply { factor_bits, .. } => return Ok(step::multiply(inputs[0], inputs[1], *factor_bits)),
-            Op::Select { input, channels } => step::select(inputs[0], shape_of(*input).area(), channels),
+            Op::Multiply { factor_bits, .. } => return Ok(functions::multiply(inputs[0], inputs[1], *factor_bits)),
+            Op::Select { input, channels } => functions::select(inputs[0], shape_of(*input).area(), channels),
             Op::Add { inputs: parts } => step::add(parts, inputs),
             Op::SumPool { input, pool } => step::sum_pool(pool, shape_of(*input), inputs[0]),
             Op::Concat { inputs: parts } => step::concat(parts, inputs),

@@ -28,6 +28,35 @@ fn a_card_survives_its_encoding() {
     assert_eq!(ModelCard::decode(&bare.encode().unwrap()).unwrap(), bare);
 }
 
+/// Steps of every kind, as networks have them.
+#[test]
+fn programs_of_all_kinds_survive_their_encoding() {
+    let mut kinds = std::collections::BTreeSet::new();
+    for seed in 0..80 {
+        let (file, images) = crate::testing::random_network(seed, 4);
+        let graph = crate::onnx::import(&file).unwrap();
+        let shape = graph.input_shape();
+        let recipe = if shape.channels == 1 { Preprocess::mnist() } else { Preprocess::none() };
+        if shape.height != shape.width || shape.channels == 2 {
+            continue;
+        }
+        let ranges = crate::calibrate::calibrate(&graph, &images).unwrap();
+        let (program, _) = crate::plan::plan(&graph, &ranges, &crate::plan::PlanOptions::default()).unwrap();
+        kinds.extend(program.steps.iter().map(|step| match &step.op {
+            Op::Requantise { activation: Activation::Clip { .. }, .. } => "clip",
+            Op::Piecewise { .. } => "piecewise",
+            Op::Multiply { .. } => "multiply",
+            Op::Select { channels, .. } if channels.contains(&None) => "zeros",
+            Op::Select { .. } => "select",
+            _ => "other",
+        }));
+        let preprocess = Preprocess { crop: shape.height as u32, ..recipe };
+        let card = ModelCard { program, preprocess, labels: Vec::new(), ..card() };
+        assert_eq!(ModelCard::decode(&card.encode().unwrap()).unwrap(), card);
+    }
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["clip", "multiply", "other", "piecewise", "select", "zeros"]);
+}
+
 #[test]
 fn digests_name_what_they_should() {
     let card = card();

@@ -36,8 +36,9 @@ pub(super) fn largest_frac(magnitude: f64, limit: f64) -> i32 {
 /// No scale is finer: numbers of 10^-12 still fill a window, and what follows such a tensor may add
 /// some bits within what a program may state.
 pub(super) const MOST_FRAC: i32 = 52;
-/// The scale of a tensor that is zero on every calibration image.
-pub(super) const ZERO_FRAC: i32 = 30;
+/// The scale of a tensor that is zero on every calibration image: one at which numbers of another
+/// image may be about 1, and noise is hidden.
+pub(super) const ZERO_FRAC: i32 = 8;
 
 /// Rounds weights to `2^scales[term]` and biases to `2^product`.
 ///

@@ -4,7 +4,7 @@ use fusion_rlwe::{ConvGeometry, Shape};
 
 use super::carry::TruncationCarry;
 use crate::conv;
-use crate::program::{Activation, LinearTerm, Piecewise, PoolGeometry, TensorId, Window, uncertain};
+use crate::program::{Activation, LinearTerm, PoolGeometry, TensorId, Window};
 
 /// Sums of products below this are exact in `f64`.
 const EXACT: f64 = (1u64 << 53) as f64;
@@ -160,37 +160,6 @@ pub(super) fn requantise(
         Activation::Signed => {}
     }
     (kept, overflows)
-}
-
-pub(super) fn piecewise(values: &[i64], reading: Reading, function: &Piecewise, carries: &mut TruncationCarry<'_>) -> (Vec<i64>, u64) {
-    let (mut kept, overflows) = window(values, reading, carries);
-    let near = i64::from(uncertain(function.left_out));
-    for v in &mut kept {
-        let mut value = function.value(*v);
-        for knot in &function.knots {
-            // The low bits of the client's share, as the comparison drops them.
-            let beyond = *v - i64::from(knot.at);
-            if beyond.abs() <= near && near > 0 {
-                let above = beyond + near >= carries.draw(function.left_out);
-                value += i64::from(knot.change) * (if above { beyond } else { 0 } - beyond.max(0));
-            }
-        }
-        *v = value;
-    }
-    (kept, overflows)
-}
-
-/// Each number of `factor` belongs to `input.len() / factor.len()` neighbouring ones of the input.
-pub(super) fn multiply(input: &[i64], factor: &[i64], factor_bits: u32) -> (Vec<i64>, u64) {
-    let end = 1i64 << (factor_bits - 2);
-    let each = (input.len() / factor.len().max(1)).max(1);
-    let product = input.chunks(each).zip(factor).flat_map(|(xs, &s)| xs.iter().map(move |x| x.wrapping_mul(s))).collect();
-    (product, factor.iter().filter(|s| s.abs() >= end).count() as u64)
-}
-
-pub(super) fn select(input: &[i64], area: usize, channels: &[Option<usize>]) -> Vec<i64> {
-    let plane = |channel: &Option<usize>| channel.map_or(vec![0; area], |c| input[c * area..][..area].to_vec());
-    channels.iter().flat_map(plane).collect()
 }
 
 pub(super) fn add(parts: &[(TensorId, u32)], inputs: &[&[i64]]) -> Vec<i64> {

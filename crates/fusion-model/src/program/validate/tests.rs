@@ -1,7 +1,7 @@
 use fusion_rlwe::ConvGeometry;
 
 use super::*;
-use crate::program::{Activation, LinearTerm, RingBits};
+use crate::program::{Activation, Knot, LinearTerm, RingBits};
 
 /// Image 2x4x4 -> conv -> requantise with pooling -> add to itself -> flatten -> dense.
 fn program() -> Program {
@@ -231,5 +231,88 @@ fn impossible_convolutions_are_refused() {
         let Op::Linear { terms, .. } = &mut bad.steps[0].op else { panic!("the first step is linear") };
         change(&mut terms[0].geometry);
         assert!(matches!(bad.validate(), Err(ProgramError::Step { step: 0, .. })), "case {index}");
+    }
+}
+
+/// Every step that matches, of plans of random networks, changed by `change`, is refused as
+/// `expected` says; at least one does.
+fn refused(change: impl Fn(&mut Program, usize) -> bool, expected: impl Fn(&StepFault) -> bool) {
+    let mut changed = 0;
+    for seed in 0..60 {
+        let (file, images) = crate::testing::random_network(seed, 4);
+        let graph = crate::onnx::import(&file).unwrap();
+        let ranges = crate::calibrate::calibrate(&graph, &images).unwrap();
+        let (program, _) = crate::plan::plan(&graph, &ranges, &crate::plan::PlanOptions::default()).unwrap();
+        for step in 0..program.steps.len() {
+            let mut bad = program.clone();
+            if change(&mut bad, step) {
+                let error = bad.validate().unwrap_err();
+                assert!(matches!(&error, ProgramError::Step { step: at, fault, .. } if *at == step && expected(fault)), "{error}");
+                changed += 1;
+            }
+        }
+    }
+    assert!(changed > 0);
+}
+
+#[test]
+fn functions_must_be_those_of_their_windows() {
+    let function = |bad: &mut Program, step: usize, change: fn(&mut Piecewise, i32)| {
+        let Op::Piecewise { function, window, .. } = &mut bad.steps[step].op else { return false };
+        change(function, 1 << (window.bits - 1));
+        true
+    };
+    let is_function = |fault: &StepFault| matches!(fault, StepFault::Function { .. });
+    refused(|bad, step| function(bad, step, |f, end| f.knots = vec![Knot { at: end, change: 1 }]), is_function);
+    refused(|bad, step| function(bad, step, |f, _| f.knots = vec![Knot { at: 1, change: 1 }, Knot { at: 0, change: 1 }]), is_function);
+    refused(|bad, step| function(bad, step, |f, _| f.knots = (0..65).map(|at| Knot { at: at - 40, change: 1 }).collect()), is_function);
+    refused(|bad, step| function(bad, step, |f, _| f.slope = i32::MIN), is_function);
+    refused(|bad, step| function(bad, step, |f, _| f.left_out = 0), is_function);
+    refused(|bad, step| function(bad, step, |f, _| f.fraction += 1), |fault| matches!(fault, StepFault::Scale { .. }));
+}
+
+#[test]
+fn products_must_fit_their_factors() {
+    let product = |bad: &mut Program, step: usize, change: fn(&mut u32, u32)| {
+        let ring = bad.tensors[bad.steps[step].output.0].ring.0;
+        let Op::Multiply { factor_bits, .. } = &mut bad.steps[step].op else { return false };
+        change(factor_bits, ring);
+        true
+    };
+    let is_range = |fault: &StepFault| matches!(fault, StepFault::Range { .. });
+    refused(|bad, step| product(bad, step, |bits, _| *bits = 2), is_range);
+    refused(|bad, step| product(bad, step, |bits, ring| *bits = ring), is_range);
+    // What a linear step made has noise.
+    let noisy = |bad: &mut Program, step: usize| {
+        let shape = bad.tensors[bad.steps[step].output.0].shape;
+        let linear = bad.steps[..step].iter().rev().find(|s| matches!(s.op, Op::Linear { .. }) && bad.tensors[s.output.0].shape == shape);
+        let Some(noisy) = linear.map(|s| s.output) else { return false };
+        let frac = bad.tensors[noisy.0].frac;
+        let output = bad.steps[step].output;
+        let Op::Multiply { input, factor, .. } = &mut bad.steps[step].op else { return false };
+        *input = noisy;
+        let factor = *factor;
+        bad.tensors[output.0].frac = frac + bad.tensors[factor.0].frac;
+        // The linear step that made it writes as many bits as the product reads.
+        bad.tensors[noisy.0].ring >= bad.tensors[output.0].ring
+    };
+    refused(noisy, |fault| matches!(fault, StepFault::NotRequantised { .. }));
+}
+
+#[test]
+fn channels_and_ceilings_must_exist() {
+    let select = |bad: &mut Program, step: usize| {
+        let Op::Select { channels, .. } = &mut bad.steps[step].op else { return false };
+        channels[0] = Some(1 << 20);
+        true
+    };
+    refused(select, |fault| matches!(fault, StepFault::Range { what: "channel", .. }));
+    for bad_ceiling in [0, 1 << 30] {
+        let clip = |bad: &mut Program, step: usize| {
+            let Op::Requantise { activation: Activation::Clip { ceiling }, .. } = &mut bad.steps[step].op else { return false };
+            *ceiling = bad_ceiling;
+            true
+        };
+        refused(clip, |fault| matches!(fault, StepFault::Range { what: "ceiling of a clip", .. }));
     }
 }
