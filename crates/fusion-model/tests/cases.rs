@@ -12,7 +12,7 @@ fn folder() -> PathBuf {
 }
 
 fn read(name: &str) -> Vec<u8> {
-    std::fs::read(folder().join(name)).unwrap()
+    std::fs::read(folder().join(name)).expect("a case is in the repository")
 }
 
 fn imported(name: &str) -> Result<Graph, ImportError> {

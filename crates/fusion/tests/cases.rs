@@ -22,21 +22,21 @@ fn cases() -> Option<PathBuf> {
 
 /// The images of the cases, in the order in which all of them are answered.
 fn images(cases: &Path, names: &Value) -> Vec<Sample> {
-    let samples = folder(&cases.join("images")).unwrap();
-    let names: Vec<&str> = names.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let samples = folder(&cases.join("images")).expect("the cases have images");
+    let names: Vec<&str> = names.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     assert!(samples.iter().map(|sample| sample.name.as_str()).eq(names.iter().copied()));
     samples
 }
 
 fn network(folder: &Path) -> Option<PathBuf> {
-    let mut files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     files.find(|path| path.extension().is_some_and(|extension| extension == "onnx"))
 }
 
 /// What a file says of it, and what we make of it.
 fn quantised(folder: &Path, calibration: &[Sample]) -> Result<Quantised, Error> {
     let settings = QuantiseSettings { margin: 1.5, ..QuantiseSettings::new(Preprocess::cifar10()) };
-    quantise_file(&network(folder).unwrap(), &settings, calibration)
+    quantise_file(&network(folder).expect("a case has a network"), &settings, calibration)
 }
 
 #[test]

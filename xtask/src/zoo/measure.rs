@@ -23,9 +23,9 @@ use super::compare::{Answers, Deviation, Verdict};
 use super::photos::{COMPARED, Photos, floats};
 
 /// How networks are planned. Seeded weights answer some photos with values far beyond those of the
-/// others: a margin takes them in, and costs precision of which a bit more of a window gives half back.
+/// others: a margin takes them in, and costs the precision that wider windows give back.
 pub(super) fn options() -> PlanOptions {
-    PlanOptions { window_bits: 13, margin: 4.0, ..PlanOptions::default() }
+    PlanOptions { window_bits: 14, margin: 3.0, ..PlanOptions::default() }
 }
 
 /// Samples of the lane whose bytes are stated.

@@ -216,8 +216,8 @@ fn unary(constant: &Constant, integers: fn(i64) -> Option<i64>, reals: fn(f32) -
 /// start, start + delta, .. up to and without the limit.
 fn range(inputs: &[&Constant]) -> Option<Constant> {
     let one = |constant: &&Constant| match &constant.data {
-        Numbers::Integer(values) if values.len() == 1 => Some(values[0]),
-        _ => None,
+        Numbers::Integer(values) => values.first().copied().filter(|_| values.len() == 1),
+        Numbers::Real(_) => None,
     };
     let &[start, limit, delta] = inputs.iter().map(one).collect::<Option<Vec<_>>>()?.as_slice() else { return None };
     let span = limit.checked_sub(start)?;

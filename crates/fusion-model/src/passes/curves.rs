@@ -46,12 +46,12 @@ fn scaled(graph: &Graph) -> Result<Graph, ShapeError> {
         let source = inputs.first().map(|&input| out.node(input).clone());
         match (step(&node.op), source) {
             (Some(outer), Some(source)) if matches!(node.op, FloatOp::ChannelAffine { .. }) && consumers[node.inputs[0].0].len() == 1 => {
-                match &source.op {
-                    FloatOp::Curve(inner) if inner.size() < MAX_SIZE => {
-                        out.push(&node.name, FloatOp::Curve(outer.after(inner)), source.inputs)
-                    }
-                    _ => copy(out, node, inputs),
+                if let FloatOp::Curve(inner) = &source.op
+                    && inner.size() < MAX_SIZE
+                {
+                    return out.push(&node.name, FloatOp::Curve(outer.after(inner)), source.inputs);
                 }
+                copy(out, node, inputs)
             }
             _ => copy(out, node, inputs),
         }

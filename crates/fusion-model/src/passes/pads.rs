@@ -25,10 +25,10 @@ pub(super) fn fold_into_windows(graph: &Graph) -> Result<Graph, ShapeError> {
             FloatOp::MaxPool(pool) | FloatOp::AveragePool(pool) => {
                 let source = out.node(sources[0]);
                 let is_maximum = matches!(node.op, FloatOp::MaxPool(_));
-                let around = match source.op {
-                    FloatOp::Pad(padding) => Some((padding, false)),
-                    FloatOp::PadLowest(padding) if is_maximum => Some((padding, true)),
-                    _ => None,
+                let around = match (&source.op, is_maximum) {
+                    (FloatOp::Pad(padding), _) => Some((*padding, false)),
+                    (FloatOp::PadLowest(padding), true) => Some((*padding, true)),
+                    (_, _) => None,
                 };
                 if let Some((padding, lowest)) = around {
                     let inner = source.inputs[0];

@@ -356,10 +356,8 @@ impl Lowering<'_> {
     /// The largest magnitude that is left of values of this one, and by how many bits the window that
     /// reads them may be wider than one for what is left: a clip reads what it drops, too.
     fn clipped(&self, id: NodeId, extent: f64) -> (f64, u32) {
-        match self.graph.node(id).op {
-            FloatOp::Clip { high, .. } => (extent.min(f64::from(high)), CLIP_EXTRA_BITS),
-            _ => (extent, 0),
-        }
+        let FloatOp::Clip { high, .. } = self.graph.node(id).op else { return (extent, 0) };
+        (extent.min(f64::from(high)), CLIP_EXTRA_BITS)
     }
 
     /// A clip, where its ceiling is within the window; above it there is nothing to clip.

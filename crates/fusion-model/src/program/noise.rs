@@ -211,7 +211,13 @@ pub fn window_read(program: &Program, step: usize) -> Option<(TensorId, Window)>
                 }
                 // Differences from knots are compared.
                 Op::Piecewise { input, window, .. } => (*input, *window, true),
-                _ => return None,
+                Op::Linear { .. }
+                | Op::Multiply { .. }
+                | Op::Add { .. }
+                | Op::SumPool { .. }
+                | Op::Concat { .. }
+                | Op::Select { .. }
+                | Op::Flatten { .. } => return None,
             }
         }
     };

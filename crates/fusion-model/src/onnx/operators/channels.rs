@@ -29,17 +29,18 @@ impl Operator<'_, '_> {
         let mut first = 0;
         let mut values = Vec::with_capacity(parts);
         for size in sizes {
-            values.push(self.selected(node, &view, axis, (first..first + size).map(Some).collect())?);
+            let (node, view) = self.selected(node, &view, axis, (first..first + size).map(Some).collect())?;
+            values.push(Value::Activation { node, view });
             first += size;
         }
         Ok(values)
     }
 
     /// The channels `chosen` of a node whose channels lie in order along `axis`.
-    fn selected(&mut self, node: NodeId, view: &View, axis: usize, chosen: Vec<Option<usize>>) -> Result<Value, ImportError> {
+    fn selected(&mut self, node: NodeId, view: &View, axis: usize, chosen: Vec<Option<usize>>) -> Result<(NodeId, View), ImportError> {
         let view = view.with_channels(axis, chosen.len());
         let node = self.importer.graph.push(&self.node.name(), FloatOp::Select(chosen), vec![node])?;
-        Ok(Value::Activation { node, view })
+        Ok((node, view))
     }
 
     pub(super) fn gather(mut self) -> Result<Value, ImportError> {
@@ -54,11 +55,11 @@ impl Operator<'_, '_> {
         let Some(chosen) = chosen.filter(|chosen| !chosen.is_empty()) else {
             return Err(self.node.invalid(format!("it takes channels {wanted:?} of {channels}")));
         };
-        let value = self.selected(node, &view, axis, chosen.into_iter().map(Some).collect())?;
-        match (indices.dims.len(), value) {
-            (1, value) => Ok(value),
+        let (node, view) = self.selected(node, &view, axis, chosen.into_iter().map(Some).collect())?;
+        match indices.dims.len() {
+            1 => Ok(Value::Activation { node, view }),
             // One channel without its axis.
-            (0, Value::Activation { node, view }) => Ok(Value::Activation { node, view: view.squeezed(&[axis]) }),
+            0 => Ok(Value::Activation { node, view: view.squeezed(&[axis]) }),
             _ => Err(self.node.unsupported("its indices have several axes", "take channels by a list")),
         }
     }
@@ -92,10 +93,7 @@ impl Operator<'_, '_> {
             }
             (node, view) = if view.is_channels(axis) {
                 let (node, view) = self.with_channels_in_order(node, view, axis)?;
-                match self.selected(node, &view, axis, chosen.into_iter().map(Some).collect())? {
-                    Value::Activation { node, view } => (node, view),
-                    _ => return Err(self.node.invalid("it has no result")),
-                }
+                self.selected(node, &view, axis, chosen.into_iter().map(Some).collect())?
             } else {
                 self.every(node, &view, axis, step, &chosen)?
             };
@@ -162,9 +160,7 @@ impl Operator<'_, '_> {
             (node, view) = self.with_channels_in_order(node, view, axis)?;
             let kept = (0..shape.channels).map(Some);
             let chosen = std::iter::repeat_n(None, before).chain(kept).chain(std::iter::repeat_n(None, after)).collect();
-            if let Value::Activation { node: padded, view: wider } = self.selected(node, &view, axis, chosen)? {
-                (node, view) = (padded, wider);
-            }
+            (node, view) = self.selected(node, &view, axis, chosen)?;
         }
         if padding == Padding::default() {
             return Ok(Value::Activation { node, view });

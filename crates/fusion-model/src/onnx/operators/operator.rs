@@ -110,11 +110,16 @@ impl Operator<'_, '_> {
     pub(super) fn scalar(&self, index: usize) -> Result<Option<f32>, ImportError> {
         match self.given_constant(index)? {
             None => Ok(None),
-            Some(constant) => match constant.data {
-                Numbers::Real(data) if data.len() == 1 => Ok(Some(data[0])),
-                Numbers::Integer(data) if data.len() == 1 => Ok(Some(data[0] as f32)),
-                _ => Err(self.node.invalid(format!("input {index} should hold one number"))),
-            },
+            Some(constant) => {
+                let numbers = match constant.data {
+                    Numbers::Real(data) => data,
+                    Numbers::Integer(data) => data.into_iter().map(|x| x as f32).collect(),
+                };
+                match numbers.as_slice() {
+                    &[number] => Ok(Some(number)),
+                    _ => Err(self.node.invalid(format!("input {index} should hold one number"))),
+                }
+            }
         }
     }
 

@@ -186,7 +186,7 @@ fn requantise_bytes(program: &Program, step: usize, bits: u32, left_out: u32) ->
             let (more, less) = (bits.saturating_sub(window.bits), window.bits.saturating_sub(bits));
             Activation::Clip { ceiling: (ceiling << more >> less).max(1) }
         }
-        other => other,
+        other @ (Activation::Relu | Activation::CoarseRelu { .. } | Activation::Signed) => other,
     };
     let requantise = Requantise::new(spec.shape, spec.ring, Window { shift, bits }, pool.as_ref(), activation, output).ok()?;
     let cost = requantise.cost(LANE_SAMPLES, Cut::from(LaneTerms::LONG_LINK.split));
