@@ -60,7 +60,8 @@ pub enum Command {
 /// How to read a float model and quantise it.
 #[derive(Debug, Args)]
 pub struct QuantiseArgs {
-    /// Shape of an image in the order of the file, such as 3x224x224, where the file leaves it open.
+    /// Shape of an image in the order of the file, such as 3x224x224, where the file leaves it
+    /// open.
     #[arg(long, value_name = "AxBxC", value_parser = parse_shape)]
     pub input_shape: Option<Shape>,
     /// The output with the class scores, by its name in the file, where there are several.

@@ -9,7 +9,7 @@ pub(crate) mod rewrite;
 
 use fusion_rlwe::{ConvGeometry, Padding, Shape};
 
-use crate::curve::Curve;
+pub use crate::curve::{Curve, Function};
 use crate::program::PoolGeometry;
 
 /// Index of a node in [`Graph::nodes`].

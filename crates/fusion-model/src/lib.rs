@@ -69,7 +69,7 @@ pub mod card;
 #[cfg(feature = "full")]
 mod conv;
 #[cfg(feature = "full")]
-pub mod curve;
+mod curve;
 #[cfg(feature = "full")]
 pub mod eval;
 #[cfg(feature = "full")]

@@ -23,7 +23,7 @@ use self::catalogue::Entry;
 use self::compare::Verdict;
 use self::measure::{Row, measure};
 use self::photos::Photos;
-use self::tools::Tools;
+use self::tools::{Pythons, Tools};
 
 /// Where the table goes, relative to the workspace.
 const DOCUMENT: &str = "docs/models.md";
@@ -49,15 +49,8 @@ pub(crate) struct Options {
     /// EfficientNet-Lite0 with real weights [default: ../shared/models/efficientnet-lite0.onnx]
     #[arg(long, value_name = "ONNX")]
     lite0: Option<PathBuf>,
-    /// The Python that makes environments: 3.11 to 3.13
-    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
-    python: String,
-    /// A Python that has the packages of requirements-torch.txt: no environment is made
-    #[arg(long, value_name = "PROGRAM")]
-    torch_python: Option<PathBuf>,
-    /// A Python that has the packages of requirements-keras.txt: no environment is made
-    #[arg(long, value_name = "PROGRAM")]
-    keras_python: Option<PathBuf>,
+    #[command(flatten)]
+    pythons: Pythons,
     /// Only exports and runs onnxruntime
     #[arg(long)]
     export_only: bool,
@@ -71,7 +64,7 @@ pub(crate) fn run(options: &Options, root: &Path) -> Result<()> {
     fs::create_dir_all(&work).with_context(|| work.display().to_string())?;
     let missing: Vec<Entry> = entries.iter().filter(|entry| !is_answered(&model_of(&work, entry))).copied().collect();
     let zoo = Zoo {
-        tools: Tools::obtain(options, root, &work, &missing)?,
+        tools: Tools::obtain(&options.pythons, root, &work, &missing)?,
         lite0: options.lite0.clone().unwrap_or_else(|| root.join("../shared/models/efficientnet-lite0.onnx")),
         samples,
         work,

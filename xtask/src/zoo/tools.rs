@@ -6,12 +6,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use clap::Args;
 
 use super::catalogue::{Entry, Exporter};
 use super::photos::{COMPARED, Photos};
 
 /// Where the scripts and the lists of what they need are, relative to the workspace.
 const SCRIPTS: &str = "xtask/python";
+
+/// The Pythons to use.
+#[derive(Args)]
+pub(super) struct Pythons {
+    /// The Python that makes environments: 3.11 to 3.13
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+    python: String,
+    /// A Python that has the packages of requirements-torch.txt: no environment is made
+    #[arg(long, value_name = "PROGRAM")]
+    torch_python: Option<PathBuf>,
+    /// A Python that has the packages of requirements-keras.txt: no environment is made
+    #[arg(long, value_name = "PROGRAM")]
+    keras_python: Option<PathBuf>,
+}
 
 /// A Python for each set of packages: those of PyTorch and of TensorFlow do not agree.
 pub(super) struct Tools {
@@ -23,16 +38,16 @@ pub(super) struct Tools {
 impl Tools {
     /// Makes the environments that `entries` need under `work`, unless there is one, or a Python
     /// that has the packages is given.
-    pub(super) fn obtain(options: &super::Options, root: &Path, work: &Path, entries: &[Entry]) -> Result<Self> {
+    pub(super) fn obtain(pythons: &Pythons, root: &Path, work: &Path, entries: &[Entry]) -> Result<Self> {
         let scripts = root.join(SCRIPTS);
         let needs_keras = entries.iter().any(|e| e.exporter == Exporter::Keras);
         let environment = |name: &str, given: &Option<PathBuf>, needed: bool| match given {
             Some(python) => Ok(python.clone()),
-            None if needed => make(&options.python, &work.join(format!("venv-{name}")), &scripts.join(format!("requirements-{name}.txt"))),
+            None if needed => make(&pythons.python, &work.join(format!("venv-{name}")), &scripts.join(format!("requirements-{name}.txt"))),
             None => Ok(PathBuf::new()),
         };
-        let torch = environment("torch", &options.torch_python, !entries.is_empty())?;
-        let keras = environment("keras", &options.keras_python, needs_keras)?;
+        let torch = environment("torch", &pythons.torch_python, !entries.is_empty())?;
+        let keras = environment("keras", &pythons.keras_python, needs_keras)?;
         Ok(Self { scripts, torch, keras })
     }
 

@@ -3,13 +3,15 @@
 //!
 //! The batch axis counts as 1: a graph describes one sample, and reshapes take any batch.
 
+mod arithmetic;
+mod places;
+
+use self::arithmetic::{binary, dequantize, expand, range, reduce_product, tile, unary};
+use self::places::{MAX_ELEMENTS, axis_of, places, strides};
 use super::attributes::OnnxNode;
 use super::constant::{Constant, Numbers};
 use super::error::ImportError;
 use super::importer::{Importer, Value};
-
-/// Elements that a folded constant may have, if none of its inputs has more.
-const MAX_ELEMENTS: usize = 1 << 16;
 
 /// The constant that `node` computes; `None` if it depends on the image or is none of these
 /// operators.
@@ -93,11 +95,6 @@ fn axes(node: OnnxNode<'_>, given: Option<&Constant>) -> Option<Vec<i64>> {
     }
 }
 
-fn axis_of(axis: i64, rank: usize) -> Option<usize> {
-    let axis = if axis < 0 { axis.checked_add(i64::try_from(rank).ok()?)? } else { axis };
-    usize::try_from(axis).ok().filter(|&axis| axis < rank)
-}
-
 fn unsqueeze(constant: &Constant, axes: &Option<Vec<i64>>) -> Option<Constant> {
     let axes = axes.as_ref()?;
     let rank = constant.dims.len().checked_add(axes.len()).filter(|&rank| rank <= 8)?;
@@ -155,151 +152,6 @@ fn constant_of_shape(importer: &Importer<'_>, target: &Constant, node: OnnxNode<
     let count = dims.as_ref().and_then(|dims| dims.iter().try_fold(1usize, |all, &size| all.checked_mul(size)));
     let (Some(dims), Some(count)) = (dims, count.filter(|&count| count <= MAX_ELEMENTS && value.len() == 1)) else { return Ok(None) };
     Ok(Some(value.picked(dims, &vec![0; count])))
-}
-
-/// Two constants, spread over one another as ONNX says.
-fn binary(inputs: &[&Constant], integers: fn(i64, i64) -> Option<i64>, reals: fn(f32, f32) -> f32) -> Option<Constant> {
-    let &[a, b] = inputs else { return None };
-    let dims = common_shape(&a.dims, &b.dims)?;
-    let places = (spread(&a.dims, &dims)?, spread(&b.dims, &dims)?);
-    let pairs = places.0.into_iter().zip(places.1);
-    let data = match (&a.data, &b.data) {
-        (Numbers::Integer(x), Numbers::Integer(y)) => Numbers::Integer(pairs.map(|(i, j)| integers(x[i], y[j])).collect::<Option<_>>()?),
-        (Numbers::Real(x), Numbers::Real(y)) => {
-            let values: Vec<f32> = pairs.map(|(i, j)| reals(x[i], y[j])).collect();
-            values.iter().all(|value| value.is_finite()).then_some(Numbers::Real(values))?
-        }
-        _ => return None,
-    };
-    Some(Constant { dims, data })
-}
-
-/// The shape that two shapes have in common when axes of size 1 are spread.
-fn common_shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
-    let rank = a.len().max(b.len());
-    let at = |dims: &[usize], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(1, |axis| dims[axis]);
-    let one = |axis: usize| match (at(a, axis), at(b, axis)) {
-        (1, n) | (n, 1) => Some(n),
-        (n, m) => (n == m).then_some(n),
-    };
-    (0..rank).map(one).collect()
-}
-
-/// For every place of a tensor of shape `dims`, the place of the constant of shape `source` that is
-/// spread over it.
-fn spread(source: &[usize], dims: &[usize]) -> Option<Vec<usize>> {
-    let count = dims.iter().try_fold(1usize, |all, &dim| all.checked_mul(dim))?;
-    let own = source.iter().product::<usize>();
-    (count <= MAX_ELEMENTS.max(own)).then_some(())?;
-    let (strides, missing) = (strides(source), dims.len().checked_sub(source.len())?);
-    let mut places = vec![0];
-    for (axis, &dim) in dims.iter().enumerate() {
-        let own = axis.checked_sub(missing).map_or((1, 0), |axis| (source[axis], strides[axis]));
-        let step = if own.0 == 1 { 0 } else { own.1 };
-        (own.0 == 1 || own.0 == dim).then_some(())?;
-        places = places.iter().flat_map(|&place| (0..dim).map(move |at| place + at * step)).collect();
-    }
-    Some(places)
-}
-
-fn unary(constant: &Constant, integers: fn(i64) -> Option<i64>, reals: fn(f32) -> f32) -> Option<Constant> {
-    let data = match &constant.data {
-        Numbers::Integer(values) => Numbers::Integer(values.iter().map(|&x| integers(x)).collect::<Option<_>>()?),
-        Numbers::Real(values) => {
-            let values: Vec<f32> = values.iter().map(|&x| reals(x)).collect();
-            values.iter().all(|value| value.is_finite()).then_some(Numbers::Real(values))?
-        }
-    };
-    Some(Constant { dims: constant.dims.clone(), data })
-}
-
-/// start, start + delta, .. up to and without the limit.
-fn range(inputs: &[&Constant]) -> Option<Constant> {
-    let one = |constant: &&Constant| match &constant.data {
-        Numbers::Integer(values) => values.first().copied().filter(|_| values.len() == 1),
-        Numbers::Real(_) => None,
-    };
-    let &[start, limit, delta] = inputs.iter().map(one).collect::<Option<Vec<_>>>()?.as_slice() else { return None };
-    let span = limit.checked_sub(start)?;
-    let count = if delta == 0 || (span > 0) != (delta > 0) { 0 } else { span.unsigned_abs().div_ceil(delta.unsigned_abs()) };
-    (delta != 0 && count <= MAX_ELEMENTS as u64).then(|| Constant::integers((0..count as i64).map(|i| start + i * delta).collect()))
-}
-
-fn expand(constant: &Constant, target: Option<&Constant>) -> Option<Constant> {
-    let Numbers::Integer(target) = &target?.data else { return None };
-    let target: Vec<usize> = target.iter().map(|&dim| usize::try_from(dim).ok()).collect::<Option<_>>()?;
-    let dims = common_shape(&constant.dims, &target)?;
-    let places = spread(&constant.dims, &dims)?;
-    Some(constant.picked(dims, &places))
-}
-
-fn tile(constant: &Constant, repeats: Option<&Constant>) -> Option<Constant> {
-    let Numbers::Integer(repeats) = &repeats?.data else { return None };
-    (repeats.len() == constant.dims.len()).then_some(())?;
-    let mut chosen = Vec::with_capacity(repeats.len());
-    let mut all = 1usize;
-    for (&size, &times) in constant.dims.iter().zip(repeats) {
-        let count = size.checked_mul(usize::try_from(times).ok()?)?;
-        all = all.checked_mul(count).filter(|&all| all <= MAX_ELEMENTS.max(constant.len()))?;
-        chosen.push((0..count).map(|at| at % size).collect::<Vec<usize>>());
-    }
-    Some(constant.picked(chosen.iter().map(Vec::len).collect(), &places(&constant.dims, &chosen)))
-}
-
-fn reduce_product(constant: &Constant, node: OnnxNode<'_>) -> Option<Constant> {
-    let Numbers::Integer(values) = &constant.data else { return None };
-    let product = values.iter().try_fold(1i64, |all, &x| all.checked_mul(x))?;
-    (constant.dims.len() == 1).then_some(())?;
-    let keep = node.int("keepdims", 1) != 0;
-    Some(Constant { dims: if keep { vec![1] } else { Vec::new() }, data: Numbers::Integer(vec![product]) })
-}
-
-/// (x - zero) * scale, with one scale, or one for each place along `axis`.
-fn dequantize(inputs: &[&Constant], axis: i64) -> Option<Constant> {
-    let (&x, &scale) = (inputs.first()?, inputs.get(1)?);
-    let (Numbers::Integer(values), Numbers::Real(scales)) = (&x.data, &scale.data) else { return None };
-    let zeros = match inputs.get(2).map(|zero| &zero.data) {
-        None => vec![0; scales.len()],
-        Some(Numbers::Integer(zeros)) if zeros.len() == scales.len() => zeros.clone(),
-        Some(_) => return None,
-    };
-    let (stride, along) = match scales.len() {
-        1 => (x.len().max(1), 1),
-        n => {
-            let axis = axis_of(axis, x.dims.len())?;
-            (x.dims[axis] == n).then_some(())?;
-            (strides(&x.dims)[axis], n)
-        }
-    };
-    let one = |(place, &value): (usize, &i64)| {
-        let at = place / stride % along;
-        (value - zeros[at]) as f32 * scales[at]
-    };
-    Some(Constant { dims: x.dims.clone(), data: Numbers::Real(values.iter().enumerate().map(one).collect()) })
-}
-
-/// Elements of one step along each axis.
-fn strides(dims: &[usize]) -> Vec<usize> {
-    let mut strides = vec![1usize; dims.len()];
-    for axis in (1..dims.len()).rev() {
-        strides[axis - 1] = strides[axis].saturating_mul(dims[axis]);
-    }
-    strides
-}
-
-/// The source places of a constant of shape `dims`, whose place `i` along an axis is
-/// `chosen[axis][i]` of the source.
-fn places(source: &[usize], chosen: &[Vec<usize>]) -> Vec<usize> {
-    let strides = strides(source);
-    let mut places = vec![0];
-    for (axis, chosen) in chosen.iter().enumerate() {
-        places = places
-            .iter()
-            .flat_map(|&place| chosen.iter().map(move |&at| (place, at)))
-            .map(|(place, at)| place + at * strides[axis])
-            .collect();
-    }
-    places
 }
 
 fn gather(constant: &Constant, indices: Option<&Constant>, axis: i64) -> Option<Constant> {

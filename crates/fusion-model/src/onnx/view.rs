@@ -169,8 +169,8 @@ impl View {
         Self { axes }
     }
 
-    /// The view of a node that has `size` places along `axis` in place of the rows, or columns, that
-    /// make it up.
+    /// The view of a node that has `size` places along `axis` in place of the rows, or columns,
+    /// that make it up.
     pub(super) fn resized(&self, axis: usize, size: usize) -> Self {
         let mut axes = self.axes.clone();
         if let Some(run) = axes[axis].first().copied() {

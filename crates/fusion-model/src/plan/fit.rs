@@ -1,8 +1,8 @@
 //! Piecewise linear functions that come near a curve, in the integers of a window.
 //!
-//! A smooth curve is met within e by pieces that touch it from both sides: where it bends upwards the
-//! knots lie e above it and the middles of pieces e below. So the pieces are found from the lowest
-//! number on, each as long as a line stays within e, from e beside the curve to e beside it.
+//! A smooth curve is met within e by pieces that touch it from both sides: where it bends upwards
+//! the knots lie e above it and the middles of pieces e below. So the pieces are found from the
+//! lowest number on, each as long as a line stays within e, from e beside the curve to e beside it.
 
 use crate::curve::Curve;
 use crate::program::{Knot, Piecewise, uncertain};

@@ -353,8 +353,8 @@ impl Lowering<'_> {
         Ok(self.emit(&node.name, op, output))
     }
 
-    /// The largest magnitude that is left of values of this one, and by how many bits the window that
-    /// reads them may be wider than one for what is left: a clip reads what it drops, too.
+    /// The largest magnitude that is left of values of this one, and by how many bits the window
+    /// that reads them may be wider than one for what is left: a clip reads what it drops, too.
     fn clipped(&self, id: NodeId, extent: f64) -> (f64, u32) {
         let FloatOp::Clip { high, .. } = self.graph.node(id).op else { return (extent, 0) };
         (extent.min(f64::from(high)), CLIP_EXTRA_BITS)

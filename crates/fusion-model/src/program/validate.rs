@@ -155,9 +155,8 @@ impl Program {
                 same_scale(output.frac, spec.frac - window.shift.cast_signed())?;
             }
             Op::Add { inputs } => {
-                for spec in self.shifted(inputs, &output, written)? {
-                    same_shape(output.shape, Some(spec.shape))?;
-                }
+                let parts = self.shifted(inputs, &output, written)?;
+                parts.iter().try_for_each(|spec| same_shape(output.shape, Some(spec.shape)))?;
             }
             Op::Concat { inputs } => {
                 let mut channels = 0usize;
@@ -175,27 +174,8 @@ impl Program {
                 range("change of scale", output.frac - spec.frac, 0, 24)?;
             }
             Op::Piecewise { input, window, function } => self.check_piecewise(*input, *window, function, &output, written)?,
-            Op::Multiply { input, factor, factor_bits } => {
-                let (spec, other) = (self.read(*input, written)?, self.read(*factor, written)?);
-                same_shape(output.shape, Some(spec.shape))?;
-                let per_channel = Shape::flat(spec.shape.channels);
-                if other.shape != per_channel {
-                    same_shape(spec.shape, Some(other.shape))?;
-                }
-                range("bits of a product", output.ring.0, 4, 31)?;
-                range("bits of a factor", *factor_bits, 3, i64::from(output.ring.0) - 1)?;
-                needs(*factor, other, *factor_bits)?;
-                needs(*input, spec, output.ring.0)?;
-                same_scale(output.frac, spec.frac + other.frac)?;
-            }
-            Op::Select { input, channels } => {
-                let spec = self.read(*input, written)?;
-                range("channels selected", channels.len(), 1, MAX_CHANNELS as i64)?;
-                channels.iter().flatten().try_for_each(|&channel| range("channel", channel, 0, spec.shape.channels as i64 - 1))?;
-                same_shape(output.shape, Some(Shape { channels: channels.len(), ..spec.shape }))?;
-                needs(*input, spec, output.ring.0)?;
-                same_scale(output.frac, spec.frac)?;
-            }
+            Op::Multiply { input, factor, factor_bits } => self.check_product(*input, *factor, *factor_bits, &output, written)?,
+            Op::Select { input, channels } => self.check_selection(*input, channels, &output, written)?,
             Op::Flatten { input } => {
                 let spec = self.read(*input, written)?;
                 same_shape(output.shape, Some(Shape::flat(spec.shape.len())))?;
@@ -229,9 +209,38 @@ impl Program {
         same_scale(output.frac, spec.frac - window.shift.cast_signed() + function.fraction.cast_signed())
     }
 
-    /// Checks that step number `step`, if it is linear or a product, reads nothing that a linear step made and
-    /// no step requantised. `raw` has that linear step's number for every tensor written so far;
-    /// the tensors of `step` are known to exist.
+    fn check_product(
+        &self,
+        input: TensorId,
+        factor: TensorId,
+        factor_bits: u32,
+        output: &TensorSpec,
+        written: &[bool],
+    ) -> Result<(), StepFault> {
+        let (spec, other) = (self.read(input, written)?, self.read(factor, written)?);
+        same_shape(output.shape, Some(spec.shape))?;
+        if other.shape != Shape::flat(spec.shape.channels) {
+            same_shape(spec.shape, Some(other.shape))?;
+        }
+        range("bits of a product", output.ring.0, 4, 31)?;
+        range("bits of a factor", factor_bits, 3, i64::from(output.ring.0) - 1)?;
+        needs(factor, other, factor_bits)?;
+        needs(input, spec, output.ring.0)?;
+        same_scale(output.frac, spec.frac + other.frac)
+    }
+
+    fn check_selection(&self, input: TensorId, channels: &[Option<usize>], output: &TensorSpec, written: &[bool]) -> Result<(), StepFault> {
+        let spec = self.read(input, written)?;
+        range("channels selected", channels.len(), 1, MAX_CHANNELS as i64)?;
+        channels.iter().flatten().try_for_each(|&channel| range("channel", channel, 0, spec.shape.channels as i64 - 1))?;
+        same_shape(output.shape, Some(Shape { channels: channels.len(), ..spec.shape }))?;
+        needs(input, spec, output.ring.0)?;
+        same_scale(output.frac, spec.frac)
+    }
+
+    /// Checks that step number `step`, if it is linear or a product, reads nothing that a linear
+    /// step made and no step requantised. `raw` has that linear step's number for every tensor
+    /// written so far; the tensors of `step` are known to exist.
     fn check_requantised(&self, step: usize, raw: &mut [Option<usize>]) -> Result<(), StepFault> {
         let Step { op, output, .. } = &self.steps[step];
         let read = op.inputs().into_iter().find_map(|id| raw[id.0]);

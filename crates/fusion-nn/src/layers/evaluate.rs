@@ -2,17 +2,18 @@
 //!
 //! # Functionality
 //! [`Op::Piecewise`](fusion_model::program::Op::Piecewise) and
-//! [`Op::Multiply`](fusion_model::program::Op::Multiply) on shares. Given the numbers in the window,
-//! which the local step rounds up or down, the results are exact but near knots (`piecewise`).
+//! [`Op::Multiply`](fusion_model::program::Op::Multiply) on shares. Given the numbers in the
+//! window, which the local step rounds up or down, the results are exact but near knots
+//! (`piecewise`).
 //!
 //! # Roles
 //! Those of the parts.
 //!
 //! # Protocol
-//! `to_window`, then `piecewise` or `multiply`. A function is evaluated in a window of one bit more,
-//! so that the differences from knots fit; that bit is free where the ring of the input has it, else
-//! the window is first widened by `widen_signed` without headroom. A factor per channel is repeated
-//! for every position of the channel.
+//! `to_window`, then `piecewise` or `multiply`. A function is evaluated in a window of one bit
+//! more, so that the differences from knots fit; that bit is free where the ring of the input has
+//! it, else the window is first widened by `widen_signed` without headroom. A factor per channel is
+//! repeated for every position of the channel.
 //!
 //! # Cost
 //! [`Evaluate::cost`] and [`Multiply::cost`].

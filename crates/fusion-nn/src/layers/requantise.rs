@@ -10,9 +10,9 @@
 //! Those of the parts; constants are added by one party.
 //!
 //! # Protocol
-//! `to_window`, `max_pool`, then `relu`, `clip` or `widen_signed`. Pooling and signed widening work in a
-//! window of one bit more, so that differences fit and the sign of an offset number is known. That
-//! bit is free where the ring of the input has it; else the window is first widened by
+//! `to_window`, `max_pool`, then `relu`, `clip` or `widen_signed`. Pooling and signed widening work
+//! in a window of one bit more, so that differences fit and the sign of an offset number is known.
+//! That bit is free where the ring of the input has it; else the window is first widened by
 //! `widen_signed` without headroom.
 //!
 //! # Cost

@@ -97,8 +97,8 @@ impl Operator<'_, '_> {
         self.unary(FloatOp::Curve(Curve::Product(Box::new([Curve::X, inner]))))
     }
 
-    /// relu(x) - slope * relu(-x), with one slope, or one for each channel. Slopes are weights: they
-    /// go into a linear layer, not into a public function.
+    /// relu(x) - slope * relu(-x), with one slope, or one for each channel. Slopes are weights:
+    /// they go into a linear layer, not into a public function.
     pub(super) fn p_relu(self) -> Result<Value, ImportError> {
         let (node, view) = self.activation(0)?;
         let (dims, slopes) = self.required(1)?;
