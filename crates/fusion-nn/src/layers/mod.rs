@@ -30,8 +30,8 @@
 //!
 //! # Exactness
 //! Apart from the local window step, which rounds at random and takes in the noise of linear
-//! layers, and from [`coarse_relu`] and a coarse [`piecewise`], which mistake the signs of numbers
-//! near zero, or near a knot, at random, every protocol computes its function exactly.
+//! layers, and from [`coarse_relu`] and a coarse [`piecewise()`], which mistake the signs of
+//! numbers near zero, or near a knot, at random, every protocol computes its function exactly.
 //!
 //! # Example
 //! Two samples of three classes on ideal OT; the client alone learns which class is largest:
