@@ -12,6 +12,9 @@ use fusion_rlwe::{ConvGeometry, Padding, Shape};
 pub use crate::curve::{Curve, Function};
 use crate::program::PoolGeometry;
 
+/// Most elements of a value: those of a program's tensor.
+const MAX_ELEMENTS: usize = 1 << 24;
+
 /// Index of a node in [`Graph::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub usize);
@@ -168,7 +171,15 @@ impl Graph {
     /// The inputs' shapes do not suit the operation.
     pub fn push(&mut self, name: &str, op: FloatOp, inputs: Vec<NodeId>) -> Result<NodeId, ShapeError> {
         let shapes: Vec<Shape> = inputs.iter().map(|&id| self.node(id).shape).collect();
-        let shape = output_shape(&op, &shapes).map_err(|reason| ShapeError { node: name.to_owned(), kind: op.kind(), reason })?;
+        let bounded = |shape: Shape| {
+            let elements = shape.channels.checked_mul(shape.height).and_then(|n| n.checked_mul(shape.width));
+            match elements.filter(|&elements| elements <= MAX_ELEMENTS) {
+                Some(_) => Ok(shape),
+                None => Err(format!("its result of {shape:?} has more than {MAX_ELEMENTS} elements")),
+            }
+        };
+        let shape =
+            output_shape(&op, &shapes).and_then(bounded).map_err(|reason| ShapeError { node: name.to_owned(), kind: op.kind(), reason })?;
         self.nodes.push(Node { name: name.to_owned(), op, inputs, shape });
         self.output = NodeId(self.nodes.len() - 1);
         Ok(self.output)

@@ -90,7 +90,7 @@ pub fn import_raw(file: &[u8], options: &ImportOptions<'_>) -> Result<Graph, Imp
     let mut importer = Importer::new(&graph, opset.unwrap_or(1), external, shape, |name| read.contains(name))?;
     for (_, node) in graph.node.iter().enumerate().filter(|(index, _)| needed.contains(index)) {
         let values = operators::import_node(&mut importer, node)?;
-        importer.values.extend(node.output.iter().cloned().zip(values));
+        importer.insert(node, values)?;
     }
     importer.finish(output)
 }

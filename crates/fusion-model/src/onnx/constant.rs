@@ -97,7 +97,7 @@ impl Constant {
 }
 
 /// Elements of a sparse constant, zeros included.
-const MAX_SPARSE: usize = 1 << 28;
+const MAX_SPARSE: usize = 1 << 24;
 
 /// The dimensions of a tensor and how many elements they make.
 fn sizes(stated: &[i64]) -> Result<(Vec<usize>, usize), String> {
@@ -107,6 +107,9 @@ fn sizes(stated: &[i64]) -> Result<(Vec<usize>, usize), String> {
         let dim = usize::try_from(dim).map_err(|_| format!("dimension {dim} is negative"))?;
         count = count.checked_mul(dim).ok_or("its size overflows")?;
         dims.push(dim);
+    }
+    if count == 0 && dims.len() > 1 {
+        return Err(format!("it has no elements, its dimensions are {dims:?}"));
     }
     Ok((dims, count))
 }

@@ -31,6 +31,12 @@ impl ExternalData<'_> {
                 "its data is in the file `{location}`, which cannot be read beside the model ({error}); keep the two files together, or save the model with its weights inside (external_data=False)"
             )
         };
+        // A link may lead anywhere, and a pipe would keep us waiting.
+        let (path, folder) =
+            (path.canonicalize().map_err(unread)?, self.folder.unwrap_or(Path::new("")).join(".").canonicalize().map_err(unread)?);
+        if !path.starts_with(&folder) || !path.metadata().map_err(unread)?.is_file() {
+            return Err(format!("its data is in `{location}`, which is no file in the model's folder"));
+        }
         let file = File::open(&path).map_err(unread)?;
         // Before memory is taken for what is not there.
         let there = file.metadata().map_err(unread)?.len();
@@ -87,6 +93,11 @@ mod tests {
             let error = of(entries, bytes).unwrap_err();
             assert!(error.contains(message), "{error}");
         }
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::fs::write(elsewhere.path().join("secret"), [9; 5]).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path().join("secret"), folder.path().join("link")).unwrap();
+        let error = of(&[("location", "link")], 5).unwrap_err();
+        assert!(error.contains("no file in the model's folder"), "{error}");
         let nowhere = ExternalData::default().read(&tensor(&[("location", "w.data")]), 3).unwrap_err();
         assert!(nowhere.contains("external_data=False"), "{nowhere}");
     }

@@ -7,7 +7,7 @@ mod arithmetic;
 mod places;
 
 use self::arithmetic::{binary, dequantize, expand, range, reduce_product, tile, unary};
-use self::places::{MAX_ELEMENTS, axis_of, places, strides};
+use self::places::{MAX_ELEMENTS, axis_of, places, strides, volume};
 use super::attributes::OnnxNode;
 use super::constant::{Constant, Numbers};
 use super::error::ImportError;
@@ -20,6 +20,11 @@ pub(super) fn fold(importer: &Importer<'_>, node: OnnxNode<'_>) -> Result<Option
         return shape(importer, node);
     }
     let mut inputs = Vec::with_capacity(node.inputs().len());
+    let given = node.inputs().iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
+    if node.inputs()[..given].iter().any(String::is_empty) {
+        // What is left out between others would move the others to other places.
+        return Ok(None);
+    }
     for name in node.inputs().iter().filter(|name| !name.is_empty()) {
         match importer.values.get(name.as_str()) {
             Some(Value::Constant(constant)) => inputs.push(constant),
@@ -42,19 +47,20 @@ pub(super) fn fold(importer: &Importer<'_>, node: OnnxNode<'_>) -> Result<Option
         "Range" => range(&inputs),
         "Expand" => expand(first, inputs.get(1).copied()),
         "Tile" => tile(first, inputs.get(1).copied()),
-        "DequantizeLinear" => dequantize(&inputs, node.int("axis", 1)),
+        "DequantizeLinear" if node.int("block_size", 0) == 0 => dequantize(&inputs, node.int("axis", 1)),
         "Neg" => unary(first, i64::checked_neg, |x| -x),
         "Sqrt" => unary(first, |_| None, f32::sqrt),
         "Reciprocal" => unary(first, |_| None, f32::recip),
         "Floor" => unary(first, Some, f32::floor),
         "Ceil" => unary(first, Some, f32::ceil),
-        "ReduceProd" => reduce_product(first, node),
+        "ReduceProd" if inputs.len() == 1 && node.attribute("axes").is_none() => reduce_product(first, node),
         "Add" => binary(&inputs, i64::checked_add, |a, b| a + b),
         "Sub" => binary(&inputs, i64::checked_sub, |a, b| a - b),
         "Mul" => binary(&inputs, i64::checked_mul, |a, b| a * b),
         "Div" => binary(&inputs, i64::checked_div, |a, b| a / b),
         _ => return Ok(None),
     };
+    let folded = folded.filter(|constant| volume(&constant.dims).is_some());
     folded.map(Some).ok_or_else(|| invalid("it rearranges constants in a way that is not possible, or not read"))
 }
 
@@ -77,10 +83,15 @@ fn shape(importer: &Importer<'_>, node: OnnxNode<'_>) -> Result<Option<Constant>
 
 fn cast(constant: &Constant, to: i64) -> Option<Constant> {
     let data = match (&constant.data, to) {
-        (Numbers::Real(values), 1 | 10 | 11) => Numbers::Real(values.clone()),
-        (Numbers::Integer(values), 6 | 7 | 9) => Numbers::Integer(values.clone()),
-        (Numbers::Real(values), 6 | 7) => Numbers::Integer(values.iter().map(|&v| v as i64).collect()),
-        (Numbers::Integer(values), 1 | 10 | 11) => Numbers::Real(values.iter().map(|&v| v as f32).collect()),
+        (Numbers::Real(values), 1 | 11) => Numbers::Real(values.clone()),
+        (Numbers::Real(values), 10) if values.iter().all(|v| v.abs() <= 65504.0) => Numbers::Real(values.clone()),
+        (Numbers::Integer(values), 7) => Numbers::Integer(values.clone()),
+        (Numbers::Integer(values), 6) if values.iter().all(|&v| i32::try_from(v).is_ok()) => Numbers::Integer(values.clone()),
+        (Numbers::Integer(values), 9) => Numbers::Integer(values.iter().map(|&v| i64::from(v != 0)).collect()),
+        (Numbers::Real(values), 6 | 7) if values.iter().all(|v| v.abs() < 2e9) => {
+            Numbers::Integer(values.iter().map(|&v| v as i64).collect())
+        }
+        (Numbers::Integer(values), 1 | 11) => Numbers::Real(values.iter().map(|&v| v as f32).collect()),
         _ => return None,
     };
     Some(Constant { dims: constant.dims.clone(), data })
@@ -149,7 +160,7 @@ fn constant_of_shape(importer: &Importer<'_>, target: &Constant, node: OnnxNode<
         None => Constant::real(vec![1], vec![0.0]),
     };
     let dims: Option<Vec<usize>> = target.iter().map(|&size| usize::try_from(size).ok()).collect();
-    let count = dims.as_ref().and_then(|dims| dims.iter().try_fold(1usize, |all, &size| all.checked_mul(size)));
+    let count = dims.as_ref().and_then(|dims| volume(dims));
     let (Some(dims), Some(count)) = (dims, count.filter(|&count| count <= MAX_ELEMENTS && value.len() == 1)) else { return Ok(None) };
     Ok(Some(value.picked(dims, &vec![0; count])))
 }

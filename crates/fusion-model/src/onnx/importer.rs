@@ -39,7 +39,13 @@ pub(super) struct Importer<'a> {
     pub(super) external: ExternalData<'a>,
     pub(super) graph: Graph,
     pub(super) values: HashMap<String, Value>,
+    /// Nodes whose elements are counted, and their elements.
+    counted: usize,
+    elements: usize,
 }
+
+/// Most elements of all values of a network together.
+const MAX_ELEMENTS: usize = 1 << 30;
 
 impl<'a> Importer<'a> {
     /// Before the first node: constants, as far as `is_read` says that somebody reads them, and the
@@ -79,7 +85,7 @@ impl<'a> Importer<'a> {
         };
         let (shape, view) = window::image_shape(input, shape, file.node.iter().any(to_front)).map_err(ImportError::Model)?;
         values.insert(input.name().to_owned(), Value::Activation { node: NodeId(0), view });
-        Ok(Self { opset, external, graph: Graph::with_input(input.name(), shape), values })
+        Ok(Self { opset, external, graph: Graph::with_input(input.name(), shape), values, counted: 0, elements: 0 })
     }
 
     pub(super) fn shape(&self, node: NodeId) -> Shape {
@@ -111,12 +117,19 @@ impl<'a> Importer<'a> {
             Some(Value::Constant(_) | Value::Unreadable(_)) => return Err(ImportError::Model("its output is a constant".to_owned())),
             None => return Err(ImportError::Model(format!("no node computes its output `{output}`"))),
         };
-        let logits = self.before_sigmoid(logits);
         let shape = self.shape(logits);
         let logits = match (shape.area(), shape.channels) {
+            (1, 1) if !self.is_score(self.before_sigmoid(logits)) => {
+                let reason =
+                    "its only score is not that of a linear layer, with or without one sigmoid behind: what it says yes at is not known";
+                return Err(ImportError::Model(format!("{reason}; name the value before by --output")));
+            }
             // One score says yes above zero: class 1, against a score of zero for class 0.
-            (1, 1) => self.graph.push(output, FloatOp::Select(vec![None, Some(0)]), vec![logits])?,
-            (1, _) => logits,
+            (1, 1) => {
+                let logits = self.before_sigmoid(logits);
+                self.graph.push(output, FloatOp::Select(vec![None, Some(0)]), vec![logits])?
+            }
+            (1, _) => self.before_sigmoid(logits),
             _ => return Err(ImportError::Model(format!("its output has shape {shape:?}, not one score for each class"))),
         };
         self.graph.output = logits;
@@ -125,12 +138,40 @@ impl<'a> Importer<'a> {
 
     /// What a sigmoid at the end reads: it changes neither which score is the largest nor whether
     /// one is above its half.
-    fn before_sigmoid(&self, mut logits: NodeId) -> NodeId {
-        while let FloatOp::Curve(Curve::Apply(Function::Sigmoid, inner)) = &self.graph.node(logits).op
-            && **inner == Curve::X
-        {
-            logits = self.graph.node(logits).inputs[0];
+    fn before_sigmoid(&self, logits: NodeId) -> NodeId {
+        match &self.graph.node(logits).op {
+            FloatOp::Curve(Curve::Apply(Function::Sigmoid, inner)) if **inner == Curve::X => self.graph.node(logits).inputs[0],
+            _ => logits,
         }
-        logits
+    }
+
+    /// Whether a value is a score that says yes above zero: one that no bounded function made.
+    fn is_score(&self, mut id: NodeId) -> bool {
+        loop {
+            let node = self.graph.node(id);
+            match &node.op {
+                FloatOp::Linear { .. } => return true,
+                FloatOp::Flatten | FloatOp::Select(_) | FloatOp::AveragePool(_) | FloatOp::SumPool(_) => id = node.inputs[0],
+                // A batch normalisation, or an addend, of such a score.
+                FloatOp::ChannelAffine { scale, .. } if scale.iter().all(|&factor| factor > 0.0) => id = node.inputs[0],
+                _ => return false,
+            }
+        }
+    }
+
+    /// Takes in the values of a node's outputs.
+    pub(super) fn insert(&mut self, node: &proto::NodeProto, values: Vec<Value>) -> Result<(), ImportError> {
+        for (name, value) in node.output.iter().zip(values) {
+            if !name.is_empty() && self.values.insert(name.clone(), value).is_some() {
+                return Err(ImportError::Model(format!("`{name}` is computed twice")));
+            }
+        }
+        // Files of a few bytes may ask for any number of values.
+        self.elements += self.graph.nodes[self.counted..].iter().map(|node| node.shape.len()).sum::<usize>();
+        self.counted = self.graph.nodes.len();
+        if self.elements > MAX_ELEMENTS {
+            return Err(ImportError::Model(format!("its values have more than {MAX_ELEMENTS} elements")));
+        }
+        Ok(())
     }
 }

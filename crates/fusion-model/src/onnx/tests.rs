@@ -1,5 +1,7 @@
 //! What is refused, and how.
 
+mod silence;
+
 use super::*;
 use crate::testing::{Attribute, ModelBuilder};
 

@@ -124,7 +124,8 @@ pub(super) fn image_shape(input: &proto::ValueInfoProto, given: Option<&[usize]>
             None => stated.into_iter().flatten().collect(),
         },
     };
-    if sizes.iter().any(|&n| !(1..=1 << 22).contains(&n)) {
+    let elements = sizes.iter().try_fold(1usize, |all, &n| all.checked_mul(n));
+    if elements.is_none_or(|elements| !(1..=1 << 24).contains(&elements)) {
         return Err(format!("its input `{name}` is {sizes:?} per image"));
     }
     match *sizes.as_slice() {

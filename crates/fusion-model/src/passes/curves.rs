@@ -7,6 +7,8 @@ use crate::graph::{FloatOp, Graph, NodeId, ShapeError};
 /// Largest expression: a chain of nodes in which each reads the last one twice doubles with every
 /// node.
 const MAX_SIZE: usize = 64;
+/// Largest factor that becomes part of a function.
+const STEEPEST: f32 = 8.0;
 
 /// A product of two functions of one value is a function of that value, which needs no product of
 /// shared numbers; so is a function of a function.
@@ -38,7 +40,8 @@ pub(super) fn merge(graph: &Graph) -> Result<Graph, ShapeError> {
     scaled(&graph)
 }
 
-/// One factor and one addend for all channels behind a function are part of it.
+/// One factor and one addend for all channels behind a function are part of it, unless they make it
+/// too steep for slopes of some binary places: then they go into what follows.
 fn scaled(graph: &Graph) -> Result<Graph, ShapeError> {
     let consumers = graph.consumers();
     rebuild(graph, |out, id, inputs| {
@@ -46,8 +49,10 @@ fn scaled(graph: &Graph) -> Result<Graph, ShapeError> {
         let source = inputs.first().map(|&input| out.node(input).clone());
         match (step(&node.op), source) {
             (Some(outer), Some(source)) if matches!(node.op, FloatOp::ChannelAffine { .. }) && consumers[node.inputs[0].0].len() == 1 => {
+                let steep = matches!(&node.op, FloatOp::ChannelAffine { scale, .. } if scale.iter().any(|x| x.abs() > STEEPEST));
                 if let FloatOp::Curve(inner) = &source.op
                     && inner.size() < MAX_SIZE
+                    && !steep
                 {
                     return out.push(&node.name, FloatOp::Curve(outer.after(inner)), source.inputs);
                 }

@@ -4,15 +4,15 @@
 //! the knots lie e above it and the middles of pieces e below. So the pieces are found from the
 //! lowest number on, each as long as a line stays within e, from e beside the curve to e beside it.
 
+use std::ops::RangeInclusive;
+
 use crate::curve::Curve;
 use crate::program::{Knot, Piecewise, uncertain};
 
 /// Binary places of slopes to choose from: longer pieces need more.
-const FRACTIONS: std::ops::RangeInclusive<u32> = LEAST_FRACTION..=12;
+const FRACTIONS: RangeInclusive<u32> = LEAST_FRACTION..=12;
 /// Fewest binary places of slopes.
 pub(super) const LEAST_FRACTION: u32 = 5;
-/// Numbers on either side of zero at which a function is looked at.
-const MOST_NUMBERS: u64 = 4096;
 /// What a knot costs beside the binary places of its multiplexer: about half of the bits of a
 /// comparison, and those of the window.
 const KNOT_COST: u32 = 36;
@@ -24,16 +24,18 @@ pub(super) struct Target<'a> {
     pub(super) curve: &'a Curve,
     /// Units of the window are 2^-frac.
     pub(super) frac: i32,
-    /// Numbers of the window that occur: -reach..=reach.
-    pub(super) reach: i64,
+    /// Numbers of the window that occur.
+    pub(super) numbers: RangeInclusive<i64>,
+    /// The largest number of the window.
+    pub(super) end: i64,
     /// Most binary places that slopes may have.
     pub(super) most_fraction: u32,
     /// Largest error, as a real number.
     pub(super) tolerance: f64,
 }
 
-/// A function and the largest error over the numbers that occur, as a real number. Of wide windows
-/// every so many numbers are looked at, [`MOST_NUMBERS`] on either side of zero.
+/// A function and the largest error over the numbers that occur, as a real number. Beyond them the
+/// outermost pieces go on.
 pub(super) struct Fitted {
     pub(super) function: Piecewise,
     pub(super) error: f64,
@@ -41,12 +43,14 @@ pub(super) struct Fitted {
 
 /// The function of the fewest knots that is within the tolerance, or the best one that is not.
 pub(super) fn fit(target: &Target<'_>) -> Fitted {
-    let (numbers, unit) = (Numbers::within(target.reach), 2f64.powi(-target.frac));
-    let values: Vec<f64> = numbers.all().map(|v| target.curve.value(v as f64 * unit) / unit).collect();
+    let (low, unit) = (*target.numbers.start(), 2f64.powi(-target.frac));
+    // At least three, for a bend between the ends.
+    let numbers = low..=(*target.numbers.end()).max(low + 2);
+    let values: Vec<f64> = numbers.clone().map(|v| target.curve.value(v as f64 * unit) / unit).collect();
     let mut best: Option<(Fitted, u32)> = None;
     let mut consider = |ends: &[(usize, f64)], fraction: u32| {
-        let function = rounded(ends, numbers, fraction);
-        let error = largest_error(&function, &values, numbers) * unit;
+        let function = rounded(ends, low, fraction);
+        let error = largest_error(&function, &values, low) * unit;
         let cost = function.knots.len() as u32 * (KNOT_COST + fraction);
         let better = best.as_ref().is_none_or(|(best, least)| match (error <= target.tolerance, best.error <= target.tolerance) {
             (true, true) => (cost, error) < (*least, best.error),
@@ -64,7 +68,7 @@ pub(super) fn fit(target: &Target<'_>) -> Fitted {
     }
     let line = || Piecewise { fraction: 0, slope: 0, offset: 0, knots: Vec::new(), left_out: 1 };
     let mut best = best.map_or_else(|| Fitted { function: line(), error: f64::INFINITY }, |(best, _)| best);
-    let left_out = left_out(&best.function, target.tolerance / unit, target.reach.max(2));
+    let left_out = left_out(&best.function, target.tolerance / unit, target.end);
     best.function.left_out = left_out;
     best
 }
@@ -134,21 +138,21 @@ fn farthest(values: &[f64], start: (usize, f64), error: f64, beside: f64) -> usi
 }
 
 /// The function through these points, its slopes rounded.
-fn rounded(ends: &[(usize, f64)], numbers: Numbers, fraction: u32) -> Piecewise {
+fn rounded(ends: &[(usize, f64)], low: i64, fraction: u32) -> Piecewise {
     let scale = f64::from(1u32 << fraction);
     let mut slopes = Vec::with_capacity(ends.len());
     // What rounding made of the value at the last end: the next slope makes up for it.
     let start = ends.first().map_or(0.0, |end| end.1);
     let mut reached = start;
     for pair in ends.windows(2) {
-        let length = (numbers.at(pair[1].0) - numbers.at(pair[0].0)) as f64;
+        let length = (pair[1].0 - pair[0].0) as f64;
         let slope = ((pair[1].1 - reached) / length * scale).round().clamp(-f64::from(1 << 20), f64::from(1 << 20));
         reached += slope / scale * length;
         slopes.push(slope as i32);
     }
     let first = slopes.first().copied().unwrap_or(0);
-    let offset = start * scale - f64::from(first) * numbers.at(0) as f64;
-    let inner = ends.iter().skip(1).map(|end| numbers.at(end.0));
+    let offset = start * scale - f64::from(first) * low as f64;
+    let inner = ends.iter().skip(1).map(|end| end.0 as i64 + low);
     let knots = inner.zip(slopes.windows(2)).map(|(at, pair)| Knot { at: at as i32, change: pair[1] - pair[0] });
     Piecewise {
         fraction,
@@ -160,45 +164,22 @@ fn rounded(ends: &[(usize, f64)], numbers: Numbers, fraction: u32) -> Piecewise 
 }
 
 /// In units of the window.
-fn largest_error(function: &Piecewise, values: &[f64], numbers: Numbers) -> f64 {
+fn largest_error(function: &Piecewise, values: &[f64], low: i64) -> f64 {
     let scale = 2f64.powi(-function.fraction.cast_signed());
-    let errors = numbers.all().zip(values).map(|(v, value)| (function.value(v) as f64 * scale - value).abs());
-    errors.fold(0.0, f64::max)
-}
-
-/// The numbers of a window at which a function is looked at.
-#[derive(Clone, Copy)]
-struct Numbers {
-    /// How many there are on either side of zero.
-    side: i64,
-    step: i64,
-}
-
-impl Numbers {
-    fn within(reach: i64) -> Self {
-        let reach = reach.max(2);
-        let step = reach.unsigned_abs().div_ceil(MOST_NUMBERS).cast_signed();
-        Self { side: reach / step, step }
-    }
-
-    fn at(self, index: usize) -> i64 {
-        (index as i64 - self.side) * self.step
-    }
-
-    fn all(self) -> impl Iterator<Item = i64> {
-        (-self.side..=self.side).map(move |v| v * self.step)
-    }
+    let errors = (low..).zip(values).map(|(v, value)| (function.value(v) as f64 * scale - value).abs());
+    // What is no number is no near one.
+    errors.fold(0.0, |largest: f64, error| if error.is_nan() { f64::INFINITY } else { largest.max(error) })
 }
 
 /// How many bits comparisons may leave out so that a number on the wrong side of a knot costs less
 /// than a half of the tolerance, in units of the window.
-fn left_out(function: &Piecewise, tolerance: f64, reach: i64) -> u32 {
+fn left_out(function: &Piecewise, tolerance: f64, end: i64) -> u32 {
     let steepest = function.knots.iter().map(|knot| knot.change.unsigned_abs()).max().unwrap_or(0);
     let steepest = f64::from(steepest) * 2f64.powi(-function.fraction.cast_signed());
     let outermost = function.knots.iter().map(|knot| i64::from(knot.at).abs()).max().unwrap_or(0);
     let fits = |bits: u32| {
         let near = uncertain(bits);
-        steepest * f64::from(near) <= tolerance / 2.0 && outermost + i64::from(near) <= reach && 2 << bits <= reach
+        steepest * f64::from(near) <= tolerance / 2.0 && outermost + i64::from(near) <= end && 2 << bits <= end
     };
     (1..=4).rev().find(|&bits| fits(bits)).unwrap_or(1)
 }
@@ -209,7 +190,7 @@ mod tests {
     use crate::curve::Function;
 
     fn target(curve: &Curve, frac: i32, reach: i64, tolerance: f64) -> Target<'_> {
-        Target { curve, frac, reach, most_fraction: 12, tolerance }
+        Target { curve, frac, numbers: -reach..=reach, end: reach, most_fraction: 12, tolerance }
     }
 
     #[test]

@@ -30,6 +30,8 @@ const MAX_SIDE: usize = 1 << 12;
 const MAX_CHANNELS: usize = 1 << 22;
 /// Most positions of a plane that all windows of a pooling read together.
 const MAX_POOL_READS: i64 = 1 << 21;
+/// Most such positions of all poolings of a program: their schedules are made before anything runs.
+const MAX_TOTAL_POOL_READS: usize = 1 << 22;
 /// Most inputs of one step.
 const MAX_INPUTS: usize = 256;
 /// Most bytes of a step's name.
@@ -69,7 +71,7 @@ impl Program {
         *written
             .get_mut(self.input.0)
             .ok_or(ProgramError::Tensor { tensor: self.input.0, fault: StepFault::NoSuchTensor(self.input.0) })? = true;
-        let mut weights = 0usize;
+        let (mut weights, mut reads) = (0usize, 0usize);
         let mut raw = vec![None; self.tensors.len()];
         for (step, s) in self.steps.iter().enumerate() {
             // Names are shown to people, and a card comes from a stranger.
@@ -78,6 +80,8 @@ impl Program {
             within("a step's name without control characters", usize::from(can_be_shown), 1)?;
             let checked = self.check_step(s, &mut written).and_then(|()| self.check_requantised(step, &mut raw));
             checked.map_err(|fault| ProgramError::Step { step, name: s.name.clone(), fault })?;
+            reads += self.pool_reads(s);
+            within("positions read by all poolings", reads.max(1), MAX_TOTAL_POOL_READS)?;
             if let Op::Linear { terms, .. } = &s.op {
                 weights += terms.iter().map(|t| t.geometry.weights()).sum::<usize>();
                 within("weights", weights, MAX_WEIGHTS)?;
@@ -88,6 +92,22 @@ impl Program {
         }
         self.check_logits().map_err(ProgramError::Logits)?;
         self.check_noise()
+    }
+
+    /// Positions that the windows of a checked step's pooling read.
+    fn pool_reads(&self, step: &Step) -> usize {
+        let pool = match &step.op {
+            Op::Requantise { pool, .. } => pool.as_ref(),
+            Op::SumPool { pool, .. } => Some(pool),
+            Op::Linear { .. }
+            | Op::Add { .. }
+            | Op::Concat { .. }
+            | Op::Piecewise { .. }
+            | Op::Multiply { .. }
+            | Op::Select { .. }
+            | Op::Flatten { .. } => None,
+        };
+        pool.map_or(0, |pool| self.tensors[step.output.0].shape.area().saturating_mul(pool.area()))
     }
 
     fn check_noise(&self) -> Result<(), ProgramError> {
@@ -133,6 +153,8 @@ impl Program {
                         range(what, n, 1, MAX_SIDE as i64)?;
                     }
                     range("groups", g.groups, 1, MAX_CHANNELS as i64)?;
+                    // A layer has one number of them.
+                    range("groups", g.groups, terms[0].geometry.groups as i64, terms[0].geometry.groups as i64)?;
                     range("output channels", g.out_channels, 1, MAX_CHANNELS as i64)?;
                     check_padding(g.padding)?;
                     same_shape(output.shape, g.output())?;

@@ -1,6 +1,6 @@
 //! Arithmetic of constants, and constants spread over larger shapes.
 
-use super::places::{MAX_ELEMENTS, axis_of, places, strides};
+use super::places::{MAX_ELEMENTS, axis_of, places, strides, volume};
 use crate::onnx::attributes::OnnxNode;
 use crate::onnx::constant::{Constant, Numbers};
 
@@ -35,7 +35,7 @@ fn common_shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
 /// For every place of a tensor of shape `dims`, the place of the constant of shape `source` that is
 /// spread over it.
 fn spread(source: &[usize], dims: &[usize]) -> Option<Vec<usize>> {
-    let count = dims.iter().try_fold(1usize, |all, &dim| all.checked_mul(dim))?;
+    let count = volume(dims)?;
     let own = source.iter().product::<usize>();
     (count <= MAX_ELEMENTS.max(own)).then_some(())?;
     let (strides, missing) = (strides(source), dims.len().checked_sub(source.len())?);
@@ -87,7 +87,7 @@ pub(super) fn tile(constant: &Constant, repeats: Option<&Constant>) -> Option<Co
     let mut all = 1usize;
     for (&size, &times) in constant.dims.iter().zip(repeats) {
         let count = size.checked_mul(usize::try_from(times).ok()?)?;
-        all = all.checked_mul(count).filter(|&all| all <= MAX_ELEMENTS.max(constant.len()))?;
+        all = all.checked_mul(count).filter(|&all| all > 0 && all <= MAX_ELEMENTS.max(constant.len()))?;
         chosen.push((0..count).map(|at| at % size).collect::<Vec<usize>>());
     }
     Some(constant.picked(chosen.iter().map(Vec::len).collect(), &places(&constant.dims, &chosen)))
@@ -96,7 +96,7 @@ pub(super) fn tile(constant: &Constant, repeats: Option<&Constant>) -> Option<Co
 pub(super) fn reduce_product(constant: &Constant, node: OnnxNode<'_>) -> Option<Constant> {
     let Numbers::Integer(values) = &constant.data else { return None };
     let product = values.iter().try_fold(1i64, |all, &x| all.checked_mul(x))?;
-    (constant.dims.len() == 1).then_some(())?;
+    (constant.dims.len() == 1 && node.int("noop_with_empty_axes", 0) == 0).then_some(())?;
     let keep = node.int("keepdims", 1) != 0;
     Some(Constant { dims: if keep { vec![1] } else { Vec::new() }, data: Numbers::Integer(vec![product]) })
 }
@@ -105,6 +105,8 @@ pub(super) fn reduce_product(constant: &Constant, node: OnnxNode<'_>) -> Option<
 pub(super) fn dequantize(inputs: &[&Constant], axis: i64) -> Option<Constant> {
     let (&x, &scale) = (inputs.first()?, inputs.get(1)?);
     let (Numbers::Integer(values), Numbers::Real(scales)) = (&x.data, &scale.data) else { return None };
+    // One scale, or a list of them: blocks of scales have the rank of the constant.
+    (scale.dims.len() <= 1).then_some(())?;
     let zeros = match inputs.get(2).map(|zero| &zero.data) {
         None => vec![0; scales.len()],
         Some(Numbers::Integer(zeros)) if zeros.len() == scales.len() => zeros.clone(),
@@ -120,7 +122,7 @@ pub(super) fn dequantize(inputs: &[&Constant], axis: i64) -> Option<Constant> {
     };
     let one = |(place, &value): (usize, &i64)| {
         let at = place / stride % along;
-        (value - zeros[at]) as f32 * scales[at]
+        (i128::from(value) - i128::from(zeros[at])) as f32 * scales[at]
     };
     Some(Constant { dims: x.dims.clone(), data: Numbers::Real(values.iter().enumerate().map(one).collect()) })
 }

@@ -3,6 +3,13 @@
 /// Elements that a folded constant may have, if none of its inputs has more.
 pub(super) const MAX_ELEMENTS: usize = 1 << 16;
 
+/// Elements of a constant of these dimensions; `None` if there are too many to count, or none
+/// though it has several axes: the other axes of such a constant may have any size.
+pub(super) fn volume(dims: &[usize]) -> Option<usize> {
+    let count = dims.iter().try_fold(1usize, |all, &size| all.checked_mul(size))?;
+    (count > 0 || dims.len() <= 1).then_some(count)
+}
+
 /// An axis that may count from the end.
 pub(super) fn axis_of(axis: i64, rank: usize) -> Option<usize> {
     let axis = if axis < 0 { axis.checked_add(i64::try_from(rank).ok()?)? } else { axis };

@@ -5,7 +5,6 @@ use crate::curve::{Curve, Function};
 use crate::graph::{FloatOp, NodeId};
 use crate::onnx::error::ImportError;
 use crate::onnx::importer::Value;
-use crate::onnx::view::View;
 
 impl Operator<'_, '_> {
     /// A function of every number.
@@ -103,9 +102,9 @@ impl Operator<'_, '_> {
         let (node, view) = self.activation(0)?;
         let (dims, slopes) = self.required(1)?;
         let channels = self.importer.shape(node).channels;
-        let Some(places) = places_of_slopes(&view, &dims, channels) else {
+        let Some(places) = view.per_channel(&dims, channels) else {
             let reason = format!("its slopes of shape {dims:?} are not one per channel of {:?}", view.dims());
-            return Err(self.node.unsupported(reason, "use one slope, or one for each channel"));
+            return Err(self.node.unsupported(reason, "use one slope, or one for each channel, of shape [C, 1, 1] for an image"));
         };
         let scaled = |scale: Vec<f32>| FloatOp::ChannelAffine { scale, shift: vec![0.0; channels] };
         let (name, graph) = (self.node.name(), &mut self.importer.graph);
@@ -115,15 +114,4 @@ impl Operator<'_, '_> {
         let negative = graph.push(&name, scaled(places.into_iter().map(|place| -slopes[place]).collect()), vec![negative])?;
         self.push(FloatOp::Add, vec![positive, negative], view)
     }
-}
-
-/// Where the slope of every channel is. Exporters write one per channel also without the axes of
-/// size 1 behind.
-fn places_of_slopes(view: &View, dims: &[usize], channels: usize) -> Option<Vec<usize>> {
-    view.per_channel(dims, channels).or_else(|| match dims {
-        [n] if *n == channels && view.channel_order(0, channels).is_some() => {
-            view.per_channel(&[&[*n][..], &vec![1; view.rank() - 1]].concat(), channels)
-        }
-        _ => None,
-    })
 }

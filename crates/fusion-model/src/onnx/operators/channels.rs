@@ -74,6 +74,12 @@ impl Operator<'_, '_> {
         if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
             return Err(self.node.invalid("starts, ends, axes and steps differ in number"));
         }
+        let mut named: Vec<i64> =
+            axes.iter().map(|&axis| if axis < 0 { axis.saturating_add(view.rank() as i64 + 1) } else { axis }).collect();
+        named.sort_unstable();
+        if named.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(self.node.invalid(format!("it names an axis twice: {axes:?}")));
+        }
         for (((&start, &end), &axis), &step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
             if axis == 0 && (start, step) == (0, 1) && end >= 1 {
                 // All samples.
@@ -131,6 +137,12 @@ impl Operator<'_, '_> {
             axes.iter().enumerate().map(|(i, &axis)| (axis, (pads[i], pads[i + axes.len()]))).filter(|(_, pads)| *pads != (0, 0)).collect();
         if around.is_empty() {
             return Ok(Value::Activation { node, view });
+        }
+        let mut named: Vec<i64> =
+            around.iter().map(|&(axis, _)| if axis < 0 { axis.saturating_add(rank as i64 + 1) } else { axis }).collect();
+        named.sort_unstable();
+        if named.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(self.node.invalid(format!("it names an axis twice: {axes:?}")));
         }
         let lowest = value <= -1e30;
         if mode != "constant" || !(value == 0.0 || lowest) {

@@ -2,7 +2,7 @@
 
 use super::operator::{CHANNELS_FIRST, Operator, SIMPLIFY, TAIL_ONLY};
 use crate::graph::FloatOp;
-use crate::onnx::constant::Constant;
+use crate::onnx::constant::{Constant, Numbers};
 use crate::onnx::error::ImportError;
 use crate::onnx::importer::Value;
 use crate::onnx::view::View;
@@ -65,6 +65,30 @@ impl Operator<'_, '_> {
         }
     }
 
+    /// Nothing, unless it is in training mode.
+    pub(super) fn dropout(self) -> Result<Value, ImportError> {
+        let trains = match self.node.input(2).map(|_| self.value(2)).transpose()? {
+            Some(Value::Constant(Constant { data: Numbers::Integer(data), .. })) => data.contains(&1),
+            // An engine does nothing without it, and a number that is read by nobody is not either.
+            _ => false,
+        };
+        if trains {
+            return Err(self.node.unsupported("it is in training mode", "export the model in inference mode (`model.eval()`)"));
+        }
+        self.value(0)
+    }
+
+    /// Between types of real numbers nothing changes that a plan would keep.
+    pub(super) fn cast(self) -> Result<Value, ImportError> {
+        match self.node.int("to", 1) {
+            1 | 10 | 11 | 16 => self.value(0),
+            other => Err(self.node.unsupported(
+                format!("it turns values that depend on the image into another type ({other})"),
+                "give the float model, without rounding or comparisons inside",
+            )),
+        }
+    }
+
     /// Takes axes of size 1 away.
     pub(super) fn squeeze(self) -> Result<Value, ImportError> {
         if let tail @ Value::Tail { .. } = self.value(0)? {
@@ -74,7 +98,10 @@ impl Operator<'_, '_> {
         let dims = view.dims();
         let gone = match self.listed(1, "axes")? {
             Some(axes) => axes.into_iter().map(|axis| self.axis(axis, dims.len())).collect::<Result<Vec<_>, _>>()?,
-            None => (0..dims.len()).filter(|&axis| dims[axis] == 1).collect(),
+            None => {
+                let reason = "it takes all axes of size 1 away, also the batch of one image";
+                return Err(self.node.unsupported(reason, "name the axes, such as `squeeze(-1)` in the place of `squeeze()`"));
+            }
         };
         if gone.iter().any(|&axis| dims[axis] != 1) {
             return Err(self.node.invalid(format!("it takes axes {gone:?} of {dims:?} away (the batch not counted)")));
@@ -178,6 +205,9 @@ impl Operator<'_, '_> {
         let coerced = self.node.operator() != "ArgMax" && self.importer.opset < 13 && (1..=along).contains(&axis);
         if axis != along && !coerced {
             return Err(self.node.unsupported(format!("it works along axis {axis}, the classes are axis {along}"), TAIL_ONLY));
+        }
+        if dims.iter().all(|&dim| dim == 1) {
+            return Err(self.node.unsupported("its input is one score, of which it makes the same for every image", TAIL_ONLY));
         }
         if self.node.int("select_last_index", 0) != 0 {
             return Err(self.node.unsupported("it resolves ties to the last index", "use select_last_index = 0"));

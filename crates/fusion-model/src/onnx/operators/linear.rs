@@ -105,7 +105,13 @@ impl Operator<'_, '_> {
             return Err(self.node.unsupported("it transposes the batch axis (transA = 1)", "export the layer with transA = 0"));
         }
         let beta = self.node.float("beta", 1.0);
-        let bias = self.reals(2)?.map(|(_, data)| data.iter().map(|x| x * beta).collect());
+        let bias = match self.reals(2)? {
+            // A column would be an addend for every sample.
+            Some((dims, data)) if data.len() > 1 && dims.last() != Some(&data.len()) => {
+                return Err(self.node.invalid(format!("its addends have the shape {dims:?}, which differs between samples")));
+            }
+            given => given.map(|(_, data)| data.iter().map(|x| x * beta).collect()),
+        };
         let (transposed, alpha) = (self.node.int("transB", 0) != 0, self.node.float("alpha", 1.0));
         self.dense(transposed, alpha, bias)
     }

@@ -11,6 +11,8 @@ use crate::program::{Activation, Op, TensorId, Window};
 /// Error of an approximated function as a part of its largest value: half a unit of a window of ten
 /// bits.
 const TOLERANCE: f64 = 1.0 / 1024.0;
+/// Widest window that a function reads.
+const MOST_BITS: u32 = 14;
 /// Bits of a factor that differs between channels only: every one of them costs two OTs and a ring
 /// element for each number that is multiplied.
 const FACTOR_BITS: u32 = 9;
@@ -27,15 +29,24 @@ impl Lowering<'_> {
         let fitting = self.window_frac(id, planned, self.allowed.windows[id.0]);
         // Slopes have some binary places at least, which the ring holds.
         let most = self.ring_frac(id) - LEAST_FRACTION.cast_signed();
-        let frac = self.activation_frac(id, extent).min(from).min(fitting).min(most);
+        // Every number of the window is looked at.
+        let widest = self.window_frac(id, planned, MOST_BITS);
+        // Not the scale of the result, which may be of another size.
+        let frac = fitting.min(widest).min(from).min(most);
         let bits = window_bits(planned, frac, 0);
         let window = Window { shift: (from - frac).unsigned_abs(), bits };
-        let reach = ((planned * 2f64.powi(frac) + ROUNDING_UNITS).ceil() as i64).min((1 << (bits - 1)) - 1);
+        // Where values may go, and no further: knots elsewhere would be for nothing.
+        let end = (1i64 << (bits.min(MOST_BITS) - 1)) - 1;
+        let (range, beyond) = (self.ranges.nodes[source.0], planned - extent);
+        let numbers = |real: f64, units: f64| ((real * 2f64.powi(frac) + units).round() as i64).clamp(-end, end);
+        let low = numbers(f64::from(range.min) - beyond, -ROUNDING_UNITS);
+        let high = numbers(f64::from(range.max) + beyond, ROUNDING_UNITS);
         // Errors in the middle of a unit of what is read are not worth a knot.
         let tolerance = (self.ranges.nodes[id.0].magnitude() * TOLERANCE).max(2f64.powi(-frac - 1));
         let most_fraction = (self.ring_frac(id) - frac).unsigned_abs();
-        let fitted = fit(&Target { curve, frac, reach, most_fraction, tolerance });
-        if !fitted.function.fits(window) {
+        let fitted = fit(&Target { curve, frac, numbers: low..=high, end, most_fraction, tolerance });
+        // Some tolerances are left where knots are used up.
+        if !fitted.function.fits(window) || fitted.error.is_nan() || fitted.error > 8.0 * tolerance {
             return Err(self.refuse(id, "its function is too steep for a fixed-point approximation"));
         }
         let output = self.tensor(node.shape, frac + fitted.function.fraction.cast_signed(), Width::Wide);

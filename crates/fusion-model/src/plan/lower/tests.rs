@@ -41,3 +41,61 @@ fn linear_layers_without_an_activation_between_them_are_requantised() {
         assert!(linear >= 2 && requantised >= 1, "{path}: {:?}", program.steps);
     }
 }
+
+/// A function whose values are far larger than what it reads: the window is that of what it reads.
+#[test]
+fn windows_of_functions_are_those_of_their_arguments() {
+    let (mut b, image) = ModelBuilder::new(3, [2, 4, 4]);
+    let weights = b.random(&[3, 2, 1, 1], 1.0);
+    let x = b.node("Conv", &[&image.0, &weights], &[]);
+    let (factor, y) = (b.constant(&[], vec![1e5]), b.node("Tanh", &[&x], &[]));
+    let y = b.node("Mul", &[&y, &factor], &[]);
+    let flat = b.node("Flatten", &[&y], &[]);
+    let weights = b.random(&[3, 48], 1.0);
+    let logits = b.node("Gemm", &[&flat, &weights], &[Attribute::Int("transB", 1)]);
+    let images: Vec<Vec<f32>> = (0..4).map(|_| (0..32).map(|_| b.real()).collect()).collect();
+    let graph = onnx::import(&b.finish(&logits, 3)).unwrap();
+    let ranges = calibrate::calibrate(&graph, &images).unwrap();
+    let (program, weights) = crate::plan::plan(&graph, &ranges, &crate::plan::PlanOptions::default()).unwrap();
+    let windows = program.steps.iter().filter_map(|s| if let Op::Piecewise { window, .. } = &s.op { Some(window.bits) } else { None });
+    assert!(windows.min().unwrap() >= 10);
+    let twin = crate::twin::Twin::new(&program, &weights).unwrap();
+    for image in &images {
+        let exact = crate::float::evaluate(&graph, image).unwrap();
+        let run = twin.run(program.encode(image).unwrap(), &mut crate::twin::TruncationCarry::Nearest).unwrap();
+        let largest = exact.iter().fold(0f32, |m, x| m.max(x.abs()));
+        let error = program.decode_logits(&run.logits).iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+        assert!(error < 0.02 * largest, "{error} of {largest}");
+    }
+}
+
+/// No straight pieces of so few knots are near it.
+#[test]
+fn functions_that_no_pieces_are_near_are_refused() {
+    let (mut b, image) = ModelBuilder::new(3, [1, 4, 4]);
+    let factor = b.constant(&[], vec![300.0]);
+    let mut x = b.node("Mul", &[&image.0, &factor], &[]);
+    x = b.node("Tanh", &[&x], &[]);
+    // x^64.
+    for _ in 0..6 {
+        x = b.node("Mul", &[&x, &x], &[]);
+    }
+    let flat = b.node("Flatten", &[&x], &[]);
+    let images: Vec<Vec<f32>> = (0..4).map(|_| (0..16).map(|_| b.real()).collect()).collect();
+    let graph = onnx::import(&b.finish(&flat, 16)).unwrap();
+    let ranges = calibrate::calibrate(&graph, &images).unwrap();
+    let planned = crate::plan::plan(&graph, &ranges, &crate::plan::PlanOptions::default());
+    let near = |program: &crate::program::Program| program.steps.iter().any(|s| matches!(s.op, Op::Piecewise { .. }));
+    match planned {
+        Err(error) => assert!(error.to_string().contains("curve") || error.to_string().contains("ring"), "{error}"),
+        Ok((program, weights)) => {
+            // If there is one, it is near.
+            assert!(near(&program));
+            let twin = crate::twin::Twin::new(&program, &weights).unwrap();
+            let exact = crate::float::evaluate(&graph, &images[0]).unwrap();
+            let run = twin.run(program.encode(&images[0]).unwrap(), &mut crate::twin::TruncationCarry::Nearest).unwrap();
+            let wrong = program.decode_logits(&run.logits).iter().zip(&exact).filter(|(a, b)| (*a - *b).abs() > 0.1).count();
+            assert!(wrong <= 1, "{wrong} of 16 values");
+        }
+    }
+}

@@ -316,3 +316,36 @@ fn channels_and_ceilings_must_exist() {
         refused(clip, |fault| matches!(fault, StepFault::Range { what: "ceiling of a clip", .. }));
     }
 }
+
+/// A card of a few kilobytes asked for hours of work before a query: a schedule of two million
+/// positions for each of thousands of poolings.
+#[test]
+fn poolings_of_a_program_read_so_many_positions_together() {
+    let mut bad = program();
+    let side = 1448;
+    let image = TensorSpec { shape: Shape::new(1, side, side), ring: RingBits(22), frac: 4 };
+    let one = TensorSpec { shape: Shape::flat(1), ring: RingBits(13), frac: 4 };
+    let pool = PoolGeometry { kernel: (side, side), stride: (1, 1), padding: Padding::default() };
+    bad.tensors = vec![image];
+    bad.steps = Vec::new();
+    for output in 1..4 {
+        bad.tensors.push(one);
+        let window = Window { shift: 0, bits: 13 };
+        let op = Op::Requantise { input: TensorId(0), window, pool: Some(pool), activation: Activation::Relu };
+        bad.steps.push(Step { name: "pool".to_owned(), op, output: TensorId(output) });
+    }
+    let error = bad.validate().unwrap_err();
+    assert!(matches!(error, ProgramError::Size { what: "positions read by all poolings", .. }), "{error}");
+}
+
+#[test]
+fn convolutions_of_a_step_have_one_number_of_groups() {
+    let mut bad = program();
+    let Op::Linear { terms, .. } = &mut bad.steps[0].op else { panic!("the first step is linear") };
+    let mut grouped = terms[0];
+    grouped.geometry.out_channels = 3;
+    grouped.geometry.groups = 2;
+    terms.push(grouped);
+    let error = bad.validate().unwrap_err();
+    assert!(matches!(error, ProgramError::Step { step: 0, fault: StepFault::Range { what: "groups", .. }, .. }), "{error}");
+}
