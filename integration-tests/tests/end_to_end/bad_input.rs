@@ -20,18 +20,18 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 fn models_that_cannot_be_prepared() {
     let user = User::new();
     let model = fs::read(asset("mnist.onnx")).unwrap();
-    fs::write(user.path("tanh.onnx"), replaced(&model, b"Relu", b"Tanh")).unwrap();
+    fs::write(user.path("cosh.onnx"), replaced(&model, b"Relu", b"Cosh")).unwrap();
     fs::write(user.path("cut.onnx"), &model[..model.len() / 2]).unwrap();
     fs::write(user.path("text.onnx"), "this is no model").unwrap();
     let before = user.files();
-    user.run(&format!("prepare {{tanh.onnx}} {PREPARE} --out {{p}}")).expect_error(&["tanh.onnx", "Tanh"]);
+    user.run(&format!("prepare {{cosh.onnx}} {PREPARE} --out {{p}}")).expect_error(&["cosh.onnx", "Cosh"]);
     user.run(&format!("prepare {{cut.onnx}} {PREPARE} --out {{p}}")).expect_error(&["cut.onnx"]);
     user.run(&format!("prepare {{text.onnx}} {PREPARE} --out {{p}}")).expect_error(&["text.onnx"]);
     user.run(&format!("prepare {{none.onnx}} {PREPARE} --out {{p}}")).expect_error(&["none.onnx"]);
     user.run("prepare <mnist.onnx> --preprocess mnist --calibrate {nowhere} --out {p}").expect_error(&["nowhere"]);
     user.run("prepare <mnist.onnx> --preprocess minst --calibrate <queries> --out {p}").expect_error(&["minst", "mnist"]);
     user.run(&format!("prepare <mnist.onnx> {PREPARE} --out {{p}} --claimed-accuracy 98.8")).expect_error(&["98.8"]);
-    user.run(&format!("prepare <mnist.onnx> {PREPARE} --out {{tanh.onnx}}")).expect_error(&["tanh.onnx", "exists"]);
+    user.run(&format!("prepare <mnist.onnx> {PREPARE} --out {{cosh.onnx}}")).expect_error(&["cosh.onnx", "exists"]);
     assert_eq!(user.files(), before, "nothing is left behind");
 }
 
@@ -76,7 +76,7 @@ fn queries_that_cannot_be_run() {
     fs::write(user.path("mixed/b.png"), "this is no image").unwrap();
     // A file that is named must be an image; of a folder what is none is left out, if something is
     // left.
-    user.run(&format!("query {{mixed/b.png}} {at} {QUERY} --out {{run}}")).expect_error(&["b.png", "not a readable"]);
+    user.run(&format!("query {{mixed/b.png}} {at} {QUERY} --out {{run}}")).expect_error(&["b.png", "no image of a type that is read"]);
     fs::create_dir(user.path("broken")).unwrap();
     fs::write(user.path("broken/c.png"), "this is no image").unwrap();
     user.run(&format!("query {{broken}} {at} {QUERY} --out {{run}}")).expect_error(&["Left out: c.png", "none of the images"]);

@@ -139,23 +139,25 @@ impl<'a> Importer<'a> {
     /// What a sigmoid at the end reads: it changes neither which score is the largest nor whether
     /// one is above its half.
     fn before_sigmoid(&self, logits: NodeId) -> NodeId {
-        match &self.graph.node(logits).op {
-            FloatOp::Curve(Curve::Apply(Function::Sigmoid, inner)) if **inner == Curve::X => self.graph.node(logits).inputs[0],
-            _ => logits,
-        }
+        let node = self.graph.node(logits);
+        if node.op == FloatOp::Curve(Curve::of(Function::Sigmoid)) { node.inputs[0] } else { logits }
     }
 
     /// Whether a value is a score that says yes above zero: one that no bounded function made.
     fn is_score(&self, mut id: NodeId) -> bool {
         loop {
-            let node = self.graph.node(id);
-            match &node.op {
-                FloatOp::Linear { .. } => return true,
-                FloatOp::Flatten | FloatOp::Select(_) | FloatOp::AveragePool(_) | FloatOp::SumPool(_) => id = node.inputs[0],
+            let FloatOp::Linear { .. } = &self.graph.node(id).op else {
+                let node = self.graph.node(id);
+                let sums = matches!(node.op, FloatOp::Flatten | FloatOp::Select(_) | FloatOp::AveragePool(_) | FloatOp::SumPool(_));
                 // A batch normalisation, or an addend, of such a score.
-                FloatOp::ChannelAffine { scale, .. } if scale.iter().all(|&factor| factor > 0.0) => id = node.inputs[0],
-                _ => return false,
-            }
+                let rises = matches!(&node.op, FloatOp::ChannelAffine { scale, .. } if scale.iter().all(|&factor| factor > 0.0));
+                if !(sums || rises) {
+                    return false;
+                }
+                id = node.inputs[0];
+                continue;
+            };
+            return true;
         }
     }
 

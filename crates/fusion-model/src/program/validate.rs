@@ -146,11 +146,9 @@ impl Program {
                     if g.input != input.shape {
                         return Err(StepFault::Shape { declared: input.shape, computed: Some(g.input) });
                     }
-                    for (what, n) in [("kernel rows", g.kernel.0), ("kernel columns", g.kernel.1), ("vertical stride", g.stride.0)] {
-                        range(what, n, 1, MAX_SIDE as i64)?;
-                    }
-                    for (what, n) in [("horizontal stride", g.stride.1), ("dilation", g.dilation.0), ("dilation", g.dilation.1)] {
-                        range(what, n, 1, MAX_SIDE as i64)?;
+                    for (what, size) in [("kernel size", g.kernel), ("stride", g.stride), ("dilation", g.dilation)] {
+                        range(what, size.0.min(size.1), 1, MAX_SIDE as i64)?;
+                        range(what, size.0.max(size.1), 1, MAX_SIDE as i64)?;
                     }
                     range("groups", g.groups, 1, MAX_CHANNELS as i64)?;
                     // A layer has one number of them.

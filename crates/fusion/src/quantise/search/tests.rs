@@ -38,7 +38,7 @@ fn expected_labels_are_those_of_a_simulation() {
 
 #[test]
 fn a_plan_meets_its_tolerance_and_costs_less_than_a_stricter_one() {
-    let (bytes, images) = random_network(3, 3);
+    let (bytes, images) = random_network(10, 3);
     let graph = onnx::import(&bytes).unwrap();
     let ranges = calibrate(&graph, &images).unwrap();
     let find =
