@@ -19,7 +19,8 @@ by constants that are one number or one for each channel; Add, Sub and Sum of va
 normalisation and constants cost nothing.
 * **Activation**: Relu; Clip, Min and Max with a number, HardSigmoid (two comparisons); PRelu (two ReLUs). \
 LeakyRelu, Elu, Selu, Sigmoid, Tanh, HardSwish, SiLU and other products `x * f(x)`, Gelu, Mish, Erf, Softplus, Softsign by a piecewise \
-linear function whose error is below 1/1024 of the largest value, or half a unit of the window: each of its 6 to 12 knots costs about \
+linear function, of at most 24 knots, that aims at an error below 1/1024 of the largest value seen, or half a unit of the window, \
+and is refused above 1/64 of the largest value it may take; each of its 6 to 12 knots costs about \
 as much as a ReLU.
 * **Products** of two values, also of one number per channel (squeeze and excitation); squares.
 * **Pooling**: MaxPool, AveragePool, GlobalAveragePool, ReduceMean and ReduceSum over rows and columns.

@@ -11,6 +11,8 @@ use crate::program::{Activation, Op, TensorId, Window};
 /// Error of an approximated function as a part of its largest value: half a unit of a window of ten
 /// bits.
 const TOLERANCE: f64 = 1.0 / 1024.0;
+/// Part of its largest value that a function may be wrong by at most; else it is refused.
+const VISIBLE: f64 = 1.0 / 64.0;
 /// Widest window that a function reads.
 const MOST_BITS: u32 = 14;
 /// Bits of a factor that differs between channels only: every one of them costs two OTs and a ring
@@ -45,8 +47,11 @@ impl Lowering<'_> {
         let tolerance = (self.ranges.nodes[id.0].magnitude() * TOLERANCE).max(2f64.powi(-frac - 1));
         let most_fraction = (self.ring_frac(id) - frac).unsigned_abs();
         let fitted = fit(&Target { curve, frac, numbers: low..=high, end, most_fraction, tolerance });
-        // Some tolerances are left where knots are used up.
-        if !fitted.function.fits(window) || fitted.error.is_nan() || fitted.error > 8.0 * tolerance {
+        // Where knots or binary places of slopes are used up, the tolerance of what calibration saw
+        // is missed, but not by a visible part of what the function may give.
+        let largest = (low..=high).map(|v| curve.value(v as f64 * 2f64.powi(-frac)).abs()).fold(0.0, f64::max);
+        let most = (largest * VISIBLE).max(8.0 * tolerance);
+        if !fitted.function.fits(window) || fitted.error.is_nan() || fitted.error > most {
             return Err(self.refuse(id, "its function is too steep for a fixed-point approximation"));
         }
         let output = self.tensor(node.shape, frac + fitted.function.fraction.cast_signed(), Width::Wide);
