@@ -11,7 +11,7 @@ const NOTE_CHARACTERS: usize = 240;
 const OPERATORS: &str = "
 ## Operators
 
-Networks are read from ONNX files of operator sets 7 to 22, with channels first or last, any batch axis, and weights inside the \
+Networks are read from ONNX files (those above are of operator sets 15 to 20), with channels first or last, any batch axis, and weights inside the \
 file or beside it.
 
 * **Linear**: Conv (groups, strides, dilations, pads, auto_pad), Gemm, MatMul by constants, BatchNormalization; Add, Sub, Mul and Div \
@@ -20,7 +20,7 @@ normalisation and constants cost nothing.
 * **Activation**: Relu; Clip, Min and Max with a number, HardSigmoid (two comparisons); PRelu (two ReLUs). \
 LeakyRelu, Elu, Selu, Sigmoid, Tanh, HardSwish, SiLU and other products `x * f(x)`, Gelu, Mish, Erf, Softplus, Softsign by a piecewise \
 linear function, of at most 24 knots, that aims at an error below 1/1024 of the largest value seen, or half a unit of the window, \
-and is refused above 1/64 of the largest value it may take; each of its 6 to 12 knots costs about \
+and is refused above 1/64 of the largest value it may take; each knot costs about \
 as much as a ReLU.
 * **Products** of two values, also of one number per channel (squeeze and excitation); squares.
 * **Pooling**: MaxPool, AveragePool, GlobalAveragePool, ReduceMean and ReduceSum over rows and columns.

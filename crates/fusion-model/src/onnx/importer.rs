@@ -146,18 +146,17 @@ impl<'a> Importer<'a> {
     /// Whether a value is a score that says yes above zero: one that no bounded function made.
     fn is_score(&self, mut id: NodeId) -> bool {
         loop {
-            let FloatOp::Linear { .. } = &self.graph.node(id).op else {
-                let node = self.graph.node(id);
-                let sums = matches!(node.op, FloatOp::Flatten | FloatOp::Select(_) | FloatOp::AveragePool(_) | FloatOp::SumPool(_));
-                // A batch normalisation, or an addend, of such a score.
-                let rises = matches!(&node.op, FloatOp::ChannelAffine { scale, .. } if scale.iter().all(|&factor| factor > 0.0));
-                if !(sums || rises) {
-                    return false;
-                }
-                id = node.inputs[0];
-                continue;
-            };
-            return true;
+            let node = self.graph.node(id);
+            if matches!(node.op, FloatOp::Linear { .. }) {
+                return true;
+            }
+            let sums = matches!(node.op, FloatOp::Flatten | FloatOp::Select(_) | FloatOp::AveragePool(_) | FloatOp::SumPool(_));
+            // A batch normalisation, or an addend, of such a score.
+            let rises = matches!(&node.op, FloatOp::ChannelAffine { scale, .. } if scale.iter().all(|&factor| factor > 0.0));
+            if !(sums || rises) {
+                return false;
+            }
+            id = node.inputs[0];
         }
     }
 

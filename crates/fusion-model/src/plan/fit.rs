@@ -88,17 +88,15 @@ fn pieces(values: &[f64], error: f64) -> Vec<(usize, f64)> {
     const SIDES: [f64; 3] = [0.0, 1.0, -1.0];
     let last = values.len() - 1;
     let from = |ends: &[(usize, f64)], side: f64| {
-        let mut best = (ends.len(), ends.last().map_or(0, |end| end.0));
-        let mut found = None;
         let start = ends.last().copied().unwrap_or((0, values[0] + side * error));
+        let mut farthest_end = (start.0, start.1);
         for end_side in SIDES {
             let end = farthest(values, start, error, end_side * error);
-            if found.is_none() || end > best.1 {
-                best.1 = end;
-                found = Some((end, values[end] + end_side * error));
+            if end > farthest_end.0 {
+                farthest_end = (end, values[end] + end_side * error);
             }
         }
-        (start, found.unwrap_or((last, values[last])))
+        (start, farthest_end)
     };
     // The first piece may begin on either side, too.
     let first = SIDES.map(|side| from(&[], side));

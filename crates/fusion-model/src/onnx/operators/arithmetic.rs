@@ -33,10 +33,9 @@ impl Operator<'_, '_> {
             }
             "Sub" => {
                 let (nodes, view) = self.of_one_shape(&[a, b])?;
-                let channels = self.importer.shape(nodes[1]).channels;
-                let negated = FloatOp::ChannelAffine { scale: vec![-1.0; channels], shift: vec![0.0; channels] };
+                let negation = negation(self.importer.shape(nodes[1]).channels);
                 let name = format!("{} (negated)", self.node.name());
-                let negated = self.importer.graph.push(&name, negated, vec![nodes[1]])?;
+                let negated = self.importer.graph.push(&name, negation, vec![nodes[1]])?;
                 self.push(FloatOp::Add, vec![nodes[0], negated], view)
             }
             "Mul" => self.multiply(a, b),
@@ -137,11 +136,11 @@ impl Operator<'_, '_> {
         }
     }
 
-    /// `x * x`, `-x` and the square: functions of one value.
+    /// The number with the other sign.
     pub(super) fn negate(self) -> Result<Value, ImportError> {
         let (node, view) = self.activation(0)?;
-        let channels = self.importer.shape(node).channels;
-        self.push(FloatOp::ChannelAffine { scale: vec![-1.0; channels], shift: vec![0.0; channels] }, vec![node], view)
+        let negation = negation(self.importer.shape(node).channels);
+        self.push(negation, vec![node], view)
     }
 
     /// A square.
@@ -153,4 +152,8 @@ impl Operator<'_, '_> {
             other => Err(self.node.unsupported(format!("it raises to the power {other:?}"), REPLACE)),
         }
     }
+}
+
+fn negation(channels: usize) -> FloatOp {
+    FloatOp::ChannelAffine { scale: vec![-1.0; channels], shift: vec![0.0; channels] }
 }

@@ -74,12 +74,7 @@ impl Operator<'_, '_> {
         if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
             return Err(self.node.invalid("starts, ends, axes and steps differ in number"));
         }
-        let mut named: Vec<i64> =
-            axes.iter().map(|&axis| if axis < 0 { axis.saturating_add(view.rank() as i64 + 1) } else { axis }).collect();
-        named.sort_unstable();
-        if named.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(self.node.invalid(format!("it names an axis twice: {axes:?}")));
-        }
+        self.distinct(axes.iter().copied(), view.rank())?;
         for (((&start, &end), &axis), &step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
             if axis == 0 && (start, step) == (0, 1) && end >= 1 {
                 // All samples.
@@ -138,12 +133,7 @@ impl Operator<'_, '_> {
         if around.is_empty() {
             return Ok(Value::Activation { node, view });
         }
-        let mut named: Vec<i64> =
-            around.iter().map(|&(axis, _)| if axis < 0 { axis.saturating_add(rank as i64 + 1) } else { axis }).collect();
-        named.sort_unstable();
-        if named.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(self.node.invalid(format!("it names an axis twice: {axes:?}")));
-        }
+        self.distinct(around.iter().map(|pads| pads.0), rank)?;
         let lowest = value <= -1e30;
         if mode != "constant" || !(value == 0.0 || lowest) {
             return Err(self.node.unsupported(format!("it pads with {mode} {value}"), "pad with zeros"));

@@ -82,6 +82,16 @@ impl Operator<'_, '_> {
         }
     }
 
+    /// Refuses a list that names an axis twice, counted from the front or from the end.
+    pub(super) fn distinct(&self, axes: impl Iterator<Item = i64>, rank: usize) -> Result<(), ImportError> {
+        let mut named: Vec<i64> = axes.map(|axis| if axis < 0 { axis.saturating_add(rank as i64 + 1) } else { axis }).collect();
+        named.sort_unstable();
+        match named.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(self.node.invalid(format!("it names axis {} twice", pair[0]))),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn given_constant(&self, index: usize) -> Result<Option<Constant>, ImportError> {
         match self.node.input(index) {
             None => Ok(None),

@@ -31,7 +31,7 @@ impl Lowering<'_> {
         let fitting = self.window_frac(id, planned, self.allowed.windows[id.0]);
         // Slopes have some binary places at least, which the ring holds.
         let most = self.ring_frac(id) - LEAST_FRACTION.cast_signed();
-        // Every number of the window is looked at.
+        // So few that each that occurs can be looked at.
         let widest = self.window_frac(id, planned, MOST_BITS);
         // Not the scale of the result, which may be of another size.
         let frac = fitting.min(widest).min(from).min(most);
@@ -50,8 +50,8 @@ impl Lowering<'_> {
         // Where knots or binary places of slopes are used up, the tolerance of what calibration saw
         // is missed, but not by a visible part of what the function may give.
         let largest = (low..=high).map(|v| curve.value(v as f64 * 2f64.powi(-frac)).abs()).fold(0.0, f64::max);
-        let most = (largest * VISIBLE).max(8.0 * tolerance);
-        if !fitted.function.fits(window) || fitted.error.is_nan() || fitted.error > most {
+        let visible = (largest * VISIBLE).max(8.0 * tolerance);
+        if !fitted.function.fits(window) || fitted.error.is_nan() || fitted.error > visible {
             return Err(self.refuse(id, "its function is too steep for a fixed-point approximation"));
         }
         let output = self.tensor(node.shape, frac + fitted.function.fraction.cast_signed(), Width::Wide);
@@ -67,7 +67,7 @@ impl Lowering<'_> {
         let factor = self.factor(second, node.shape == self.graph.node(second).shape)?;
         // A product of wide windows has more bits than a ring.
         let excess = self.tensors[input.0].frac + self.tensors[factor.0].frac - self.ring_frac(id);
-        let input = if excess > 0 { self.coarser(first, input, excess)? } else { input };
+        let input = if excess > 0 { self.coarser(first, input, excess) } else { input };
         let frac = self.tensors[input.0].frac + self.tensors[factor.0].frac;
         let units = self.ranges.nodes[second.0].magnitude() * self.margin * 2f64.powi(self.tensors[factor.0].frac) + ROUNDING_UNITS;
         let factor_bits = units.log2().ceil().clamp(1.0, 28.0) as u32 + 2;
@@ -76,13 +76,17 @@ impl Lowering<'_> {
     }
 
     /// An activation without its lowest bits.
-    fn coarser(&mut self, id: NodeId, input: TensorId, less: i32) -> Result<TensorId, PlanError> {
-        let frac = self.tensors[input.0].frac - less;
+    fn coarser(&mut self, id: NodeId, input: TensorId, less: i32) -> TensorId {
+        self.signed("coarser", id, input, self.tensors[input.0].frac - less)
+    }
+
+    /// The node's value `input` at a scale that is not finer.
+    fn signed(&mut self, what: &str, id: NodeId, input: TensorId, frac: i32) -> TensorId {
         let bits = window_bits(self.ranges.nodes[id.0].magnitude() * self.margin, frac, 0);
+        let window = Window { shift: (self.tensors[input.0].frac - frac).unsigned_abs(), bits };
         let output = self.tensor(self.graph.node(id).shape, frac, Width::Narrow);
-        let name = format!("{} (coarser)", self.graph.node(id).name);
-        let window = Window { shift: less.unsigned_abs(), bits };
-        Ok(self.emit(&name, Op::Requantise { input, window, pool: None, activation: Activation::Signed }, output))
+        let name = format!("{} ({what})", self.graph.node(id).name);
+        self.emit(&name, Op::Requantise { input, window, pool: None, activation: Activation::Signed }, output)
     }
 
     /// A factor as an activation, requantised to fewer bits where it is read by products alone.
@@ -94,11 +98,7 @@ impl Lowering<'_> {
         let extent = self.ranges.nodes[id.0].magnitude();
         let from = self.tensors[value.0].frac;
         let frac = self.window_frac(id, extent * self.margin, FACTOR_BITS.min(self.allowed.windows[id.0])).min(from);
-        let bits = window_bits(extent * self.margin, frac, 0);
-        let output = self.tensor(self.graph.node(id).shape, frac, Width::Narrow);
-        let name = format!("{} (factor)", self.graph.node(id).name);
-        let window = Window { shift: (from - frac).unsigned_abs(), bits };
         self.activations.push((self.steps.len(), id));
-        Ok(self.emit(&name, Op::Requantise { input: value, window, pool: None, activation: Activation::Signed }, output))
+        Ok(self.signed("factor", id, value, frac))
     }
 }
