@@ -229,6 +229,16 @@ impl User {
         text.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(str::to_owned).collect()
     }
 
+    /// Waits until a run is on disk, while its lanes are still to come.
+    pub(crate) fn wait_for_run(&self, run: &str, process: &mut Running) {
+        let began = Instant::now();
+        while !self.path(run).join("run.json").exists() {
+            assert!(process.is_running(), "the client ended before its run began");
+            assert!(began.elapsed() < PATIENCE, "no run begins");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Waits until at least one lane of a run is finished, while others are still to come.
     pub(crate) fn wait_for_first_lane(&self, run: &str, process: &mut Running) {
         let began = Instant::now();
@@ -259,6 +269,11 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it without warning (SIGKILL) and returns its address.
     pub(crate) fn kill(mut self) -> String {
         self.child.kill().unwrap();
