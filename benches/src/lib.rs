@@ -25,4 +25,5 @@ mod pictures;
 pub mod relu;
 pub mod resnet50;
 pub mod resnet50_weights;
+pub mod soak;
 mod verified;

@@ -6,7 +6,7 @@ mod zoo;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use fusion_benches::{checkout, linear, networks, ot, relu, resnet50, resnet50_weights};
+use fusion_benches::{checkout, linear, networks, ot, relu, resnet50, resnet50_weights, soak};
 
 /// Maintenance tasks of the Fusion workspace.
 #[derive(Parser)]
@@ -35,9 +35,14 @@ enum Task {
     /// Runs small networks of the literature between two processes over a LAN and a WAN, and
     /// compares
     BenchNetworks(networks::Options),
-    /// The server of bench-resnet50 and bench-networks
+    /// The server of bench-resnet50, bench-networks and soak
     #[command(hide = true)]
     Serve(fusion_cli::cli::ServeArgs),
+    /// A client of soak
+    #[command(hide = true)]
+    Query(Box<fusion_cli::cli::QueryArgs>),
+    /// Loads a server with clients, faults and junk for minutes, and fails if it holds more and more
+    Soak(soak::Options),
     /// Measures the linear layers of ResNet50: seconds a side, share of the kernel's peak, bytes,
     /// hint
     BenchLinear(linear::Options),
@@ -71,6 +76,11 @@ fn main() -> anyhow::Result<()> {
         Task::BenchResnet50(options) => resnet50::run(&options),
         Task::BenchNetworks(options) => networks::run(&options),
         Task::Serve(args) => fusion_cli::serve::run(&args),
+        Task::Query(args) => match fusion_cli::run(&fusion_cli::cli::Command::Query(*args))? {
+            0 => Ok(()),
+            code => std::process::exit(code.into()),
+        },
+        Task::Soak(options) => soak::run(&options),
         Task::Codegen { check: false } => codegen::write(&checkout::root()),
         Task::Codegen { check: true } => codegen::check(&checkout::root()),
         Task::ModelZoo(options) => zoo::run(&options, &checkout::root()),
