@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
-use fusion::images::Sample;
+use anyhow::{Context as _, Result, bail, ensure};
 use fusion_cli::assets;
 use fusion_net::relay::{Action, Direction, Fault, Link, Position, Relay, Script};
 use rand::{RngExt as _, SeedableRng};
@@ -17,6 +16,8 @@ use rand_chacha::ChaCha20Rng;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 
+/// Digits in a batch.
+const QUERIES: usize = 2;
 /// A small batch: two digits in three copies among six public samples, in lanes of four.
 const BATCH: [&str; 14] = [
     "--public-mnist",
@@ -77,7 +78,7 @@ pub(super) struct Clients {
     /// Runs begun so far, over all clients.
     begun: AtomicU64,
     ends: std::sync::Mutex<Ends>,
-    /// The classes that [`BATCH`]'s queries show.
+    /// The labels that an undisturbed run of [`BATCH`] gives.
     expected: Vec<u64>,
 }
 
@@ -90,16 +91,22 @@ enum Chance {
 }
 
 impl Clients {
-    /// `number` clients of the server at `server`, below `folder`.
+    /// `number` clients of the server at `server`, below `folder`. Runs a batch undisturbed, to which
+    /// all others are held.
     pub(super) fn new(folder: &Path, server: &str, number: usize, seed: u64) -> Result<Self> {
-        let digits: Vec<Sample> = assets::mnist_pool()?.into_iter().take(2).collect();
-        let mut expected = Vec::new();
-        for (index, digit) in digits.iter().enumerate() {
+        for (index, digit) in assets::mnist_pool()?.iter().take(QUERIES).enumerate() {
             fs::write(folder.join(format!("digit-{index}.png")), digit.thumbnail(28)?).context("cannot write a digit")?;
-            expected.push(u64::from(digit.label.context("a digit without its class")?));
         }
         let ends = std::sync::Mutex::default();
-        Ok(Self { folder: folder.to_owned(), server: server.to_owned(), number, seed, begun: AtomicU64::new(0), ends, expected })
+        let (folder, server) = (folder.to_owned(), server.to_owned());
+        let mut clients = Self { folder, server, number, seed, begun: AtomicU64::new(1), ends, expected: Vec::new() };
+        let out = clients.folder.join("run0");
+        ended_well(&mut spawn(clients.begin(0, &clients.server, &out), &out)?, &out)?;
+        let labels = labels(&out)?;
+        ensure!(labels.len() == QUERIES, "an undisturbed run gives {} labels", labels.len());
+        clients.expected = labels;
+        Self::clean(&out)?;
+        Ok(clients)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -124,12 +131,7 @@ impl Clients {
     /// One run, to the verdict of an undisturbed one.
     fn run(&self, client: usize, run: u64, chance: Chance) -> Result<fn(&mut Ends)> {
         let out = self.folder.join(format!("run{run}"));
-        let queries: Vec<PathBuf> = (0..self.expected.len()).map(|i| self.folder.join(format!("digit-{i}.png"))).collect();
-        let begin = |server: &str| {
-            let mut command = self.command(client, server, &out);
-            command.args(&queries).args(BATCH).arg("--out").arg(&out);
-            command
-        };
+        let begin = |server: &str| self.begin(client, server, &out);
         let end: fn(&mut Ends) = match chance {
             Chance::Nothing => {
                 ended_well(&mut spawn(begin(&self.server), &out)?, &out)?;
@@ -173,6 +175,13 @@ impl Clients {
         Ok(end)
     }
 
+    /// A run from its beginning.
+    fn begin(&self, client: usize, server: &str, out: &Path) -> Command {
+        let mut command = self.command(client, server, out);
+        command.args((0..QUERIES).map(|i| self.folder.join(format!("digit-{i}.png")))).args(BATCH).arg("--out").arg(out);
+        command
+    }
+
     /// `fusion query`, with the home of this client and its neighbour.
     fn command(&self, client: usize, server: &str, out: &Path) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap_or_default());
@@ -183,17 +192,25 @@ impl Clients {
 
     /// Holds an outcome to that of an undisturbed run, and removes what the run left.
     fn check(&self, out: &Path) -> Result<()> {
-        let json = out.with_extension("json");
-        let outcome: serde_json::Value = serde_json::from_slice(&fs::read(&json).with_context(|| json.display().to_string())?)?;
-        let labels: Option<Vec<u64>> = outcome["answers"].as_array().map(|all| all.iter().filter_map(|a| a["label"].as_u64()).collect());
-        if outcome["verdict"] != "accepted" || labels.as_ref() != Some(&self.expected) {
-            bail!("expected the labels {:?}, accepted, not {outcome:#}", self.expected);
-        }
-        for file in [&json, &out.with_extension("log")] {
+        let labels = labels(out)?;
+        ensure!(labels == self.expected, "the labels are {labels:?}, not {:?} as of an undisturbed run", self.expected);
+        Self::clean(out)
+    }
+
+    fn clean(out: &Path) -> Result<()> {
+        for file in [out.with_extension("json"), out.with_extension("log")] {
             fs::remove_file(file)?;
         }
         Ok(fs::remove_dir_all(out)?)
     }
+}
+
+/// The labels of an accepted run, by query.
+fn labels(out: &Path) -> Result<Vec<u64>> {
+    let json = out.with_extension("json");
+    let outcome: serde_json::Value = serde_json::from_slice(&fs::read(&json).with_context(|| json.display().to_string())?)?;
+    ensure!(outcome["verdict"] == "accepted", "the batch is {}: {}", outcome["verdict"], outcome["evidence"]);
+    Ok(outcome["answers"].as_array().map_or_else(Vec::new, |all| all.iter().filter_map(|a| a["label"].as_u64()).collect()))
 }
 
 /// Half of the runs are left alone.
