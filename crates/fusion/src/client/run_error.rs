@@ -54,9 +54,6 @@ impl RunError {
         match self {
             Self::Opening(error) => kind_of_call(error),
             Self::Net(error) if busy(error).is_some() => FailureKind::Misbehaviour,
-            // The server has not heard of us for too long: a link that stalled, or a machine that
-            // slept.
-            Self::Net(NetError::Limit { limit: LimitName::Idle, .. }) => FailureKind::Outage,
             Self::Net(error) => kind_of_call(error),
             Self::Lane(_) => FailureKind::Misbehaviour,
             Self::Images(_) | Self::Panicked(_) => FailureKind::Final,
@@ -69,6 +66,12 @@ pub(super) fn kind_of_call(error: &NetError) -> FailureKind {
     if let Some(busy) = busy(error) {
         return busy;
     }
+    // The server has not heard of us for too long, or a download took too long: a link that
+    // stalled, or a machine that slept.
+    let stalled = matches!(error, NetError::Limit { limit: LimitName::Idle | LimitName::HintRate | LimitName::HintTime, .. });
+    if stalled {
+        return FailureKind::Outage;
+    }
     #[expect(clippy::wildcard_enum_match_arm, reason = "whom else it is up to, another try does not change")]
     match error.fault() {
         Fault::Network => FailureKind::Outage,
@@ -77,15 +80,18 @@ pub(super) fn kind_of_call(error: &NetError) -> FailureKind {
     }
 }
 
-/// Whether a limit was reached that others will leave again.
+/// Whether a limit was reached that others will leave again: the server says when, or it is of that
+/// kind.
 fn busy(error: &NetError) -> Option<FailureKind> {
-    use LimitName::{ConnectionsTotal, HintsTotal, LanesPerClient, LanesTotal};
-    match error {
-        NetError::Limit { limit: LanesTotal | LanesPerClient | HintsTotal | ConnectionsTotal, .. } => {
-            Some(FailureKind::Busy { retry_after: None })
-        }
-        _ => None,
-    }
+    use LimitName::{
+        ConnectionsPerAddress, ConnectionsReserved, ConnectionsTotal, HintsPerClient, HintsTotal, LanesPerClient, LanesTotal, Memory,
+    };
+    let NetError::Limit { limit, retry_after } = error else { return None };
+    let is_shared = matches!(
+        limit,
+        LanesTotal | LanesPerClient | HintsTotal | HintsPerClient | ConnectionsTotal | ConnectionsPerAddress | ConnectionsReserved | Memory
+    );
+    (is_shared || retry_after.is_some()).then_some(FailureKind::Busy { retry_after: *retry_after })
 }
 
 /// Whether a lane's protocol ended because its channel did. Everything else is what the protocol
@@ -109,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    const FULL: NetError = NetError::Limit { limit: LimitName::LanesTotal };
+    const FULL: NetError = NetError::Limit { limit: LimitName::LanesTotal, retry_after: None };
 
     #[test]
     fn a_server_cannot_pass_off_what_a_check_found_as_an_outage() {
@@ -124,20 +130,24 @@ mod tests {
             assert_eq!(RunError::Net(error).kind(), FailureKind::Misbehaviour);
         }
         // Busy it may be before a lane begins. Of a lane that ran it would be a try for nothing.
-        assert!(matches!(RunError::Opening(FULL).kind(), FailureKind::Busy { .. }));
+        assert_eq!(RunError::Opening(FULL).kind(), FailureKind::Busy { retry_after: None });
         assert_eq!(RunError::Net(FULL).kind(), FailureKind::Misbehaviour);
+        let retry_after = Some(Duration::from_secs(2));
+        let later = NetError::Limit { limit: LimitName::WrongTokens, retry_after };
+        assert_eq!(RunError::Opening(later.clone()).kind(), FailureKind::Busy { retry_after });
+        assert_eq!(RunError::Net(later).kind(), FailureKind::Misbehaviour);
     }
 
     #[test]
     fn connections_that_break_are_outages_and_what_stays_so_is_final() {
         let gone = NetError::Unreachable { address: "h:1".to_owned(), reason: "refused".to_owned() };
-        let idle = NetError::Limit { limit: LimitName::Idle };
+        let idle = NetError::Limit { limit: LimitName::Idle, retry_after: None };
         for error in [gone, NetError::Closed, NetError::Timeout { seconds: 1 }, NetError::Transport(String::new()), NetError::ShuttingDown]
         {
             assert_eq!((RunError::Opening(error.clone()).kind(), RunError::Net(error).kind()), (FailureKind::Outage, FailureKind::Outage));
         }
         assert_eq!(RunError::Net(idle).kind(), FailureKind::Outage);
-        let large = NetError::Limit { limit: LimitName::SamplesPerLane };
+        let large = NetError::Limit { limit: LimitName::SamplesPerLane, retry_after: None };
         for error in [large, NetError::Mismatch(Mismatch::Card), NetError::Unauthenticated, NetError::Rejected(String::new())] {
             assert_eq!((RunError::Opening(error.clone()).kind(), RunError::Net(error).kind()), (FailureKind::Final, FailureKind::Final));
         }
