@@ -52,10 +52,11 @@ pub mod terminal;
 pub use advice::advice_on;
 pub use query::cores;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use crate::cli::Command;
-use crate::outcome::Files;
+use crate::cli::{Command, QueryArgs};
+use crate::outcome::{Files, every};
+use crate::query::Ran;
 use crate::report::report_text;
 use crate::terminal::show;
 
@@ -66,27 +67,37 @@ use crate::terminal::show;
 pub fn run(command: &Command) -> Result<u8> {
     match command {
         Command::Demo(args) => {
+            let files = Files { json: args.json.as_deref(), ..Files::default() };
+            files.check()?;
             let outcome = demo::run(args)?;
-            outcome::write(&outcome, &[], Files { json: args.json.as_deref(), ..Files::default() })?;
+            files.write(&outcome.report, &outcome.to_json()?, &[])?;
             Ok(outcome::exit_code(&outcome.report))
         }
         Command::Prepare(args) => prepare::run(args).map(|()| 0),
         Command::Inspect(args) => inspect::run(args).map(|()| 0),
         Command::Serve(args) => serve::run(args).map(|()| 0),
-        Command::Query(args) => {
-            let (outcome, queries) = query::run(args)?;
-            show(report_text(&outcome.report))?;
-            show(tables::cost_lines(&outcome.costs))?;
-            if args.profile {
-                let costs = &outcome.costs;
-                show(format_args!("{}\n{}\n{}", tables::lane_table(costs), tables::phase_table(costs), tables::step_table(costs)))?;
-            }
-            outcome::write(&outcome, &queries, Files { json: args.json.as_deref(), csv: args.csv.as_deref(), html: args.html.as_deref() })?;
-            Ok(outcome::exit_code(&outcome.report))
-        }
+        Command::Query(args) => queried(args),
         Command::Plan(args) => report_commands::plan(args),
         Command::Verify(args) => report_commands::verify(args),
         Command::Audit(args) => report_commands::audit(args),
         Command::Eval(args) => eval::run(args),
     }
+}
+
+/// `fusion query`: runs it, then shows and writes what came of it.
+fn queried(args: &QueryArgs) -> Result<u8> {
+    let files = Files { json: args.json.as_deref(), csv: args.csv.as_deref(), html: args.html.as_deref() };
+    files.check()?;
+    let Ran { outcome, queries, journal } = query::run(args)?;
+    let (report, costs) = (&outcome.report, &outcome.costs);
+    let profile = || show(format_args!("{}\n{}\n{}", tables::lane_table(costs), tables::phase_table(costs), tables::step_table(costs)));
+    let done = [
+        show(report_text(report)),
+        show(tables::cost_lines(costs)),
+        if args.profile { profile() } else { Ok(()) },
+        files.write(report, &outcome.to_json()?, &queries),
+    ];
+    let kept = || format!("the run is finished and kept: `fusion verify {}` writes its report again", journal.display());
+    every(done).with_context(kept)?;
+    Ok(outcome::exit_code(report))
 }
