@@ -51,13 +51,12 @@ fn connections_that_break_are_no_failures_and_all_answers_come() {
     settings.max_failures = 0;
     let path = served.scratch.path().join("run");
     let (mut lost, mut waits) = (0, 0);
-    let mut events = |event: Event<'_>| match event {
-        Event::LaneFailed { .. } => lost += 1,
-        Event::Waiting { at_most, .. } => {
+    let mut events = |event: Event<'_>| {
+        lost += usize::from(matches!(event, Event::LaneFailed { .. }));
+        if let Event::Waiting { at_most, .. } = event {
             assert!(at_most <= Duration::from_secs(300));
             waits += 1;
         }
-        _ => {}
     };
     let outcome = query(settings, &path, &mut events).unwrap();
     assert_eq!((relay.fired(), lost), (4, 4));
@@ -134,11 +133,11 @@ fn patience_ends_and_what_is_done_is_kept() {
     let mut server = Some(server);
     let mut gone = None;
     let mut events = |event: Event<'_>| {
-        if matches!(event, Event::LaneDone { .. }) {
-            if let Some(server) = server.take() {
-                server.shutdown(Duration::ZERO);
-                gone = Some(Instant::now());
-            }
+        if let Event::LaneDone { .. } = event
+            && let Some(server) = server.take()
+        {
+            server.shutdown(Duration::ZERO);
+            gone = Some(Instant::now());
         }
     };
     let ended = query(settings.clone(), &path, &mut events);

@@ -37,7 +37,8 @@ fn outputs_that_cannot_be_written_are_noticed_first_and_cost_nothing_later() {
     let server = user.serve("p", "");
     let run = format!("{ONE} --server {}", server.address);
     fs::write(user.path("kept.csv"), "of before").unwrap();
-    for output in ["--json {none/run.json}", "--csv {kept.csv} --html {none/run.html}", "--csv {home}"] {
+    fs::create_dir(user.path("folder")).unwrap();
+    for output in ["--json {none/run.json}", "--csv {kept.csv} --html {none/run.html}", "--csv {folder}"] {
         user.run(&format!("{run} --out {{run}} {output}")).expect_error(&["cannot write", "nothing has been run"]);
     }
     assert!(!user.path("run").exists());

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Running, User, labels, true_labels};
 
-/// Four digits, six lanes of four samples one after the other: time for a server to go away in. None
-/// of them may fail.
+/// Four digits, six lanes of four samples: time for a server to go away in. None of them may fail.
 const RUN: &str = "query <queries/digit-00.png> <queries/digit-01.png> <queries/digit-02.png> <queries/digit-03.png> --public-mnist \
                    --copies 3 --public 12 --tau 3 --max-inconclusive 1 --allow-unsound --lanes 2 --lane-samples 4 --max-failures 0";
 
@@ -54,7 +53,7 @@ fn patience_ends_with_a_run_that_can_be_resumed_from_another_home() {
     let mut client = user.start(&format!("{RUN} --server {} --out {{run}} --patience 1s", server.address));
     user.wait_for_first_lane("run", &mut client);
     let address = server.kill();
-    client.end().expect_error(&["positions are answered", "it can be resumed", "was not to be reached", "fusion query --resume"]);
+    client.end().expect_error(&["positions are answered", "the run can be resumed", "was not to be reached", "fusion query --resume"]);
     let before = user.journal("run");
     let _server = user.serve_at("mnist.fusion", &address, "");
     // What clients remember is gone, too: a run needs nothing of it.
