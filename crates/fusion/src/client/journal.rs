@@ -7,8 +7,8 @@
 //!   answers.jsonl one line per finished lane: labels by position
 //!   failures      one byte per failed lane run: its length counts
 //! ```
-//! Each line and each byte is on disk before the next lane begins. `run.json` is written last when a
-//! run begins: a directory without it holds no run yet, whatever a kill has left there.
+//! Each line and each byte is on disk before the next lane begins. `run.json` is written last when
+//! a run begins: a directory without it holds no run yet, whatever a kill has left there.
 //!
 //! Failed lane runs are kept because their number is bounded: a server that could have a run
 //! resumed with a fresh bound would have as many tries as it likes. One byte cannot be half
@@ -217,8 +217,8 @@ pub(super) struct RunDir {
 }
 
 impl RunDir {
-    /// Makes a new directory, or uses one in which a run was killed at its beginning. The facts come
-    /// last: with them, there is a run.
+    /// Makes a new directory, or uses one in which a run was killed at its beginning. The facts
+    /// come last: with them, there is a run.
     pub(super) fn create(path: &Path, facts: &RunFacts, batch: &MixedBatch) -> Result<Self, JournalError> {
         std::fs::create_dir_all(path).map_err(disk(path))?;
         let lock = Self::lock(path)?;

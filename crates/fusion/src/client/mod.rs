@@ -5,6 +5,9 @@
 //!   pool      images with known answers                               public_pool
 //!   plan      demands -> how many copies and public samples           mixing
 //!   query     draw, read images, mix -> lanes -> answers -> verdict   inputs, lanes, journal
+//!             what ends well is kept, what fails is counted           keeper, run_error
+//!             a server that is away or full is waited for             pace, patience
+//!   between runs   known models, tallies of public samples            memory
 //! ```
 
 mod connect;

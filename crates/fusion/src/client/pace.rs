@@ -15,7 +15,7 @@
 //! # A busy server
 //! A server that says that it has no room is not away, and nothing is held against it: a lane that
 //! was not opened has sent nothing. Half as many lanes run side by side, and with every lane that
-//! ends well one more. It is asked again when it says, or else as after an outage. That ends when
+//! ends well one more; the last ones need not wait for that. It is asked again when it says, or else as after an outage. That ends when
 //! for as long as the patience no lane of ours was served.
 
 use std::time::Duration;
@@ -26,6 +26,9 @@ const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(15);
 /// No longer does a server keep us away by saying when to come back.
 const LONGEST_HINT: Duration = Duration::from_secs(60);
+
+/// The longest moment after misbehaviour.
+const LONGEST_MOMENT: Duration = Duration::from_secs(3);
 
 /// When lanes may begin. Times are those of one clock that never goes back.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub(super) struct Pace {
     spent: Duration,
     /// Waits of all outages.
     waits: u32,
+    /// Lanes that failed by the server's fault.
+    misbehaved: u32,
     pause: Option<Pause>,
     /// Pauses so far. What was begun before one says nothing about it.
     pauses: u64,
@@ -63,6 +68,7 @@ struct Pause {
 enum Why {
     Away,
     Busy,
+    Misbehaved,
 }
 
 /// A lane that was begun.
@@ -88,12 +94,25 @@ pub(super) enum Then {
 impl Pace {
     pub(super) fn new(most: usize, patience: Duration) -> Self {
         let most = most.max(1);
-        Self { patience, most, allowed: most, spent: Duration::ZERO, waits: 0, pause: None, pauses: 0, open: 0, unserved: None }
+        Self {
+            patience,
+            most,
+            allowed: most,
+            spent: Duration::ZERO,
+            waits: 0,
+            misbehaved: 0,
+            pause: None,
+            pauses: 0,
+            open: 0,
+            unserved: None,
+        }
     }
 
-    /// Whether a lane may begin beside `running` ones.
-    pub(super) fn may_begin(&self, now: Duration, running: usize) -> bool {
-        running < self.allowed && self.pause.as_ref().is_none_or(|pause| !pause.tries && now >= pause.until)
+    /// Whether one of `pending` lanes may begin beside `running` ones. When fewer are left than run,
+    /// they need not wait until some of those end: the sooner we are done, the better for others.
+    pub(super) fn may_begin(&self, now: Duration, running: usize, pending: usize) -> bool {
+        let most = if pending <= running { self.most } else { self.allowed };
+        running < most && self.pause.as_ref().is_none_or(|pause| !pause.tries && now >= pause.until)
     }
 
     /// How long it takes until a lane may try, if lanes wait for that.
@@ -141,6 +160,17 @@ impl Pace {
         if lane.pauses == self.pauses {
             self.end_pause(now);
         }
+    }
+
+    /// As [`failed`](Self::failed), by the server's fault: it gets a moment, for it may be about to
+    /// mend.
+    pub(super) fn misbehaved(&mut self, now: Duration, lane: Begun, jitter: f64) {
+        self.failed(now, lane);
+        if self.pause.is_none() {
+            let until = now + wait_before(self.misbehaved, jitter).min(LONGEST_MOMENT);
+            self.pause = Some(Pause { why: Why::Misbehaved, since: now, until, tries: false, refusals: 0 });
+        }
+        self.misbehaved = self.misbehaved.saturating_add(1);
     }
 
     /// The connection of a lane could not be had, or broke. `jitter` is a random part of one.

@@ -13,7 +13,7 @@ use fusion_ot::silent::ExtensionSize;
 use crate::clock::{Clock, SystemClock};
 
 /// From this round trip on a lane waits for the network for a good part of its time.
-const LONG_ROUND_TRIP: Duration = Duration::from_millis(10);
+pub(super) const LONG_ROUND_TRIP: Duration = Duration::from_millis(10);
 
 /// From so many OTs a sample on, a lane makes up for the start of larger extensions.
 const MANY_OTS: u64 = 4_000_000;

@@ -85,7 +85,6 @@ impl MemoryError {
     /// An error of the database at `path`, for which a call waits for `busy` at most.
     pub(super) fn of(path: &Path, error: rusqlite::Error, busy: Duration) -> Self {
         let path = path.to_owned();
-        #[expect(clippy::wildcard_enum_match_arm, reason = "what the disk does not refuse is content that is not ours")]
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path, seconds: busy.as_secs() },
             Some(
@@ -95,6 +94,7 @@ impl MemoryError {
                 | ErrorCode::ReadOnly
                 | ErrorCode::SystemIoFailure,
             ) => Self::Disk { path, cause: Failed::Database(error) },
+            // What the disk does not refuse is content that is not ours.
             _ => Self::Damaged { path, cause: error },
         }
     }

@@ -13,11 +13,11 @@
 //! changed and replaced, as before, lose what another client wrote in between.
 //!
 //! Every call opens the file anew, so that a lane of hours holds neither a lock nor a file that
-//! somebody has moved away meanwhile. Transactions that write take their lock at once (`IMMEDIATE`),
-//! because one that reads first and then cannot write would have to be begun again. The rollback
-//! journal, not the write-ahead log, because that needs shared memory, which file systems of a
-//! network do not have; `synchronous = EXTRA`, which is `FULL` and also brings the end of the
-//! journal to the disk.
+//! somebody has moved away meanwhile. Transactions that write take their lock at once
+//! (`IMMEDIATE`), because one that reads first and then cannot write would have to be begun again.
+//! The rollback journal, not the write-ahead log, because that needs shared memory, which file
+//! systems of a network do not have; `synchronous = EXTRA`, which is `FULL` and also brings the end
+//! of the journal to the disk.
 //!
 //! # Files of earlier versions
 //! `known-models.json` and `tally.json` are taken over once, in the transaction that makes the

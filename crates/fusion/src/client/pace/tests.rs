@@ -6,6 +6,8 @@ use rand_core::{Rng, SeedableRng};
 use super::*;
 
 const MINUTES: Duration = Duration::from_secs(300);
+/// Lanes that are left.
+const MANY: usize = 100;
 const TICK: Duration = Duration::from_millis(10);
 
 fn seconds(seconds: f64) -> Duration {
@@ -14,7 +16,7 @@ fn seconds(seconds: f64) -> Duration {
 
 /// Waits until a lane may begin.
 fn until_it_may(pace: &Pace, now: &mut Duration, running: usize) {
-    while !pace.may_begin(*now, running) {
+    while !pace.may_begin(*now, running, MANY) {
         *now += TICK;
     }
 }
@@ -24,15 +26,15 @@ fn an_outage_of_all_lanes_is_one_and_one_lane_looks_for_the_server() {
     let mut pace = Pace::new(4, MINUTES);
     let mut now = seconds(7.0);
     let lanes: Vec<Begun> = (0..4).map(|_| pace.begin()).collect();
-    assert!(!pace.may_begin(now, 4) && pace.may_begin(now, 3));
+    assert!(!pace.may_begin(now, 4, MANY) && pace.may_begin(now, 3, MANY));
     lanes.iter().for_each(|&lane| pace.opened(now, lane));
     assert_eq!(pace.lost(now, lanes[0], 0.0), Then::Wait { at_most: MINUTES });
     assert_eq!(pace.lost(now, lanes[1], 0.0), Then::Again, "the same outage");
-    assert!(!pace.may_begin(now, 2));
+    assert!(!pace.may_begin(now, 2, MANY));
     assert_eq!(pace.wait(now), Some(FIRST / 2));
     until_it_may(&pace, &mut now, 2);
     let probe = pace.begin();
-    assert!(!pace.may_begin(now + MINUTES, 2), "one tries");
+    assert!(!pace.may_begin(now + MINUTES, 2, MANY), "one tries");
     assert_eq!(pace.wait(now), None);
     assert_eq!(pace.lost(now, lanes[2], 0.0), Then::Again, "and is not disturbed by one that breaks late");
     assert_eq!(pace.lost(now, probe, 0.0), Then::Again);
@@ -40,11 +42,11 @@ fn an_outage_of_all_lanes_is_one_and_one_lane_looks_for_the_server() {
     now += FIRST;
     let probe = pace.begin();
     pace.opened(now, probe);
-    assert!(pace.may_begin(now, 1), "it is there, and the others may begin");
+    assert!(pace.may_begin(now, 1, MANY), "it is there, and the others may begin");
     let spent = pace.spent(now);
     assert!(spent >= FIRST * 3 / 2 && spent < FIRST * 2, "{spent:?}");
     assert_eq!(pace.lost(now, lanes[3], 0.0), Then::Again, "a connection of before");
-    assert!(pace.may_begin(now, 1));
+    assert!(pace.may_begin(now, 1, MANY));
 }
 
 #[test]
@@ -96,7 +98,7 @@ fn a_server_that_drops_lanes_on_purpose_can_do_so_45_times() {
             // It lets the lane in that tries, and all others after it; then it drops all.
             until_it_may(&pace, &mut now, 0);
             let mut lanes = Vec::new();
-            while pace.may_begin(now, lanes.len()) {
+            while pace.may_begin(now, lanes.len(), MANY) {
                 let lane = pace.begin();
                 pace.opened(now, lane);
                 lanes.push(lane);
@@ -136,13 +138,14 @@ fn a_full_server_is_asked_again_by_fewer_lanes_for_as_long_as_it_serves() {
     lanes[3..].iter().for_each(|&lane| assert_eq!(pace.refused(now, lane, None, 0.0), Then::Again));
     assert_eq!(pace.wait(now), Some(FIRST / 2));
     now += FIRST;
-    assert!(pace.may_begin(now, 3) && !pace.may_begin(now, 4), "half as many as before");
+    assert!(pace.may_begin(now, 3, MANY) && !pace.may_begin(now, 4, MANY), "half as many as before");
+    assert!(pace.may_begin(now, 7, 7) && !pace.may_begin(now, 7, 8) && !pace.may_begin(now, 8, 1), "unless few are left");
     // While it serves us it may refuse for hours, and more.
     for hour in 1..50 {
         now += seconds(3600.0);
         let lane = pace.begin();
         assert_eq!(pace.refused(now, lane, None, 0.0), Then::Again, "hour {hour}");
-        assert!(pace.may_begin(now + LONGEST, 0) && !pace.may_begin(now + LONGEST, 2), "one lane is always allowed");
+        assert!(pace.may_begin(now + LONGEST, 0, MANY) && !pace.may_begin(now + LONGEST, 2, MANY), "one lane is always allowed");
     }
     // Once nothing of ours runs, it may do so for as long as patience lasts.
     pace.ended();
@@ -161,9 +164,9 @@ fn a_full_server_is_asked_again_by_fewer_lanes_for_as_long_as_it_serves() {
     pace.opened(now, lane);
     pace.ended();
     pace.succeeded();
-    assert!(pace.may_begin(now, 1) && !pace.may_begin(now, 2));
+    assert!(pace.may_begin(now, 1, MANY) && !pace.may_begin(now, 2, MANY));
     (0..20).for_each(|_| pace.succeeded());
-    assert!(pace.may_begin(now, 7) && !pace.may_begin(now, 8), "as many as are wanted");
+    assert!(pace.may_begin(now, 7, MANY) && !pace.may_begin(now, 8, MANY), "as many as are wanted");
     assert_eq!(pace.spent(now), Duration::ZERO, "none of this was an outage");
 }
 
@@ -189,6 +192,23 @@ fn a_lane_that_fails_otherwise_has_found_the_server() {
     let now = seconds(1.0);
     let probe = pace.begin();
     pace.failed(now, probe);
-    assert!(pace.may_begin(now, 0));
+    assert!(pace.may_begin(now, 0, MANY));
     assert_eq!(pace.spent(now), now);
+}
+
+#[test]
+fn a_server_that_misbehaves_gets_a_moment_and_no_outage_for_nothing() {
+    let mut pace = Pace::new(2, MINUTES);
+    let mut now = Duration::ZERO;
+    let lane = pace.begin();
+    pace.misbehaved(now, lane, 1.0);
+    assert_eq!(pace.wait(now), Some(FIRST));
+    // Another lane that breaks meanwhile is an outage, and waited for.
+    assert_eq!(pace.lost(now, lane, 1.0), Then::Wait { at_most: MINUTES });
+    for _ in 0..9 {
+        until_it_may(&pace, &mut now, 0);
+        let lane = pace.begin();
+        pace.misbehaved(now, lane, 1.0);
+    }
+    assert_eq!(pace.wait(now), Some(LONGEST_MOMENT));
 }
