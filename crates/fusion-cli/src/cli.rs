@@ -9,7 +9,7 @@ mod query;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use afterwards::{AuditArgs, VerifyArgs};
 pub use demo::{DemoArgs, DemoServer};
@@ -32,6 +32,18 @@ pub struct Cli {
     /// Log more (-v: progress of lanes, -vv: details). RUST_LOG overrides.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// What lines on standard error are: text for people, or JSON, one object a line.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// What lines on standard error are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Text for people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// The commands.

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rand::RngExt;
 use serde::Serialize;
 
+use crate::diagnostics::note;
 use crate::cli::EvalArgs;
 use crate::frontier::show_frontier;
 use crate::left_out::say_left_out;
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<u8> {
     say_left_out(&format!("of {}", args.images.display()), found.skipped.iter().map(|(file, reason)| (file.as_str(), *reason)));
     let mut photos = found.samples;
     let settings = args.quantise.settings()?;
-    eprintln!("{} ...", work(&settings, photos.len()));
+    note(format_args!("{} ...", work(&settings, photos.len())));
     let quantised = quantise_file(&args.model, &settings, &photos)?;
     show_preview(&quantised, &photos)?;
     photos.truncate(args.limit.unwrap_or(usize::MAX));

@@ -24,11 +24,14 @@
 //! [`cli`] for what can be typed, then the module of the command. What a query does is in
 //! `fusion::client`.
 #![forbid(unsafe_code)]
+// They panic where nobody reads: `terminal::show` and `diagnostics::note` do not.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod advice;
 pub mod assets;
 pub mod cli;
 mod demo;
+pub mod diagnostics;
 mod eval;
 mod frontier;
 mod inspect;
@@ -67,7 +70,9 @@ pub fn run(command: &Command) -> Result<u8> {
     match command {
         Command::Demo(args) => {
             let outcome = demo::run(args)?;
-            outcome::write(&outcome, &[], Files { json: args.json.as_deref(), ..Files::default() })?;
+            let written = outcome::write(&outcome, &[], Files { json: args.json.as_deref(), ..Files::default() });
+            demo::print(&outcome)?;
+            written?;
             Ok(outcome::exit_code(&outcome.report))
         }
         Command::Prepare(args) => prepare::run(args).map(|()| 0),
@@ -75,13 +80,16 @@ pub fn run(command: &Command) -> Result<u8> {
         Command::Serve(args) => serve::run(args).map(|()| 0),
         Command::Query(args) => {
             let (outcome, queries) = query::run(args)?;
+            // First what stays: a terminal that is gone or a full disk may end the printing.
+            let files = Files { json: args.json.as_deref(), csv: args.csv.as_deref(), html: args.html.as_deref() };
+            let written = outcome::write(&outcome, &queries, files);
             show(report_text(&outcome.report))?;
             show(tables::cost_lines(&outcome.costs))?;
             if args.profile {
                 let costs = &outcome.costs;
                 show(format_args!("{}\n{}\n{}", tables::lane_table(costs), tables::phase_table(costs), tables::step_table(costs)))?;
             }
-            outcome::write(&outcome, &queries, Files { json: args.json.as_deref(), csv: args.csv.as_deref(), html: args.html.as_deref() })?;
+            written?;
             Ok(outcome::exit_code(&outcome.report))
         }
         Command::Plan(args) => report_commands::plan(args),

@@ -8,6 +8,7 @@ use fusion::images::Sample;
 use fusion::model::card::Claim;
 use fusion::{PackageSettings, PublishedAnswers, SystemClock, images, prepare, quantise_file};
 
+use crate::diagnostics::note;
 use crate::cli::PrepareArgs;
 use crate::frontier::show_frontier;
 use crate::left_out::say_left_out;
@@ -76,7 +77,7 @@ pub(crate) fn run(args: &PrepareArgs) -> Result<()> {
     let labels = args.labels.as_deref().map(class_names).transpose()?.unwrap_or_default();
     let settings = args.quantise.settings()?;
     let calibration = labelled_if_known(&args.calibrate)?;
-    eprintln!("{} ...", work(&settings, calibration.len()));
+    note(format_args!("{} ...", work(&settings, calibration.len())));
     let quantised = quantise_file(&args.model, &settings, &calibration)?;
     show_preview(&quantised, &calibration)?;
     show_frontier(&quantised.frontier)?;

@@ -9,6 +9,7 @@ use fusion::model::card::ModelCard;
 use fusion::{Event, LaneProgress};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::diagnostics::{note, warning};
 use crate::tables::human_bytes;
 
 /// A progress bar.
@@ -68,7 +69,7 @@ impl Watcher {
                 self.clear();
                 print_plan(plan);
                 if let Some(path) = &self.journal {
-                    eprintln!("Run:      {} (if interrupted: fusion query --resume {0})", path.display());
+                    note(format_args!("Run:      {} (if interrupted: fusion query --resume {0})", path.display()));
                 }
             }
             Event::Lanes(progress) => self.lanes(progress),
@@ -125,36 +126,36 @@ impl Drop for Watcher {
 fn connected(card: &ModelCard, trust: Trust) {
     let claim = card.claim.as_ref();
     let claim = claim.map_or_else(|| "no claimed accuracy".to_owned(), |c| format!("claims {:.1}% on {}", 100.0 * c.top1, c.dataset));
-    eprintln!("Model:    {} ({} classes), {claim}", card.name, card.classes());
+    note(format_args!("Model:    {} ({} classes), {claim}", card.name, card.classes()));
     let trusted = match trust {
         Trust::Pinned => "pinned",
         Trust::FirstUse => "first use, remembered from now on",
         Trust::Known => "as before",
     };
     if let Some(hint) = &card.hint {
-        eprintln!("Digest:   {} ({trusted})", hint.digest);
+        note(format_args!("Digest:   {} ({trusted})", hint.digest));
     }
 }
 
 /// Prints what will be mixed, before anything runs.
 fn print_plan(plan: &Plan) {
     let mix = &plan.mix;
-    eprintln!(
+    note(format_args!(
         "Plan:     R = {} queries x B = {} copies + T = {} public samples = {} samples in secret order (x{:.2} per query)",
         mix.queries(),
         mix.copies(),
         mix.publics(),
         mix.samples(),
         mix.overhead()
-    );
-    eprintln!(
+    ));
+    note(format_args!(
         "          accepts up to tau = {} wrong public answers and {} inconclusive queries; soundness 2^{:.2} (asked: 2^-{})",
         mix.tau(),
         mix.max_inconclusive(),
         plan.soundness.log2,
         plan.lambda
-    );
+    ));
     if !plan.is_sound() {
-        eprintln!("          WARNING: this plan does not reach the soundness that was asked for");
+        warning("          WARNING: this plan does not reach the soundness that was asked for");
     }
 }

@@ -8,6 +8,7 @@ use fusion::images::Sample;
 use fusion::mix::verify::RevealRejected;
 use fusion::{Client, ClientSettings, Inputs, Journal};
 
+use crate::diagnostics::warning;
 use crate::cli::QueryArgs;
 use crate::left_out::say_left_out;
 use crate::preview::crop_warning;
@@ -73,8 +74,8 @@ fn readable(inputs: Inputs, client: &Client, named: &[PathBuf]) -> Result<Inputs
     if inputs.samples.is_empty() {
         bail!("none of the images can be classified");
     }
-    if let Some(warning) = crop_warning(&client.card().preprocess, &inputs.samples) {
-        eprintln!("Warning:  {warning}");
+    if let Some(text) = crop_warning(&client.card().preprocess, &inputs.samples) {
+        warning(format_args!("Warning:  {text}"));
     }
     Ok(inputs)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use fusion::Server;
 
+use crate::diagnostics::{note, warning};
 use crate::cli::ServeArgs;
 use crate::settings::system_rng;
 use crate::terminal::show;
@@ -18,7 +19,7 @@ use crate::terminal::show;
 pub fn run(args: &ServeArgs) -> Result<()> {
     let settings = args.settings()?;
     if let Some(cheat) = &args.cheat {
-        eprintln!("WARNING: this server cheats on purpose ({cheat:?})");
+        warning(format_args!("WARNING: this server cheats on purpose ({cheat:?})"));
     }
     let plaintext = args.tls_cert.is_none() && !args.insecure && !args.listen.ip().is_loopback();
     let what = format!("cannot serve {}", args.package.display());
@@ -44,7 +45,7 @@ pub fn run(args: &ServeArgs) -> Result<()> {
     let _ = stopped.recv();
     let running = server.lanes_running();
     if running > 0 {
-        eprintln!("finishing {running} lanes (at most {} s) ...", args.grace_seconds);
+        note(format_args!("finishing {running} lanes (at most {} s) ...", args.grace_seconds));
     }
     server.shutdown(Duration::from_secs(args.grace_seconds));
     Ok(())

@@ -13,6 +13,7 @@ use fusion::{Client, Error, Inputs, MixSettings, PublicPool};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::diagnostics::note;
 use crate::assets;
 
 /// Sources of queries and public samples, as they stand in a run's `run.json`.
@@ -106,10 +107,10 @@ impl Sources {
                     let given = publics.len();
                     let pool = PublicPool::of_sheet(publics, &sheet)?;
                     let (images, undecided) = (sheet.images(), sheet.undecided());
-                    eprintln!(
+                    note(format_args!(
                         "Answers:  published for {images} images, {undecided} of them undecided; {} of your {given} can be tested with",
                         pool.len()
-                    );
+                    ));
                     pool
                 }
                 (None, Some(_)) => PublicPool::labelled(publics, KnownFrom::GroundTruth)?,
