@@ -1,6 +1,7 @@
 //! What can go wrong between two processes, and whose fault it is.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use fusion_ring::channel::ChannelError;
 
@@ -51,6 +52,17 @@ pub enum NetError {
     Limit {
         /// Which limit.
         limit: LimitName,
+        /// When the server expects room again, if it is only full now; at most 60 s. `None`: the
+        /// same call meets the same limit again, or nobody can say when it would not.
+        retry_after: Option<Duration>,
+    },
+    /// A lane that has no room even on an idle server.
+    #[error("limit reached: {limit}; a lane of at most {samples} samples has room")]
+    LaneTooLarge {
+        /// Which limit.
+        limit: LimitName,
+        /// Samples of the largest lane that has room, 0 if none has.
+        samples: u32,
     },
     /// The two sides do not fit together.
     #[error("the client and the server differ in their {0}")]
@@ -70,6 +82,9 @@ pub enum NetError {
     /// The peer reports a failure of its own.
     #[error("the peer failed: {0}")]
     PeerFailed(String),
+    /// A server no longer serves although nobody told it to stop.
+    #[error("the server stopped serving: {0}")]
+    Stopped(String),
     /// The settings of this side cannot be used.
     #[error("{0}")]
     Settings(String),
@@ -183,14 +198,19 @@ pub enum Misbehaviour {
 }
 
 impl NetError {
+    /// A limit that waiting does not lift.
+    pub(crate) fn limit(limit: LimitName) -> Self {
+        Self::Limit { limit, retry_after: None }
+    }
+
     /// Who has to act.
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
             Self::PeerMisbehaved(_) | Self::PeerFailed(_) => Fault::Peer,
             Self::Unreachable { .. } | Self::Closed | Self::Timeout { .. } | Self::Transport(_) | Self::ShuttingDown => Fault::Network,
-            Self::Limit { .. } | Self::Mismatch(_) => Fault::Incompatible,
-            Self::Unauthenticated | Self::Rejected(_) | Self::Settings(_) | Self::Disk { .. } => Fault::Local,
+            Self::Limit { .. } | Self::LaneTooLarge { .. } | Self::Mismatch(_) => Fault::Incompatible,
+            Self::Unauthenticated | Self::Rejected(_) | Self::Stopped(_) | Self::Settings(_) | Self::Disk { .. } => Fault::Local,
         }
     }
 
@@ -210,7 +230,7 @@ impl From<NetError> for ChannelError {
         match error {
             NetError::Closed => Self::Closed,
             NetError::Timeout { seconds } => Self::Timeout { seconds },
-            NetError::Limit { limit } => Self::Limit { limit: limit.as_str() },
+            NetError::Limit { limit, .. } | NetError::LaneTooLarge { limit, .. } => Self::Limit { limit: limit.as_str() },
             NetError::Unreachable { .. }
             | NetError::Transport(_)
             | NetError::Mismatch(_)
@@ -219,6 +239,7 @@ impl From<NetError> for ChannelError {
             | NetError::PeerMisbehaved(_)
             | NetError::Rejected(_)
             | NetError::PeerFailed(_)
+            | NetError::Stopped(_)
             | NetError::Settings(_)
             | NetError::Disk { .. } => Self::Transport(error.to_string()),
         }

@@ -76,6 +76,14 @@ pub trait LaneHandler: Send + Sync + 'static {
         None
     }
 
+    /// Bytes of memory that this lane takes at its most, beside the buffers of its channel; known
+    /// before it runs, and never less for more samples. 0, the default, if the model cannot say:
+    /// then [`Limits::memory`](crate::Limits::memory) limits nothing.
+    fn lane_bytes(&self, request: &LaneRequest) -> u64 {
+        let _ = request;
+        0
+    }
+
     /// Runs one lane to its end on a thread of its own.
     ///
     /// The request's card digest and versions are those of [`LaneHandler::describe`]; its number of

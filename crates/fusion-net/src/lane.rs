@@ -147,7 +147,7 @@ impl LaneChannel {
 
     fn timed_out(&self) -> NetError {
         if Instant::now() >= self.bounds.deadline {
-            NetError::Limit { limit: LimitName::LaneTime }
+            NetError::limit(LimitName::LaneTime)
         } else {
             NetError::Timeout { seconds: self.bounds.idle.as_secs() }
         }
@@ -156,10 +156,10 @@ impl LaneChannel {
     /// Refuses more bytes than the lane may carry, and anything after its time.
     fn charge(&self, more: usize) -> Result<(), NetError> {
         if self.traffic.total().saturating_add(more as u64) > self.bounds.bytes {
-            return Err(NetError::Limit { limit: LimitName::BytesPerLane });
+            return Err(NetError::limit(LimitName::BytesPerLane));
         }
         if Instant::now() >= self.bounds.deadline {
-            return Err(NetError::Limit { limit: LimitName::LaneTime });
+            return Err(NetError::limit(LimitName::LaneTime));
         }
         Ok(())
     }

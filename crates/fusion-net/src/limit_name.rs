@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Name of a limit, as it stands in errors and statuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum LimitName {
     /// [`Limits::lanes_total`](crate::Limits::lanes_total).
@@ -26,10 +26,28 @@ pub enum LimitName {
     ConnectionsTotal,
     /// [`ClientSettings::max_hint_bytes`](crate::ClientSettings::max_hint_bytes).
     HintBytes,
+    /// [`Limits::memory`](crate::Limits::memory).
+    Memory,
+    /// Wrong bearer tokens from one address in a minute.
+    WrongTokens,
+    /// [`Limits::connections_per_address`](crate::Limits::connections_per_address).
+    ConnectionsPerAddress,
+    /// [`Limits::connections_reserved`](crate::Limits::connections_reserved).
+    ConnectionsReserved,
+    /// [`Limits::first_request`](crate::Limits::first_request).
+    FirstRequest,
+    /// [`Limits::connection_idle`](crate::Limits::connection_idle).
+    ConnectionIdle,
+    /// [`Limits::hints_per_client`](crate::Limits::hints_per_client).
+    HintsPerClient,
+    /// [`Limits::hint_rate`](crate::Limits::hint_rate).
+    HintRate,
+    /// [`Limits::hint`](crate::Limits::hint).
+    HintTime,
 }
 
 impl LimitName {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 19] = [
         Self::LanesTotal,
         Self::LanesPerClient,
         Self::SamplesPerLane,
@@ -40,6 +58,15 @@ impl LimitName {
         Self::HintsTotal,
         Self::ConnectionsTotal,
         Self::HintBytes,
+        Self::Memory,
+        Self::WrongTokens,
+        Self::ConnectionsPerAddress,
+        Self::ConnectionsReserved,
+        Self::FirstRequest,
+        Self::ConnectionIdle,
+        Self::HintsPerClient,
+        Self::HintRate,
+        Self::HintTime,
     ];
 
     /// The name on the wire.
@@ -56,6 +83,15 @@ impl LimitName {
             Self::HintsTotal => "hints_total",
             Self::ConnectionsTotal => "connections_total",
             Self::HintBytes => "hint_bytes",
+            Self::Memory => "memory",
+            Self::WrongTokens => "wrong_tokens",
+            Self::ConnectionsPerAddress => "connections_per_address",
+            Self::ConnectionsReserved => "connections_reserved",
+            Self::FirstRequest => "first_request_seconds",
+            Self::ConnectionIdle => "connection_idle_seconds",
+            Self::HintsPerClient => "hints_per_client",
+            Self::HintRate => "hint_rate",
+            Self::HintTime => "hint_seconds",
         }
     }
 

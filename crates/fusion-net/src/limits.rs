@@ -28,9 +28,35 @@ pub struct Limits {
     pub lane: Duration,
     /// Hint downloads at the same time, over all clients (16).
     pub hints_total: u32,
-    /// Connections at the same time, over all clients (256). A connection above it is closed before
-    /// it can be told why.
+    /// Connections at the same time, over all clients (512). When it is reached, a connection that
+    /// does nothing makes room, of the address that holds most; if there is none, the new one is
+    /// closed before it can be told why.
     pub connections_total: u32,
+    /// Connections from one address at the same time (256); addresses of IPv6 count by their first
+    /// 64 bits, which are one customer's. When it is reached, the oldest of them that does nothing
+    /// makes room.
+    pub connections_per_address: u32,
+    /// Connections of the total that only addresses may take from which a client has already been
+    /// let in (128): under a token or mutual TLS one that had the credentials, else one whose lane
+    /// was admitted. Nobody else can take these, so those who work go on working.
+    pub connections_reserved: u32,
+    /// Time from accepting a connection to the end of its first request, the TLS handshake
+    /// included, after which the connection is closed (15 s). Any later request may take as long
+    /// from its header on until it begins to be answered.
+    pub first_request: Duration,
+    /// Time without a request in progress after which a connection is closed (60 s).
+    pub connection_idle: Duration,
+    /// Hint downloads of one client at the same time (4).
+    pub hints_per_client: u32,
+    /// Bytes of a hint that its client must take per second, averaged over 30 s (64 KiB).
+    pub hint_rate: u64,
+    /// Time after which a hint download ends whatever it does (1 h). The client goes on where it
+    /// stopped.
+    pub hint: Duration,
+    /// Bytes that running lanes may take together, as the served model says beforehand
+    /// ([`LaneHandler::lane_bytes`](crate::LaneHandler::lane_bytes)); half of the memory of this
+    /// machine or of its control group, whichever is smaller.
+    pub memory: u64,
 }
 
 impl Default for Limits {
@@ -44,7 +70,15 @@ impl Default for Limits {
             idle: Duration::from_secs(300),
             lane: Duration::from_secs(2 * 3600),
             hints_total: 16,
-            connections_total: 256,
+            connections_total: 512,
+            connections_per_address: 256,
+            connections_reserved: 128,
+            first_request: Duration::from_secs(15),
+            connection_idle: Duration::from_secs(60),
+            hints_per_client: 4,
+            hint_rate: 64 << 10,
+            hint: Duration::from_secs(3600),
+            memory: crate::memory::machine() / 2,
         }
     }
 }
@@ -63,6 +97,10 @@ impl Limits {
             (LimitName::BytesPerLane, self.bytes_per_lane),
             (LimitName::HintsTotal, u64::from(self.hints_total)),
             (LimitName::ConnectionsTotal, u64::from(self.connections_total)),
+            (LimitName::ConnectionsPerAddress, u64::from(self.connections_per_address)),
+            (LimitName::HintsPerClient, u64::from(self.hints_per_client)),
+            (LimitName::HintRate, self.hint_rate),
+            (LimitName::Memory, self.memory),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(NetError::Settings(format!("the limit {name} must be at least 1")));
@@ -70,7 +108,17 @@ impl Limits {
         if self.message_bytes < least {
             return Err(NetError::Settings(format!("the limit {} must be at least {least}", LimitName::MessageBytes)));
         }
-        for (name, value) in [(LimitName::Idle, self.idle), (LimitName::LaneTime, self.lane)] {
+        if self.connections_reserved >= self.connections_total {
+            let (reserved, total) = (LimitName::ConnectionsReserved, LimitName::ConnectionsTotal);
+            return Err(NetError::Settings(format!("the limit {reserved} must be below {total}, {}", self.connections_total)));
+        }
+        for (name, value) in [
+            (LimitName::Idle, self.idle),
+            (LimitName::LaneTime, self.lane),
+            (LimitName::FirstRequest, self.first_request),
+            (LimitName::ConnectionIdle, self.connection_idle),
+            (LimitName::HintTime, self.hint),
+        ] {
             if value.is_zero() || value > Duration::from_secs(u64::from(u32::MAX)) {
                 return Err(NetError::Settings(format!("the limit {name} must be above 0 and below 2^32 s")));
             }
@@ -130,6 +178,14 @@ mod tests {
             (Limits { bytes_per_lane: 0, ..Limits::default() }, "bytes_per_lane"),
             (Limits { hints_total: 0, ..Limits::default() }, "hints_total"),
             (Limits { connections_total: 0, ..Limits::default() }, "connections_total"),
+            (Limits { connections_per_address: 0, ..Limits::default() }, "connections_per_address"),
+            (Limits { connections_total: 8, connections_reserved: 8, ..Limits::default() }, "connections_reserved"),
+            (Limits { first_request: Duration::ZERO, ..Limits::default() }, "first_request_seconds"),
+            (Limits { connection_idle: Duration::ZERO, ..Limits::default() }, "connection_idle_seconds"),
+            (Limits { hints_per_client: 0, ..Limits::default() }, "hints_per_client"),
+            (Limits { hint_rate: 0, ..Limits::default() }, "hint_rate"),
+            (Limits { hint: Duration::ZERO, ..Limits::default() }, "hint_seconds"),
+            (Limits { memory: 0, ..Limits::default() }, "memory"),
             (Limits { message_bytes: FRAME_BYTES, ..Limits::default() }, "message_bytes"),
             (Limits { idle: Duration::ZERO, ..Limits::default() }, "idle_seconds"),
             (Limits { lane: Duration::MAX, ..Limits::default() }, "lane_seconds"),

@@ -4,6 +4,8 @@
 //! mismatch for machines, and the message is for people. A peer's message is shortened, and its
 //! control characters are removed, before anyone sees it.
 
+use std::time::Duration;
+
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
@@ -12,13 +14,32 @@ use crate::limit_name::LimitName;
 
 const REASON: &str = "fusion-reason";
 
+/// When to try again, in ms: the name that gRPC's own retries know.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
+/// Samples of the largest lane that has room.
+const FITS: &str = "fusion-fits";
+
+/// What a client believes of a server that asks it to wait: a hostile one may ask for anything.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// Characters of a peer's message that we keep.
 const MESSAGE_CHARS: usize = 300;
 
 /// What the server tells its client about the end of a call.
 pub(crate) fn to_status(error: &NetError) -> Status {
     match error {
-        NetError::Limit { limit } => with_reason(Status::resource_exhausted(error.to_string()), limit.as_str()),
+        NetError::Limit { limit, retry_after } => {
+            let status = with_reason(Status::resource_exhausted(error.to_string()), limit.as_str());
+            match retry_after {
+                Some(wait) => with_number(status, PUSHBACK, u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+                None => status,
+            }
+        }
+        NetError::LaneTooLarge { limit, samples } => {
+            let status = with_reason(Status::resource_exhausted(error.to_string()), limit.as_str());
+            with_number(status, FITS, u64::from(*samples))
+        }
         NetError::Timeout { seconds } => {
             let text = format!("limit reached: {}, nothing arrived for {seconds} s", LimitName::Idle);
             with_reason(Status::resource_exhausted(text), LimitName::Idle.as_str())
@@ -33,6 +54,7 @@ pub(crate) fn to_status(error: &NetError) -> Status {
         | NetError::Transport(_)
         | NetError::Rejected(_)
         | NetError::PeerFailed(_)
+        | NetError::Stopped(_)
         | NetError::Settings(_)
         | NetError::Disk { .. } => Status::internal("the server failed; its log says why"),
     }
@@ -45,13 +67,25 @@ fn with_reason(mut status: Status, reason: &str) -> Status {
     status
 }
 
+fn with_number(mut status: Status, key: &'static str, number: u64) -> Status {
+    status.metadata_mut().insert(key, MetadataValue::from(number));
+    status
+}
+
+fn number(status: &Status, key: &str) -> Option<u64> {
+    status.metadata().get(key)?.to_str().ok()?.parse().ok()
+}
+
 /// What a status from the server means to the client.
 pub(crate) fn from_server(status: &Status) -> NetError {
     let reason = status.metadata().get(REASON).and_then(|value| value.to_str().ok());
     let text = printable(status.message());
     match status.code() {
         Code::ResourceExhausted => match reason.and_then(LimitName::from_wire) {
-            Some(limit) => NetError::Limit { limit },
+            Some(limit) => match number(status, FITS) {
+                Some(samples) => NetError::LaneTooLarge { limit, samples: u32::try_from(samples).unwrap_or(u32::MAX) },
+                None => NetError::Limit { limit, retry_after: number(status, PUSHBACK).map(wait) },
+            },
             None => NetError::PeerFailed(text),
         },
         Code::FailedPrecondition => match reason.and_then(|name| Mismatch::ALL.into_iter().find(|what| what.to_string() == name)) {
@@ -72,6 +106,10 @@ pub(crate) fn from_server(status: &Status) -> NetError {
     }
 }
 
+fn wait(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds).min(LONGEST_WAIT)
+}
+
 /// What a failure to read the client's frames means to the server.
 pub(crate) fn from_client(status: &Status) -> NetError {
     if std::error::Error::source(status).is_some() {
@@ -80,7 +118,7 @@ pub(crate) fn from_client(status: &Status) -> NetError {
     match status.code() {
         // A status without a source comes from the decoder of this process: the message is too
         // large or malformed.
-        Code::OutOfRange => NetError::Limit { limit: LimitName::MessageBytes },
+        Code::OutOfRange => NetError::limit(LimitName::MessageBytes),
         Code::Internal | Code::Unimplemented | Code::InvalidArgument => Misbehaviour::MalformedMessage.into(),
         Code::Ok
         | Code::Cancelled
@@ -124,13 +162,38 @@ mod tests {
     fn what_the_client_can_act_on_survives_the_wire() {
         let mut errors = vec![NetError::Unauthenticated, NetError::ShuttingDown, NetError::Closed];
         errors.extend(Mismatch::ALL.map(NetError::Mismatch));
-        errors.push(NetError::Limit { limit: LimitName::BytesPerLane });
+        errors.push(NetError::limit(LimitName::BytesPerLane));
+        let retry_after = Some(Duration::from_millis(1234));
+        errors.push(NetError::Limit { limit: LimitName::LanesTotal, retry_after });
+        errors.push(NetError::LaneTooLarge { limit: LimitName::Memory, samples: 812 });
         for error in errors {
             assert_eq!(from_server(&to_status(&error)), error);
         }
-        assert_eq!(from_server(&to_status(&NetError::Timeout { seconds: 3 })), NetError::Limit { limit: LimitName::Idle });
+        assert_eq!(from_server(&to_status(&NetError::Timeout { seconds: 3 })), NetError::limit(LimitName::Idle));
         let rejected = from_server(&to_status(&Misbehaviour::NoSamples.into()));
         assert_eq!(rejected, NetError::Rejected("a lane with 0 samples".into()));
+    }
+
+    #[test]
+    fn a_server_makes_nobody_wait_for_long() {
+        let full = NetError::Limit { limit: LimitName::LanesTotal, retry_after: None };
+        let status = |pushback: &str| {
+            let mut status = to_status(&full);
+            status.metadata_mut().insert(PUSHBACK, pushback.parse().unwrap());
+            status
+        };
+        for (pushback, expected) in [
+            ("250", Some(Duration::from_millis(250))),
+            ("99999999", Some(LONGEST_WAIT)),
+            ("18446744073709551615", Some(LONGEST_WAIT)),
+            // gRPC's "do not retry", and nonsense.
+            ("-1", None),
+            ("soon", None),
+            ("99999999999999999999999", None),
+        ] {
+            let NetError::Limit { retry_after, .. } = from_server(&status(pushback)) else { panic!("another error") };
+            assert_eq!(retry_after, expected, "{pushback}");
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Client {
         progress: &mut dyn FnMut(HintProgress),
     ) -> Result<PathBuf, NetError> {
         if total > self.settings.max_hint_bytes {
-            return Err(NetError::Limit { limit: LimitName::HintBytes });
+            return Err(NetError::limit(LimitName::HintBytes));
         }
         let _lock = cache.lock(digest)?;
         if let Some(path) = cache.lookup(digest)? {

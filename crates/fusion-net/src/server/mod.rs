@@ -2,6 +2,8 @@
 //! order.
 
 mod accept;
+mod counters;
+mod ending;
 mod service;
 mod slots;
 
@@ -15,6 +17,9 @@ use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;
 
 use self::accept::Accept;
+use self::counters::Tally;
+pub use self::counters::{Counters, LaneFault};
+pub use self::ending::Ending;
 use self::service::Service;
 use self::slots::Slots;
 use crate::error::NetError;
@@ -46,8 +51,10 @@ pub struct ServerBuilder<H> {
 pub struct Server {
     address: SocketAddr,
     slots: Arc<Slots>,
+    tally: Arc<Tally>,
+    ending: Ending,
     stop: Option<oneshot::Sender<()>>,
-    serving: Option<JoinHandle<Result<(), tonic::transport::Error>>>,
+    serving: Option<JoinHandle<()>>,
     runtime: Option<Runtime>,
 }
 
@@ -77,6 +84,20 @@ impl Server {
         self.slots.running()
     }
 
+    /// What it has done so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let mut counters = self.tally.snapshot();
+        self.slots.count(&mut counters);
+        counters
+    }
+
+    /// Its end, for another thread to wait for: a server may fail although nobody stops it.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        self.ending.clone()
+    }
+
     /// Stops accepting, waits up to `grace` for the running lanes, then cancels the rest. Blocks.
     pub fn shutdown(mut self, grace: Duration) -> Shutdown {
         let end = deadline_after(grace);
@@ -99,6 +120,7 @@ impl Server {
     }
 
     fn stop_accepting(&mut self) {
+        self.ending.tell();
         if let Some(stop) = self.stop.take() {
             // The serving task may have ended on its own.
             let _ = stop.send(());
@@ -114,6 +136,8 @@ impl Drop for Server {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+        // The runtime does not finish its tasks.
+        self.ending.set(Ok(()));
     }
 }
 
@@ -146,11 +170,13 @@ impl<H: LaneHandler> ServerBuilder<H> {
 
         let description = self.handler.describe();
         let slots = Arc::new(Slots::default());
+        let tally = Arc::new(Tally::default());
         let service = Service {
             card_digest: Digest::of(&description.card),
             description,
             handler: Arc::new(self.handler),
             slots: Arc::clone(&slots),
+            tally: Arc::clone(&tally),
             token: self.security.token,
             limits: self.limits.clone(),
         };
@@ -176,11 +202,12 @@ impl<H: LaneHandler> ServerBuilder<H> {
 
         let runtime = runtime()?;
         let (stop, stopped) = oneshot::channel::<()>();
+        let ending = Ending::default();
         let serving = {
             let _entered = runtime.enter();
             let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener).map_err(setup)?).with_nodelay(Some(true));
             let incoming = Accept::new(incoming, self.limits.connections_total);
-            tokio::spawn(async move {
+            tokio::spawn(ending.clone().supervise(async move {
                 let (reporter, health) = tonic_health::server::health_reporter();
                 reporter.set_serving::<FusionServer<Service<H>>>().await;
                 let until = async move {
@@ -190,10 +217,10 @@ impl<H: LaneHandler> ServerBuilder<H> {
                 };
                 let router = transport.add_service(service).add_service(health).add_service(reflection);
                 router.serve_with_incoming_shutdown(incoming, until).await
-            })
+            }))
         };
         tracing::info!(%address, "serving");
-        Ok(Server { address, slots, stop: Some(stop), serving: Some(serving), runtime: Some(runtime) })
+        Ok(Server { address, slots, tally, ending, stop: Some(stop), serving: Some(serving), runtime: Some(runtime) })
     }
 }
 

@@ -10,6 +10,7 @@ use tokio_stream::Stream;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::counters::Tally;
 use super::slots::{ClientId, HintSlot, LaneSlot, Slots};
 use crate::error::{Misbehaviour, Mismatch, NetError};
 use crate::handler::{Description, HintSource, LaneHandler};
@@ -34,6 +35,7 @@ pub(super) struct Service<H> {
     pub(super) card_digest: Digest,
     pub(super) limits: Limits,
     pub(super) slots: Arc<Slots>,
+    pub(super) tally: Arc<Tally>,
     pub(super) token: Option<Token>,
 }
 
@@ -52,7 +54,7 @@ impl<H: LaneHandler> Service<H> {
             return Err(NetError::Mismatch(Mismatch::Card));
         }
         if request.n_samples > self.limits.samples_per_lane {
-            return Err(NetError::Limit { limit: LimitName::SamplesPerLane });
+            return Err(NetError::limit(LimitName::SamplesPerLane));
         }
         Ok(())
     }
@@ -78,10 +80,10 @@ impl<H: LaneHandler> Service<H> {
         let reader = tokio::spawn(read_frames(frames, Arc::clone(&pipes.incoming), from_client)).abort_handle();
         let replies = ReplyFrames::new(OutgoingFrames::of_server(pipes.clone()));
         let channel = LaneChannel::new(pipes, bounds, reader, Box::new(()));
-        let handler = Arc::clone(&self.handler);
+        let (handler, tally) = (Arc::clone(&self.handler), Arc::clone(&self.tally));
         std::thread::Builder::new()
             .name(format!("lane-{}", slot.id))
-            .spawn(move || run_lane(&*handler, asked, channel, slot))
+            .spawn(move || run_lane(&*handler, asked, channel, slot, &tally))
             .map_err(|error| NetError::PeerFailed(format!("no thread for a lane: {error}")))?;
         Ok(Box::pin(replies))
     }
@@ -100,12 +102,13 @@ impl<H: LaneHandler> Service<H> {
             return Err(Misbehaviour::HintOffset { offset: wanted.offset, length }.into());
         }
         let slot = self.slots.open_hint(&self.limits)?;
-        Ok(HintReader { source, next: wanted.offset, length, idle: self.limits.idle, _slot: slot })
+        Ok(HintReader { source, next: wanted.offset, length, idle: self.limits.idle, tally: Arc::clone(&self.tally), _slot: slot })
     }
 }
 
 /// Runs one lane on this thread. The slot is released when this returns, however the lane ends.
-fn run_lane<H: LaneHandler>(handler: &H, request: LaneRequest, mut channel: LaneChannel, slot: LaneSlot) {
+fn run_lane<H: LaneHandler>(handler: &H, request: LaneRequest, mut channel: LaneChannel, slot: LaneSlot, tally: &Tally) {
+    tally.add(|counters| counters.lanes_begun += 1);
     let started = Instant::now();
     // The handler is ours: if it panics, that is a failure of this server, and the lane's state
     // dies with the lane.
@@ -124,6 +127,7 @@ fn run_lane<H: LaneHandler>(handler: &H, request: LaneRequest, mut channel: Lane
             Err(error)
         }
     };
+    tally.lane_ended(request.n_samples, traffic, &outcome);
     let (lane, seconds) = (slot.id, started.elapsed().as_secs_f64());
     let (sent, received, turns) = (traffic.sent, traffic.received, traffic.turns);
     match outcome {
@@ -153,7 +157,10 @@ impl<H: LaneHandler> Fusion for Service<H> {
     type HintStream = Replies<HintChunk>;
 
     async fn hint(&self, request: Request<HintRequest>) -> Result<Response<Self::HintStream>, Status> {
-        let reader = self.open_hint(&request).map_err(|error| to_status(&error))?;
+        let reader = self.open_hint(&request).map_err(|error| {
+            self.tally.refused(&error);
+            to_status(&error)
+        })?;
         // One message ahead of the transport; the task ends when the receiver is gone.
         let (send, receive) = tokio::sync::mpsc::channel(1);
         let runtime = tokio::runtime::Handle::current();
@@ -167,6 +174,7 @@ impl<H: LaneHandler> Fusion for Service<H> {
         match self.open_lane(request).await {
             Ok(replies) => Ok(Response::new(replies)),
             Err(error) => {
+                self.tally.refused(&error);
                 tracing::info!(%error, "lane refused");
                 Err(to_status(&error))
             }
@@ -180,6 +188,7 @@ struct HintReader {
     next: u64,
     length: u64,
     idle: Duration,
+    tally: Arc<Tally>,
     _slot: HintSlot,
 }
 
@@ -220,6 +229,7 @@ impl HintReader {
                 _ => return Err(NetError::PeerFailed("the hint is shorter than described".into())),
             };
             runtime.block_on(send.send_timeout(Ok(HintChunk { offset: next, data }), self.idle)).map_err(|_| NetError::Closed)?;
+            self.tally.add(|counters| counters.hint_bytes += len as u64);
             next += len as u64;
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::counters::Counters;
 use crate::error::NetError;
 use crate::lane::LanePipes;
 use crate::limit_name::LimitName;
@@ -54,7 +55,7 @@ impl Slots {
         if state.closing {
             return Err(NetError::ShuttingDown);
         }
-        let reached = |limit| Err(NetError::Limit { limit });
+        let reached = |limit| Err(NetError::Limit { limit, retry_after: None });
         if state.lanes.len() >= limits.lanes_total as usize {
             return reached(LimitName::LanesTotal);
         }
@@ -71,10 +72,17 @@ impl Slots {
     pub(crate) fn open_hint(self: &Arc<Self>, limits: &Limits) -> Result<HintSlot, NetError> {
         let mut state = self.lock();
         if state.hints >= limits.hints_total {
-            return Err(NetError::Limit { limit: LimitName::HintsTotal });
+            return Err(NetError::limit(LimitName::HintsTotal));
         }
         state.hints += 1;
         Ok(HintSlot(Arc::clone(self)))
+    }
+
+    /// What runs now.
+    pub(super) fn count(&self, counters: &mut Counters) {
+        let state = self.lock();
+        counters.lanes_running = state.lanes.len() as u64;
+        counters.hints_running = u64::from(state.hints);
     }
 
     pub(crate) fn running(&self) -> usize {
@@ -140,9 +148,9 @@ mod tests {
         let open = |n| slots.open(client(n), &limits, &pipes);
         let first = open(1).unwrap();
         let _second = open(1).unwrap();
-        assert_eq!(open(1).err(), Some(NetError::Limit { limit: LimitName::LanesPerClient }));
+        assert_eq!(open(1).err(), Some(NetError::limit(LimitName::LanesPerClient)));
         let _third = open(2).unwrap();
-        assert_eq!(open(2).err(), Some(NetError::Limit { limit: LimitName::LanesTotal }));
+        assert_eq!(open(2).err(), Some(NetError::limit(LimitName::LanesTotal)));
         assert_eq!(slots.wait_empty(Duration::from_millis(1)), 3);
         drop(first);
         let _fourth = open(1).unwrap();

@@ -102,7 +102,7 @@ fn a_hint_that_is_too_long_for_this_client_is_refused_before_a_byte_arrives() {
     let directory = tempfile::tempdir().unwrap();
     let cache = HintCache::new(directory.path().join("cache"));
     let error = client.fetch_hint(&client.describe().unwrap(), &cache, &mut |_| {}).unwrap_err();
-    assert_eq!(error, NetError::Limit { limit: LimitName::HintBytes });
+    assert_eq!(error, NetError::Limit { limit: LimitName::HintBytes, retry_after: None });
     assert!(!directory.path().join("cache").exists());
 }
 

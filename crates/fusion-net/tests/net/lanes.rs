@@ -179,5 +179,5 @@ fn shutdown_waits_for_lanes_and_then_cancels_them() {
 fn an_announced_limit_has_the_name_that_errors_carry() {
     let server = serve(Limits { samples_per_lane: 3, ..Limits::default() });
     let error = connect(&server).open_lane(lane(4)).unwrap_err();
-    assert_eq!(error, NetError::Limit { limit: LimitName::SamplesPerLane });
+    assert_eq!(error, NetError::Limit { limit: LimitName::SamplesPerLane, retry_after: None });
 }

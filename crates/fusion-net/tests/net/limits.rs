@@ -10,7 +10,7 @@ use fusion_ring::channel::{Channel as _, ChannelError};
 use tonic::Code;
 
 fn reached(limit: LimitName) -> NetError {
-    NetError::Limit { limit }
+    NetError::Limit { limit, retry_after: None }
 }
 
 fn still_serves(server: &Server) {

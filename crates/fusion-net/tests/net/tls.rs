@@ -69,7 +69,7 @@ fn mutual_tls_lets_in_whom_the_authority_vouches_for_and_nobody_else() {
     let data = noise(3_000_000);
     assert!(echo(&mut channel, &data) == data);
     // Two certificates from one address are two clients.
-    assert_eq!(alice.open_lane(lane(ECHO)).unwrap_err(), NetError::Limit { limit: LimitName::LanesPerClient });
+    assert_eq!(alice.open_lane(lane(ECHO)).unwrap_err(), NetError::Limit { limit: LimitName::LanesPerClient, retry_after: None });
     let bob = client(&server, with(&servers, Some(clients.issue("bob")))).unwrap();
     assert_eq!(echo(&mut bob.open_lane(lane(ECHO)).unwrap(), b"bob"), b"bob");
 

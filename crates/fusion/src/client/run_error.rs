@@ -27,7 +27,8 @@ impl RunError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Net(NetError::Limit { limit: LimitName::LanesTotal | LimitName::LanesPerClient }) => true,
+            Self::Net(NetError::Limit { limit: LimitName::LanesTotal | LimitName::LanesPerClient, .. }) => true,
+            Self::Net(NetError::Limit { retry_after: Some(_), .. }) => true,
             Self::Net(error) => matches!(error.fault(), Fault::Network | Fault::Peer),
             Self::Lane(_) => true,
             Self::Images(_) | Self::Panicked(_) => false,

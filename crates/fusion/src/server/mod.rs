@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fusion_model::package::Package;
-use fusion_net::{Limits, ServerSecurity, Shutdown};
+use fusion_net::{Counters, Ending, Limits, ServerSecurity, Shutdown};
 use rand_core::CryptoRng;
 
 pub use cheat::Cheat;
@@ -68,6 +68,18 @@ impl Server {
     #[must_use]
     pub fn lanes_running(&self) -> usize {
         self.net.lanes_running()
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.net.counters()
+    }
+
+    /// Its end, for another thread to wait for: a server may fail although nobody stops it.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        self.net.ending()
     }
 
     /// Takes no more lanes, gives those that run `grace` to end, and then ends them.
