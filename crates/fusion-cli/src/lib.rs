@@ -34,9 +34,12 @@ mod demo;
 pub mod diagnostics;
 mod eval;
 mod frontier;
+mod hardening;
+mod health;
 mod inspect;
 pub mod lane_terms;
 mod left_out;
+mod metrics;
 pub mod outcome;
 mod predict;
 mod prepare;
@@ -48,6 +51,7 @@ mod report_commands;
 pub mod serve;
 pub mod server_process;
 mod settings;
+mod signals;
 mod sources;
 pub mod tables;
 pub mod terminal;
@@ -67,6 +71,9 @@ use crate::terminal::show;
 /// # Errors
 /// Whatever kept the command from doing its work; a rejected batch is an exit code, not an error.
 pub fn run(command: &Command) -> Result<u8> {
+    if matches!(command, Command::Demo(_) | Command::Prepare(_) | Command::Serve(_) | Command::Query(_)) {
+        hardening::keep_memory_private();
+    }
     match command {
         Command::Demo(args) => {
             let outcome = demo::run(args)?;
@@ -78,6 +85,7 @@ pub fn run(command: &Command) -> Result<u8> {
         Command::Prepare(args) => prepare::run(args).map(|()| 0),
         Command::Inspect(args) => inspect::run(args).map(|()| 0),
         Command::Serve(args) => serve::run(args).map(|()| 0),
+        Command::Health(args) => health::run(args),
         Command::Query(args) => {
             let (outcome, queries) = query::run(args)?;
             // First what stays: a terminal that is gone or a full disk may end the printing.

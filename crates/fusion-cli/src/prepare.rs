@@ -102,7 +102,7 @@ pub(crate) fn run(args: &PrepareArgs) -> Result<()> {
     if let Some(answers) = &prepared.answers {
         show_answers(answers, claimed)?;
     }
-    show(format_args!("Digest:   {} (publish it: clients pin it)", prepared.hint_digest))?;
+    show(format_args!("Digest:   {} (publish it: clients pin it)", prepared.card_digest))?;
     if let Some(path) = &args.json {
         write_json(path, &prepared)?;
     }

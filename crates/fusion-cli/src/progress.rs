@@ -10,6 +10,7 @@ use fusion::{Event, LaneProgress};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::diagnostics::{note, warning};
+//{note, warning};
 use crate::tables::human_bytes;
 
 /// A progress bar.
@@ -129,11 +130,18 @@ fn connected(card: &ModelCard, trust: Trust) {
     note(format_args!("Model:    {} ({} classes), {claim}", card.name, card.classes()));
     let trusted = match trust {
         Trust::Pinned => "pinned",
+        Trust::PinnedHint => "only its hint is pinned",
         Trust::FirstUse => "first use, remembered from now on",
         Trust::Known => "as before",
     };
-    if let Some(hint) = &card.hint {
-        note(format_args!("Digest:   {} ({trusted})", hint.digest));
+    // Whoever connected has decoded the card, and what is decoded has a digest.
+    if let Ok(digest) = card.digest() {
+        note(format_args!("Digest:   {digest} ({trusted})"));
+        if trust == Trust::PinnedHint {
+            warning(format_args!(
+                "Warning:  a hint's digest leaves open what the card claims. Ask the operator for the model's (`fusion inspect` shows it), and pin that: {digest}, if they agree"
+            ));
+        }
     }
 }
 

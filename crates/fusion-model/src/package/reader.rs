@@ -22,6 +22,9 @@ pub struct Package {
 }
 
 impl Package {
+    /// Name of the file that only the owner of a package has.
+    pub const PRIVATE_PART: &str = WEIGHTS;
+
     /// Reads a package and checks every part. The weights stay in memory; the hint, which is large,
     /// is read once for its digest.
     ///

@@ -17,7 +17,7 @@ use fusion_nn::layers::LaneTerms;
 use crate::client::mixing::MixSettings;
 use crate::client::public_pool::PublicPool;
 use crate::client::settings::{ClientSettings, lanes_for, terms_for};
-use crate::client::trust::{Trust, TrustStore};
+use crate::client::trust::{ServedDigests, Trust, TrustStore};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{Event, Events, silent};
@@ -69,7 +69,8 @@ impl Client {
             )));
         }
         let digest = served.description.hint_digest;
-        let trust = TrustStore::new(&settings.home).check(&settings.connection.address, digest, settings.pin.as_deref())?;
+        let known_by = ServedDigests { model: served.card_digest, hint: digest };
+        let trust = TrustStore::new(&settings.home).check(&settings.connection.address, known_by, settings.pin.as_deref())?;
         events(Event::Connected { card: &card, trust });
         let cache = HintCache::new(settings.home.join("hints"));
         let hint_cached = cache.path(digest).is_file();

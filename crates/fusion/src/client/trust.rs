@@ -1,8 +1,12 @@
-//! Which hint digest belongs to which server: trust on first use, or a pin.
+//! Which model belongs to which server: trust on first use, or a pin.
 //!
-//! The hint commits a server to the weights of its linear layers (see `fusion-rlwe`), so the digest
-//! of the hint is the identity of a model. The first digest seen at an address is remembered;
+//! A model is known by the digest of its card, which names everything else: the hint, which commits
+//! the server to the weights of its linear layers (see `fusion-rlwe`), the private weights by a
+//! commitment, and what is promised of them. The first digest seen at an address is remembered;
 //! another one later is refused until the user says that the change is meant.
+//!
+//! Older versions knew a model by its hint alone. What they remembered still counts, and is
+//! replaced; a pin of a hint is taken and said to be one, since it leaves open what the card claims.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub enum TrustError {
     /// The digest is not the pinned one.
     #[error(
-        "the server's model is not the pinned one\n  pinned: {pinned}\n  served: {served}\nThe weights behind a digest cannot change; ask the operator, or pin the new digest if you mean it."
+        "the server's model is not the pinned one\n  pinned: {pinned}\n  served: {served}\nThe model behind a digest cannot change; ask the operator, or pin the new digest if you mean it."
     )]
     NotPinned {
         /// What the user pinned.
@@ -53,10 +57,22 @@ pub enum TrustError {
 pub enum Trust {
     /// The user pinned the digest.
     Pinned,
+    /// The user pinned the digest of the hint, as was done before models had digests of their own:
+    /// the weights of linear layers are as expected, what the card says of them is not checked.
+    PinnedHint,
     /// Seen at this address for the first time, now remembered.
     FirstUse,
     /// The same digest as before.
     Known,
+}
+
+/// The digests that a served model is known by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ServedDigests {
+    /// Of the model: of its card.
+    pub(super) model: Digest,
+    /// Of its hint.
+    pub(super) hint: Digest,
 }
 
 /// The models seen so far, a JSON file of the user.
@@ -76,14 +92,17 @@ impl TrustStore {
     ///
     /// # Errors
     /// [`TrustError::NotPinned`] and [`TrustError::Changed`] with both digests.
-    pub(super) fn check(&self, address: &str, served: Digest, pin: Option<&str>) -> Result<Trust, TrustError> {
-        let served = served.to_string();
+    pub(super) fn check(&self, address: &str, served: ServedDigests, pin: Option<&str>) -> Result<Trust, TrustError> {
+        let (served, hint) = (served.model.to_string(), served.hint.to_string());
         let mut known = self.load()?;
         let trust = match (pin, known.get(address)) {
             (Some(pin), _) if pin.eq_ignore_ascii_case(&served) => Trust::Pinned,
+            (Some(pin), _) if pin.eq_ignore_ascii_case(&hint) => Trust::PinnedHint,
             (Some(pin), _) => return Err(TrustError::NotPinned { pinned: pin.to_owned(), served }),
             (None, None) => Trust::FirstUse,
             (None, Some(first)) if *first == served => return Ok(Trust::Known),
+            // As older versions remembered it: the model's own digest takes its place.
+            (None, Some(first)) if *first == hint => Trust::Known,
             (None, Some(first)) => {
                 return Err(TrustError::Changed { address: address.to_owned(), known: first.clone(), served });
             }
@@ -118,26 +137,45 @@ impl TrustStore {
 mod tests {
     use super::*;
 
+    /// A model whose digest is this.
+    fn model(name: &str) -> ServedDigests {
+        ServedDigests { model: Digest::of(name.as_bytes()), hint: Digest::of(b"hint") }
+    }
+
     #[test]
     fn first_use_is_remembered_and_a_change_refused_with_both_digests() {
         let home = tempfile::tempdir().unwrap();
         let store = TrustStore::new(home.path());
-        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        let (a, b) = (model("a"), model("b"));
         assert_eq!(store.check("h:1", a, None).unwrap(), Trust::FirstUse);
         assert_eq!(store.check("h:1", a, None).unwrap(), Trust::Known);
         let changed = store.check("h:1", b, None).unwrap_err().to_string();
-        assert!(changed.contains(&a.to_string()) && changed.contains(&b.to_string()), "{changed}");
+        assert!(changed.contains(&a.model.to_string()) && changed.contains(&b.model.to_string()), "{changed}");
         assert_eq!(store.check("h:2", b, None).unwrap(), Trust::FirstUse);
         // A pin overrides and becomes the known digest.
-        assert!(matches!(store.check("h:1", b, Some(&a.to_string())), Err(TrustError::NotPinned { .. })));
-        assert_eq!(store.check("h:1", b, Some(&b.to_string())).unwrap(), Trust::Pinned);
+        assert!(matches!(store.check("h:1", b, Some(&a.model.to_string())), Err(TrustError::NotPinned { .. })));
+        assert_eq!(store.check("h:1", b, Some(&b.model.to_string())).unwrap(), Trust::Pinned);
         assert_eq!(store.check("h:1", b, None).unwrap(), Trust::Known);
+    }
+
+    #[test]
+    fn digests_of_hints_count_as_before_and_give_way_to_those_of_models() {
+        let home = tempfile::tempdir().unwrap();
+        let store = TrustStore::new(home.path());
+        let (a, b) = (model("a"), model("b"));
+        let hint = a.hint.to_string();
+        std::fs::write(home.path().join("known-models.json"), format!("{{\"h:1\": \"{hint}\"}}")).unwrap();
+        assert_eq!(store.check("h:1", a, None).unwrap(), Trust::Known);
+        // From now on the card counts, although the hint is the same.
+        assert!(matches!(store.check("h:1", b, None), Err(TrustError::Changed { .. })));
+        assert_eq!(store.check("h:2", b, Some(&hint)).unwrap(), Trust::PinnedHint);
+        assert!(matches!(store.check("h:2", a, None), Err(TrustError::Changed { .. })));
     }
 
     #[test]
     fn a_damaged_store_is_an_error_and_not_a_first_use() {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("known-models.json"), b"{").unwrap();
-        assert!(matches!(TrustStore::new(home.path()).check("h:1", Digest::of(b"a"), None), Err(TrustError::Store { .. })));
+        assert!(matches!(TrustStore::new(home.path()).check("h:1", model("a"), None), Err(TrustError::Store { .. })));
     }
 }
