@@ -10,6 +10,9 @@
 //! | `bad_input` | errors that name the thing, and leave nothing behind |
 //! | `cheats` | every kind of cheating server at small parameters |
 //! | `answers` | published answers, small batches, names and files |
+//! | `operation` | standard error that nobody reads, signals, health, what is written with which modes |
+//! | `metrics`, `logs` | what an operator sees, and that no secret is in it |
+//! | `deployment` | `deploy/` and `docs/operations.md` against the command |
 //! | `agreement` | protocol against float model and twin on 200 digits |
 //!
 //! Everything is written below temporary directories; `FUSION_HOME` is set for every process.
@@ -23,6 +26,10 @@ mod answers;
 mod bad_input;
 mod cheats;
 mod demo;
+mod deployment;
 mod harness;
 mod interrupted;
+mod logs;
+mod metrics;
+mod operation;
 mod walkthrough;
