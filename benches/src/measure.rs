@@ -315,6 +315,7 @@ impl Measured {
                 // A measurement with a failed lane in it is none: no second try.
                 Next::Stop
             }
+            Told::Waiting { .. } | Told::GivenUp(_) => Next::Stop,
         }
     }
 }

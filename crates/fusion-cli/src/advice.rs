@@ -35,7 +35,9 @@ pub fn advice_on(error: &anyhow::Error) -> Option<String> {
         Error::Journal(JournalError::Taken { path }) => {
             Some(format!("go on with `fusion query --resume {}`, or choose another --out", path.display()))
         }
-        Error::Incomplete { resumable: true, journal, .. } => Some(format!("go on with `fusion query --resume {}`", journal.display())),
+        Error::Incomplete { resumable: true, journal, .. } | Error::NotRecorded { journal, .. } => {
+            Some(format!("go on with `fusion query --resume {}`", journal.display()))
+        }
         _ => None,
     }
 }

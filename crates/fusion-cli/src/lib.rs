@@ -59,10 +59,11 @@ pub mod terminal;
 pub use advice::advice_on;
 pub use query::cores;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use crate::cli::Command;
-use crate::outcome::Files;
+use crate::cli::{Command, QueryArgs};
+use crate::outcome::{Files, every};
+use crate::query::Ran;
 use crate::report::report_text;
 use crate::terminal::show;
 
@@ -76,8 +77,10 @@ pub fn run(command: &Command) -> Result<u8> {
     }
     match command {
         Command::Demo(args) => {
+            let files = Files { json: args.json.as_deref(), ..Files::default() };
+            files.check()?;
             let outcome = demo::run(args)?;
-            let written = outcome::write(&outcome, &[], Files { json: args.json.as_deref(), ..Files::default() });
+            let written = files.write(&outcome.report, &outcome.to_json()?, &[]);
             demo::print(&outcome)?;
             written?;
             Ok(outcome::exit_code(&outcome.report))
@@ -86,23 +89,28 @@ pub fn run(command: &Command) -> Result<u8> {
         Command::Inspect(args) => inspect::run(args).map(|()| 0),
         Command::Serve(args) => serve::run(args).map(|()| 0),
         Command::Health(args) => health::run(args),
-        Command::Query(args) => {
-            let (outcome, queries) = query::run(args)?;
-            // First what stays: a terminal that is gone or a full disk may end the printing.
-            let files = Files { json: args.json.as_deref(), csv: args.csv.as_deref(), html: args.html.as_deref() };
-            let written = outcome::write(&outcome, &queries, files);
-            show(report_text(&outcome.report))?;
-            show(tables::cost_lines(&outcome.costs))?;
-            if args.profile {
-                let costs = &outcome.costs;
-                show(format_args!("{}\n{}\n{}", tables::lane_table(costs), tables::phase_table(costs), tables::step_table(costs)))?;
-            }
-            written?;
-            Ok(outcome::exit_code(&outcome.report))
-        }
+        Command::Query(args) => queried(args),
         Command::Plan(args) => report_commands::plan(args),
         Command::Verify(args) => report_commands::verify(args),
         Command::Audit(args) => report_commands::audit(args),
         Command::Eval(args) => eval::run(args),
     }
+}
+
+/// `fusion query`: runs it, then shows and writes what came of it.
+fn queried(args: &QueryArgs) -> Result<u8> {
+    let files = Files { json: args.json.as_deref(), csv: args.csv.as_deref(), html: args.html.as_deref() };
+    files.check()?;
+    let Ran { outcome, queries, journal } = query::run(args)?;
+    let (report, costs) = (&outcome.report, &outcome.costs);
+    let profile = || show(format_args!("{}\n{}\n{}", tables::lane_table(costs), tables::phase_table(costs), tables::step_table(costs)));
+    let done = [
+        show(report_text(report)),
+        show(tables::cost_lines(costs)),
+        if args.profile { profile() } else { Ok(()) },
+        files.write(report, &outcome.to_json()?, &queries),
+    ];
+    let kept = || format!("the run is finished and kept: `fusion verify {}` writes its report again", journal.display());
+    every(done).with_context(kept)?;
+    Ok(outcome::exit_code(report))
 }

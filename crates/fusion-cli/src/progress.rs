@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use fusion::client::Trust;
 use fusion::mix::plan::Plan;
 use fusion::model::card::ModelCard;
+use fusion::net::NetError;
 use fusion::{Event, LaneProgress};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::diagnostics::{note, warning};
-//{note, warning};
+use crate::report::plain;
 use crate::tables::human_bytes;
 
 /// A progress bar.
@@ -74,6 +75,7 @@ impl Watcher {
                 }
             }
             Event::Lanes(progress) => self.lanes(progress),
+            Event::Waiting { why, at_most } => self.say(&waiting(why, at_most, self.journal.as_deref())),
             Event::Answers { done, total } => {
                 self.advance(What::Answers, done as u64, total as u64, "twice {bar:30} {pos} of {len} images (ETA {eta})");
             }
@@ -110,6 +112,14 @@ impl Watcher {
         self.advance(What::Lanes, p.done, p.samples * p.steps, template).set_message(message);
     }
 
+    /// Says a line beside the bar.
+    fn say(&self, line: &str) {
+        match &self.bar {
+            Some((_, bar)) => bar.suspend(|| note(line)),
+            None => note(line),
+        }
+    }
+
     /// Removes the bar.
     fn clear(&mut self) {
         if let Some((_, bar)) = self.bar.take() {
@@ -122,6 +132,14 @@ impl Drop for Watcher {
     fn drop(&mut self) {
         self.clear();
     }
+}
+
+/// What a user is told of a server that is away or full.
+fn waiting(why: &NetError, at_most: Duration, run: Option<&Path>) -> String {
+    // Parts of seconds are of no interest.
+    let time = humantime::format_duration(Duration::from_secs(at_most.as_secs().max(1)));
+    let stop = run.map_or_else(String::new, |run| format!(" (if you stop it: fusion query --resume {})", run.display()));
+    format!("Waiting:  {}; trying again for up to {time}{stop}", plain(&why.to_string()))
 }
 
 fn connected(card: &ModelCard, trust: Trust) {

@@ -20,11 +20,20 @@ use crate::sources::{AsLabelled, PublicSource, Sources};
 /// Where a server is looked for if nobody says.
 pub(crate) const DEFAULT_SERVER: &str = "127.0.0.1:7878";
 
-/// Runs the command; returns the images that were classified beside the outcome.
+/// A query that came to its end.
+pub(crate) struct Ran {
+    pub(crate) outcome: Outcome,
+    /// The images that were classified.
+    pub(crate) queries: Vec<Sample>,
+    /// Where the run is kept.
+    pub(crate) journal: PathBuf,
+}
+
+/// Runs the command.
 ///
 /// # Errors
 /// Anything that keeps the batch from being finished.
-pub(crate) fn run(args: &QueryArgs) -> Result<(Outcome, Vec<Sample>)> {
+pub(crate) fn run(args: &QueryArgs) -> Result<Ran> {
     let home = home()?;
     let mut watcher = Watcher::new(true);
     let mut rng = system_rng()?;
@@ -43,20 +52,27 @@ pub(crate) fn run(args: &QueryArgs) -> Result<(Outcome, Vec<Sample>)> {
     let client = Client::connect_telling(settings, &mut |event| watcher.show(event))?;
     let inputs = readable(inputs, &client, &sources.queries)?;
     let pool = sources.pool(&client, &mix, publics)?;
+    let path = match (&args.resume, &args.out) {
+        (Some(path), _) | (None, Some(path)) => path.clone(),
+        (None, None) => new_run(&home.join("runs")),
+    };
+    watcher.keeping(&path);
     let outcome = match &args.resume {
         Some(path) => client.resume(&inputs, &pool, path, &mut rng, &mut |event| watcher.show(event))?,
         None => {
             let plan = client.plan(&mix, inputs.samples.len(), &pool)?;
-            let out = match &args.out {
-                Some(out) => out.clone(),
-                None => home.join("runs").join(format!("{}-{}", seconds_since_epoch(), std::process::id())),
-            };
-            watcher.keeping(&out);
-            let journal = Journal::at(&out).keeping(sources.to_json()?);
+            let journal = Journal::at(&path).keeping(sources.to_json()?);
             client.query(&inputs, &pool, &plan, journal, &mut rng, &mut |event| watcher.show(event))?
         }
     };
-    Ok((outcome, inputs.samples))
+    Ok(Ran { outcome, queries: inputs.samples, journal: path })
+}
+
+/// A name under `runs` that nothing has yet, whatever the machine's clock says.
+fn new_run(runs: &Path) -> PathBuf {
+    let name = format!("{}-{}", seconds_since_epoch(), std::process::id());
+    let names = std::iter::once(name.clone()).chain((2..).map(|number| format!("{name}-{number}")));
+    names.map(|name| runs.join(name)).find(|path| !path.exists()).unwrap_or_else(|| runs.join(&name))
 }
 
 /// Leaves out what cannot be read of folders, and says so before anything is paid for; what was
@@ -89,6 +105,9 @@ fn client_settings(args: &QueryArgs, fallback: &str, home: PathBuf) -> Result<Cl
     settings.lane_samples = args.lane_samples;
     settings.cores = cores();
     settings.max_failures = args.max_failures;
+    if let Some(patience) = args.patience {
+        (settings.patience, settings.connect_patience) = (patience, patience);
+    }
     settings.allow_unsound = args.allow_unsound;
     settings.reveal_rejected = args.show_rejected_answers.then_some(RevealRejected);
     Ok(settings)

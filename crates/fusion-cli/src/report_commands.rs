@@ -1,9 +1,10 @@
 //! `fusion plan`, `fusion verify` and `fusion audit`: thin layers over `fusion-mix`.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
-use fusion::client::{card_of, read_facts};
+use fusion::client::{audit_log, card_of, read_facts};
 use fusion::images::Sample;
-use fusion::mix::audit::AuditLog;
 use fusion::mix::mix::MAX_SAMPLES;
 use fusion::mix::overview::{audit_overview, plan_overview};
 use fusion::mix::pool::KnownFrom;
@@ -12,7 +13,7 @@ use fusion::model::package::Package;
 use fusion::{Error, PoolFacts, SystemClock};
 
 use crate::cli::{AuditArgs, PlanArgs, VerifyArgs};
-use crate::outcome::{exit_code, write_csv, write_html, write_json};
+use crate::outcome::{Files, every, exit_code, write_json};
 use crate::predict::sample_cost;
 use crate::report::{audit_text, plan_text, report_text};
 use crate::settings::home;
@@ -60,21 +61,20 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8> {
 /// # Errors
 /// A directory that is no run, or is damaged.
 pub(crate) fn verify(args: &VerifyArgs) -> Result<u8> {
+    let files = Files { json: args.json.as_deref(), csv: args.csv.as_deref(), html: args.html.as_deref() };
+    files.check()?;
     let report = fusion::verify(&args.run, args.show_rejected_answers.then_some(RevealRejected))?;
-    show(report_text(&report))?;
-    if let Some(path) = &args.json {
-        write_json(path, &report.to_json())?;
-    }
-    args.csv.as_deref().map_or(Ok(()), |path| write_csv(path, &report))?;
-    if let Some(path) = &args.html {
-        // The page does without pictures of images that are gone.
-        let facts = read_facts(&args.run).map_err(Error::from)?;
-        let sources = Sources::of_run(&args.run, facts.inputs.source);
-        let samples = sources.and_then(|sources| Ok(sources.queries()?.samples)).unwrap_or_default();
-        let queries: Vec<Sample> = facts.inputs.files.iter().map_while(|file| samples.iter().find(|s| s.name == *file).cloned()).collect();
-        write_html(path, &report, &queries)?;
-    }
+    let queries = if args.html.is_some() { queries_of(&args.run)? } else { Vec::new() };
+    every([show(report_text(&report)), files.write(&report, &report.to_json(), &queries)])?;
     Ok(exit_code(&report))
+}
+
+/// The images of a run's answers, for small pictures: a page does without those that are gone.
+fn queries_of(run: &Path) -> Result<Vec<Sample>> {
+    let facts = read_facts(run).map_err(Error::from)?;
+    let sources = Sources::of_run(run, facts.inputs.source);
+    let samples = sources.and_then(|sources| Ok(sources.queries()?.samples)).unwrap_or_default();
+    Ok(facts.inputs.files.iter().map_while(|file| samples.iter().find(|s| s.name == *file).cloned()).collect())
 }
 
 /// `fusion audit`.
@@ -82,10 +82,11 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<u8> {
 /// # Errors
 /// A tally that cannot be read.
 pub(crate) fn audit(args: &AuditArgs) -> Result<u8> {
-    let path = home()?.join("tally.json");
-    let overview = audit_overview(&AuditLog::load(&path)?, args.digest.as_deref(), CONFIDENCE)?;
+    let home = home()?;
+    let log = audit_log(&home).map_err(Error::from)?;
+    let overview = audit_overview(&log, args.digest.as_deref(), CONFIDENCE)?;
     if overview.models.is_empty() {
-        show(format_args!("Nothing is audited yet in {}: every verified batch adds its public samples.", path.display()))?;
+        show(format_args!("Nothing is audited yet in {}: every verified batch adds its public samples.", home.display()))?;
     } else {
         show(audit_text(&overview))?;
     }

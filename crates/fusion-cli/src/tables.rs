@@ -28,10 +28,14 @@ pub fn cost_lines(costs: &Costs) -> String {
         .filter(|(_, cost)| cost.traffic.total() > 0)
         .map(|(name, cost)| format!("{name} {} in {:.1} s", human_bytes(cost.traffic.total()), cost.time.as_secs_f64()))
         .collect();
+    let waited = match costs.waited_seconds {
+        seconds if seconds > 0.0 => format!("\x20            no lane could begin for {seconds:.1} s, because the server was away\n"),
+        _ => String::new(),
+    };
     format!(
         "costs        {} samples in {:.1} s (set-up {:.1} s): {} to the server, {} to the client\n\
          \x20            lanes computed {:.0}% of their time, waited {:.0}% for the server and {:.0}% for the link\n\
-         \x20            by phase, summed over lanes: {}\n",
+         {waited}\x20            by phase, summed over lanes: {}\n",
         costs.samples,
         costs.wall_seconds,
         costs.setup_seconds,

@@ -12,6 +12,9 @@
 //!
 //! A tally is history. It never replaces the public samples of a batch: a hint binds linear layers
 //! only, and a server may be honest while the tally grows.
+//!
+//! The log is a value. Keeping it, and letting several processes add to it, is its owner's: a batch
+//! is checked before it runs ([`AuditEntry::new`]), and adding its answers cannot fail any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -89,8 +92,55 @@ pub struct BatchFacts<'a> {
     pub soundness: &'a Soundness,
 }
 
-/// Tallies by hint digest, as a JSON file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A batch that the log can take, whatever its answers turn out to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditEntry {
+    name: String,
+    digest: String,
+    labels: LabelSource,
+    /// The chance that position-dependent cheating passes.
+    chance: f64,
+    /// Digests of the public samples that count, by id.
+    images: BTreeMap<u32, String>,
+}
+
+impl AuditEntry {
+    /// A batch that is to run under the hint `digest` (hexadecimal). `images` are the digests of
+    /// those of its public samples that count, by id: those that earlier batches have answered
+    /// agree with themselves, and do not.
+    ///
+    /// # Errors
+    /// [`MixError::Misuse`] if a digest is not hexadecimal.
+    pub fn new<'a>(digest: &str, of: &BatchFacts<'_>, images: impl IntoIterator<Item = (u32, &'a str)>) -> Result<Self, MixError> {
+        Ok(Self {
+            name: of.name.to_owned(),
+            digest: canonical(digest)?,
+            labels: of.labels,
+            chance: (of.soundness.log2 + of.soundness.error_log2).exp2(),
+            images: images.into_iter().map(|(id, image)| Ok((id, canonical(image)?))).collect::<Result<_, MixError>>()?,
+        })
+    }
+
+    /// The hint's digest, lower-case hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The batch's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Digests of the public samples that count, lower-case hexadecimal.
+    pub fn images(&self) -> impl Iterator<Item = &str> {
+        self.images.values().map(String::as_str)
+    }
+}
+
+/// Tallies by hint digest.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditLog {
     version: u32,
@@ -98,28 +148,34 @@ pub struct AuditLog {
     models: BTreeMap<String, ModelTally>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// What the batches under one hint digest have shown.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ModelTally {
-    batches: u64,
-    rejected: u64,
+pub struct ModelTally {
+    /// Complete batches.
+    pub batches: u64,
+    /// Those of them that were rejected.
+    pub rejected: u64,
     /// The sum of the batches' chances that position-dependent cheating passes.
-    chances: f64,
+    pub chances: f64,
     /// By the image's digest, lower-case hexadecimal.
-    images: BTreeMap<String, ImageOutcomes>,
-    /// Names of the batches that are in here, so that none counts twice.
+    pub images: BTreeMap<String, ImageOutcomes>,
+    /// Names of the batches that are in here, so that none counts twice. Those of programs that
+    /// gave them none are missing.
     #[serde(default)]
-    names: BTreeSet<String>,
+    pub names: BTreeSet<String>,
 }
 
 /// Whether an image was answered rightly every time, by where its known label came from.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ImageOutcomes {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    truth: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    certified: Option<bool>,
+pub struct ImageOutcomes {
+    /// By true labels.
+    #[serde(default)]
+    pub truth: Option<bool>,
+    /// By labels that are the model's own answers.
+    #[serde(default)]
+    pub certified: Option<bool>,
 }
 
 impl ImageOutcomes {
@@ -146,7 +202,8 @@ impl Default for AuditLog {
 }
 
 impl AuditLog {
-    /// Reads a log; a file that does not exist is an empty log.
+    /// Reads a log that an earlier version of this program kept as a JSON file; a file that does
+    /// not exist is an empty log.
     ///
     /// # Errors
     /// [`MixError::File`] or [`MixError::BadFile`].
@@ -159,54 +216,43 @@ impl AuditLog {
         if log.version != VERSION {
             return Err(bad(format!("version {} of the audit log is not known", log.version)));
         }
-        if !log.models.iter().all(|(digest, tally)| is_digest(digest) && tally.images.keys().all(|image| is_digest(image))) {
-            return Err(bad("a digest in it is not lower-case hexadecimal".to_owned()));
-        }
+        log.models.iter().try_for_each(|(digest, tally)| check(digest, tally)).map_err(|_| bad(NO_DIGEST.to_owned()))?;
         Ok(log)
     }
 
-    /// Writes the log in one step.
+    /// Puts the tally of a model into the log, in the place of what it had under this digest.
     ///
     /// # Errors
-    /// [`MixError::File`].
-    pub fn save(&self, path: &Path) -> Result<(), MixError> {
-        let text = serde_json::to_vec_pretty(self).map_err(|e| MixError::File { path: path.to_owned(), source: e.into() })?;
-        private_file::replace(path, &text)
+    /// [`MixError::Misuse`] if a digest is not lower-case hexadecimal.
+    pub fn insert(&mut self, digest: &str, tally: ModelTally) -> Result<(), MixError> {
+        check(digest, &tally)?;
+        self.models.insert(digest.to_owned(), tally);
+        Ok(())
     }
 
-    /// Adds the public samples of one batch, once however often it is called, run under the hint
-    /// `digest` (hexadecimal); `image` names the digest of the public sample with an id, and
-    /// `counts` says which samples do: those that earlier batches have answered agree with
-    /// themselves. An incomplete batch adds nothing.
-    ///
-    /// # Errors
-    /// [`MixError::Misuse`] if a digest is not hexadecimal, or a sample has none.
-    pub fn record<'a>(
-        &mut self,
-        digest: &str,
-        of: &BatchFacts<'_>,
-        image: impl Fn(u32) -> Option<&'a str>,
-        counts: impl Fn(u32) -> bool,
-        batch: &Verification,
-    ) -> Result<(), MixError> {
-        let digest = canonical(digest)?;
+    /// The tallies by hint digest.
+    pub fn tallies(&self) -> impl Iterator<Item = (&str, &ModelTally)> {
+        self.models.iter().map(|(digest, tally)| (digest.as_str(), tally))
+    }
+
+    /// Adds the answers of one batch, once however often it is called. An incomplete batch adds
+    /// nothing.
+    pub fn record(&mut self, entry: &AuditEntry, batch: &Verification) {
         if batch.verdict() == Verdict::Incomplete {
-            return Ok(());
+            return;
         }
-        let outcomes = batch.evidence().public_outcomes.iter().filter(|(id, _)| counts(**id));
-        let named = outcomes.map(|(&id, &right)| Ok((canonical(image(id).unwrap_or_default())?, right)));
-        let named = named.collect::<Result<Vec<_>, MixError>>()?;
-        let model = self.models.entry(digest).or_default();
-        if !model.names.insert(of.name.to_owned()) {
-            return Ok(());
+        let model = self.models.entry(entry.digest.clone()).or_default();
+        if !model.names.insert(entry.name.clone()) {
+            return;
         }
         model.batches += 1;
         model.rejected += u64::from(batch.verdict().is_rejected());
-        model.chances += (of.soundness.log2 + of.soundness.error_log2).exp2();
-        for (image, right) in named {
-            model.images.entry(image).or_default().add(of.labels, right);
+        model.chances += entry.chance;
+        for (id, &right) in &batch.evidence().public_outcomes {
+            if let Some(image) = entry.images.get(id) {
+                model.images.entry(image.clone()).or_default().add(entry.labels, right);
+            }
         }
-        Ok(())
     }
 
     /// How many complete batches ran under `digest`, and what may have slipped through them.
@@ -242,13 +288,13 @@ impl AuditLog {
     pub fn digests(&self) -> impl Iterator<Item = &str> {
         self.models.keys().map(String::as_str)
     }
+}
 
-    /// The digests of all images that were public samples under any model: what a draw should
-    /// avoid.
-    #[must_use]
-    pub fn used_images(&self) -> BTreeSet<&str> {
-        self.models.values().flat_map(|model| model.images.keys()).map(String::as_str).collect()
-    }
+const NO_DIGEST: &str = "a digest in it is not lower-case hexadecimal";
+
+fn check(digest: &str, tally: &ModelTally) -> Result<(), MixError> {
+    let good = is_digest(digest) && tally.images.keys().all(|image| is_digest(image));
+    if good { Ok(()) } else { Err(MixError::Misuse(NO_DIGEST)) }
 }
 
 fn is_digest(text: &str) -> bool {
@@ -261,103 +307,4 @@ fn canonical(digest: &str) -> Result<String, MixError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        batch::{BatchAnswers, MixedBatch, PublicSample},
-        mix::Mix,
-        verify::verify,
-    };
-    use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
-
-    /// A batch of public samples alone but for one query, answered with label 1; those of `wrong`
-    /// expect another.
-    fn batch(ids: std::ops::Range<u32>, wrong: &[u32], tau: u32) -> Verification {
-        let publics: Vec<_> = ids.map(|id| PublicSample { id, label: if wrong.contains(&id) { 0 } else { 1 } }).collect();
-        let mix = Mix::new(1, 1, publics.len() as u32, tau, 0).unwrap();
-        let batch = MixedBatch::assemble(mix, publics, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
-        let mut sheet = BatchAnswers::new(&batch, 0);
-        sheet.record(0..mix.samples(), &vec![1; mix.samples() as usize]).unwrap();
-        verify(&batch, &sheet).unwrap()
-    }
-
-    const TRUTH: LabelSource = LabelSource::GroundTruth;
-    const SOUNDNESS: Soundness = Soundness { log2: -40.0, worst_m: 1, error_log2: 0.0 };
-
-    fn named(name: &str) -> BatchFacts<'_> {
-        BatchFacts { name, labels: TRUTH, soundness: &SOUNDNESS }
-    }
-
-    /// Records a batch whose sample `id` is the image with digest `images[id]`.
-    fn record(log: &mut AuditLog, digest: &str, labels: LabelSource, batch: &Verification) -> Result<(), MixError> {
-        let images: Vec<String> = (0..64).map(|id| format!("b0{id:02x}")).collect();
-        let name = log.models.values().map(|model| model.batches).sum::<u64>().to_string();
-        let of = BatchFacts { name: &name, labels, soundness: &SOUNDNESS };
-        log.record(digest, &of, |id| images.get(id as usize).map(String::as_str), |_| true, batch)
-    }
-
-    #[test]
-    fn accumulates_per_digest_and_counts_each_image_once() {
-        let mut log = AuditLog::default();
-        record(&mut log, "AA01", TRUTH, &batch(0..10, &[3], 1)).unwrap();
-        record(&mut log, "aa01", TRUTH, &batch(5..15, &[], 0)).unwrap();
-        record(&mut log, "aa02", TRUTH, &batch(0..50, &[], 0)).unwrap();
-        let found = log.accuracy("aa01", TRUTH, 0.95).unwrap().unwrap();
-        assert_eq!((found.correct, found.total, found.batches, found.rejected), (14, 15, 2, 0));
-        assert_eq!(found.interval, clopper_pearson(14, 15, 0.95));
-        assert_eq!(log.accuracy("aa03", TRUTH, 0.95).unwrap(), None, "another digest's tally does not count");
-        assert_eq!(log.accuracy("aa01", LabelSource::Certified, 0.95).unwrap(), None);
-        // Agreement with the model's own outputs is another rate.
-        record(&mut log, "aa01", LabelSource::Certified, &batch(0..10, &[], 0)).unwrap();
-        assert_eq!(log.accuracy("aa01", LabelSource::Certified, 0.95).unwrap().unwrap().total, 10);
-        assert_eq!(log.accuracy("aa01", TRUTH, 0.95).unwrap().unwrap().total, 15);
-        assert_eq!(log.used_images().len(), 50);
-    }
-
-    #[test]
-    fn an_image_counts_once_however_the_pool_is_cut() {
-        let mut log = AuditLog::default();
-        let batch = batch(0..10, &[], 0);
-        // The same ten images, numbered from the other end in another pool.
-        let images: Vec<String> = (0..10).map(|id| format!("c{id}")).collect();
-        for turned in [false, true, true] {
-            let image = |id: u32| images.get(if turned { 9 - id } else { id } as usize).map(String::as_str);
-            // The third time it is the second batch again, which a resumed run has finished before.
-            log.record("aa", &named(if turned { "two" } else { "one" }), image, |_| true, &batch).unwrap();
-        }
-        assert_eq!(log.accuracy("aa", TRUTH, 0.95).unwrap().unwrap().total, 10);
-        assert_eq!(log.batches("AA"), Some(BatchCount { batches: 2, log2: -39.0 }));
-        assert!(log.record("aa", &named("three"), |_| None, |_| true, &batch).is_err(), "a sample without a digest");
-        log.record("bb", &named("one"), |_| Some("c0"), |id| id == 3, &batch).unwrap();
-        assert_eq!(log.accuracy("bb", TRUTH, 0.95).unwrap().unwrap().total, 1, "what does not count is left out");
-    }
-
-    #[test]
-    fn rejected_batches_count_and_a_wrong_answer_stays_wrong() {
-        let mut log = AuditLog::default();
-        record(&mut log, "aa", TRUTH, &batch(0..10, &[], 0)).unwrap();
-        record(&mut log, "aa", TRUTH, &batch(0..10, &[1, 2, 3], 0)).unwrap();
-        record(&mut log, "aa", TRUTH, &batch(0..10, &[], 0)).unwrap();
-        let found = log.accuracy("aa", TRUTH, 0.95).unwrap().unwrap();
-        assert_eq!((found.correct, found.total, found.batches, found.rejected), (7, 10, 3, 1));
-        assert!(record(&mut log, "not hex", TRUTH, &batch(0..1, &[], 0)).is_err());
-        assert!(log.accuracy("aa", TRUTH, 1.0).is_err());
-    }
-
-    #[test]
-    fn is_kept_in_a_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.json");
-        let mut log = AuditLog::load(&path).unwrap();
-        assert_eq!(log.digests().count(), 0);
-        record(&mut log, "aa", TRUTH, &batch(0..10, &[4], 1)).unwrap();
-        log.save(&path).unwrap();
-        log.save(&path).unwrap();
-        assert_eq!(AuditLog::load(&path).unwrap(), log);
-        let tally = "{\"version\":2,\"models\":{\"XX\":{\"batches\":0,\"rejected\":0,\"chances\":0,\"images\":{}}}}";
-        for bad in ["", "{}", "{\"version\":1,\"models\":{}}", tally] {
-            std::fs::write(&path, bad).unwrap();
-            assert!(matches!(AuditLog::load(&path), Err(MixError::BadFile { .. })), "{bad}");
-        }
-    }
-}
+mod tests;

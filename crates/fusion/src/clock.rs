@@ -1,5 +1,6 @@
 //! Time, handed in: what measures a run and waits between tries.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 /// Reads time and waits.
@@ -9,6 +10,12 @@ pub trait Clock: Send + Sync {
 
     /// Waits.
     fn sleep(&self, pause: Duration);
+
+    /// A part of one, another with every call, by which clients that lost the same server do not
+    /// come back together. No secret depends on it.
+    fn jitter(&self) -> f64 {
+        RandomState::new().hash_one(0) as f64 / u64::MAX as f64
+    }
 }
 
 /// The machine's own clock.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::client::journal::JournalError;
+use crate::client::memory::MemoryError;
 use crate::client::run_error::RunError;
 use crate::client::trust::TrustError;
 use crate::images::ImageError;
@@ -20,6 +21,9 @@ pub enum Error {
     /// The server's model is not the one that was seen before, or that was asked for.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// What clients remember cannot be read or written.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// The server's model cannot be used.
     #[error("the server's model is refused: {reason}")]
     Served {
@@ -113,6 +117,14 @@ pub enum Error {
         /// One of its files.
         name: String,
     },
+    /// Labels of the float model that are not one for every image.
+    #[error("{labels} labels of the float model are given for {images} images")]
+    FloatLabels {
+        /// Labels.
+        labels: usize,
+        /// Images.
+        images: usize,
+    },
     /// A label that the model has no class for.
     #[error("{name} is labelled {label}, but the model's classes are 0 to {}: labels count from 0", classes.saturating_sub(1))]
     NoSuchClass {
@@ -187,6 +199,24 @@ pub enum Error {
         /// Why it ended.
         #[source]
         cause: Box<Error>,
+    },
+    /// All positions are answered, but the batch cannot be recorded.
+    #[error("the run is finished, but its outcome cannot be remembered: nothing of {} is lost, and resuming it runs no lane again", journal.display())]
+    NotRecorded {
+        /// Where the journal is.
+        journal: PathBuf,
+        /// Why it cannot be.
+        #[source]
+        cause: MemoryError,
+    },
+    /// The server was away, or had no room, for as long as patience lasts.
+    #[error("the server was not to be reached, or had no room, for {} s", patience.as_secs())]
+    OutOfPatience {
+        /// How long lanes have waited in all.
+        patience: std::time::Duration,
+        /// What the last of them met.
+        #[source]
+        cause: fusion_net::NetError,
     },
     /// A lane failed in a way that another try cannot mend, or one time too often.
     #[error("{error}")]

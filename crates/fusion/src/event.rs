@@ -1,9 +1,11 @@
 //! What a long call tells while it works.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use fusion_mix::plan::Plan;
 use fusion_model::card::ModelCard;
+use fusion_net::NetError;
 
 use crate::client::run_error::RunError;
 use crate::client::trust::Trust;
@@ -49,7 +51,14 @@ pub enum Event<'a> {
         /// Its seconds.
         seconds: f64,
     },
-    /// A lane failed; its answers are discarded unread.
+    /// The server is away, or has no room: the call waits for it. Told once, when that begins.
+    Waiting {
+        /// What the last try met.
+        why: &'a NetError,
+        /// How long it waits, if that does not change.
+        at_most: Duration,
+    },
+    /// A lane failed, or was lost with its connection; its answers are discarded unread.
     LaneFailed {
         /// The positions that it ran.
         slice: &'a Range<u32>,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fusion::client::{Next, RunError, Told, read_facts};
+use fusion::client::{FailureKind, Next, RunError, Told, read_facts};
 use fusion::images::{self, Sample};
 use fusion::mix::batch::PublicSample;
 use fusion::mix::pool::{KnownFrom, Pool};
@@ -163,10 +163,10 @@ fn a_panic_in_a_lane_ends_the_run_and_the_others_do_not_wait() {
             failure = Some(failed.error);
             Next::Stop
         }
-        Told::Progress(_) | Told::Done(_) => Next::Go,
+        Told::Progress(_) | Told::Done(_) | Told::Waiting { .. } | Told::GivenUp(_) => Next::Go,
     });
     assert!(matches!(&failure, Some(RunError::Panicked(text)) if text.contains("bites")), "{failure:?}");
-    assert!(!failure.unwrap().is_transient(), "it would panic again");
+    assert_eq!(failure.unwrap().kind(), FailureKind::Final, "it would panic again");
     assert!(begun.load(Ordering::Relaxed) < 6, "no lane begins after the failure");
 }
 

@@ -1,6 +1,7 @@
 //! Flags of `fusion query`, and those that it shares with `fusion plan`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use fusion::mix::plan::Assurance;
@@ -147,8 +148,13 @@ pub struct QueryArgs {
     /// Samples in one lane [default: what fits a moderate memory].
     #[arg(long, value_name = "N")]
     pub lane_samples: Option<u32>,
-    /// Lane runs that may fail before the server counts as unavailable; a resumed run keeps the
-    /// number that it began with, and those that failed.
+    /// How long to wait, in all, for a server that is away, and at a time for one that has no room,
+    /// such as 90s or 1h [default: 5m during a run, 3s to connect at its beginning].
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub patience: Option<Duration>,
+    /// Lane runs in which the server may fail, or break the protocol, before it counts as
+    /// unavailable; a resumed run keeps the number that it began with, and those that failed. Lanes
+    /// that are lost with their connection cost --patience instead.
     #[arg(long, value_name = "N", default_value_t = 8, conflicts_with = "resume")]
     pub max_failures: u32,
     /// Directory of the run, for resuming and verifying [default: a new one under the state

@@ -14,10 +14,12 @@ use fusion_nn::LANE_VERSION;
 use fusion_nn::exec::{Hint, PublicModel};
 use fusion_nn::layers::LaneTerms;
 
+use crate::client::memory::Memory;
 use crate::client::mixing::MixSettings;
+use crate::client::patience::patiently;
 use crate::client::public_pool::PublicPool;
 use crate::client::settings::{ClientSettings, lanes_for, terms_for};
-use crate::client::trust::{ServedDigests, Trust, TrustStore};
+use crate::client::trust::{ServedDigests, Trust};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{Event, Events, silent};
@@ -32,6 +34,7 @@ pub struct Client {
 /// What clones of a client share.
 pub(super) struct Inner {
     pub(super) settings: ClientSettings,
+    pub(super) memory: Memory,
     pub(super) net: fusion_net::Client,
     pub(super) served: Served,
     pub(super) card: ModelCard,
@@ -58,7 +61,11 @@ impl Client {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub fn connect_telling(settings: ClientSettings, events: &mut Events<'_>) -> Result<Self, Error> {
-        let (net, served, card, round_trip) = described(settings.connection.clone(), &*settings.clock)?;
+        // What cannot be remembered later is noticed now, before anything is asked for.
+        let memory = Memory::of(&settings.home);
+        memory.check()?;
+        let clock = &*settings.clock;
+        let (net, served, card, round_trip) = described(&settings.connection, clock, settings.connect_patience, events)?;
         let model = PublicModel::new(card.program.clone(), card.seed()?)?;
         let refuse = |reason: String| Error::Served { reason };
         let total = served.description.hint_bytes;
@@ -70,13 +77,15 @@ impl Client {
         }
         let digest = served.description.hint_digest;
         let known_by = ServedDigests { model: served.card_digest, hint: digest };
-        let trust = TrustStore::new(&settings.home).check(&settings.connection.address, known_by, settings.pin.as_deref())?;
+        let trust = memory.trust(&settings.connection.address, known_by, settings.pin.as_deref())?;
         events(Event::Connected { card: &card, trust });
         let cache = HintCache::new(settings.home.join("hints"));
         let hint_cached = cache.path(digest).is_file();
-        let path = net.fetch_hint(&served, &cache, &mut |p| events(Event::Hint { done: p.done, total }))?;
+        let path = patiently(clock, settings.patience, events, |events| {
+            net.fetch_hint(&served, &cache, &mut |p| events(Event::Hint { done: p.done, total }))
+        })?;
         let hint = Hint::open(&model, &path)?;
-        Ok(Self { inner: Arc::new(Inner { settings, net, served, card, model, hint, trust, round_trip, hint_cached }) })
+        Ok(Self { inner: Arc::new(Inner { settings, memory, net, served, card, model, hint, trust, round_trip, hint_cached }) })
     }
 
     /// The model's card.
@@ -123,7 +132,9 @@ impl Client {
         let Inner { settings, net, card, .. } = &*self.inner;
         let Some(facts) = card.answers else { return Ok(None) };
         let cache = HintCache::new(settings.home.join("answers"));
-        let path = net.fetch_published((facts.digest, facts.bytes), &cache, &mut |_| ())?;
+        let path = patiently(&*settings.clock, settings.patience, &mut silent, |_| {
+            net.fetch_published((facts.digest, facts.bytes), &cache, &mut |_| ())
+        })?;
         let bytes = std::fs::read(&path).map_err(Error::file(&path))?;
         Ok(Some(AnswerSheet::decode(&bytes, card.classes())?))
     }
@@ -182,19 +193,25 @@ impl Client {
 /// # Errors
 /// As [`Client::connect`], but for trust and hint.
 pub fn card_of(connection: fusion_net::ClientSettings, clock: &dyn Clock) -> Result<(ModelCard, Duration), Error> {
-    let (_, _, card, round_trip) = described(connection, clock)?;
+    let (_, _, card, round_trip) = described(&connection, clock, Duration::ZERO, &mut silent)?;
     Ok((card, round_trip))
 }
 
+/// A connection to a server, what it serves, and how long it took to say so.
 fn described(
-    connection: fusion_net::ClientSettings,
+    connection: &fusion_net::ClientSettings,
     clock: &dyn Clock,
+    patience: Duration,
+    events: &mut Events<'_>,
 ) -> Result<(fusion_net::Client, Served, ModelCard, Duration), Error> {
-    let net = fusion_net::Client::connect(connection)
-        .map_err(|error| if matches!(error, NetError::Unreachable { .. }) { Error::NoServer(error) } else { Error::Net(error) })?;
-    let asked = clock.now();
-    let served = net.describe()?;
-    let round_trip = clock.now().saturating_sub(asked);
+    let answered = patiently(clock, patience, events, |_| {
+        let net = fusion_net::Client::connect(connection.clone())?;
+        let asked = clock.now();
+        let served = net.describe()?;
+        Ok((net, served, clock.now().saturating_sub(asked)))
+    });
+    let (net, served, round_trip) =
+        answered.map_err(|error| if matches!(error, NetError::Unreachable { .. }) { Error::NoServer(error) } else { Error::Net(error) })?;
     let card = checked_card(&served)?;
     Ok((net, served, card, round_trip))
 }

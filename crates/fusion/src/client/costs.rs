@@ -39,6 +39,8 @@ pub struct Costs {
     pub lanes: Vec<LaneTime>,
     /// Seconds of all lanes together, side by side.
     pub wall_seconds: f64,
+    /// Of them, those in which no lane could begin because the server was away.
+    pub waited_seconds: f64,
     /// Seconds before the first lane: plan, images.
     pub setup_seconds: f64,
     /// Samples run.
@@ -98,6 +100,7 @@ impl Costs {
             total: self.setup_seconds + self.wall_seconds,
             setup: self.setup_seconds,
             lanes: self.wall_seconds,
+            waited_for_server: self.waited_seconds,
             by_phase: by(|ledger, phase| ledger.get(phase).time.as_secs_f64()),
             by_lane: self.lanes.clone(),
         };
@@ -125,6 +128,8 @@ pub struct SecondsJson {
     pub setup: f64,
     /// From the first lane's beginning to the last one's end.
     pub lanes: f64,
+    /// Of them, those in which no lane could begin because the server was away.
+    pub waited_for_server: f64,
     /// Summed over lanes, which run side by side.
     pub by_phase: BTreeMap<&'static str, f64>,
     /// Where each lane's time went.

@@ -43,6 +43,19 @@ impl Inputs {
     }
 }
 
+impl Inputs {
+    /// Refuses labels of the float model that are not one per image, or that the model has no class
+    /// for: a report would show them beside answers that are none of theirs.
+    pub(super) fn check_float_labels(&self, classes: usize) -> Result<(), Error> {
+        let Some(labels) = &self.float_labels else { return Ok(()) };
+        if labels.len() != self.samples.len() {
+            return Err(Error::FloatLabels { labels: labels.len(), images: self.samples.len() });
+        }
+        let beyond = self.samples.iter().zip(labels).find(|(_, label)| **label as usize >= classes);
+        beyond.map_or(Ok(()), |(sample, &label)| Err(Error::NoSuchClass { name: sample.name.clone(), label, classes }))
+    }
+}
+
 /// An error and what lies behind it: which part of a file its decoder stumbled on stands there.
 fn with_causes(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")

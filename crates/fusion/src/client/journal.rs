@@ -7,17 +7,19 @@
 //!   answers.jsonl one line per finished lane: labels by position
 //!   failures      one byte per failed lane run: its length counts
 //! ```
-//! Each line and each byte is on disk before the next lane begins.
+//! Each line and each byte is on disk before the next lane begins. `run.json` is written last when a
+//! run begins: a directory without it holds no run yet, whatever a kill has left there.
 //!
 //! Failed lane runs are kept because their number is bounded: a server that could have a run
 //! resumed with a fresh bound would have as many tries as it likes. One byte cannot be half
 //! written, so no kill leaves a number that is too small.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use fusion_mix::batch::MixedBatch;
 use fusion_mix::{MixError, private_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -43,6 +45,18 @@ pub enum JournalError {
         #[source]
         cause: std::io::Error,
     },
+    /// The directory holds what a run wrote before it was killed at its very beginning.
+    #[error("the run in {0} was interrupted before it had begun, and nothing is lost: begin it again with --out {0}", path.display())]
+    NotBegun {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file is gone without which the run can be neither resumed nor verified.
+    #[error("{} is gone, and the rest of its run cannot be used without it: put it back, or choose another directory for a new run", path.display())]
+    Torn {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file of the run is not what this program wrote.
     #[error("{} is damaged{}", path.display(), at.map_or_else(String::new, |byte| format!(" at byte {byte}")))]
     Damaged {
@@ -60,7 +74,7 @@ pub enum JournalError {
         found: u32,
     },
     /// Another process has the run open.
-    #[error("another process is working on {}", path.display())]
+    #[error("another process is working on {}: wait for its end, or stop it", path.display())]
     Busy {
         /// The directory.
         path: PathBuf,
@@ -82,6 +96,15 @@ pub enum JournalError {
 fn disk(path: &Path) -> impl FnOnce(std::io::Error) -> JournalError + '_ {
     move |cause| JournalError::Disk { path: path.to_owned(), cause }
 }
+
+/// What runs.
+const FACTS: &str = "run.json";
+/// The secret batch.
+const BATCH: &str = "batch.secret";
+/// The journal.
+const ANSWERS: &str = "answers.jsonl";
+/// Its length counts failures.
+const FAILURES: &str = "failures";
 
 /// Where a new run is to be kept, and what its user wants to find there again.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,12 +130,40 @@ impl Journal {
     }
 }
 
+/// What is in a directory.
+enum Held {
+    /// No run.
+    Nothing,
+    /// A run that was killed at its beginning: no lane has run.
+    Beginning,
+    Run,
+    /// A run that lost this file.
+    Torn(PathBuf),
+}
+
+impl Held {
+    fn by(path: &Path) -> Self {
+        let (facts, batch) = (path.join(FACTS), path.join(BATCH));
+        let filled = |name: &str| path.join(name).metadata().is_ok_and(|file| file.len() > 0);
+        let has_run = filled(ANSWERS) || filled(FAILURES);
+        match (facts.exists(), batch.exists()) {
+            (true, true) => Self::Run,
+            (false, _) if has_run => Self::Torn(facts),
+            (true, false) if has_run => Self::Torn(batch),
+            (false, false) => Self::Nothing,
+            // Versions before wrote the facts first.
+            (true, false) | (false, true) => Self::Beginning,
+        }
+    }
+}
+
 /// Refuses a directory that holds a run.
 pub(super) fn check_free(path: &Path) -> Result<(), JournalError> {
-    if path.join("run.json").exists() {
-        return Err(JournalError::Taken { path: path.to_owned() });
+    match Held::by(path) {
+        Held::Nothing | Held::Beginning => Ok(()),
+        Held::Run => Err(JournalError::Taken { path: path.to_owned() }),
+        Held::Torn(path) => Err(JournalError::Torn { path }),
     }
-    Ok(())
 }
 
 /// One line of the journal.
@@ -123,6 +174,15 @@ struct Entry {
     labels: Vec<u32>,
 }
 
+/// Options for files that others may not read where they are made: labels by position are among
+/// them.
+fn owner_only() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
 /// A slice of positions and its labels.
 pub(super) type Answered = (Range<u32>, Vec<u32>);
 
@@ -131,7 +191,12 @@ pub(super) type Answered = (Range<u32>, Vec<u32>);
 /// # Errors
 /// If `path` is no run directory, or of a later version.
 pub fn read_facts(path: &Path) -> Result<RunFacts, JournalError> {
-    let file = path.join("run.json");
+    match Held::by(path) {
+        Held::Nothing | Held::Run => {}
+        Held::Beginning => return Err(JournalError::NotBegun { path: path.to_owned() }),
+        Held::Torn(path) => return Err(JournalError::Torn { path }),
+    }
+    let file = path.join(FACTS);
     let text = std::fs::read(&file).map_err(|cause| JournalError::NoRun { path: path.to_owned(), cause })?;
     let damaged = |_| JournalError::Damaged { path: file.clone(), at: None };
     let facts: RunFacts = serde_json::from_slice(&text).map_err(damaged)?;
@@ -152,16 +217,25 @@ pub(super) struct RunDir {
 }
 
 impl RunDir {
-    /// Makes a new directory.
-    pub(super) fn create(path: &Path, facts: &RunFacts) -> Result<Self, JournalError> {
-        check_free(path)?;
-        let file = path.join("run.json");
+    /// Makes a new directory, or uses one in which a run was killed at its beginning. The facts come
+    /// last: with them, there is a run.
+    pub(super) fn create(path: &Path, facts: &RunFacts, batch: &MixedBatch) -> Result<Self, JournalError> {
         std::fs::create_dir_all(path).map_err(disk(path))?;
-        let run = Self::lock(path, true)?;
+        let lock = Self::lock(path)?;
+        check_free(path)?;
+        for name in [FACTS, BATCH] {
+            let left = path.join(name);
+            match std::fs::remove_file(&left) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(disk(&left)(error)),
+                _ => {}
+            }
+        }
+        let run = Self::files(path, lock, true)?;
+        batch.save(&run.batch_path())?;
+        let file = path.join(FACTS);
         let text = serde_json::to_vec_pretty(facts).map_err(|e| disk(&file)(e.into()))?;
+        // Brings the names of the others to the disk, too: a journal whose name is lost is lost.
         private_file::create_new(&file, &text)?;
-        // The entries of the files, too: a journal whose name is lost is lost.
-        File::open(path).and_then(|directory| directory.sync_all()).map_err(disk(path))?;
         Ok(run)
     }
 
@@ -171,9 +245,9 @@ impl RunDir {
         let facts = read_facts(path)?;
         // A run that counts its failures has had the file from its beginning: one that lost it must
         // not begin again at zero.
-        let run = Self::lock(path, facts.max_failures.is_none())?;
+        let run = Self::files(path, Self::lock(path)?, facts.max_failures.is_none())?;
         let mut answers = Vec::new();
-        let file = path.join("answers.jsonl");
+        let file = path.join(ANSWERS);
         let mut good = 0;
         let mut reader = BufReader::new(File::open(&file).map_err(disk(&file))?);
         let mut line = String::new();
@@ -195,16 +269,21 @@ impl RunDir {
         Ok((run, facts, answers))
     }
 
-    fn lock(path: &Path, may_create_failures: bool) -> Result<Self, JournalError> {
-        let lock = path.join("lock");
-        let lock = File::create(&lock).map_err(disk(&lock))?;
-        if lock.try_lock().is_err() {
-            return Err(JournalError::Busy { path: path.to_owned() });
+    fn lock(path: &Path) -> Result<File, JournalError> {
+        let file = path.join("lock");
+        let lock = owner_only().create(true).append(true).open(&file).map_err(disk(&file))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => Err(JournalError::Busy { path: path.to_owned() }),
+            Err(TryLockError::Error(error)) => Err(disk(&file)(error)),
         }
-        let file = path.join("answers.jsonl");
-        let journal = OpenOptions::new().create(true).append(true).open(&file).map_err(disk(&file))?;
-        let file = path.join("failures");
-        let failures = OpenOptions::new().create(may_create_failures).append(true).open(&file).map_err(disk(&file))?;
+    }
+
+    fn files(path: &Path, lock: File, may_create_failures: bool) -> Result<Self, JournalError> {
+        let file = path.join(ANSWERS);
+        let journal = owner_only().create(true).append(true).open(&file).map_err(disk(&file))?;
+        let file = path.join(FAILURES);
+        let failures = owner_only().create(may_create_failures).append(true).open(&file).map_err(disk(&file))?;
         Ok(Self { path: path.to_owned(), journal, failures, _lock: lock })
     }
 
@@ -228,7 +307,7 @@ impl RunDir {
 
     /// The secret batch file.
     pub(super) fn batch_path(&self) -> PathBuf {
-        self.path.join("batch.secret")
+        self.path.join(BATCH)
     }
 
     /// Appends the answers of a finished lane and waits until they are on disk.
@@ -241,99 +320,4 @@ impl RunDir {
 }
 
 #[cfg(test)]
-mod tests {
-    use fusion_mix::report::SkippedFile;
-
-    use super::*;
-    use crate::client::run_facts::{ImageDigests, RunInputs};
-
-    fn source() -> Map<String, Value> {
-        let queries = ("queries".to_owned(), Value::from(vec!["q"]));
-        [queries, ("publics".to_owned(), Value::from("mnist"))].into_iter().collect()
-    }
-
-    fn facts() -> RunFacts {
-        let mix = fusion_mix::mix::Mix::new(4, 3, 5, 0, 0).unwrap();
-        let labels = fusion_mix::accuracy::PublicLabels::Certified { mismatch: 0.0, detect_below: None };
-        let plan = fusion_mix::plan::Plan::evaluate(&fusion_mix::plan::PlanRequest::new(4, 5.0, labels), mix).unwrap().to_json();
-        RunFacts {
-            version: FORMAT,
-            id: "ab".to_owned(),
-            server: "127.0.0.1:1".to_owned(),
-            card_digest: "aa".to_owned(),
-            hint_digest: "bb".to_owned(),
-            plan,
-            class_names: vec!["cat".to_owned(), "dog".to_owned()],
-            classes: Some(2),
-            inputs: RunInputs {
-                source: source(),
-                digest: "cc".to_owned(),
-                files: vec!["a.png".to_owned()],
-                skipped: vec![SkippedFile { file: "notes.txt".to_owned(), reason: "no image".to_owned() }],
-                images: Some(ImageDigests { queries: vec!["dd".to_owned()], publics: [(3, "ee".to_owned())].into() }),
-            },
-            pool: Vec::new(),
-            sheet: None,
-            slices: vec![0..9, 9..17],
-            max_failures: Some(3),
-        }
-    }
-
-    #[test]
-    fn a_run_survives_being_killed_at_any_byte() {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("run");
-        let mut run = RunDir::create(&path, &facts()).unwrap();
-        run.append(&(0..2), &[7, 8]).unwrap();
-        run.append(&(2..3), &[9]).unwrap();
-        assert!(RunDir::open(&path).unwrap_err().to_string().contains("another process"));
-        drop(run);
-        let journal = path.join("answers.jsonl");
-        let whole = std::fs::read(&journal).unwrap();
-        let first = whole.iter().position(|&b| b == b'\n').unwrap() + 1;
-        for cut in first..=whole.len() {
-            std::fs::write(&journal, &whole[..cut]).unwrap();
-            let (mut run, read, answers) = RunDir::open(&path).unwrap();
-            assert_eq!(read, facts());
-            assert_eq!(answers[0], (0..2, vec![7, 8]));
-            assert_eq!(answers.len(), if cut == whole.len() { 2 } else { 1 }, "cut at {cut}");
-            if answers.len() == 1 {
-                run.append(&(2..3), &[9]).unwrap();
-                drop(run);
-                assert_eq!(RunDir::open(&path).unwrap().2.len(), 2);
-            }
-        }
-        assert!(RunDir::create(&path, &facts()).is_err());
-        std::fs::write(&journal, [b"x\n", &whole[..]].concat()).unwrap();
-        assert!(RunDir::open(&path).unwrap_err().to_string().contains("damaged"));
-    }
-
-    #[test]
-    fn failed_lanes_stay_failed() {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("run");
-        let mut run = RunDir::create(&path, &facts()).unwrap();
-        assert_eq!(run.failures().unwrap(), 0);
-        run.lane_failed().unwrap();
-        run.lane_failed().unwrap();
-        drop(run);
-        let (mut run, read, _) = RunDir::open(&path).unwrap();
-        assert_eq!((run.failures().unwrap(), read.max_failures), (2, Some(3)));
-        run.lane_failed().unwrap();
-        drop(run);
-        assert_eq!(RunDir::open(&path).unwrap().0.failures().unwrap(), 3);
-        std::fs::remove_file(path.join("failures")).unwrap();
-        assert!(RunDir::open(&path).unwrap_err().to_string().contains("failures"), "a lost count is not zero");
-    }
-
-    #[test]
-    fn runs_of_older_programs_have_no_bound() {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("run");
-        drop(RunDir::create(&path, &RunFacts { max_failures: None, ..facts() }).unwrap());
-        assert!(!std::fs::read_to_string(path.join("run.json")).unwrap().contains("max_failures"));
-        std::fs::remove_file(path.join("failures")).unwrap();
-        let (run, read, _) = RunDir::open(&path).unwrap();
-        assert_eq!((run.failures().unwrap(), read.max_failures), (0, None));
-    }
-}
+mod tests;

@@ -1,20 +1,23 @@
 //! The client's lanes: slices of a batch, run side by side against one server.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Scope;
 use std::time::Duration;
 
-use fusion_net::{Client, LaneRequest, Waits};
+use fusion_net::{Client, LaneRequest, NetError, Waits};
 use fusion_nn::exec::{Client as ClientSide, EncodedImage, Hint, Lane, LaneError, LaneInput, Opened, Progress, PublicModel, StepCost};
 use fusion_ring::channel::Traffic;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng};
 
-use crate::client::run_error::RunError;
+use crate::client::pace::{Begun, Pace, Then};
+use crate::client::run_error::{FailureKind, RunError, is_channels};
 use crate::clock::Clock;
 use crate::event::LaneProgress;
 use crate::lane_terms::{opened_by, terms_of};
@@ -49,6 +52,8 @@ pub struct Lanes<'a> {
     request: LaneRequest,
     image: &'a ImageOf<'a>,
     clock: &'a dyn Clock,
+    /// How long lanes wait for a server that is away.
+    patience: Duration,
     /// Every lane has a generator of its own, seeded from the caller's: from the operating system,
     /// lane by lane, if that is what the caller hands in.
     seeds: Mutex<&'a mut (dyn CryptoRng + Send)>,
@@ -64,8 +69,6 @@ struct Live {
     running: AtomicUsize,
     /// Lanes begun so far: the number of the next one.
     begun: AtomicU32,
-    /// Set to stop: no lane is begun any more; running ones go on to their end.
-    stop: AtomicBool,
 }
 
 /// Something that [`Lanes::run_all`] tells.
@@ -77,6 +80,16 @@ pub enum Told {
     Done(LaneResult),
     /// A lane failed. No other lane begins before the answer.
     Failed(Failed),
+    /// Lanes wait, because the server is away or has no room.
+    Waiting {
+        /// What the last lane met.
+        why: NetError,
+        /// How long they wait, if that does not change.
+        at_most: Duration,
+    },
+    /// The server was away, or had no room, for longer than patience lasts: no lane begins any
+    /// more.
+    GivenUp(NetError),
 }
 
 impl<'a> Lanes<'a> {
@@ -86,14 +99,14 @@ impl<'a> Lanes<'a> {
         (model, hint): (&'a PublicModel, &'a Hint),
         request: LaneRequest,
         image: &'a ImageOf<'a>,
-        clock: &'a dyn Clock,
+        (clock, patience): (&'a dyn Clock, Duration),
         rng: &'a mut (dyn CryptoRng + Send),
     ) -> Self {
-        Self { client, model, hint, request, image, clock, seeds: Mutex::new(rng) }
+        Self { client, model, hint, request, image, clock, patience, seeds: Mutex::new(rng) }
     }
 
-    /// Runs one slice on a lane of its own.
-    fn run(&self, slice: Range<u32>, live: &Live) -> Result<LaneResult, RunError> {
+    /// Runs one slice on a lane of its own; says when it is `opened`.
+    fn run(&self, slice: Range<u32>, live: &Live, opened: &dyn Fn()) -> Result<LaneResult, RunError> {
         let start = self.clock.now();
         let samples = slice.len();
         let input = self.input(slice.clone())?;
@@ -101,7 +114,8 @@ impl<'a> Lanes<'a> {
         // A lane that is run again has another number, too: nothing of it may fit into the new one.
         let lane = live.begun.fetch_add(1, Ordering::Relaxed);
         let request = LaneRequest { n_samples: samples as u32, lane, ..self.request };
-        let mut channel = self.client.open_lane(request)?;
+        let mut channel = self.client.open_lane(request).map_err(RunError::Opening)?;
+        opened();
         let opening = self.clock.now().saturating_sub(start);
         let mut seen = Traffic::default();
         let mut progress = |p: Progress<'_>| {
@@ -114,11 +128,12 @@ impl<'a> Lanes<'a> {
         let run = Lane::<ClientSide>::connect(&request.binding(), samples, reveal, terms_of(&request), Box::new(&mut channel), &mut rng)
             .and_then(|lane| lane.run(self.model, self.hint, input, &mut rng, &mut progress))
             .map(|finished| (finished.opened, finished.costs));
-        // The transport knows better than the protocol why a lane died.
+        // The transport knows better than the protocol why it failed. But what a check of the
+        // protocol has found stays so, though the server cut the connection after it.
         let (opened, costs) = match (run, channel.failure()) {
             (Ok(done), _) => done,
-            (Err(_), Some(failure)) => return Err(failure.clone().into()),
-            (Err(error), None) => return Err(error.into()),
+            (Err(error), Some(failure)) if is_channels(&error) => return Err(failure.clone().into()),
+            (Err(error), _) => return Err(error.into()),
         };
         let Waits { peer, link } = channel.waits();
         let waits = Waits { peer: peer + opening, link };
@@ -133,110 +148,148 @@ impl<'a> Lanes<'a> {
         Ok(LaneInput::new(self.model.program(), &images)?)
     }
 
-    /// Runs `slices` on `lanes` threads. `judge` is told of progress and of the outcome of every
-    /// run, and says whether a failed slice is to be run again; no lane begins between a failure
-    /// and the return of `judge`. The call returns when every slice is done or given up, or `judge`
-    /// has said [`Next::Stop`] and the lanes that were running have ended; their outcomes are told
-    /// as well.
-    pub fn run_all(&self, slices: Vec<Range<u32>>, lanes: usize, judge: &mut dyn FnMut(Told) -> Next) {
-        let (jobs, queue) = mpsc::channel::<Range<u32>>();
-        let (done, outcomes) = mpsc::channel();
+    /// Runs `slices`, `lanes` of them side by side. `judge` is told of progress and of the outcome
+    /// of every run, and says whether a failed slice is to be run again; when that is depends on
+    /// why it failed. No lane begins before the failures that are known are judged. The call
+    /// returns when every slice is done or given up, or `judge` has said [`Next::Stop`] or patience
+    /// was over, and the lanes that were running have ended; their outcomes are told as well. It
+    /// returns how long no lane could begin because the server was away.
+    pub fn run_all(&self, slices: Vec<Range<u32>>, lanes: usize, judge: &mut dyn FnMut(Told) -> Next) -> Duration {
         let live = Live::default();
-        let shared = Shared { queue: Mutex::new(queue), gate: Mutex::new(()), live: &live };
-        let mut outstanding = slices.len();
         let whole = LaneProgress {
             samples: slices.iter().map(|s| s.len() as u64).sum(),
             steps: self.model.program().steps.len() as u64 + 1,
             ..LaneProgress::default()
         };
+        let mut run = Running { pace: Pace::new(lanes, self.patience), pending: slices.into(), running: 0, stopped: false, judge };
         // The receiver lives until the end of this function: sending cannot fail.
-        slices.into_iter().for_each(|slice| drop(jobs.send(slice)));
+        let (sender, heard) = mpsc::channel();
         std::thread::scope(|scope| {
-            // Both end with this block, also if `judge` panics: else the threads would wait for
-            // ever. Nor may they begin another lane then.
-            let _stop = StopOnDrop(&live.stop);
-            let (outcomes, mut jobs) = (outcomes, (outstanding > 0).then_some(jobs));
-            for _ in 0..lanes.max(1).min(outstanding.max(1)) {
-                let (shared, done) = (&shared, done.clone());
-                scope.spawn(move || self.work(shared, &done));
-            }
-            drop(done);
-            loop {
-                let (outcome, judged) = match outcomes.recv_timeout(TICK) {
-                    Ok(told) => told,
-                    Err(RecvTimeoutError::Timeout) => {
-                        if judge(Told::Progress(live.read(whole))) == Next::Stop {
-                            live.stop.store(true, Ordering::Relaxed);
-                            jobs = None;
-                        }
-                        continue;
+            // If `judge` panics, the scope waits for the lanes that run, and none begins.
+            while run.goes_on() {
+                // Whatever is known is judged before another lane begins.
+                while let Ok(heard) = heard.try_recv() {
+                    run.hear(heard, self.clock);
+                }
+                run.begin(self, &live, scope, &sender);
+                let pause = run.pace.wait(self.clock.now()).unwrap_or(TICK).min(TICK);
+                if run.running == 0 {
+                    if run.goes_on() {
+                        self.clock.sleep(pause);
+                        run.tell(Told::Progress(live.read(whole)));
                     }
-                    // The last thread has ended.
-                    Err(RecvTimeoutError::Disconnected) => break,
-                };
-                let again = outcome.as_ref().err().map(|failed| failed.slice.clone());
-                let next = judge(outcome.map_or_else(Told::Failed, Told::Done));
-                match (next, again, &jobs) {
-                    (Next::Again, Some(slice), Some(jobs)) => drop(jobs.send(slice)),
-                    (Next::Stop, ..) => live.stop.store(true, Ordering::Relaxed),
-                    (Next::Again | Next::Go, ..) => outstanding -= 1,
+                    continue;
                 }
-                if outstanding == 0 || live.stop.load(Ordering::Relaxed) {
-                    jobs = None;
+                match heard.recv_timeout(pause) {
+                    Ok(heard) => run.hear(heard, self.clock),
+                    // The sender is here, too: it is the time that is over.
+                    Err(_) => run.tell(Told::Progress(live.read(whole))),
                 }
-                drop(judged);
             }
         });
+        run.pace.spent(self.clock.now())
     }
 
-    /// One thread: runs slices of the queue until there are none.
-    fn work(&self, shared: &Shared<'_>, done: &mpsc::Sender<Outcome>) {
-        loop {
-            drop(shared.gate.lock());
-            let job = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(slice) = job else { return };
-            if shared.live.stop.load(Ordering::Relaxed) {
-                return;
-            }
-            shared.live.running.fetch_add(1, Ordering::Relaxed);
-            // A panic that left this thread would leave its slice outstanding, and every other
-            // thread waiting for a queue that never closes.
-            let run = catch_unwind(AssertUnwindSafe(|| self.run(slice.clone(), shared.live)));
-            let outcome = run.unwrap_or_else(|panic| Err(RunError::Panicked(text_of(&*panic))));
-            let outcome = outcome.map_err(|error| Failed { slice, error });
-            shared.live.running.fetch_sub(1, Ordering::Relaxed);
-            let closed = outcome.is_err().then(|| shared.gate.lock());
-            let (judged, judgement) = mpsc::channel::<()>();
-            if done.send((outcome, judged)).is_err() {
-                return;
-            }
-            if closed.is_some() {
-                // Ends when the other side drops its half.
-                let _ = judgement.recv();
-            }
+    /// One lane on a thread of its own.
+    fn work(&self, slice: Range<u32>, begun: Begun, live: &Live, sender: &mpsc::Sender<Heard>) {
+        let opened = std::cell::Cell::new(false);
+        let say = |what| drop(sender.send(Heard { begun, what }));
+        let tell = || {
+            opened.set(true);
+            say(What::Opened);
+        };
+        // A panic that left this thread would leave its slice outstanding.
+        let run = catch_unwind(AssertUnwindSafe(|| self.run(slice.clone(), live, &tell)));
+        let outcome = run.unwrap_or_else(|panic| Err(RunError::Panicked(text_of(&*panic))));
+        let outcome = outcome.map_err(|error| Failed { slice, error }).map(Box::new);
+        say(What::Ended { outcome, opened: opened.get() });
+    }
+}
+
+/// What lanes say while they run.
+struct Heard {
+    begun: Begun,
+    what: What,
+}
+
+enum What {
+    Opened,
+    Ended { outcome: Result<Box<LaneResult>, Failed>, opened: bool },
+}
+
+/// What [`Lanes::run_all`] knows of its lanes.
+struct Running<'a> {
+    pace: Pace,
+    /// Slices that no lane runs.
+    pending: VecDeque<Range<u32>>,
+    running: usize,
+    /// No lane begins any more.
+    stopped: bool,
+    judge: &'a mut dyn FnMut(Told) -> Next,
+}
+
+impl Running<'_> {
+    fn goes_on(&self) -> bool {
+        self.running > 0 || !(self.stopped || self.pending.is_empty())
+    }
+
+    /// Begins the lanes that may begin.
+    fn begin<'s, 'e>(&mut self, lanes: &'s Lanes<'_>, live: &'s Live, scope: &'s Scope<'s, 'e>, sender: &mpsc::Sender<Heard>) {
+        while !self.stopped && self.pace.may_begin(lanes.clock.now(), self.running) {
+            let Some(slice) = self.pending.pop_front() else { return };
+            let (begun, sender) = (self.pace.begin(), sender.clone());
+            self.running += 1;
+            live.running.store(self.running, Ordering::Relaxed);
+            scope.spawn(move || lanes.work(slice, begun, live, &sender));
         }
     }
-}
 
-/// Stops lanes from beginning when the one who judges them is gone.
-struct StopOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+    fn tell(&mut self, told: Told) {
+        if (self.judge)(told) == Next::Stop {
+            self.stopped = true;
+        }
     }
-}
 
-/// The outcome of a run, and what keeps its thread waiting until it is judged.
-type Outcome = (Result<LaneResult, Failed>, mpsc::Sender<()>);
-
-/// What the threads of [`Lanes::run_all`] share.
-struct Shared<'a> {
-    queue: Mutex<mpsc::Receiver<Range<u32>>>,
-    /// Held from a failure until it is judged, which may take a pause: a server that went away must
-    /// not fail every slice meanwhile, and no lane may begin before the failure is on record.
-    gate: Mutex<()>,
-    live: &'a Live,
+    fn hear(&mut self, Heard { begun, what }: Heard, clock: &dyn Clock) {
+        let (outcome, opened) = match what {
+            What::Opened => return self.pace.opened(clock.now(), begun),
+            What::Ended { outcome, opened } => (outcome, opened),
+        };
+        self.running -= 1;
+        if opened {
+            self.pace.ended();
+        }
+        let failed = match outcome {
+            Ok(lane) => {
+                self.pace.succeeded();
+                return self.tell(Told::Done(*lane));
+            }
+            Err(failed) => failed,
+        };
+        let (kind, slice, error) = (failed.error.kind(), failed.slice.clone(), failed.error.clone());
+        match (self.judge)(Told::Failed(failed)) {
+            Next::Stop => self.stopped = true,
+            Next::Go => {}
+            Next::Again => self.pending.push_back(slice),
+        }
+        let then = match kind {
+            FailureKind::Outage => self.pace.lost(clock.now(), begun, clock.jitter()),
+            FailureKind::Busy { retry_after } => self.pace.refused(clock.now(), begun, retry_after, clock.jitter()),
+            FailureKind::Misbehaviour | FailureKind::Final => {
+                self.pace.failed(clock.now(), begun);
+                Then::Again
+            }
+        };
+        match (then, error) {
+            (_, _) if self.stopped => {}
+            (Then::Wait { at_most }, RunError::Opening(why) | RunError::Net(why)) => self.tell(Told::Waiting { why, at_most }),
+            (Then::GiveUp, RunError::Opening(why) | RunError::Net(why)) => {
+                self.stopped = true;
+                self.tell(Told::GivenUp(why));
+            }
+            (Then::Again | Then::Wait { .. } | Then::GiveUp, _) => {}
+        }
+    }
 }
 
 impl Live {

@@ -257,8 +257,8 @@ impl PublicPool {
     }
 
     /// The ids of those whose digests (hexadecimal) are among `images`.
-    pub(super) fn ids_of(&self, images: &BTreeSet<&str>) -> BTreeSet<u32> {
-        let among = |known: &Known| images.contains(known.image.to_string().as_str());
+    pub(super) fn ids_of(&self, images: &BTreeSet<String>) -> BTreeSet<u32> {
+        let among = |known: &Known| images.contains(&known.image.to_string());
         (0u32..).zip(&self.samples).filter(|(_, known)| among(known)).map(|(id, _)| id).collect()
     }
 

@@ -1,13 +1,12 @@
 //! One batch: mix, run lanes, verify.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::time::Duration;
 
-use fusion_mix::audit::{AuditLog, BatchFacts, LabelSource};
+use fusion_mix::audit::{AuditEntry, BatchFacts, LabelSource};
 use fusion_mix::batch::{BatchAnswers, Label, MixedBatch};
 use fusion_mix::plan::Plan;
 use fusion_mix::pool::{KnownFrom, PoolPart};
@@ -15,20 +14,18 @@ use fusion_mix::report::{Report, ReportContext};
 use fusion_mix::verify::verify as judge_answers;
 use fusion_net::{LaneRequest, Reveal};
 use fusion_nn::LANE_VERSION;
-use fusion_nn::exec::Opened;
 use fusion_ring::symmetric::digest::Digest;
 use rand_core::CryptoRng;
 
 use crate::client::connect::{Client, Inner};
-use crate::client::costs::Costs;
 use crate::client::inputs::{Encoded, Inputs, Sources, tensors_digest};
 use crate::client::journal::{Journal, RunDir, check_free};
 use crate::client::judge::{context_of, load_batch};
-use crate::client::lanes::{Failed, ImageOf, LaneResult, Lanes, Next, Told};
+use crate::client::keeper::Keeper;
+use crate::client::lanes::{ImageOf, Lanes, Next, Told};
 use crate::client::outcome::Outcome;
 use crate::client::public_pool::PublicPool;
 use crate::client::run_facts::{FORMAT, ImageDigests, RunFacts, RunInputs};
-use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{Event, Events};
 use crate::lane_terms::asked;
@@ -36,10 +33,6 @@ use crate::lane_terms::asked;
 /// Elements of the largest tensor of a lane, by which the default number of samples per lane is
 /// bounded.
 const LANE_ELEMENTS: usize = 1 << 23;
-/// Wait before the first failed lane is run again; doubled with every further failure.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// Longest wait before a failed lane is run again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// Confidence of the accumulated accuracy's interval.
 const CONFIDENCE: f64 = 0.95;
 
@@ -51,8 +44,8 @@ struct Run<'a> {
     plan: Plan,
     batch: MixedBatch,
     encoded: Encoded,
-    /// Digests of the drawn public samples' images, by id.
-    images: BTreeMap<u32, String>,
+    /// What the batch is for the tally, into which it is sure to fit.
+    entry: AuditEntry,
     done: Vec<(Range<u32>, Vec<Label>)>,
     /// Lane runs that may fail, and those that have.
     failures: (u32, u32),
@@ -128,11 +121,12 @@ impl Client {
             }
         }
         publics.check_classes(client.card.classes())?;
+        inputs.check_float_labels(client.card.classes())?;
         // Before the images are read, which may take a while.
         check_free(&journal.path)?;
+        client.memory.check()?;
         let sources = Sources::of(&inputs.samples, publics)?;
-        let audit = AuditLog::load(&client.settings.tally())?;
-        let used = publics.ids_of(&audit.used_images());
+        let used = publics.ids_of(&client.memory.used_images()?);
         let (drawn, drawing) = publics.to_draw_from()?.draw(plan.mix.publics(), &used, rng)?;
         let batch = MixedBatch::assemble(plan.mix, drawn, rng)?;
         let encoded = Encoded::read(&client.card, &batch, &inputs.samples, publics, events)?;
@@ -161,8 +155,8 @@ impl Client {
             slices: batch.lane_slices(self.lanes_needed(plan.mix.samples())),
             max_failures: Some(client.settings.max_failures),
         };
-        let dir = RunDir::create(&journal.path, &facts)?;
-        batch.save(&dir.batch_path())?;
+        let entry = entry(&facts, plan, &images)?;
+        let dir = RunDir::create(&journal.path, &facts, &batch)?;
         Ok(Run {
             client,
             dir,
@@ -170,7 +164,7 @@ impl Client {
             plan: *plan,
             batch,
             encoded,
-            images,
+            entry,
             done: Vec::new(),
             failures: (client.settings.max_failures, 0),
             float_labels: inputs.float_labels.clone(),
@@ -206,12 +200,19 @@ impl Client {
             return Err(Error::OtherInputs);
         }
         let (batch, plan) = load_batch(&dir, &facts)?;
+        let classes = client.card.classes();
+        inputs.check_float_labels(classes)?;
+        if let Some(beyond) = batch.publics().iter().find(|sample| sample.label as usize >= classes) {
+            let name = publics.sample(beyond.id).map(|sample| sample.name.clone()).unwrap_or_default();
+            return Err(Error::NoSuchClass { name, label: beyond.label, classes });
+        }
+        client.memory.check()?;
         // Refuses a run that has spent more than it may.
         BatchAnswers::resumed(&batch, failures.0, failures.1)?;
         let encoded = Encoded::read(&client.card, &batch, &inputs.samples, publics, events)?;
         let float_labels = inputs.float_labels.clone();
-        let images = publics.images_of(&batch);
-        Ok(Run { client, dir, facts, plan, batch, encoded, images, done, failures, float_labels, warnings, began })
+        let entry = entry(&facts, &plan, &publics.images_of(&batch))?;
+        Ok(Run { client, dir, facts, plan, batch, encoded, entry, done, failures, float_labels, warnings, began })
     }
 
     /// How many slices the batch is cut into.
@@ -248,7 +249,8 @@ impl Inner {
             split,
             extension,
         };
-        Lanes::new(&self.net, (&self.model, &self.hint), request, image, &*self.settings.clock, rng)
+        let waits = (&*self.settings.clock, self.settings.patience);
+        Lanes::new(&self.net, (&self.model, &self.hint), request, image, waits, rng)
     }
 }
 
@@ -266,7 +268,7 @@ impl Run<'_> {
         let clock = &*client.settings.clock;
         let setting = client.lanes(&image, rng);
         let began = clock.now();
-        let mut keeper = Keeper { dir: &mut self.dir, sheet, costs: Costs::default(), failure: None, pause: FIRST_PAUSE };
+        let mut keeper = Keeper::new(&mut self.dir, sheet);
         keeper.costs.setup_seconds = began.saturating_sub(self.began).as_secs_f64();
         // A panic of the caller's stops the run, and goes on when all that ran is on record.
         let mut panic = None;
@@ -277,7 +279,7 @@ impl Run<'_> {
                 Next::Stop
             }
         };
-        setting.run_all(slices, lanes, &mut |told| match told {
+        let waited = setting.run_all(slices, lanes, &mut |told| match told {
             Told::Progress(progress) => tell(Event::Lanes(progress)),
             Told::Done(lane) => {
                 let kept = keeper.keep(&lane);
@@ -286,18 +288,16 @@ impl Run<'_> {
             Told::Failed(failed) => {
                 // Counted first: what the caller does in between must not lose it.
                 let counted = keeper.judge(&failed);
-                let told = tell(Event::LaneFailed { slice: &failed.slice, error: &failed.error });
-                let next = counted.or(told);
-                if next == Next::Again {
-                    keeper.pause(clock);
-                }
-                next
+                counted.or(tell(Event::LaneFailed { slice: &failed.slice, error: &failed.error }))
             }
+            Told::Waiting { why, at_most } => tell(Event::Waiting { why: &why, at_most }),
+            Told::GivenUp(why) => keeper.give_up(why, client.settings.patience),
         });
         if let Some(payload) = panic {
             resume_unwind(payload);
         }
         let Keeper { sheet, mut costs, failure, .. } = keeper;
+        costs.waited_seconds = waited.as_secs_f64();
         costs.wall_seconds = clock.now().saturating_sub(began).as_secs_f64();
         if let Some(cause) = failure {
             let all = self.plan.mix.samples();
@@ -315,86 +315,27 @@ impl Run<'_> {
 
     /// Compares the answers and adds them to the audit tally.
     fn conclude(self, sheet: &BatchAnswers) -> Result<Report, Error> {
-        let (settings, source) = (&self.client.settings, LabelSource::from(&self.plan.labels));
         let verification = judge_answers(&self.batch, sheet)?;
-        let path = settings.tally();
-        std::fs::create_dir_all(&settings.home).map_err(Error::file(&settings.home))?;
-        let one_run_at_a_time =
-            File::create(path.with_extension("lock")).and_then(|file| file.lock().map(|()| file)).map_err(Error::file(&path))?;
-        let mut audit = AuditLog::load(&path)?;
-        let image = |id| self.images.get(&id).map(String::as_str);
-        let is_earlier = |part: &PoolPart| part.known_from == KnownFrom::EarlierRuns;
-        let counts = |id: u32| !self.facts.pool.iter().any(|part| is_earlier(part) && (part.first..part.end).contains(&id));
-        let of = BatchFacts { name: self.facts.name(), labels: source, soundness: &self.plan.soundness };
-        audit.record(&self.facts.hint_digest, &of, image, counts, &verification)?;
-        audit.save(&path)?;
-        drop(one_run_at_a_time);
+        let recorded = self.client.memory.record(&self.entry, &verification);
+        let audit = recorded.map_err(|cause| Error::NotRecorded { journal: self.dir.path().to_owned(), cause })?;
+        let source = LabelSource::from(&self.plan.labels);
         let context = ReportContext {
             float_labels: self.float_labels.as_deref(),
             accumulated: audit.accuracy(&self.facts.hint_digest, source, CONFIDENCE)?,
             batches: audit.batches(&self.facts.hint_digest),
             warnings: self.warnings,
-            ..context_of(&self.facts, settings.reveal_rejected)
+            ..context_of(&self.facts, self.client.settings.reveal_rejected)
         };
         Ok(Report::new(&self.plan, &verification, context))
     }
 }
 
-/// Keeps the answers of lanes as they come, and decides about those that fail.
-struct Keeper<'a> {
-    dir: &'a mut RunDir,
-    sheet: BatchAnswers,
-    costs: Costs,
-    /// What ended the run.
-    failure: Option<Error>,
-    /// Wait before the next failed lane is run again.
-    pause: Duration,
-}
-
-impl Keeper<'_> {
-    /// Writes the answers of a finished lane down.
-    fn keep(&mut self, lane: &LaneResult) -> Next {
-        let kept = match &lane.opened {
-            Opened::Labels(labels) => {
-                let written = self.dir.append(&lane.slice, labels).map_err(Error::from);
-                written.and_then(|()| Ok(self.sheet.record(lane.slice.clone(), labels)?))
-            }
-            Opened::Logits(_) => Err(Error::Opened),
-        };
-        self.costs.add(lane);
-        match kept {
-            Ok(()) => Next::Go,
-            Err(error) => {
-                self.failure.get_or_insert(error);
-                Next::Stop
-            }
-        }
-    }
-
-    /// Counts a failed lane, and says whether it is to be run again.
-    fn judge(&mut self, failed: &Failed) -> Next {
-        tracing::warn!(slice = ?failed.slice, error = %failed.error, "lane failed; its answers are discarded unread");
-        // On disk before any other lane begins: a client that is killed now has spent it all the
-        // same.
-        let counted = self.dir.lane_failed();
-        let allowed = self.sheet.lane_failed();
-        if self.failure.is_some() {
-            // One of the lanes that were still running when the run was given up.
-            return Next::Stop;
-        }
-        self.failure = Some(match (counted, allowed) {
-            (Err(error), _) => error.into(),
-            (Ok(()), Err(limit)) => Error::LaneRun { error: Box::new(failed.error.clone()), limit: Some(Box::new(limit)) },
-            (Ok(()), Ok(())) if failed.error.is_transient() => return Next::Again,
-            (Ok(()), Ok(())) => Error::LaneRun { error: Box::new(failed.error.clone()), limit: None },
-        });
-        Next::Stop
-    }
-
-    /// Waits before a failed lane is run again: a server that restarts needs a moment. Running
-    /// lanes are not disturbed, and no lane is begun.
-    fn pause(&mut self, clock: &dyn Clock) {
-        clock.sleep(self.pause);
-        self.pause = (2 * self.pause).min(LONGEST_PAUSE);
-    }
+/// What a run is for the tally of its model. Checked here, so that no answers are paid for which
+/// could not be counted then.
+fn entry(facts: &RunFacts, plan: &Plan, images: &BTreeMap<u32, String>) -> Result<AuditEntry, Error> {
+    let earlier: Vec<&PoolPart> = facts.pool.iter().filter(|part| part.known_from == KnownFrom::EarlierRuns).collect();
+    let counts = |id: u32| !earlier.iter().any(|part| (part.first..part.end).contains(&id));
+    let of = BatchFacts { name: facts.name(), labels: LabelSource::from(&plan.labels), soundness: &plan.soundness };
+    let counted = images.iter().filter(|(id, _)| counts(**id)).map(|(id, image)| (*id, image.as_str()));
+    Ok(AuditEntry::new(&facts.hint_digest, &of, counted)?)
 }

@@ -46,7 +46,8 @@ pub fn terms_for(cores: usize, round_trip: Duration, program: &Program) -> LaneT
 pub struct ClientSettings {
     /// The server: address, TLS, token, time limits.
     pub connection: fusion_net::ClientSettings,
-    /// Directory of what is remembered between runs: hints, known models, the audit tally.
+    /// Directory of what is remembered between runs: hints, and `memory.sqlite3` with the known
+    /// models and the audit tally.
     pub home: PathBuf,
     /// Pinned hint digest, hexadecimal: anything else is refused.
     pub pin: Option<String>,
@@ -59,8 +60,15 @@ pub struct ClientSettings {
     pub lane_samples: Option<u32>,
     /// Cores that lanes may keep busy.
     pub cores: usize,
-    /// Lane runs that may fail before the server counts as unavailable.
+    /// Lane runs that may fail before the server counts as unavailable. Of those that break with
+    /// their connection the patience decides.
     pub max_failures: u32,
+    /// How long a run waits for a server that is away, in all; and how long for one that has no
+    /// room, at a time (5 min).
+    pub patience: Duration,
+    /// How long connecting waits for a server that is away (3 s): nothing is known of it yet, and
+    /// its address may be wrong.
+    pub connect_patience: Duration,
     /// Run plans that are weaker than what was asked of them: for experiments.
     pub allow_unsound: bool,
     /// Consent to see answers of a rejected batch.
@@ -82,18 +90,12 @@ impl ClientSettings {
             lane_samples: None,
             cores: 2,
             max_failures: 8,
+            patience: Duration::from_secs(300),
+            connect_patience: Duration::from_secs(3),
             allow_unsound: false,
             reveal_rejected: None,
             clock: Arc::new(SystemClock::new()),
         }
-    }
-}
-
-impl ClientSettings {
-    /// The file of what public samples have shown over many batches. Versions of this program
-    /// before images were counted by their digest kept `audit.json` beside it.
-    pub(super) fn tally(&self) -> PathBuf {
-        self.home.join("tally.json")
     }
 }
 
