@@ -92,7 +92,7 @@ pub fn note(text: impl Display) {
 }
 
 /// A line about what may be wrong.
-pub fn warning(text: impl Display) {
+pub(crate) fn warning(text: impl Display) {
     say("WARN", text);
 }
 
@@ -111,7 +111,7 @@ fn say(level: &'static str, text: impl Display) {
 
 /// How many lines nobody will read, since the process began.
 #[must_use]
-pub fn lost_lines() -> u64 {
+pub(crate) fn lost_lines() -> u64 {
     STARTED.get().map_or(0, |started| started.state.lost_ever.load(Ordering::Relaxed))
 }
 

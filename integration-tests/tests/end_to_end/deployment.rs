@@ -215,7 +215,10 @@ fn modes(folder: &Path, name: &str, found: &mut BTreeMap<String, String>) {
 #[test]
 fn files_have_the_modes_that_are_said() {
     let user = User::new();
-    let run = |line: &str| assert!(under_umask(&user.command(line)).status().unwrap().success(), "{line}");
+    let run = |line: &str| {
+        let output = under_umask(&user.command(line)).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    };
     run("prepare <mnist.onnx> --preprocess mnist --calibrate <queries> --answers <queries> --margin 1.5 --claimed-accuracy 0.9 --out {package}");
     let server = user.serve("package", "");
     run(&format!(

@@ -53,7 +53,7 @@ fn the_numbers_are_those_of_what_ran() {
     client.end().expect(0);
 
     // What a token or a limit keeps out.
-    user.run(&format!("{query} --server {address} --token-file {{wrong}} --out {{none}}")).expect_error(&["token"]);
+    user.run(&format!("{query} --server {address} --token-file {{wrong}} --out {{none}}")).expect_error(&["credentials"]);
     let too_large = format!("{query} --server {address} --token-file {{token}} --lanes 1 --lane-samples 24 --out {{large}}");
     assert_ne!(user.run(&too_large).code, Some(0));
 
