@@ -32,7 +32,7 @@ use crate::diagnostics::lost_lines;
 /// Connections at the same time; more wait in the system's queue.
 const CONNECTIONS: usize = 8;
 /// How long one of them may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// What the text is, for whoever reads it.
 const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
