@@ -6,8 +6,8 @@ mod zoo;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use fusion_cli::terminal::show;
 use fusion_benches::{checkout, linear, networks, ot, relu, resnet50, resnet50_weights};
+use fusion_cli::terminal::show;
 
 /// Maintenance tasks of the Fusion workspace.
 #[derive(Parser)]

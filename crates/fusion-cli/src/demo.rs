@@ -16,9 +16,9 @@ use fusion::{prepare, quantise, silent};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha20Rng;
 
-use crate::diagnostics::note;
 use crate::assets;
 use crate::cli::{DemoArgs, DemoServer};
+use crate::diagnostics::note;
 use crate::progress::Watcher;
 use crate::query::cores;
 use crate::report::report_text;

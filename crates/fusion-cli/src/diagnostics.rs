@@ -213,7 +213,8 @@ fn write_lines(pieces: &Receiver<Piece>, mut out: Box<dyn Write + Send>, state: 
 fn tell_lost(out: &mut impl Write, state: &State, format: LogFormat) {
     let lost = state.lost.swap(0, Ordering::Relaxed);
     if lost > 0 {
-        let line = rendered(format, "WARN", format_args!("{lost} lines were left out here: standard error was not read, or its disk was full"));
+        let line =
+            rendered(format, "WARN", format_args!("{lost} lines were left out here: standard error was not read, or its disk was full"));
         if out.write_all(&line).is_err() {
             state.lost.fetch_add(lost, Ordering::Relaxed);
         }

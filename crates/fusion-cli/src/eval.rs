@@ -10,8 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rand::RngExt;
 use serde::Serialize;
 
-use crate::diagnostics::note;
 use crate::cli::EvalArgs;
+use crate::diagnostics::note;
 use crate::frontier::show_frontier;
 use crate::left_out::say_left_out;
 use crate::outcome::write_json;

@@ -10,7 +10,8 @@ pub(crate) fn keep_memory_private() {
         use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
         let none = Rlimit { current: Some(0), maximum: Some(0) };
         let limited = setrlimit(Resource::Core, none).map_err(|error| ("the size of core files stays as it was", error));
-        let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|error| ("other processes may attach to this one", error));
+        let hidden =
+            set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|error| ("other processes may attach to this one", error));
         for (what, error) in [limited, hidden].into_iter().filter_map(Result::err) {
             crate::diagnostics::warning(format_args!("Warning:  {what}: {error}"));
         }

@@ -8,8 +8,8 @@ use fusion::images::Sample;
 use fusion::model::card::Claim;
 use fusion::{PackageSettings, PublishedAnswers, SystemClock, images, prepare, quantise_file};
 
-use crate::diagnostics::note;
 use crate::cli::PrepareArgs;
+use crate::diagnostics::note;
 use crate::frontier::show_frontier;
 use crate::left_out::say_left_out;
 use crate::outcome::write_json;

@@ -8,8 +8,8 @@ use fusion::images::Sample;
 use fusion::mix::verify::RevealRejected;
 use fusion::{Client, ClientSettings, Inputs, Journal};
 
-use crate::diagnostics::warning;
 use crate::cli::QueryArgs;
+use crate::diagnostics::warning;
 use crate::left_out::say_left_out;
 use crate::preview::crop_warning;
 use crate::progress::Watcher;

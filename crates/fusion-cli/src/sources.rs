@@ -13,8 +13,8 @@ use fusion::{Client, Error, Inputs, MixSettings, PublicPool};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::diagnostics::note;
 use crate::assets;
+use crate::diagnostics::note;
 
 /// Sources of queries and public samples, as they stand in a run's `run.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -112,7 +112,11 @@ fn every_metric_is_explained_and_every_explained_one_is_there() {
 /// The words of a line that begins with `start`, which may go on over lines ending in a backslash.
 fn words(text: &str, start: &str) -> Vec<String> {
     let joined = text.replace("\\\n#", "").replace("\\\n", "");
-    let line = joined.lines().find_map(|line| line.trim_start_matches(['#', ' ']).strip_prefix(start)).unwrap_or_else(|| panic!("no {start}")).to_owned();
+    let line = joined
+        .lines()
+        .find_map(|line| line.trim_start_matches(['#', ' ']).strip_prefix(start))
+        .unwrap_or_else(|| panic!("no {start}"))
+        .to_owned();
     line.split_whitespace().map(str::to_owned).collect()
 }
 
@@ -133,7 +137,8 @@ fn the_systemd_unit_starts_what_there_is() {
         let name = file.as_ref().unwrap().file_name().unwrap().to_str().unwrap();
         assert!(unit.contains(&format!("LoadCredential={name}:")), "{name} is not loaded");
     }
-    for hardened in ["NoNewPrivileges=yes", "ProtectSystem=strict", "User=fusion", "Restart=on-failure", "KillSignal=SIGTERM", "MemoryMax="] {
+    for hardened in ["NoNewPrivileges=yes", "ProtectSystem=strict", "User=fusion", "Restart=on-failure", "KillSignal=SIGTERM", "MemoryMax="]
+    {
         assert!(unit.lines().any(|line| line.starts_with(hardened)), "{hardened}");
     }
     let connections = Limits::default().connections_total;
@@ -154,7 +159,10 @@ fn the_systemd_unit_starts_what_there_is() {
 fn the_image_is_made_of_what_there_is() {
     let file = read("deploy/Dockerfile");
     let build = words(&file, "RUN cargo build ");
-    assert!(build.windows(2).any(|pair| pair == ["-p", "fusion-cli"]) && build.windows(2).any(|pair| pair == ["--bin", "fusion"]), "{build:?}");
+    assert!(
+        build.windows(2).any(|pair| pair == ["-p", "fusion-cli"]) && build.windows(2).any(|pair| pair == ["--bin", "fusion"]),
+        "{build:?}"
+    );
     let copies = file.lines().filter_map(|line| line.strip_prefix("COPY --from=build "));
     let copied: Vec<&str> = copies.flat_map(str::split_whitespace).filter(|path| path.starts_with("/src/")).collect();
     for path in &copied {
@@ -164,7 +172,8 @@ fn the_image_is_made_of_what_there_is() {
     assert!(copied.len() >= 3 && file.lines().any(|line| line == "USER 10001:10001") && file.contains("--read-only"));
     let pinned = |line: &&str| line.split(':').nth(1).is_some_and(|tag| tag.starts_with(|c: char| c.is_ascii_digit()));
     assert!(file.lines().filter(|line| line.starts_with("FROM ")).all(|line| pinned(&line)), "a base without a version");
-    let minimum = read("Cargo.toml").lines().find_map(|line| line.strip_prefix("rust-version = ").map(|v| v.trim_matches('"').to_owned())).unwrap();
+    let minimum =
+        read("Cargo.toml").lines().find_map(|line| line.strip_prefix("rust-version = ").map(|v| v.trim_matches('"').to_owned())).unwrap();
     assert!(file.contains(&format!("FROM rust:{minimum}")), "the image builds with another Rust than {minimum}");
 
     let list = |start: &str| serde_json::from_str::<Vec<String>>(file.lines().find_map(|line| line.strip_prefix(start)).unwrap()).unwrap();
@@ -173,9 +182,11 @@ fn the_image_is_made_of_what_there_is() {
     assert!(matches!(parses(&health[1..]).command, Task::Health(_)));
     assert!(matches!(parses(&list("CMD ")).command, Task::Serve(_)));
     // As the comment has it.
-    assert!(matches!(parses(&words(&file, "docker run ").split_off(
-        words(&file, "docker run ").iter().position(|word| word == "fusion").unwrap() + 1
-    )).command, Task::Serve(_)));
+    assert!(matches!(
+        parses(&words(&file, "docker run ").split_off(words(&file, "docker run ").iter().position(|word| word == "fusion").unwrap() + 1))
+            .command,
+        Task::Serve(_)
+    ));
 }
 
 /// A command under a umask.
@@ -219,7 +230,9 @@ fn files_have_the_modes_that_are_said() {
         let output = under_umask(&user.command(line)).output().unwrap();
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     };
-    run("prepare <mnist.onnx> --preprocess mnist --calibrate <queries> --answers <queries> --margin 1.5 --claimed-accuracy 0.9 --out {package}");
+    run(
+        "prepare <mnist.onnx> --preprocess mnist --calibrate <queries> --answers <queries> --margin 1.5 --claimed-accuracy 0.9 --out {package}",
+    );
     let server = user.serve("package", "");
     run(&format!(
         "query <queries/digit-00.png> --public-dir <queries> --copies 2 --public 4 --tau 1 --max-inconclusive 1 --allow-unsound --lanes 1 \

@@ -49,7 +49,8 @@ fn every_line_is_json_and_none_tells_a_secret() {
     let key_lines = key.lines().filter(|line| !line.starts_with("-----")).map(str::to_owned);
     let rlwe = server_key(&fs::read(user.path("p/weights.safetensors")).unwrap());
     let hex: String = rlwe.iter().map(|byte| format!("{byte:02x}")).collect();
-    let secrets: Vec<String> = key_lines.chain([token.to_owned(), "hunter3".to_owned(), hex, format!("{:?}", &rlwe[..8]).replace(']', "")]).collect();
+    let secrets: Vec<String> =
+        key_lines.chain([token.to_owned(), "hunter3".to_owned(), hex, format!("{:?}", &rlwe[..8]).replace(']', "")]).collect();
     for (side, log) in [("server", &server.stderr), ("client", &client.stderr)] {
         assert!(log.lines().count() > 20, "{side}: {log}");
         for line in log.lines() {

@@ -12,7 +12,8 @@ impl Memory {
     /// decides for all.
     pub(crate) fn trust(&self, address: &str, served: ServedDigests, pin: Option<&str>) -> Result<Trust, Error> {
         self.write(|transaction| {
-            let known = transaction.query_row("SELECT digest FROM known_models WHERE address = ?1", [address], |row| row.get::<_, String>(0));
+            let known =
+                transaction.query_row("SELECT digest FROM known_models WHERE address = ?1", [address], |row| row.get::<_, String>(0));
             let known = known.optional().map_err(|error| self.failed(error))?;
             let trust = decide(address, known.as_deref(), served, pin)?;
             let served = served.model.to_string();
