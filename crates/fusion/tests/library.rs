@@ -1,86 +1,27 @@
 //! What an application relies on, with a real server in this process.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod served;
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fusion::client::{FailureKind, Next, RunError, Told, read_facts};
-use fusion::images::{self, Sample};
-use fusion::mix::batch::PublicSample;
+use fusion::images;
+use fusion::mix::batch::{MixedBatch, PublicSample};
 use fusion::mix::pool::{KnownFrom, Pool};
 use fusion::mix::verify::Verdict;
-use fusion::model::preprocess::Preprocess;
-use fusion::{
-    Client, ClientSettings, Error, Event, GivenMix, Inputs, Journal, MixSettings, PackageSettings, PublicPool, QuantiseSettings, Server,
-    ServerSettings, SystemClock, Widths, prepare, quantise_file, silent,
-};
+use fusion::{Client, ClientSettings, Error, Event, Inputs, Journal, PublicPool, silent};
 use fusion_nn::exec::EncodedImage;
 use fusion_nn::layers::{LaneTerms, Split};
 use fusion_ot::silent::ExtensionSize;
 use fusion_ring::symmetric::digest::Hasher;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use tempfile::TempDir;
 
-fn asset(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mnist").join(name)
-}
-
-fn pool() -> Vec<Sample> {
-    let text = std::fs::read_to_string(asset("pool.csv")).unwrap();
-    images::sheet(&std::fs::read(asset("pool.png")).unwrap(), &text, 28, "pool").unwrap()
-}
-
-/// A served digit classifier, and a home for its client.
-struct Served {
-    scratch: TempDir,
-    server: Server,
-}
-
-impl Served {
-    fn new() -> Self {
-        let scratch = tempfile::tempdir().unwrap();
-        let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let settings = QuantiseSettings {
-            widths: Widths::Uniform { window: 13, weight_bits: 10, left_out: 1 },
-            margin: 1.5,
-            ..QuantiseSettings::new(Preprocess::mnist())
-        };
-        let quantised = quantise_file(&asset("mnist.onnx"), &settings, &pool()[..16]).unwrap();
-        let package = scratch.path().join("package");
-        let mut made = 0;
-        let mut events = |event: Event<'_>| {
-            if let Event::Package { done, total } = event {
-                assert!(done > made && done <= total);
-                made = done;
-            }
-        };
-        prepare(&package, quantised, PackageSettings::default(), &SystemClock::new(), &mut rng, &mut events).unwrap();
-        assert!(made > 0, "progress is told");
-        let server = Server::serve(&package, ServerSettings::new(([127, 0, 0, 1], 0).into()), ChaCha20Rng::from_rng(&mut rng)).unwrap();
-        Self { scratch, server }
-    }
-
-    fn settings(&self) -> ClientSettings {
-        let mut settings = ClientSettings::new(self.server.local_addr().to_string(), self.scratch.path().join("home"));
-        settings.lanes = Some(2);
-        // Small batches are quick, and prove little.
-        settings.allow_unsound = true;
-        settings
-    }
-}
-
-/// Samples with true labels.
-fn known(samples: Vec<Sample>) -> PublicPool {
-    PublicPool::labelled(samples, KnownFrom::GroundTruth).unwrap()
-}
-
-/// Two queries in two copies among four public samples.
-fn small_mix() -> MixSettings {
-    MixSettings { given: Some(GivenMix { copies: 2, publics: 4, tau: 2, max_inconclusive: 1 }), ..MixSettings::at_lambda(2.0, None) }
-}
+use crate::served::{Served, asset, known, pool, small_mix};
 
 #[test]
 fn a_query_reads_only_what_was_drawn_and_keeps_a_journal() {
@@ -143,6 +84,69 @@ fn a_query_reads_only_what_was_drawn_and_keeps_a_journal() {
 }
 
 #[test]
+fn labels_that_the_model_has_no_class_for_are_refused_wherever_they_come_from() {
+    let served = Served::new();
+    let client = Client::connect(served.settings()).unwrap();
+    let publics = known(pool()[..8].to_vec());
+    let samples = pool()[40..42].to_vec();
+    let inputs = Inputs::from(samples.clone());
+    let plan = client.plan(&small_mix(), 2, &publics).unwrap();
+    let path = served.scratch.path().join("run");
+    let query = |inputs: &Inputs, publics: &PublicPool, path: &Path| {
+        let mut no_lanes = |event: Event<'_>| assert!(!matches!(event, Event::Mixed { .. }), "lanes begin");
+        client.query(inputs, publics, &plan, Journal::at(path), &mut ChaCha20Rng::seed_from_u64(7), &mut no_lanes).unwrap_err()
+    };
+    let mut beyond = pool()[..8].to_vec();
+    beyond[3].label = Some(999_999);
+    for known_from in [KnownFrom::GroundTruth, KnownFrom::Certified, KnownFrom::AnswerSheet] {
+        let publics = PublicPool::labelled(beyond.clone(), known_from).unwrap();
+        assert!(query(&inputs, &publics, &path).to_string().contains("999999"));
+        assert!(client.plan(&small_mix(), 2, &publics).unwrap_err().to_string().contains("999999"));
+    }
+    let floats = |labels| Inputs { float_labels: Some(labels), ..Inputs::from(samples.clone()) };
+    assert!(matches!(query(&floats(vec![1, 10]), &publics, &path), Error::NoSuchClass { label: 10, classes: 10, .. }));
+    assert!(matches!(query(&floats(vec![1]), &publics, &path), Error::FloatLabels { labels: 1, images: 2 }));
+    assert!(!path.exists(), "nothing is left behind");
+
+    // A batch of an older program, which did not look.
+    let mut rng = ChaCha20Rng::seed_from_u64(7);
+    client.query(&inputs, &publics, &plan, Journal::at(&path), &mut rng, &mut silent).unwrap();
+    let batch = MixedBatch::load(&path.join("batch.secret")).unwrap();
+    let labels = batch.publics().iter().map(|sample| PublicSample { label: 10, ..*sample }).collect();
+    std::fs::remove_file(path.join("batch.secret")).unwrap();
+    MixedBatch::assemble(*batch.mix(), labels, &mut rng).unwrap().save(&path.join("batch.secret")).unwrap();
+    let resumed = client.resume(&inputs, &publics, &path, &mut rng, &mut silent);
+    assert!(matches!(resumed, Err(Error::NoSuchClass { label: 10, .. })));
+}
+
+/// The second batch ran all its lanes, and could never be finished.
+#[test]
+fn the_truth_of_one_batch_can_be_the_certified_answer_of_the_next() {
+    let served = Served::new();
+    let client = Client::connect(served.settings()).unwrap();
+    let inputs = Inputs::from(pool()[40..42].to_vec());
+    for (number, known_from) in [KnownFrom::GroundTruth, KnownFrom::Certified, KnownFrom::GroundTruth].into_iter().enumerate() {
+        let publics = PublicPool::labelled(pool()[..8].to_vec(), known_from).unwrap();
+        let plan = client.plan(&small_mix(), 2, &publics).unwrap();
+        let path = served.scratch.path().join(number.to_string());
+        // A seed of its own, or it were the same batch.
+        let mut rng = ChaCha20Rng::seed_from_u64(number as u64);
+        let outcome = client.query(&inputs, &publics, &plan, Journal::at(path), &mut rng, &mut silent).unwrap();
+        assert_eq!(outcome.report.batches.unwrap().batches, number as u64 + 1);
+    }
+}
+
+#[test]
+fn a_home_that_cannot_be_written_is_noticed_before_the_server_is_asked() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("file");
+    std::fs::write(&file, "no directory").unwrap();
+    // Nobody listens there, which would be the error if it came to that.
+    let error = Client::connect(ClientSettings::new("127.0.0.1:1", file.join("home"))).err().unwrap();
+    assert!(matches!(error, Error::Memory(_)), "{error}");
+}
+
+#[test]
 fn a_panic_in_a_lane_ends_the_run_and_the_others_do_not_wait() {
     let served = Served::new();
     let client = Client::connect(served.settings()).unwrap();
@@ -168,30 +172,6 @@ fn a_panic_in_a_lane_ends_the_run_and_the_others_do_not_wait() {
     assert!(matches!(&failure, Some(RunError::Panicked(text)) if text.contains("bites")), "{failure:?}");
     assert_eq!(failure.unwrap().kind(), FailureKind::Final, "it would panic again");
     assert!(begun.load(Ordering::Relaxed) < 6, "no lane begins after the failure");
-}
-
-#[test]
-fn a_callback_that_panics_loses_no_failure() {
-    let served = Served::new();
-    let mut settings = served.settings();
-    settings.lane_samples = Some(1);
-    let client = Client::connect(settings).unwrap();
-    let publics = known(pool()[..8].to_vec());
-    let inputs = Inputs::from(pool()[40..42].to_vec());
-    let plan = client.plan(&small_mix(), 2, &publics).unwrap();
-    let path = served.scratch.path().join("run");
-    // A server that goes away: every lane fails.
-    let Served { server, scratch: _scratch } = served;
-    server.shutdown(std::time::Duration::ZERO);
-    let query = || {
-        let mut failed = |event: Event<'_>| assert!(!matches!(event, Event::LaneFailed { .. }), "the caller gives up");
-        client.query(&inputs, &publics, &plan, Journal::at(&path), &mut ChaCha20Rng::seed_from_u64(5), &mut failed)
-    };
-    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(query)).unwrap_err();
-    assert!(panic.downcast_ref::<&str>().is_some_and(|text| text.contains("gives up")));
-    // Both lanes that ran had failed, or one before the other began: all are on record.
-    let failures = std::fs::metadata(path.join("failures")).unwrap().len();
-    assert!((1..=2).contains(&failures), "{failures} failures are on record");
 }
 
 /// Both parties are bound to what the client asks for: a server that went by other terms would

@@ -281,16 +281,6 @@ impl User {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-
-    /// Waits until a lane of a run has failed, while the client goes on.
-    pub(crate) fn wait_for_failure(&self, run: &str, process: &mut Running) {
-        let began = Instant::now();
-        while fs::metadata(self.path(run).join("failures")).map_or(0, |file| file.len()) == 0 {
-            assert!(process.is_running(), "the client ended before a lane failed");
-            assert!(began.elapsed() < PATIENCE, "no lane fails");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
 }
 
 /// A server process that ends with its test.

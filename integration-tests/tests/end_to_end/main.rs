@@ -7,6 +7,8 @@
 //! | `demo` | `fusion demo`: honest, low-quality and tampering servers |
 //! | `walkthrough` | `prepare`, `serve`, `query`, `verify`, `audit`, pins and changed models |
 //! | `interrupted` | killed clients and servers, resumed runs |
+//! | `outages` | servers that go away and come back, or are full: patience |
+//! | `kept` | half-made runs, outputs, what is remembered |
 //! | `bad_input` | errors that name the thing, and leave nothing behind |
 //! | `cheats` | every kind of cheating server at small parameters |
 //! | `answers` | published answers, small batches, names and files |
@@ -29,7 +31,9 @@ mod demo;
 mod deployment;
 mod harness;
 mod interrupted;
+mod kept;
 mod logs;
 mod metrics;
 mod operation;
+mod outages;
 mod walkthrough;

@@ -266,6 +266,15 @@ impl Running<'_> {
             }
             Err(failed) => failed,
         };
+        if let RunError::Opening(NetError::LaneTooLarge { samples, .. }) = &failed.error
+            && (1..failed.slice.len()).contains(&(*samples as usize))
+        {
+            // Nothing was sent. Smaller lanes have room, if it is true; if not, the next is refused
+            // for good, for no piece is cut again that is as small as was asked for.
+            self.pace.failed(clock.now(), begun);
+            cut(failed.slice, *samples).for_each(|piece| self.pending.push_back(piece));
+            return;
+        }
         let (kind, slice, error) = (failed.error.kind(), failed.slice.clone(), failed.error.clone());
         match (self.judge)(Told::Failed(failed)) {
             Next::Stop => self.stopped = true,
@@ -275,7 +284,11 @@ impl Running<'_> {
         let then = match kind {
             FailureKind::Outage => self.pace.lost(clock.now(), begun, clock.jitter()),
             FailureKind::Busy { retry_after } => self.pace.refused(clock.now(), begun, retry_after, clock.jitter()),
-            FailureKind::Misbehaviour | FailureKind::Final => {
+            FailureKind::Misbehaviour => {
+                self.pace.misbehaved(clock.now(), begun, clock.jitter());
+                Then::Again
+            }
+            FailureKind::Final => {
                 self.pace.failed(clock.now(), begun);
                 Then::Again
             }
@@ -290,6 +303,12 @@ impl Running<'_> {
             (Then::Again | Then::Wait { .. } | Then::GiveUp, _) => {}
         }
     }
+}
+
+/// A slice in pieces of so many positions, at most.
+fn cut(slice: Range<u32>, positions: u32) -> impl Iterator<Item = Range<u32>> {
+    let Range { start, end } = slice;
+    (start..end).step_by(positions.max(1) as usize).map(move |first| first..end.min(first.saturating_add(positions)))
 }
 
 impl Live {
@@ -334,5 +353,17 @@ impl Next {
     /// The graver of the two.
     pub(super) fn or(self, other: Self) -> Self {
         if other == Self::Stop { other } else { self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_that_is_too_large_is_cut_into_pieces_that_are_not() {
+        assert_eq!(cut(5..12, 3).collect::<Vec<_>>(), [5..8, 8..11, 11..12]);
+        assert_eq!(cut(5..12, 7).collect::<Vec<_>>(), [5..12]);
+        assert_eq!(cut(0..u32::MAX, u32::MAX).count(), 1);
     }
 }

@@ -27,6 +27,9 @@ const LONGEST: Duration = Duration::from_secs(15);
 /// No longer does a server keep us away by saying when to come back.
 const LONGEST_HINT: Duration = Duration::from_secs(60);
 
+/// The longest moment after misbehaviour.
+const LONGEST_MOMENT: Duration = Duration::from_secs(3);
+
 /// When lanes may begin. Times are those of one clock that never goes back.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -38,6 +41,8 @@ pub(super) struct Pace {
     spent: Duration,
     /// Waits of all outages.
     waits: u32,
+    /// Lanes that failed by the server's fault.
+    misbehaved: u32,
     pause: Option<Pause>,
     /// Pauses so far. What was begun before one says nothing about it.
     pauses: u64,
@@ -63,6 +68,7 @@ struct Pause {
 enum Why {
     Away,
     Busy,
+    Misbehaved,
 }
 
 /// A lane that was begun.
@@ -88,7 +94,18 @@ pub(super) enum Then {
 impl Pace {
     pub(super) fn new(most: usize, patience: Duration) -> Self {
         let most = most.max(1);
-        Self { patience, most, allowed: most, spent: Duration::ZERO, waits: 0, pause: None, pauses: 0, open: 0, unserved: None }
+        Self {
+            patience,
+            most,
+            allowed: most,
+            spent: Duration::ZERO,
+            waits: 0,
+            misbehaved: 0,
+            pause: None,
+            pauses: 0,
+            open: 0,
+            unserved: None,
+        }
     }
 
     /// Whether a lane may begin beside `running` ones.
@@ -141,6 +158,17 @@ impl Pace {
         if lane.pauses == self.pauses {
             self.end_pause(now);
         }
+    }
+
+    /// As [`failed`](Self::failed), by the server's fault: it gets a moment, for it may be about to
+    /// mend.
+    pub(super) fn misbehaved(&mut self, now: Duration, lane: Begun, jitter: f64) {
+        self.failed(now, lane);
+        if self.pause.is_none() {
+            let until = now + wait_before(self.misbehaved, jitter).min(LONGEST_MOMENT);
+            self.pause = Some(Pause { why: Why::Misbehaved, since: now, until, tries: false, refusals: 0 });
+        }
+        self.misbehaved = self.misbehaved.saturating_add(1);
     }
 
     /// The connection of a lane could not be had, or broke. `jitter` is a random part of one.

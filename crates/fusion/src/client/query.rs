@@ -261,8 +261,7 @@ impl Run<'_> {
         for (slice, labels) in &self.done {
             sheet.record(slice.clone(), labels)?;
         }
-        let done: Vec<u32> = self.done.iter().map(|(slice, _)| slice.start).collect();
-        let slices: Vec<_> = self.facts.slices.iter().filter(|s| !s.is_empty() && !done.contains(&s.start)).cloned().collect();
+        let slices = missing(&self.facts.slices, &self.done);
         let (client, batch, encoded) = (self.client, &self.batch, &self.encoded);
         let image = |position: u32| encoded.image(batch.item(position)).ok_or_else(|| format!("no image stands at position {position}"));
         let clock = &*client.settings.clock;
@@ -330,6 +329,23 @@ impl Run<'_> {
     }
 }
 
+/// The parts of `slices` that are not `done`. Lanes are slices, or pieces of one.
+fn missing(slices: &[Range<u32>], done: &[(Range<u32>, Vec<Label>)]) -> Vec<Range<u32>> {
+    let mut done: Vec<&Range<u32>> = done.iter().map(|(lane, _)| lane).collect();
+    done.sort_by_key(|lane| lane.start);
+    let mut missing = Vec::new();
+    for slice in slices {
+        let mut at = slice.start;
+        for lane in done.iter().filter(|lane| slice.contains(&lane.start)) {
+            missing.push(at..lane.start);
+            at = lane.end;
+        }
+        missing.push(at..slice.end);
+    }
+    missing.retain(|part| !part.is_empty());
+    missing
+}
+
 /// What a run is for the tally of its model. Checked here, so that no answers are paid for which
 /// could not be counted then.
 fn entry(facts: &RunFacts, plan: &Plan, images: &BTreeMap<u32, String>) -> Result<AuditEntry, Error> {
@@ -338,4 +354,19 @@ fn entry(facts: &RunFacts, plan: &Plan, images: &BTreeMap<u32, String>) -> Resul
     let of = BatchFacts { name: facts.name(), labels: LabelSource::from(&plan.labels), soundness: &plan.soundness };
     let counted = images.iter().filter(|(id, _)| counts(**id)).map(|(id, image)| (*id, image.as_str()));
     Ok(AuditEntry::new(&facts.hint_digest, &of, counted)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_of_a_run_is_run_whatever_its_lanes_were() {
+        let lanes = |done: &[Range<u32>]| done.iter().map(|lane| (lane.clone(), Vec::new())).collect::<Vec<_>>();
+        let slices = [0..4, 4..8, 8..9];
+        assert_eq!(missing(&slices, &[]), slices);
+        assert_eq!(missing(&slices, &lanes(&[4..8])), [0..4, 8..9]);
+        assert_eq!(missing(&slices, &lanes(&[6..7, 0..2, 8..9, 2..3])), [3..4, 4..6, 7..8]);
+        assert_eq!(missing(&slices, &lanes(&[8..9, 4..8, 0..4])), []);
+    }
 }

@@ -192,3 +192,20 @@ fn a_lane_that_fails_otherwise_has_found_the_server() {
     assert!(pace.may_begin(now, 0));
     assert_eq!(pace.spent(now), now);
 }
+
+#[test]
+fn a_server_that_misbehaves_gets_a_moment_and_no_outage_for_nothing() {
+    let mut pace = Pace::new(2, MINUTES);
+    let mut now = Duration::ZERO;
+    let lane = pace.begin();
+    pace.misbehaved(now, lane, 1.0);
+    assert_eq!(pace.wait(now), Some(FIRST));
+    // Another lane that breaks meanwhile is an outage, and waited for.
+    assert_eq!(pace.lost(now, lane, 1.0), Then::Wait { at_most: MINUTES });
+    for _ in 0..9 {
+        until_it_may(&pace, &mut now, 0);
+        let lane = pace.begin();
+        pace.misbehaved(now, lane, 1.0);
+    }
+    assert_eq!(pace.wait(now), Some(LONGEST_MOMENT));
+}
