@@ -162,9 +162,10 @@ impl Out<'_, '_> {
         let mut family = self.0.encode_descriptor(name, help, None, kind)?;
         for (labels, value) in values {
             let one = family.encode_family(&labels)?;
-            match kind {
-                MetricType::Counter => ConstCounter::new(value).encode(one)?,
-                _ => ConstGauge::new(value).encode(one)?,
+            if matches!(kind, MetricType::Counter) {
+                ConstCounter::new(value).encode(one)?;
+            } else {
+                ConstGauge::new(value).encode(one)?;
             }
         }
         Ok(())
