@@ -161,7 +161,7 @@ impl Diagnostics {
         let state = Arc::new(State::default());
         let of_writer = Arc::clone(&state);
         let thread = std::thread::Builder::new().name("stderr".to_owned());
-        // Without a thread nothing is read from the queue: all lines count as lost, and work goes on.
+        // Without a thread nothing reads the queue: all lines count as lost, and work goes on.
         let _ = thread.spawn(move || write_lines(&receiver, out, &of_writer, format));
         Self { pieces, state, format, terminal }
     }

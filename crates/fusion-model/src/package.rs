@@ -4,7 +4,7 @@
 //!
 //! | file | who may see it | holds |
 //! |---|---|---|
-//! | `card.pb` | everybody | the [card](crate::card), with the digests of weights, hint and answers |
+//! | `card.pb` | everybody | the [card](crate::card), with the digests of all but the seal |
 //! | `weights.safetensors` | the server only | integer weights, biases, the server's RLWE key |
 //! | `seal.bin` | the server only | the digest of the card, under a tag by the server's key |
 //! | `hint.bin` | everybody | the hint, streamed |

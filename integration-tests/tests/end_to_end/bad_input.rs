@@ -60,7 +60,7 @@ fn packages_that_cannot_be_served() {
     let (path, claim) = (user.path("p/card.pb"), |rate: f64| rate.to_le_bytes());
     let whole = fs::read(&path).unwrap();
     fs::write(&path, replaced(&whole, &claim(0.9887), &claim(0.5))).unwrap();
-    serve().expect_error(&["card.pb", "the package was made with", "fusion prepare"]);
+    serve().expect_error(&["card.pb", "the card was edited", "fusion prepare"]);
     user.run("inspect {p}").expect_error(&["card.pb"]);
     // What a server published is a card alone: nothing says what it should be.
     user.run("inspect {p/card.pb}").expect(0);

@@ -12,7 +12,7 @@
 //! | `bad_input` | errors that name the thing, and leave nothing behind |
 //! | `cheats` | every kind of cheating server at small parameters |
 //! | `answers` | published answers, small batches, names and files |
-//! | `operation` | standard error that nobody reads, signals, health, what is written with which modes |
+//! | `operation` | standard error that nobody reads, signals, health, core files |
 //! | `metrics`, `logs` | what an operator sees, and that no secret is in it |
 //! | `deployment` | `deploy/` and `docs/operations.md` against the command |
 //! | `agreement` | protocol against float model and twin on 200 digits |

@@ -60,7 +60,7 @@ pub enum PackageError {
     },
     /// The card is not the one that the package was made with.
     #[error(
-        "{CARD} has digest {actual}, the package was made with {sealed}: it was edited or is damaged; put the old one back, or run `fusion prepare` again"
+        "{CARD} has digest {actual}, {SEAL} says {sealed}: the card was edited, or one of them is damaged; put the old one back, or run `fusion prepare` again"
     )]
     Edited {
         /// As the seal says.

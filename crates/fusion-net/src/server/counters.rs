@@ -1,9 +1,8 @@
 //! What a server has done so far, counted.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::slots::Slots;
 use crate::error::NetError;
 use crate::limit_name::LimitName;
 use fusion_ring::channel::Traffic;
@@ -92,23 +91,6 @@ pub struct Counters {
     pub connections_cut: u64,
     /// Errors of the listening socket, such as too many open files.
     pub accept_errors: u64,
-}
-
-/// The counters of a server, for another thread than its owner's. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Monitor {
-    pub(super) slots: Arc<Slots>,
-    pub(super) tally: Arc<Tally>,
-}
-
-impl Monitor {
-    /// What the server has done so far.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        let mut counters = self.tally.snapshot();
-        self.slots.count(&mut counters);
-        counters
-    }
 }
 
 /// The counters of a running server.

@@ -5,6 +5,7 @@ mod accept;
 mod counters;
 mod ending;
 mod health;
+mod monitor;
 mod service;
 mod slots;
 
@@ -20,8 +21,9 @@ use tonic_health::server::HealthReporter;
 
 use self::accept::Accept;
 use self::counters::Tally;
-pub use self::counters::{Counters, LaneFault, Monitor};
+pub use self::counters::{Counters, LaneFault};
 pub use self::ending::Ending;
+pub use self::monitor::Monitor;
 use self::service::Service;
 use self::slots::Slots;
 use crate::error::NetError;

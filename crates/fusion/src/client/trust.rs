@@ -6,7 +6,7 @@
 //! another one later is refused until the user says that the change is meant.
 //!
 //! Older versions knew a model by its hint alone. What they remembered still counts, and is
-//! replaced; a pin of a hint is taken and said to be one, since it leaves open what the card claims.
+//! replaced; a pin of a hint is taken and said to be one, since it leaves open what a card claims.
 
 use fusion_net::Digest;
 use serde::{Deserialize, Serialize};
