@@ -64,7 +64,6 @@ fn the_numbers_are_those_of_what_ran() {
     let lanes = outcome["seconds"]["by_lane"].as_array().unwrap().len() as f64;
     assert_eq!((after["fusion_lanes_begun_total"], after["fusion_lanes_done_total"], lanes), (6.0, 6.0, 6.0));
     assert_eq!((after["fusion_samples_done_total"], after["fusion_lanes_running"]), (24.0, 0.0));
-    assert_eq!(after["fusion_wrong_tokens_total"], 1.0);
     assert!(after["fusion_hint_bytes_total"] > 100_000.0, "{page}");
     for phase in ["setup", "linear", "random_ot", "activation", "pooling", "argmax"] {
         let name = format!("fusion_lane_phase_seconds_total{{phase=\"{phase}\"}}");
