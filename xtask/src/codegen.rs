@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
+use fusion_cli::terminal::show;
 use prost::Message as _;
 use protox::prost_reflect::prost_types::FileDescriptorSet;
 
@@ -39,7 +40,7 @@ pub(crate) fn write(root: &Path) -> Result<()> {
         }
         if read_if_present(&path)?.as_deref() != Some(&content) {
             fs::write(&path, &content).with_context(|| format!("cannot write {}", path.display()))?;
-            println!("wrote {}", path.display());
+            show(format_args!("wrote {}", path.display()))?;
         }
     }
     Ok(())

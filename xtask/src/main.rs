@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use fusion_benches::{checkout, linear, networks, ot, relu, resnet50, resnet50_weights, soak};
+use fusion_cli::terminal::show;
 
 /// Maintenance tasks of the Fusion workspace.
 #[derive(Parser)]
@@ -86,8 +87,8 @@ fn main() -> anyhow::Result<()> {
         Task::ModelZoo(options) => zoo::run(&options, &checkout::root()),
         Task::Resnet50 { model } => {
             let found = resnet50_weights::obtain(model.as_deref(), &checkout::root().join(resnet50_weights::CACHE))?;
-            println!("{}: {}{}", found.path.display(), found.source, if found.synthetic { " (SYNTHETIC)" } else { "" });
-            Ok(())
+            let mark = if found.synthetic { " (SYNTHETIC)" } else { "" };
+            show(format_args!("{}: {}{mark}", found.path.display(), found.source))
         }
     }
 }

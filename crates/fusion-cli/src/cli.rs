@@ -9,7 +9,7 @@ mod query;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use afterwards::{AuditArgs, VerifyArgs};
 pub use demo::{DemoArgs, DemoServer};
@@ -32,6 +32,18 @@ pub struct Cli {
     /// Log more (-v: progress of lanes, -vv: details). RUST_LOG overrides.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// What lines on standard error are: text for people, or JSON, one object a line.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// What lines on standard error are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Text for people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// The commands.
@@ -45,6 +57,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Serve a prepared package.
     Serve(ServeArgs),
+    /// Ask a server whether it takes lanes: exit code 0 if it does.
+    Health(HealthArgs),
     /// Classify images privately on a server, and check the server.
     Query(QueryArgs),
     /// Choose or judge the mix of copies and public samples, before anything runs.
@@ -209,6 +223,12 @@ pub struct ServeArgs {
     /// Seconds that running lanes get at shutdown.
     #[arg(long, value_name = "S", default_value_t = 30)]
     pub grace_seconds: u64,
+    /// Address to answer Prometheus on, under /metrics: numbers only, without encryption.
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
+    /// Allow --metrics on an address that others can reach.
+    #[arg(long, requires = "metrics")]
+    pub insecure_metrics: bool,
     /// Deviate from the protocol, to see verification catch it: samples=RATE, lanes=RATE,
     /// layer=STEP or bit.
     #[arg(long, value_name = "HOW")]
@@ -216,6 +236,15 @@ pub struct ServeArgs {
     /// Stop when standard input closes: for a parent process that must not leave a server behind.
     #[arg(long, hide = true)]
     pub until_stdin_closes: bool,
+}
+
+/// `fusion health`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  fusion health\n  fusion health --server infer.example.com:7878 --tls-ca ca.pem")]
+pub struct HealthArgs {
+    /// Where the server is.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
 }
 
 /// `fusion eval`.

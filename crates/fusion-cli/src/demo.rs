@@ -18,6 +18,7 @@ use rand_chacha::ChaCha20Rng;
 
 use crate::assets;
 use crate::cli::{DemoArgs, DemoServer};
+use crate::diagnostics::note;
 use crate::progress::Watcher;
 use crate::query::cores;
 use crate::report::report_text;
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         bail!("the demo has {} digits besides the public ones: --queries may be at most that", digits.len());
     }
     let server = serve(args.server, &pool, directory.path(), &mut rng)?;
-    eprintln!("Client:   process {}", std::process::id());
+    note(format_args!("Client:   process {}", std::process::id()));
 
     let mut settings = ClientSettings::new(server.address.clone(), directory.path().join("home"));
     settings.cores = cores();
@@ -65,8 +66,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
     let journal = Journal::at(directory.path().join("run"));
     let outcome = client.query(&inputs, &pool, &plan, journal, &mut rng, &mut |event| watcher.show(event))?;
     drop(watcher);
-    print(&outcome)?;
-    eprintln!("Demo took {:.1} s.", began.elapsed().as_secs_f64());
+    note(format_args!("Demo took {:.1} s.", began.elapsed().as_secs_f64()));
     Ok(outcome)
 }
 
@@ -77,7 +77,7 @@ fn serve(server: DemoServer, calibration: &[Sample], directory: &Path, rng: &mut
         DemoServer::LowQuality => (assets::MNIST_LOW_MODEL, None, "advertises the good model and serves a worse one"),
         DemoServer::Tampering => (assets::MNIST_MODEL, Some("samples=0.3"), "corrupts 30% of all samples"),
     };
-    eprintln!("Preparing the server's model (calibration, fixed-point plan, hint) ...");
+    note("Preparing the server's model (calibration, fixed-point plan, hint) ...");
     let quantised = quantise(model, "mnist.onnx", &assets::mnist_quantise(), calibration)?;
     let claim = Claim { top1: assets::MNIST_ACCURACY, dataset: "held-out MNIST digits".to_owned() };
     let package = directory.join("mnist.fusion");
@@ -87,7 +87,7 @@ fn serve(server: DemoServer, calibration: &[Sample], directory: &Path, rng: &mut
         PackageSettings { name: "mnist".to_owned(), claim: Some(claim), labels: names, measured_on, ..PackageSettings::default() };
     prepare(&package, quantised, settings, &SystemClock::new(), rng, &mut silent)?;
     let server = ServerProcess::start(&package, cheat)?;
-    eprintln!("Server:   process {} on {} ({what})", server.id(), server.address);
+    note(format_args!("Server:   process {} on {} ({what})", server.id(), server.address));
     Ok(server)
 }
 
@@ -98,7 +98,8 @@ fn float_labels(queries: &[Sample]) -> Result<Vec<Label>> {
     queries.iter().map(|q| Ok(float::argmax(&float::evaluate(&graph, &q.tensor(&recipe)?)?) as Label)).collect()
 }
 
-fn print(outcome: &Outcome) -> Result<()> {
+/// Prints what the demo found.
+pub(crate) fn print(outcome: &Outcome) -> Result<()> {
     show(report_text(&outcome.report))?;
     show(cost_lines(&outcome.costs))?;
     show(phase_table(&outcome.costs))

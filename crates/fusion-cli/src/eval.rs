@@ -11,6 +11,7 @@ use rand::RngExt;
 use serde::Serialize;
 
 use crate::cli::EvalArgs;
+use crate::diagnostics::note;
 use crate::frontier::show_frontier;
 use crate::left_out::say_left_out;
 use crate::outcome::write_json;
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<u8> {
     say_left_out(&format!("of {}", args.images.display()), found.skipped.iter().map(|(file, reason)| (file.as_str(), *reason)));
     let mut photos = found.samples;
     let settings = args.quantise.settings()?;
-    eprintln!("{} ...", work(&settings, photos.len()));
+    note(format_args!("{} ...", work(&settings, photos.len())));
     let quantised = quantise_file(&args.model, &settings, &photos)?;
     show_preview(&quantised, &photos)?;
     photos.truncate(args.limit.unwrap_or(usize::MAX));

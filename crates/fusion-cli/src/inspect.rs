@@ -1,5 +1,7 @@
 //! `fusion inspect`: what the linear layers of a package or a card are.
 
+use std::path::Path;
+
 use anyhow::Result;
 use comfy_table::Table;
 use fusion::model::package::Package;
@@ -73,14 +75,27 @@ fn table(layers: &[Layer]) -> Table {
     table
 }
 
+/// Whether all of a package is there, and not only what its owner publishes: then every part is
+/// held against the others.
+fn private_part(package: &Path) -> bool {
+    package.join(Package::PRIVATE_PART).exists()
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// A package or card that cannot be read, a file that cannot be written.
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
-    let card = Package::read_card(&args.package)?;
+    let card = match private_part(&args.package) {
+        true => Package::open(&args.package)?.card().clone(),
+        false => Package::read_card(&args.package)?,
+    };
     let layers = layers(&card.program)?;
     show(format_args!("Model: {} ({} steps, {} classes)", card.name, card.program.steps.len(), card.classes()))?;
+    show(format_args!("Digest: {} (clients pin it)", card.digest()?))?;
+    if let Some(hint) = card.hint {
+        show(format_args!("Hint:   {}, digest {}", human_bytes(hint.bytes), hint.digest))?;
+    }
     show(table(&layers))?;
     let total = |of: fn(&Layer) -> u64| human_bytes(layers.iter().map(of).sum());
     show(format_args!(

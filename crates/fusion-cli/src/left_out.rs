@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::diagnostics::note;
 use crate::report::plain;
 
 /// Files that are named, and not only counted: macOS writes one more beside every photo.
@@ -9,7 +10,10 @@ const NAMED: usize = 20;
 
 /// Says on standard error which files of a source are left out and why.
 pub(crate) fn say_left_out<'a>(source: &str, files: impl Iterator<Item = (&'a str, &'a str)>) {
-    eprint!("{}", lines(source, files));
+    let text = lines(source, files);
+    if !text.is_empty() {
+        note(text.trim_end());
+    }
 }
 
 fn lines<'a>(source: &str, files: impl Iterator<Item = (&'a str, &'a str)>) -> String {

@@ -24,16 +24,22 @@
 //! [`cli`] for what can be typed, then the module of the command. What a query does is in
 //! `fusion::client`.
 #![forbid(unsafe_code)]
+// They panic where nobody reads: `terminal::show` and `diagnostics::note` do not.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod advice;
 pub mod assets;
 pub mod cli;
 mod demo;
+pub mod diagnostics;
 mod eval;
 mod frontier;
+mod hardening;
+mod health;
 mod inspect;
 pub mod lane_terms;
 mod left_out;
+mod metrics;
 pub mod outcome;
 mod predict;
 mod prepare;
@@ -45,6 +51,7 @@ mod report_commands;
 pub mod serve;
 pub mod server_process;
 mod settings;
+mod signals;
 mod sources;
 pub mod tables;
 pub mod terminal;
@@ -65,17 +72,23 @@ use crate::terminal::show;
 /// # Errors
 /// Whatever kept the command from doing its work; a rejected batch is an exit code, not an error.
 pub fn run(command: &Command) -> Result<u8> {
+    if matches!(command, Command::Demo(_) | Command::Prepare(_) | Command::Serve(_) | Command::Query(_)) {
+        hardening::keep_memory_private();
+    }
     match command {
         Command::Demo(args) => {
             let files = Files { json: args.json.as_deref(), ..Files::default() };
             files.check()?;
             let outcome = demo::run(args)?;
-            files.write(&outcome.report, &outcome.to_json()?, &[])?;
+            let written = files.write(&outcome.report, &outcome.to_json()?, &[]);
+            demo::print(&outcome)?;
+            written?;
             Ok(outcome::exit_code(&outcome.report))
         }
         Command::Prepare(args) => prepare::run(args).map(|()| 0),
         Command::Inspect(args) => inspect::run(args).map(|()| 0),
         Command::Serve(args) => serve::run(args).map(|()| 0),
+        Command::Health(args) => health::run(args),
         Command::Query(args) => queried(args),
         Command::Plan(args) => report_commands::plan(args),
         Command::Verify(args) => report_commands::verify(args),

@@ -9,6 +9,7 @@ use fusion::model::card::Claim;
 use fusion::{PackageSettings, PublishedAnswers, SystemClock, images, prepare, quantise_file};
 
 use crate::cli::PrepareArgs;
+use crate::diagnostics::note;
 use crate::frontier::show_frontier;
 use crate::left_out::say_left_out;
 use crate::outcome::write_json;
@@ -76,7 +77,7 @@ pub(crate) fn run(args: &PrepareArgs) -> Result<()> {
     let labels = args.labels.as_deref().map(class_names).transpose()?.unwrap_or_default();
     let settings = args.quantise.settings()?;
     let calibration = labelled_if_known(&args.calibrate)?;
-    eprintln!("{} ...", work(&settings, calibration.len()));
+    note(format_args!("{} ...", work(&settings, calibration.len())));
     let quantised = quantise_file(&args.model, &settings, &calibration)?;
     show_preview(&quantised, &calibration)?;
     show_frontier(&quantised.frontier)?;
@@ -101,7 +102,7 @@ pub(crate) fn run(args: &PrepareArgs) -> Result<()> {
     if let Some(answers) = &prepared.answers {
         show_answers(answers, claimed)?;
     }
-    show(format_args!("Digest:   {} (publish it: clients pin it)", prepared.hint_digest))?;
+    show(format_args!("Digest:   {} (publish it: clients pin it)", prepared.card_digest))?;
     if let Some(path) = &args.json {
         write_json(path, &prepared)?;
     }

@@ -10,6 +10,7 @@ use fusion::net::NetError;
 use fusion::{Event, LaneProgress};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::diagnostics::{note, warning};
 use crate::report::plain;
 use crate::tables::human_bytes;
 
@@ -70,7 +71,7 @@ impl Watcher {
                 self.clear();
                 print_plan(plan);
                 if let Some(path) = &self.journal {
-                    eprintln!("Run:      {} (if interrupted: fusion query --resume {0})", path.display());
+                    note(format_args!("Run:      {} (if interrupted: fusion query --resume {0})", path.display()));
                 }
             }
             Event::Lanes(progress) => self.lanes(progress),
@@ -114,8 +115,8 @@ impl Watcher {
     /// Says a line beside the bar.
     fn say(&self, line: &str) {
         match &self.bar {
-            Some((_, bar)) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some((_, bar)) => bar.suspend(|| note(line)),
+            None => note(line),
         }
     }
 
@@ -144,36 +145,43 @@ fn waiting(why: &NetError, at_most: Duration, run: Option<&Path>) -> String {
 fn connected(card: &ModelCard, trust: Trust) {
     let claim = card.claim.as_ref();
     let claim = claim.map_or_else(|| "no claimed accuracy".to_owned(), |c| format!("claims {:.1}% on {}", 100.0 * c.top1, c.dataset));
-    eprintln!("Model:    {} ({} classes), {claim}", card.name, card.classes());
+    note(format_args!("Model:    {} ({} classes), {claim}", card.name, card.classes()));
     let trusted = match trust {
         Trust::Pinned => "pinned",
+        Trust::PinnedHint => "only its hint is pinned",
         Trust::FirstUse => "first use, remembered from now on",
         Trust::Known => "as before",
     };
-    if let Some(hint) = &card.hint {
-        eprintln!("Digest:   {} ({trusted})", hint.digest);
+    // Whoever connected has decoded the card, and what is decoded has a digest.
+    if let Ok(digest) = card.digest() {
+        note(format_args!("Digest:   {digest} ({trusted})"));
+        if trust == Trust::PinnedHint {
+            warning(format_args!(
+                "Warning:  a hint's digest leaves open what the card claims. Ask the operator for the model's (`fusion inspect` shows it), and pin that: {digest}, if they agree"
+            ));
+        }
     }
 }
 
 /// Prints what will be mixed, before anything runs.
 fn print_plan(plan: &Plan) {
     let mix = &plan.mix;
-    eprintln!(
+    note(format_args!(
         "Plan:     R = {} queries x B = {} copies + T = {} public samples = {} samples in secret order (x{:.2} per query)",
         mix.queries(),
         mix.copies(),
         mix.publics(),
         mix.samples(),
         mix.overhead()
-    );
-    eprintln!(
+    ));
+    note(format_args!(
         "          accepts up to tau = {} wrong public answers and {} inconclusive queries; soundness 2^{:.2} (asked: 2^-{})",
         mix.tau(),
         mix.max_inconclusive(),
         plan.soundness.log2,
         plan.lambda
-    );
+    ));
     if !plan.is_sound() {
-        eprintln!("          WARNING: this plan does not reach the soundness that was asked for");
+        warning("          WARNING: this plan does not reach the soundness that was asked for");
     }
 }

@@ -9,6 +9,7 @@ use fusion::mix::verify::RevealRejected;
 use fusion::{Client, ClientSettings, Inputs, Journal};
 
 use crate::cli::QueryArgs;
+use crate::diagnostics::warning;
 use crate::left_out::say_left_out;
 use crate::preview::crop_warning;
 use crate::progress::Watcher;
@@ -17,7 +18,7 @@ use crate::settings::{home, system_rng};
 use crate::sources::{AsLabelled, PublicSource, Sources};
 
 /// Where a server is looked for if nobody says.
-const DEFAULT_SERVER: &str = "127.0.0.1:7878";
+pub(crate) const DEFAULT_SERVER: &str = "127.0.0.1:7878";
 
 /// A query that came to its end.
 pub(crate) struct Ran {
@@ -89,8 +90,8 @@ fn readable(inputs: Inputs, client: &Client, named: &[PathBuf]) -> Result<Inputs
     if inputs.samples.is_empty() {
         bail!("none of the images can be classified");
     }
-    if let Some(warning) = crop_warning(&client.card().preprocess, &inputs.samples) {
-        eprintln!("Warning:  {warning}");
+    if let Some(text) = crop_warning(&client.card().preprocess, &inputs.samples) {
+        warning(format_args!("Warning:  {text}"));
     }
     Ok(inputs)
 }

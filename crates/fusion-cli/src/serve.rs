@@ -4,22 +4,26 @@ use std::io::Read;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use fusion::Server;
 
 use crate::cli::ServeArgs;
+use crate::diagnostics::{note, warning};
+use crate::metrics;
 use crate::settings::system_rng;
+use crate::signals::{self, Wake};
 use crate::terminal::show;
 
-/// Runs the command until it is interrupted.
+/// Runs the command until it is told to stop.
 ///
 /// # Errors
-/// A package or an address that cannot be used.
+/// A package or an address that cannot be used; a server that no longer serves.
 pub fn run(args: &ServeArgs) -> Result<()> {
     let settings = args.settings()?;
     if let Some(cheat) = &args.cheat {
-        eprintln!("WARNING: this server cheats on purpose ({cheat:?})");
+        warning(format_args!("WARNING: this server cheats on purpose ({cheat:?})"));
     }
+    let metrics = args.metrics.map(|address| metrics::listen(address, args.insecure_metrics)).transpose()?;
     let plaintext = args.tls_cert.is_none() && !args.insecure && !args.listen.ip().is_loopback();
     let what = format!("cannot serve {}", args.package.display());
     let server = Server::serve(&args.package, settings, system_rng()?).map_err(|error| {
@@ -27,25 +31,43 @@ pub fn run(args: &ServeArgs) -> Result<()> {
         let refused = matches!(error, fusion::Error::Net(_)) && plaintext;
         if refused { anyhow!("{error}: {advice}") } else { anyhow::Error::from(error).context(what) }
     })?;
+    let (wake, woken) = mpsc::channel();
+    signals::watch(wake.clone())?;
     // A line of its own on standard output: parents and scripts read the port from it.
     show(format_args!("listening on {}", server.local_addr()))?;
-    let (stop, stopped) = mpsc::channel();
-    let interrupt = stop.clone();
-    ctrlc::set_handler(move || _ = interrupt.send(())).context("cannot watch for interrupts")?;
+    if let Some(listener) = metrics {
+        show(format_args!("metrics on http://{}/metrics", listener.local_addr()?))?;
+        metrics::serve(listener, server.monitor())?;
+    }
     if args.until_stdin_closes {
+        let wake = wake.clone();
         std::thread::spawn(move || {
             let mut sink = [0u8; 256];
             let mut input = std::io::stdin();
             while matches!(input.read(&mut sink), Ok(n) if n > 0) {}
-            let _ = stop.send(());
+            let _ = wake.send(Wake::Stop);
         });
     }
-    // The handler holds a sender for the life of the process: this waits for a signal.
-    let _ = stopped.recv();
+    let ending = server.ending();
+    let watching = std::thread::Builder::new().name("ending".to_owned()).spawn(move || {
+        if let Some(error) = ending.wait() {
+            // Nobody waits any more if the process is on its way out.
+            let _ = wake.send(Wake::Failed(error));
+        }
+    });
+    watching.context("no thread to watch the server")?;
+    match woken.recv() {
+        Ok(Wake::Failed(error)) => bail!("{error}: nobody can reach this server any more"),
+        // Nobody is left who could tell it to stop.
+        Ok(Wake::Stop) | Err(mpsc::RecvError) => {}
+    }
     let running = server.lanes_running();
     if running > 0 {
-        eprintln!("finishing {running} lanes (at most {} s) ...", args.grace_seconds);
+        note(format_args!("finishing {running} lanes (at most {} s; a second signal ends them at once) ...", args.grace_seconds));
     }
-    server.shutdown(Duration::from_secs(args.grace_seconds));
+    let shutdown = server.shutdown(Duration::from_secs(args.grace_seconds));
+    if shutdown.cancelled > 0 {
+        warning(format_args!("{} lanes were cut: --grace-seconds was over", shutdown.cancelled));
+    }
     Ok(())
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::assets;
+use crate::diagnostics::note;
 
 /// Sources of queries and public samples, as they stand in a run's `run.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,10 +107,10 @@ impl Sources {
                     let given = publics.len();
                     let pool = PublicPool::of_sheet(publics, &sheet)?;
                     let (images, undecided) = (sheet.images(), sheet.undecided());
-                    eprintln!(
+                    note(format_args!(
                         "Answers:  published for {images} images, {undecided} of them undecided; {} of your {given} can be tested with",
                         pool.len()
-                    );
+                    ));
                     pool
                 }
                 (None, Some(_)) => PublicPool::labelled(publics, KnownFrom::GroundTruth)?,

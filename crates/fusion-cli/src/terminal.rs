@@ -5,12 +5,15 @@ use std::io::{self, ErrorKind, Write};
 
 use anyhow::{Context, Result};
 
+use crate::diagnostics::keep_order;
+
 /// Prints `text` and a line end. A reader that has seen enough and went away, such as `head`, is no
 /// error: what is left to do, such as writing a report, is done all the same.
 ///
 /// # Errors
 /// If standard output cannot be written for another reason, such as a full disk.
 pub fn show(text: impl Display) -> Result<()> {
+    keep_order();
     to(&mut io::stdout().lock(), text)
 }
 

@@ -99,7 +99,7 @@ pub use lane_request::{Extension, LaneRequest, Reveal, Split};
 pub use limit_name::LimitName;
 pub use limits::{AnnouncedLimits, Limits};
 pub use security::{ClientSecurity, KeyPair, ServerSecurity, Token};
-pub use server::{Counters, Ending, LaneFault, Server, ServerBuilder, Shutdown};
+pub use server::{Counters, Ending, LaneFault, Monitor, Server, ServerBuilder, Shutdown};
 pub use waits::Waits;
 
 /// Version of the wire protocol of this build: `proto/fusion.proto` and the framing of lanes.

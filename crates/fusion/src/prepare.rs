@@ -45,9 +45,9 @@ pub struct PackageSettings {
 pub struct Prepared {
     /// Name on the card.
     pub name: String,
-    /// Digest of the card.
+    /// Digest of the card, and so of the whole model: what clients pin.
     pub card_digest: String,
-    /// Digest of the hint: what clients pin.
+    /// Digest of the hint, under which what batches prove of the weights is added up.
     pub hint_digest: String,
     /// Bytes of the hint.
     pub hint_bytes: u64,

@@ -41,24 +41,30 @@ fn packages_that_cannot_be_served() {
     user.prepare("p");
     user.run(&format!("prepare <mnist.onnx> {PREPARE} --out {{p}}")).expect_error(&["exists"]);
     let serve = || user.run("serve {p} --listen 127.0.0.1:0 --until-stdin-closes");
-    for part in ["weights.safetensors", "hint.bin", "card.pb"] {
+    for part in ["weights.safetensors", "hint.bin", "card.pb", "seal.bin"] {
         let path = user.path("p").join(part);
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() * 2 / 3]).unwrap();
-        let words: &[&str] = if part == "card.pb" { &["card"] } else { &[part] };
-        serve().expect_error(words);
+        serve().expect_error(&[part]);
         let mut flipped = whole.clone();
         flipped[whole.len() / 2] ^= 1;
         fs::write(&path, &flipped).unwrap();
-        // A bit of the card may be any figure; what it changes is found by the digests or the
-        // validation of the program, unless it is a text.
-        if part != "card.pb" {
-            serve().expect_error(words);
-        }
+        serve().expect_error(&[part]);
+        user.run("inspect {p}").expect_error(&[part]);
         fs::remove_file(&path).unwrap();
         serve().expect_error(&[part]);
         fs::write(&path, &whole).unwrap();
     }
+    // Another claim is another card, although nothing else can tell: the owner's accuracy as the
+    // eight bytes that it is.
+    let (path, claim) = (user.path("p/card.pb"), |rate: f64| rate.to_le_bytes());
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, replaced(&whole, &claim(0.9887), &claim(0.5))).unwrap();
+    serve().expect_error(&["card.pb", "the card was edited", "fusion prepare"]);
+    user.run("inspect {p}").expect_error(&["card.pb"]);
+    // What a server published is a card alone: nothing says what it should be.
+    user.run("inspect {p/card.pb}").expect(0);
+    fs::write(&path, &whole).unwrap();
     user.run("serve {nothing} --listen 127.0.0.1:0").expect_error(&["nothing"]);
     user.run("serve {p} --listen 0.0.0.0:0 --until-stdin-closes").expect_error(&["refusing plaintext"]);
     // Whole again, it serves.

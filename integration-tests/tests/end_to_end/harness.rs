@@ -117,6 +117,33 @@ impl Running {
         Ended { code: status.code(), stdout: read("out"), stderr: read("err") }
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has said on standard output so far.
+    pub(crate) fn stdout(&self) -> String {
+        fs::read_to_string(self.output.path().join("out")).unwrap()
+    }
+
+    /// Sends it a signal, by name.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status().unwrap().success());
+    }
+
+    /// Waits for the end, and says by which signal it came, if by one.
+    #[cfg(unix)]
+    pub(crate) fn ended_by(mut self) -> Option<i32> {
+        let began = Instant::now();
+        while self.is_running() {
+            assert!(began.elapsed() < PATIENCE, "the process hangs");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::os::unix::process::ExitStatusExt::signal(&self.child.wait().unwrap())
+    }
+
     /// Whether it still runs.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
@@ -216,6 +243,22 @@ impl User {
         BufReader::new(stdout).read_line(&mut first).unwrap();
         let address = first.trim().strip_prefix("listening on ").expect("the server came up").to_owned();
         Serving { child, _stdin: stdin, address }
+    }
+
+    /// Serves a package on a free port as an operator does, with nothing but `more`; the addresses
+    /// are those that it says it listens on and answers for metrics.
+    pub(crate) fn operate(&self, package: &str, more: &str) -> (Running, String, Option<String>) {
+        let mut server = self.start(&format!("serve {{{package}}} --listen 127.0.0.1:0 {more}"));
+        let began = Instant::now();
+        let lines = 1 + usize::from(more.contains("--metrics"));
+        while server.stdout().lines().count() < lines {
+            assert!(server.is_running() && began.elapsed() < PATIENCE, "the server does not come up");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let stdout = server.stdout();
+        let after = |what: &str| stdout.lines().find_map(|line| line.strip_prefix(what)).map(str::to_owned);
+        let metrics = after("metrics on http://").map(|url| url.trim_end_matches("/metrics").to_owned());
+        (server, after("listening on ").unwrap(), metrics)
     }
 
     /// A JSON file of the working directory.

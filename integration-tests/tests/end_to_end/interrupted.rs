@@ -71,7 +71,7 @@ fn a_killed_server_loses_nothing_of_the_run() {
     other.kill();
     assert_eq!(user.journal("run"), before);
 
-    let first = user.json("run/run.json")["hint_digest"].as_str().unwrap().to_owned();
+    let first = user.json("run/run.json")["card_digest"].as_str().unwrap().to_owned();
     let server = user.serve_at("mnist.fusion", &address, "");
     user.run(&format!("query --resume {{run}} --server {address} --pin {}", "0".repeat(64))).expect_error(&["not the pinned one"]);
     // The trusted digest of the address was changed above on request: change it back the same way.

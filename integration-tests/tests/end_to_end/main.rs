@@ -13,6 +13,9 @@
 //! | `cheats` | every kind of cheating server at small parameters |
 //! | `faults` | kills, full disks, clocks and links: undisturbed answers, or a run to resume |
 //! | `answers` | published answers, small batches, names and files |
+//! | `operation` | standard error that nobody reads, signals, health, core files |
+//! | `metrics`, `logs` | what an operator sees, and that no secret is in it |
+//! | `deployment` | `deploy/` and `docs/operations.md` against the command |
 //! | `agreement` | protocol against float model and twin on 200 digits |
 //!
 //! Everything is written below temporary directories; `FUSION_HOME` is set for every process.
@@ -26,9 +29,13 @@ mod answers;
 mod bad_input;
 mod cheats;
 mod demo;
+mod deployment;
 mod faults;
 mod harness;
 mod interrupted;
 mod kept;
+mod logs;
+mod metrics;
+mod operation;
 mod outages;
 mod walkthrough;

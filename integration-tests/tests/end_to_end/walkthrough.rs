@@ -9,7 +9,10 @@ fn prepare_serve_query_verify_and_audit() {
     let user = User::new();
     let line = "prepare <mnist.onnx> --preprocess mnist --calibrate <queries> --claimed-accuracy 0.9887 --out {mnist.fusion} --json {prepared.json}";
     user.run(line).expect(0);
-    let digest = user.json("prepared.json")["hint_digest"].as_str().unwrap().to_owned();
+    let prepared = user.json("prepared.json");
+    let [digest, hint] = ["card_digest", "hint_digest"].map(|name| prepared[name].as_str().unwrap().to_owned());
+    let inspected = user.run("inspect {mnist.fusion}").expect(0);
+    assert!(inspected.stdout.contains(&format!("Digest: {digest}")) && inspected.stdout.contains(&hint), "{}", inspected.stdout);
     let server = user.serve("mnist.fusion", "");
     let query = format!("query <queries> --server {} --public-mnist", server.address);
 
@@ -45,10 +48,17 @@ fn prepare_serve_query_verify_and_audit() {
     assert!(ended.stderr.contains("as before"), "{}", ended.stderr);
     user.run(&format!("{query} {small} --out {{run}}")).expect_error(&["already holds a run", "--resume"]);
 
+    // What is added up is about the weights, so it is kept by the digest of the hint.
     let ended = user.run("audit --json {audit.json}").expect(0);
-    assert!(ended.stdout.contains(&digest[..8]), "{}", ended.stdout);
+    assert!(ended.stdout.contains(&hint[..8]), "{}", ended.stdout);
     let audit = user.json("audit.json").to_string();
-    assert!(audit.contains(&digest), "{audit}");
+    assert!(audit.contains(&hint), "{audit}");
+
+    // A pin of the hint, as older versions had it, is taken, and the better one is named.
+    let ended = user
+        .run(&format!("query <queries/digit-00.png> --server {} --public-mnist {one} --pin {hint} --out {{hint}}", server.address))
+        .expect(0);
+    assert!(ended.stderr.contains("only its hint is pinned") && ended.stderr.contains(&format!("pin that: {digest}")), "{}", ended.stderr);
 
     // A pin of another digest is refused with both.
     let other = "ab".repeat(32);

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use fusion::images::Sample;
+use fusion_cli::diagnostics::note;
+use fusion_cli::terminal::show;
 
 use self::catalogue::Entry;
 use self::compare::Verdict;
@@ -72,7 +74,7 @@ pub(crate) fn run(options: &Options, root: &Path) -> Result<()> {
     let mut written = BTreeMap::new();
     let mut rows = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
-        eprintln!("[{}/{}] {}", index + 1, entries.len(), entry.folder());
+        note(format_args!("[{}/{}] {}", index + 1, entries.len(), entry.folder()));
         if !written.contains_key(entry.recipe.name()) {
             written.insert(entry.recipe.name(), Photos::write(&zoo.samples, entry.recipe, &zoo.work)?);
         }
@@ -80,7 +82,7 @@ pub(crate) fn run(options: &Options, root: &Path) -> Result<()> {
         zoo.answer(entry, photos)?;
         if !options.export_only {
             let row = measure(blank(entry), photos, &model_of(&zoo.work, entry)).with_context(|| entry.folder())?;
-            eprint!("{}", table::line(&row));
+            note(table::line(&row).trim_end());
             rows.push(row);
         }
     }
@@ -99,8 +101,7 @@ fn finish(options: &Options, root: &Path, rows: &[Row]) -> Result<()> {
     if options.only.is_empty() {
         fs::write(root.join(DOCUMENT), table::document(rows)).context(DOCUMENT)?;
     }
-    println!("{}", table::summary(rows));
-    Ok(())
+    show(table::summary(rows))
 }
 
 /// What rows are made with.

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use fusion_cli::diagnostics::note;
 
 use super::catalogue::{Entry, Exporter};
 use super::photos::{COMPARED, Photos};
@@ -98,7 +99,7 @@ fn make(python: &str, folder: &Path, list: &Path) -> Result<PathBuf> {
     if fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
         return Ok(inside);
     }
-    eprintln!("making {}: some gigabytes to download the first time", folder.display());
+    note(format_args!("making {}: some gigabytes to download the first time", folder.display()));
     let mut command = Command::new(python);
     finish({
         command.args(["-m", "venv", "--clear"]).arg(folder);

@@ -134,8 +134,8 @@ pub struct QueryArgs {
     /// The mix.
     #[command(flatten)]
     pub mix: MixArgs,
-    /// Digest of the model's hint; anything else is refused. Without it the first digest seen at an
-    /// address is remembered.
+    /// Digest of the model, as `fusion prepare` and `fusion inspect` show it; anything else is
+    /// refused. Without it the first digest seen at an address is remembered.
     #[arg(long, value_name = "DIGEST")]
     pub pin: Option<String>,
     /// Lanes side by side [default: two per core, four if the server is 10 ms away].

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fusion_ring::symmetric::digest::Digest;
 
-use super::parts::WEIGHTS;
+use super::parts::{ANSWERS, CARD, SEAL, WEIGHTS};
 use crate::answer_sheet::SheetError;
 use crate::card::CardError;
 use crate::program::WeightsError;
@@ -28,7 +28,10 @@ pub enum PackageError {
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
     /// A file of the package is not there.
-    #[error("{} is not a whole model package: it has no {part}", package.display())]
+    #[error(
+        "{} is not a whole model package: it has no {part}{}", package.display(),
+        if *part == SEAL { ", which packages of older versions lack: run `fusion prepare` again" } else { "" }
+    )]
     MissingPart {
         /// The package.
         package: PathBuf,
@@ -55,14 +58,27 @@ pub enum PackageError {
         /// Of the file.
         actual: Digest,
     },
+    /// The card is not the one that the package was made with.
+    #[error(
+        "{CARD} has digest {actual}, {SEAL} says {sealed}: the card was edited, or one of them is damaged; put the old one back, or run `fusion prepare` again"
+    )]
+    Edited {
+        /// As the seal says.
+        sealed: Digest,
+        /// Of the card that is there.
+        actual: Digest,
+    },
+    /// The seal is none, or of another package.
+    #[error("{SEAL} is damaged or of another package; put the old one back, or run `fusion prepare` again")]
+    Seal,
     /// The card is invalid.
-    #[error(transparent)]
+    #[error("{CARD}: {0}")]
     Card(#[from] CardError),
     /// The weights are not the program's.
-    #[error(transparent)]
+    #[error("{WEIGHTS}: {0}")]
     Weights(#[from] WeightsError),
     /// The answer sheet is none, or not of this model.
-    #[error(transparent)]
+    #[error("{ANSWERS}: {0}")]
     Answers(#[from] SheetError),
     /// The weights file is malformed.
     #[error("{WEIGHTS} is malformed: {0}")]

@@ -8,8 +8,9 @@ use fusion_ring::symmetric::digest::{Digest, Hasher};
 use zeroize::Zeroizing;
 
 use super::error::{PackageError, io_error};
-use super::parts::{ANSWERS, CARD, HINT, WEIGHTS};
+use super::parts::{ANSWERS, CARD, HINT, SEAL, WEIGHTS};
 use super::private::{self, PrivateModel};
+use super::seal::{self, Seal};
 use crate::answer_sheet::AnswerSheet;
 use crate::card::{AnswerFacts, CardError, HintFacts, MAX_CARD_BYTES, ModelCard};
 
@@ -21,13 +22,21 @@ pub struct Package {
 }
 
 impl Package {
+    /// Name of the file that only the owner of a package has.
+    pub const PRIVATE_PART: &str = WEIGHTS;
+
     /// Reads a package and checks every part. The weights stay in memory; the hint, which is large,
     /// is read once for its digest.
     ///
     /// # Errors
     /// A part is missing, truncated, damaged, of another model, or invalid.
     pub fn open(directory: &Path) -> Result<Self, PackageError> {
-        let card = Self::read_card(directory)?;
+        let (card, digest) = read_card(directory)?;
+        let seal = read_seal(directory)?;
+        if let Some(seal) = seal.filter(|seal| seal.card() != digest) {
+            return Err(PackageError::Edited { sealed: seal.card(), actual: digest });
+        }
+        let card = ModelCard::decode(&card)?;
         let hint = card.hint.ok_or(CardError::Missing("hint digest"))?;
         let file = part(directory, WEIGHTS)?;
         let path = directory.join(WEIGHTS);
@@ -40,6 +49,8 @@ impl Package {
         same_digest(WEIGHTS, card.weights_digest, Digest::of(&bytes))?;
         let private = private::decode(&card.program, &bytes)?;
         private.weights.validate(&card.program)?;
+        // Packages of older versions have none.
+        seal.ok_or_else(|| seal::missing(directory))?.check(&private.key)?;
         check_hint(directory, hint)?;
         card.answers.map_or(Ok(()), |answers| check_answers(directory, answers, card.classes()))?;
         Ok(Self { directory: directory.to_owned(), card, private })
@@ -50,14 +61,7 @@ impl Package {
     /// # Errors
     /// There is none, or it is invalid.
     pub fn read_card(path: &Path) -> Result<ModelCard, PackageError> {
-        let (file, path) = if path.is_dir() {
-            (part(path, CARD)?, path.join(CARD))
-        } else {
-            (File::open(path).map_err(io_error("open", path))?, path.to_owned())
-        };
-        let mut bytes = Vec::new();
-        file.take(MAX_CARD_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(io_error("read", &path))?;
-        Ok(ModelCard::decode(&bytes)?)
+        Ok(ModelCard::decode(&read_card(path)?.0)?)
     }
 
     /// The public card.
@@ -82,6 +86,28 @@ impl Package {
     #[must_use]
     pub fn answers_path(&self) -> Option<PathBuf> {
         self.card.answers.map(|_| self.directory.join(ANSWERS))
+    }
+}
+
+/// The bytes of the card in a package or a file of its own, and their digest.
+fn read_card(path: &Path) -> Result<(Vec<u8>, Digest), PackageError> {
+    let (file, path) = if path.is_dir() {
+        (part(path, CARD)?, path.join(CARD))
+    } else {
+        (File::open(path).map_err(io_error("open", path))?, path.to_owned())
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_CARD_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(io_error("read", &path))?;
+    let digest = Digest::of(&bytes);
+    Ok((bytes, digest))
+}
+
+fn read_seal(directory: &Path) -> Result<Option<Seal>, PackageError> {
+    let path = directory.join(SEAL);
+    match File::open(&path) {
+        Ok(file) => Seal::read(file, &path).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error("open", &path)(error)),
     }
 }
 

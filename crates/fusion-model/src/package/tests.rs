@@ -2,10 +2,10 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::parts::{ANSWERS, CARD, HINT, WEIGHTS};
+use super::parts::{ANSWERS, CARD, HINT, SEAL, WEIGHTS};
 use super::*;
 use crate::answer_sheet::AnswerSheet;
-use crate::card::{Digest, HintFacts};
+use crate::card::{Claim, Digest, Flips, HintFacts, ModelCard};
 use crate::program::{Weights, WeightsError};
 use crate::testing::small_model;
 
@@ -81,14 +81,16 @@ fn only_the_owner_reads_the_weights() {
         }
         let target = written(scratch.path(), seed);
         assert!(Package::open(&target).is_ok() && !left.exists());
-        assert_eq!(fs::metadata(target.join(WEIGHTS)).unwrap().permissions().mode() & 0o777, 0o600);
+        for private in [WEIGHTS, SEAL] {
+            assert_eq!(fs::metadata(target.join(private)).unwrap().permissions().mode() & 0o777, 0o600);
+        }
     }
     assert_eq!(fs::read(&elsewhere).unwrap(), b"mine");
 }
 
 #[test]
 fn missing_parts_are_named() {
-    for name in [CARD, WEIGHTS, HINT] {
+    for name in [CARD, WEIGHTS, SEAL, HINT] {
         let scratch = tempfile::tempdir().unwrap();
         let target = written(scratch.path(), 1);
         fs::remove_file(target.join(name)).unwrap();
@@ -99,7 +101,7 @@ fn missing_parts_are_named() {
 
 #[test]
 fn truncated_parts_are_refused() {
-    for name in [CARD, WEIGHTS, HINT] {
+    for name in [CARD, WEIGHTS, SEAL, HINT] {
         let scratch = tempfile::tempdir().unwrap();
         let target = written(scratch.path(), 1);
         let path = target.join(name);
@@ -108,7 +110,8 @@ fn truncated_parts_are_refused() {
             fs::write(&path, &bytes[..keep]).unwrap();
             let error = Package::open(&target).err();
             match name {
-                CARD => assert!(matches!(error, Some(PackageError::Card(_))), "{error:?}"),
+                CARD => assert!(matches!(error, Some(PackageError::Edited { .. })), "{error:?}"),
+                SEAL => assert_eq!(error, Some(PackageError::Seal)),
                 WEIGHTS => assert!(matches!(error, Some(PackageError::Digest { part: WEIGHTS, .. })), "{error:?}"),
                 _ => assert_eq!(error, Some(PackageError::Length { part: HINT, expected: 5000, actual: keep as u64 })),
             }
@@ -118,16 +121,82 @@ fn truncated_parts_are_refused() {
 
 #[test]
 fn parts_of_another_model_are_refused() {
-    for name in [CARD, WEIGHTS, HINT] {
+    for name in [CARD, WEIGHTS, SEAL, HINT] {
         let scratch = tempfile::tempdir().unwrap();
         let (one, two) = (written(scratch.path(), 1), written(scratch.path(), 2));
         fs::copy(two.join(name), one.join(name)).unwrap();
-        let expected_part = if name == CARD { WEIGHTS } else { name };
-        match Package::open(&one).err() {
-            Some(PackageError::Digest { part, .. }) => assert_eq!(part, expected_part),
-            other => panic!("{name}: {other:?}"),
+        match (name, Package::open(&one).err()) {
+            (CARD | SEAL, Some(PackageError::Edited { .. })) => {}
+            (WEIGHTS | HINT, Some(PackageError::Digest { part, .. })) => assert_eq!(part, name),
+            (_, other) => panic!("{name}: {other:?}"),
+        }
+        // Card and seal together are of another package than the weights.
+        if name == CARD {
+            fs::copy(two.join(SEAL), one.join(SEAL)).unwrap();
+            assert!(matches!(Package::open(&one).err(), Some(PackageError::Digest { part: WEIGHTS, .. })));
         }
     }
+}
+
+/// Each field of a valid card that says something to clients, changed as an owner might, who knows
+/// the digests of the other parts and how a card is encoded.
+#[test]
+fn an_edited_card_is_refused_and_named() {
+    let edits: [(&str, fn(&mut ModelCard)); 8] = [
+        ("name", |card| card.name.push('x')),
+        ("claim", |card| card.claim = Some(Claim { top1: 0.5, dataset: "noise".to_owned() })),
+        ("flips", |card| card.flips = Some(Flips { rate: 0.005, group: 0.05, images: 64 })),
+        ("labels", |card| card.labels.swap(0, 1)),
+        ("preprocess", |card| card.preprocess.mean[0] += 0.5),
+        ("logits", |card| card.logits_bits = 10),
+        ("window", |card| card.program.logits_window.shift += 1),
+        ("hint", |card| card.hint = card.hint.map(|hint| HintFacts { digest: Digest::of(b"other"), ..hint })),
+    ];
+    let scratch = tempfile::tempdir().unwrap();
+    let target = written(scratch.path(), 1);
+    let (path, whole) = (target.join(CARD), fs::read(target.join(CARD)).unwrap());
+    for (what, edit) in edits {
+        let mut card = Package::read_card(&target).unwrap();
+        edit(&mut card);
+        let edited = card.encode().unwrap();
+        assert_ne!(edited, whole, "{what}");
+        fs::write(&path, &edited).unwrap();
+        let refused = Package::open(&target).err();
+        assert_eq!(refused, Some(PackageError::Edited { sealed: Digest::of(&whole), actual: Digest::of(&edited) }), "{what}");
+        // Whoever may write the seal too, but cannot read the key, is found out by its tag.
+        let seal = fs::read(target.join(SEAL)).unwrap();
+        let at = seal.windows(32).position(|bytes| bytes == Digest::of(&whole).as_bytes()).unwrap();
+        let mut forged = seal.clone();
+        forged[at..at + 32].copy_from_slice(Digest::of(&edited).as_bytes());
+        fs::write(target.join(SEAL), forged).unwrap();
+        let refused = Package::open(&target).err();
+        assert!(matches!(refused, Some(PackageError::Seal | PackageError::Length { .. })) || what == "hint", "{what}: {refused:?}");
+        fs::write(target.join(SEAL), seal).unwrap();
+        fs::write(&path, &whole).unwrap();
+        assert!(Package::open(&target).is_ok());
+    }
+}
+
+#[test]
+fn every_bit_of_a_card_counts() {
+    let scratch = tempfile::tempdir().unwrap();
+    let target = written(scratch.path(), 1);
+    let whole = fs::read(target.join(CARD)).unwrap();
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at % 8);
+        fs::write(target.join(CARD), &damaged).unwrap();
+        assert!(matches!(Package::open(&target).err(), Some(PackageError::Edited { .. })), "byte {at}");
+    }
+}
+
+#[test]
+fn a_package_of_an_older_version_is_told_to_be_prepared_again() {
+    let scratch = tempfile::tempdir().unwrap();
+    let target = written(scratch.path(), 1);
+    fs::remove_file(target.join(SEAL)).unwrap();
+    let refused = Package::open(&target).err().unwrap().to_string();
+    assert!(refused.contains("fusion prepare") && refused.contains(SEAL), "{refused}");
 }
 
 #[test]

@@ -5,10 +5,12 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use fusion_ring::symmetric::digest::{Digest, Hasher};
+use fusion_rlwe::ServerKey;
 
 use super::error::{PackageError, io_error};
-use super::parts::{ANSWERS, CARD, HINT, WEIGHTS};
+use super::parts::{ANSWERS, CARD, HINT, SEAL, WEIGHTS};
 use super::private::{self, PrivateModel};
+use super::seal::Seal;
 use crate::answer_sheet::AnswerSheet;
 use crate::card::{AnswerFacts, HintFacts, ModelCard};
 
@@ -24,6 +26,7 @@ pub struct PackageWriter {
     hint: BufWriter<File>,
     hasher: Hasher,
     bytes: u64,
+    key: ServerKey,
 }
 
 impl PackageWriter {
@@ -53,7 +56,8 @@ impl PackageWriter {
         let path = directory.join(HINT);
         let hint = new_file(&path, Readers::All).map_err(io_error("create", &path))?;
         let hint = BufWriter::with_capacity(1 << 20, hint);
-        Ok(Self { target: target.to_owned(), directory, card, hint, hasher: Hasher::default(), bytes: 0 })
+        let key = ServerKey::from_bytes(*private.key.as_bytes());
+        Ok(Self { target: target.to_owned(), directory, card, hint, hasher: Hasher::default(), bytes: 0, key })
     }
 
     /// The card so far; its [`seed`](ModelCard::seed) is final.
@@ -62,7 +66,7 @@ impl PackageWriter {
         &self.card
     }
 
-    /// Closes the hint, writes the card and gives the package its name.
+    /// Closes the hint, writes the card and its seal, and gives the package its name.
     ///
     /// # Errors
     /// The hint is empty or the file system refuses.
@@ -70,7 +74,10 @@ impl PackageWriter {
         let path = self.directory.join(HINT);
         self.hint.flush().and_then(|()| self.hint.get_ref().sync_all()).map_err(io_error("write", &path))?;
         self.card.hint = Some(HintFacts { digest: self.hasher.finish(), bytes: self.bytes });
-        write_file(&self.directory.join(CARD), Readers::All, &self.card.encode()?)?;
+        let card = self.card.encode()?;
+        write_file(&self.directory.join(CARD), Readers::All, &card)?;
+        let seal = Seal::new(Digest::of(&card), &self.key);
+        write_file(&self.directory.join(SEAL), Readers::Owner, &seal.encode())?;
         sync_directory(&self.directory).map_err(io_error("write", &self.directory))?;
         fs::rename(&self.directory, &self.target).map_err(io_error("create", &self.target))?;
         Ok(self.card)
@@ -99,7 +106,7 @@ fn partial_directory(target: &Path) -> Result<PathBuf, PackageError> {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
         other => other.map_err(io_error("create", &directory))?,
     }
-    for part in [CARD, WEIGHTS, HINT, ANSWERS] {
+    for part in [CARD, WEIGHTS, SEAL, HINT, ANSWERS] {
         let path = directory.join(part);
         match fs::remove_file(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}

@@ -1,6 +1,7 @@
 //! The client's side: describe, download the hint, open lanes. Calls block; the transport runs on
 //! threads of its own.
 
+mod health;
 mod hint;
 
 use std::net::Shutdown;

@@ -4,6 +4,8 @@
 mod accept;
 mod counters;
 mod ending;
+mod health;
+mod monitor;
 mod service;
 mod slots;
 
@@ -15,11 +17,13 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;
+use tonic_health::server::HealthReporter;
 
 use self::accept::Accept;
 use self::counters::Tally;
 pub use self::counters::{Counters, LaneFault};
 pub use self::ending::Ending;
+pub use self::monitor::Monitor;
 use self::service::Service;
 use self::slots::Slots;
 use crate::error::NetError;
@@ -55,6 +59,7 @@ pub struct Server {
     ending: Ending,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
+    health: HealthReporter,
     runtime: Option<Runtime>,
 }
 
@@ -87,9 +92,13 @@ impl Server {
     /// What it has done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let mut counters = self.tally.snapshot();
-        self.slots.count(&mut counters);
-        counters
+        self.monitor().counters()
+    }
+
+    /// Counts for another thread, also while the server shuts down.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        Monitor { slots: Arc::clone(&self.slots), tally: Arc::clone(&self.tally) }
     }
 
     /// Its end, for another thread to wait for: a server may fail although nobody stops it.
@@ -98,14 +107,19 @@ impl Server {
         self.ending.clone()
     }
 
-    /// Stops accepting, waits up to `grace` for the running lanes, then cancels the rest. Blocks.
+    /// Takes no more lanes and says so to whoever asks for its health, waits up to `grace` for the
+    /// running lanes, cancels the rest, then stops accepting. Blocks.
     pub fn shutdown(mut self, grace: Duration) -> Shutdown {
         let end = deadline_after(grace);
         self.slots.close();
-        self.stop_accepting();
+        self.ending.tell();
+        if let Some(runtime) = &self.runtime {
+            runtime.block_on(health::not_serving(&self.health));
+        }
         let left = self.slots.wait_empty(grace);
         self.slots.cancel_all();
         self.slots.wait_empty(FAREWELL);
+        self.stop_accepting();
         if let (Some(runtime), Some(serving)) = (self.runtime.take(), self.serving.take()) {
             // Connections close by themselves once their streams have ended and their last frames
             // are sent.
@@ -203,24 +217,25 @@ impl<H: LaneHandler> ServerBuilder<H> {
         let runtime = runtime()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let ending = Ending::default();
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let reporter = health.clone();
         let serving = {
             let _entered = runtime.enter();
             let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener).map_err(setup)?).with_nodelay(Some(true));
             let incoming = Accept::new(incoming, self.limits.connections_total);
             tokio::spawn(ending.clone().supervise(async move {
-                let (reporter, health) = tonic_health::server::health_reporter();
                 reporter.set_serving::<FusionServer<Service<H>>>().await;
                 let until = async move {
                     // A dropped sender means the same as a message: stop.
                     let _ = stopped.await;
-                    reporter.set_not_serving::<FusionServer<Service<H>>>().await;
+                    health::not_serving(&reporter).await;
                 };
-                let router = transport.add_service(service).add_service(health).add_service(reflection);
+                let router = transport.add_service(service).add_service(health_service).add_service(reflection);
                 router.serve_with_incoming_shutdown(incoming, until).await
             }))
         };
         tracing::info!(%address, "serving");
-        Ok(Server { address, slots, tally, ending, stop: Some(stop), serving: Some(serving), runtime: Some(runtime) })
+        Ok(Server { address, slots, tally, ending, stop: Some(stop), serving: Some(serving), health, runtime: Some(runtime) })
     }
 }
 

@@ -19,7 +19,7 @@ use crate::client::mixing::MixSettings;
 use crate::client::patience::patiently;
 use crate::client::public_pool::PublicPool;
 use crate::client::settings::{ClientSettings, LONG_ROUND_TRIP, lanes_for, terms_for};
-use crate::client::trust::Trust;
+use crate::client::trust::{ServedDigests, Trust};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{Event, Events, silent};
@@ -79,7 +79,8 @@ impl Client {
             )));
         }
         let digest = served.description.hint_digest;
-        let trust = memory.trust(&settings.connection.address, digest, settings.pin.as_deref())?;
+        let known_by = ServedDigests { model: served.card_digest, hint: digest };
+        let trust = memory.trust(&settings.connection.address, known_by, settings.pin.as_deref())?;
         events(Event::Connected { card: &card, trust });
         let cache = HintCache::new(settings.home.join("hints"));
         let hint_cached = cache.path(digest).is_file();

@@ -49,7 +49,7 @@ pub struct ClientSettings {
     /// Directory of what is remembered between runs: hints, and `memory.sqlite3` with the known
     /// models and the audit tally.
     pub home: PathBuf,
-    /// Pinned hint digest, hexadecimal: anything else is refused.
+    /// Pinned digest of the model's card, hexadecimal: anything else is refused.
     pub pin: Option<String>,
     /// Lanes side by side [default: [`lanes_for`] the cores and the link, within the server's
     /// limits].

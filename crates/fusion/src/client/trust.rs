@@ -1,8 +1,12 @@
-//! Which hint digest belongs to which server: trust on first use, or a pin.
+//! Which model belongs to which server: trust on first use, or a pin.
 //!
-//! The hint commits a server to the weights of its linear layers (see `fusion-rlwe`), so the digest
-//! of the hint is the identity of a model. The first digest seen at an address is remembered;
+//! A model is known by the digest of its card, which names everything else: the hint, which commits
+//! the server to the weights of its linear layers (see `fusion-rlwe`), the private weights by a
+//! commitment, and what is promised of them. The first digest seen at an address is remembered;
 //! another one later is refused until the user says that the change is meant.
+//!
+//! Older versions knew a model by its hint alone. What they remembered still counts, and is
+//! replaced; a pin of a hint is taken and said to be one, since it leaves open what a card claims.
 
 use fusion_net::Digest;
 use serde::{Deserialize, Serialize};
@@ -13,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub enum TrustError {
     /// The digest is not the pinned one.
     #[error(
-        "the server's model is not the pinned one\n  pinned: {pinned}\n  served: {served}\nThe weights behind a digest cannot change; ask the operator, or pin the new digest if you mean it."
+        "the server's model is not the pinned one\n  pinned: {pinned}\n  served: {served}\nThe model behind a digest cannot change; ask the operator, or pin the new digest if you mean it."
     )]
     NotPinned {
         /// What the user pinned.
@@ -41,10 +45,22 @@ pub enum TrustError {
 pub enum Trust {
     /// The user pinned the digest.
     Pinned,
+    /// The user pinned the digest of the hint, as was done before models had digests of their own:
+    /// the weights of linear layers are as expected, what the card says of them is not checked.
+    PinnedHint,
     /// Seen at this address for the first time, now remembered.
     FirstUse,
     /// The same digest as before.
     Known,
+}
+
+/// The digests that a served model is known by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ServedDigests {
+    /// Of the model: of its card.
+    pub(crate) model: Digest,
+    /// Of its hint.
+    pub(crate) hint: Digest,
 }
 
 /// Decides on the model `served` at `address`, at which `known` was seen first; a pin overrides
@@ -52,13 +68,16 @@ pub enum Trust {
 ///
 /// # Errors
 /// [`TrustError::NotPinned`] and [`TrustError::Changed`] with both digests.
-pub(super) fn decide(address: &str, known: Option<&str>, served: Digest, pin: Option<&str>) -> Result<Trust, TrustError> {
-    let served = served.to_string();
+pub(super) fn decide(address: &str, known: Option<&str>, served: ServedDigests, pin: Option<&str>) -> Result<Trust, TrustError> {
+    let (served, hint) = (served.model.to_string(), served.hint.to_string());
     match (pin, known) {
         (Some(pin), _) if pin.eq_ignore_ascii_case(&served) => Ok(Trust::Pinned),
+        (Some(pin), _) if pin.eq_ignore_ascii_case(&hint) => Ok(Trust::PinnedHint),
         (Some(pin), _) => Err(TrustError::NotPinned { pinned: pin.to_owned(), served }),
         (None, None) => Ok(Trust::FirstUse),
         (None, Some(first)) if first == served => Ok(Trust::Known),
+        // As older versions remembered it: the model's own digest takes its place.
+        (None, Some(first)) if first == hint => Ok(Trust::Known),
         (None, Some(first)) => Err(TrustError::Changed { address: address.to_owned(), known: first.to_owned(), served }),
     }
 }

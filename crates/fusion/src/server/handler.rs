@@ -1,6 +1,6 @@
 //! A prepared model as the network serves it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use fusion_model::card::CardError;
@@ -8,6 +8,7 @@ use fusion_model::package::Package;
 use fusion_net::{Description, Extension, HintSource, LaneFailure, LaneHandler, LaneRequest};
 use fusion_nn::LANE_VERSION;
 use fusion_nn::exec::{Hint, Lane, LaneError, PublicModel, Server, ServerModel};
+use fusion_nn::layers::Ledger;
 use fusion_ring::channel::Channel;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng};
@@ -31,6 +32,8 @@ pub(super) struct ModelHandler {
     /// Bits of a logit that the card allows to open, 0 for none.
     logits_bits: u32,
     cheat: Option<Cheat>,
+    /// Where the time of lanes went that came to their end.
+    spent: Arc<Mutex<Ledger>>,
     /// Every lane has a generator of its own, seeded from the caller's: from the operating system,
     /// lane by lane, if that is what the caller hands in.
     seeds: Mutex<Box<dyn CryptoRng + Send>>,
@@ -56,8 +59,16 @@ impl ModelHandler {
             answers: card.answers.zip(package.answers_path()).map(|(facts, path)| (facts.digest, HintSource::File(path), facts.bytes)),
             logits_bits: card.logits_bits,
             cheat,
+            spent: Arc::default(),
             seeds: Mutex::new(Box::new(rng)),
         })
+    }
+}
+
+impl ModelHandler {
+    /// Where the time of lanes goes, as it becomes known.
+    pub(super) fn spent(&self) -> Arc<Mutex<Ledger>> {
+        Arc::clone(&self.spent)
     }
 }
 
@@ -91,7 +102,10 @@ impl LaneHandler for ModelHandler {
             let own = ChaCha20Rng::from_rng(&mut rng);
             lane = lane.deviating(cheat.deviation(self.model.public().program(), samples, own));
         }
-        lane.run(&self.model, &mut rng, &mut |_| ()).map_err(failure)?;
+        let finished = lane.run(&self.model, &mut rng, &mut |_| ()).map_err(failure)?;
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        finished.costs.iter().for_each(|cost| *spent += cost.ledger);
+        drop(spent);
         tracing::info!(samples, split = ?request.split, extension = ?request.extension, seconds = start.elapsed().as_secs_f64(), "lane done");
         Ok(())
     }

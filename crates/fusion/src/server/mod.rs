@@ -5,10 +5,12 @@ mod handler;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fusion_model::package::Package;
 use fusion_net::{Counters, Ending, Limits, ServerSecurity, Shutdown};
+use fusion_nn::layers::Ledger;
 use rand_core::CryptoRng;
 
 pub use cheat::Cheat;
@@ -42,6 +44,29 @@ impl ServerSettings {
 /// end.
 pub struct Server {
     net: fusion_net::Server,
+    spent: Arc<Mutex<Ledger>>,
+}
+
+/// What a server has done so far, for another thread than its owner's. Cheap to clone.
+#[derive(Clone)]
+pub struct Monitor {
+    net: fusion_net::Monitor,
+    spent: Arc<Mutex<Ledger>>,
+}
+
+impl Monitor {
+    /// Lanes, bytes, refusals, connections.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.net.counters()
+    }
+
+    /// Time and bytes by phase, of the lanes that came to their end. A phase takes time while the
+    /// server waits for its client, too.
+    #[must_use]
+    pub fn phases(&self) -> Ledger {
+        *self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Server {
@@ -54,8 +79,9 @@ impl Server {
     /// cannot be used.
     pub fn serve(package: &Path, settings: ServerSettings, rng: impl CryptoRng + Send + 'static) -> Result<Self, Error> {
         let handler = ModelHandler::new(&Package::open(package)?, settings.cheat, rng)?;
+        let spent = handler.spent();
         let net = fusion_net::Server::builder(handler).limits(settings.limits).security(settings.security).start(settings.listen)?;
-        Ok(Self { net })
+        Ok(Self { net, spent })
     }
 
     /// The address that it listens on.
@@ -80,6 +106,12 @@ impl Server {
     #[must_use]
     pub fn ending(&self) -> Ending {
         self.net.ending()
+    }
+
+    /// Counts what it does.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        Monitor { net: self.net.monitor(), spent: Arc::clone(&self.spent) }
     }
 
     /// Takes no more lanes, gives those that run `grace` to end, and then ends them.

@@ -1,7 +1,7 @@
 //! What a client remembers between runs: whom it has met, and what public samples have shown.
 //!
 //! ```text
-//!   memory.sqlite3   known_models   the first hint digest seen at each address      known_models
+//!   memory.sqlite3   known_models   the first model digest seen at each address     known_models
 //!                    tallies, batches, outcomes   see `fusion_mix::audit`           tally
 //! ```
 //!
@@ -51,7 +51,7 @@ const VERSION: i64 = 1;
 const BUSY: Duration = Duration::from_secs(30);
 
 const TABLES: &str = "
-    CREATE TABLE known_models (address TEXT NOT NULL PRIMARY KEY, hint TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE known_models (address TEXT NOT NULL PRIMARY KEY, digest TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE tallies (hint TEXT NOT NULL PRIMARY KEY, batches INTEGER NOT NULL, rejected INTEGER NOT NULL, chances REAL NOT NULL)
         STRICT, WITHOUT ROWID;
     CREATE TABLE batches (hint TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (hint, name)) STRICT, WITHOUT ROWID;

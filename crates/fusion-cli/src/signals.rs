@@ -1,0 +1,61 @@
+//! What the system says to a server.
+
+use std::sync::mpsc::Sender;
+
+use anyhow::{Context, Result};
+
+use crate::diagnostics::warning;
+
+/// Why a server is woken.
+pub(crate) enum Wake {
+    /// It is to stop.
+    Stop,
+    /// It no longer serves, although nobody told it to stop.
+    Failed(fusion::net::NetError),
+}
+
+/// Sends [`Wake::Stop`] at the first SIGINT or SIGTERM; the second one ends the process at once, as
+/// if nobody watched for it. SIGHUP is kept for reloading and ends nothing.
+///
+/// # Errors
+/// The system lets nobody watch.
+#[cfg(unix)]
+pub(crate) fn watch(wake: Sender<Wake>) -> Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot watch for signals")?;
+    let watching = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let mut stopping = false;
+        for signal in signals.forever() {
+            if signal == SIGHUP {
+                warning("Nothing to reload: a package does not change. To serve another one, start another server.");
+            } else if std::mem::replace(&mut stopping, true) {
+                // Cannot fail for signals that the system knows; if it did, the process would go on
+                // to drain.
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            } else {
+                // Nobody waits any more: the server is on its way out by itself.
+                let _ = wake.send(Wake::Stop);
+            }
+        }
+    });
+    watching.map(|_| ()).context("no thread to watch for signals")
+}
+
+/// Sends [`Wake::Stop`] at the first interrupt; the second one ends the process.
+///
+/// # Errors
+/// The system lets nobody watch.
+#[cfg(not(unix))]
+pub(crate) fn watch(wake: Sender<Wake>) -> Result<()> {
+    let mut stopping = false;
+    let interrupted = move || {
+        if std::mem::replace(&mut stopping, true) {
+            warning("Ended at once.");
+            std::process::exit(1);
+        }
+        let _ = wake.send(Wake::Stop);
+    };
+    ctrlc::set_handler(interrupted).context("cannot watch for interrupts")
+}
