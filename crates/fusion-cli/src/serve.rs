@@ -29,6 +29,8 @@ pub fn run(args: &ServeArgs) -> Result<()> {
     })?;
     // A line of its own on standard output: parents and scripts read the port from it.
     show(format_args!("listening on {}", server.local_addr()))?;
+    let (memory, samples) = (server.limits().memory as f64 / f64::from(1 << 30), server.samples_per_lane());
+    eprintln!("lanes may take {memory:.1} GiB together (--memory), each at most {samples} samples");
     let (stop, stopped) = mpsc::channel();
     let interrupt = stop.clone();
     ctrlc::set_handler(move || _ = interrupt.send(())).context("cannot watch for interrupts")?;
