@@ -1,6 +1,7 @@
 //! Maintenance tasks of the Fusion workspace: `cargo xtask <task>`.
 
 mod codegen;
+mod fuzz;
 mod zoo;
 
 use std::path::PathBuf;
@@ -49,6 +50,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Feeds fuzz targets with mutations of their corpus, without a fuzzer
+    Fuzz(fuzz::Options),
     /// Exports the usual networks from PyTorch and Keras, and compares what we make of them with
     /// onnxruntime
     ModelZoo(zoo::Options),
@@ -73,6 +76,7 @@ fn main() -> anyhow::Result<()> {
         Task::Serve(args) => fusion_cli::serve::run(&args),
         Task::Codegen { check: false } => codegen::write(&checkout::root()),
         Task::Codegen { check: true } => codegen::check(&checkout::root()),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::ModelZoo(options) => zoo::run(&options, &checkout::root()),
         Task::Resnet50 { model } => {
             let found = resnet50_weights::obtain(model.as_deref(), &checkout::root().join(resnet50_weights::CACHE))?;

@@ -61,7 +61,8 @@
 //!
 //! # Features
 //! `relay`, off by default: the module `relay`, a link of a given rate and delay, with faults by
-//! script, for tests and measurements.
+//! script, for tests and measurements. `test-utils`, off by default: the module `decoding`, for
+//! fuzz targets.
 //!
 //! # Where to read next
 //! [`LaneHandler`] for serving, [`Client`] for the other side, [`LaneChannel`] for what happens to
@@ -70,6 +71,8 @@
 #![forbid(unsafe_code)]
 
 mod client;
+#[cfg(feature = "test-utils")]
+pub mod decoding;
 mod error;
 mod handler;
 mod hint_cache;

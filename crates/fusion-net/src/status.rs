@@ -10,7 +10,11 @@ use tonic::{Code, Status};
 use crate::error::{Misbehaviour, Mismatch, NetError};
 use crate::limit_name::LimitName;
 
-const REASON: &str = "fusion-reason";
+pub(crate) const REASON: &str = "fusion-reason";
+
+/// How the decoder of this process begins what it says of a message that is no protobuf. Its status
+/// is internal and has no source, as that of a server that failed.
+const UNDECODED: &str = "failed to decode Protobuf message";
 
 /// Characters of a peer's message that we keep.
 const MESSAGE_CHARS: usize = 300;
@@ -62,6 +66,7 @@ pub(crate) fn from_server(status: &Status) -> NetError {
         Code::Unauthenticated | Code::PermissionDenied => NetError::Unauthenticated,
         // The library gives transport errors these codes too; then the status has a source.
         Code::Unavailable if std::error::Error::source(status).is_none() => NetError::ShuttingDown,
+        Code::Internal if text.starts_with(UNDECODED) => Misbehaviour::MalformedMessage.into(),
         Code::Internal if std::error::Error::source(status).is_none() => NetError::PeerFailed(text),
         Code::OutOfRange => Misbehaviour::MalformedMessage.into(),
         Code::Cancelled => NetError::Closed,
@@ -131,6 +136,14 @@ mod tests {
         assert_eq!(from_server(&to_status(&NetError::Timeout { seconds: 3 })), NetError::Limit { limit: LimitName::Idle });
         let rejected = from_server(&to_status(&Misbehaviour::NoSamples.into()));
         assert_eq!(rejected, NetError::Rejected("a lane with 0 samples".into()));
+    }
+
+    #[test]
+    fn a_reply_that_does_not_decode_is_the_servers_fault() {
+        use prost::Message as _;
+        let error = crate::proto::DescribeReply::decode(&b"\xff"[..]).unwrap_err();
+        assert_eq!(from_server(&Status::internal(error.to_string())), Misbehaviour::MalformedMessage.into());
+        assert!(matches!(from_server(&Status::internal("the server failed")), NetError::PeerFailed(_)));
     }
 
     #[test]

@@ -264,7 +264,7 @@ fn bearer(header: &str) -> Result<MetadataValue<Ascii>, NetError> {
 }
 
 /// Checks what the server says about itself.
-fn served(reply: DescribeReply) -> Result<Served, NetError> {
+pub(crate) fn served(reply: DescribeReply) -> Result<Served, NetError> {
     if reply.protocol_version != PROTOCOL_VERSION {
         return Err(NetError::Mismatch(Mismatch::ProtocolVersion));
     }
