@@ -20,7 +20,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 const INPUTS: u32 = 10_000;
 
 /// Time of one input. Far above what any takes, since machines of CI have bad moments.
-const LONGEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(60);
 
 fn fuzz() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz")
@@ -255,7 +255,8 @@ fn messages(put: &impl Fn(&str, &str, &[u8])) {
     put("message", "description", &[vec![1], reply.encode_to_vec()].concat());
     let chunk = |offset, data: &[u8]| HintChunk { offset, data: data.to_vec().into() }.encode_to_vec();
     put("message", "hint", &[vec![2, 12], pieces(&[&chunk(0, b"seven b"), &chunk(7, b"ytes."), b""])].concat());
-    for (code, reason, text) in [(8, "lanes_total", "limit reached"), (9, "card_digest", "differs"), (3, "", "\u{1b}[31mred"), (13, "", "")] {
+    for (code, reason, text) in [(8, "lanes_total", "limit reached"), (9, "card_digest", "differs"), (3, "", "\u{1b}[31mred"), (13, "", "")]
+    {
         put("message", &format!("status-{code}"), &[vec![3, code], pieces(&[reason.as_bytes(), text.as_bytes()])].concat());
     }
 }

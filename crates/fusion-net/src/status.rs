@@ -12,9 +12,11 @@ use crate::limit_name::LimitName;
 
 pub(crate) const REASON: &str = "fusion-reason";
 
-/// How the decoder of this process begins what it says of a message that is no protobuf. Its status
-/// is internal and has no source, as that of a server that failed.
-const UNDECODED: &str = "failed to decode Protobuf message";
+/// How the gRPC library of this process begins what it says of a peer's message that does not
+/// decode or does not come. Its status is internal and has no source, as that of a server that
+/// failed.
+const MALFORMED: [&str; 4] =
+    ["failed to decode Protobuf message", "Missing response message", "Missing request message", "Unexpected EOF decoding stream"];
 
 /// Characters of a peer's message that we keep.
 const MESSAGE_CHARS: usize = 300;
@@ -66,7 +68,7 @@ pub(crate) fn from_server(status: &Status) -> NetError {
         Code::Unauthenticated | Code::PermissionDenied => NetError::Unauthenticated,
         // The library gives transport errors these codes too; then the status has a source.
         Code::Unavailable if std::error::Error::source(status).is_none() => NetError::ShuttingDown,
-        Code::Internal if text.starts_with(UNDECODED) => Misbehaviour::MalformedMessage.into(),
+        Code::Internal if MALFORMED.iter().any(|said| text.starts_with(said)) => Misbehaviour::MalformedMessage.into(),
         Code::Internal if std::error::Error::source(status).is_none() => NetError::PeerFailed(text),
         Code::OutOfRange => Misbehaviour::MalformedMessage.into(),
         Code::Cancelled => NetError::Closed,
@@ -142,7 +144,9 @@ mod tests {
     fn a_reply_that_does_not_decode_is_the_servers_fault() {
         use prost::Message as _;
         let error = crate::proto::DescribeReply::decode(&b"\xff"[..]).unwrap_err();
-        assert_eq!(from_server(&Status::internal(error.to_string())), Misbehaviour::MalformedMessage.into());
+        for said in [&error.to_string(), "Missing response message."] {
+            assert_eq!(from_server(&Status::internal(said)), Misbehaviour::MalformedMessage.into());
+        }
         assert!(matches!(from_server(&Status::internal("the server failed")), NetError::PeerFailed(_)));
     }
 

@@ -8,8 +8,7 @@ use rand_chacha::ChaCha20Rng;
 const LONGEST: usize = 16 << 10;
 
 /// Values of integers at which arithmetic goes wrong.
-const EDGES: [u64; 14] =
-    [0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 63, u64::MAX];
+const EDGES: [u64; 14] = [0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 63, u64::MAX];
 
 /// Numbers as text, for formats in which numbers are text.
 const WORDS: [&str; 10] = ["0", "-1", "1", "255", "65536", "4294967295", "4294967296", "18446744073709551615", "1e999", "null"];

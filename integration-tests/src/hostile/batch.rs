@@ -8,8 +8,8 @@ use fusion_nn::exec::{EncodedImage, LaneInput};
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 
-use super::Problem;
 use super::network::{CLASSES, image};
+use super::problem::Problem;
 
 /// What the client of a batch concludes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,11 +10,11 @@ use fusion_nn::exec::Deviation;
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 
-use super::Problem;
 use super::batch::mix;
 use super::lane::{Deviate, Play};
 use super::network::{FIRST, HONEST, LAST, LOGITS_RING, Model, program, weights};
 use super::ots::Lie;
+use super::problem::Problem;
 
 /// What is known of the rates of a series before it runs.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,7 @@ fn relabelling(choose: impl Fn(usize, &mut ChaCha20Rng) -> Vec<usize> + Send + S
     Arc::new(move |mut rng| {
         Box::new(move |step: &str, samples: usize, share: &mut [u32]| {
             if step == LAST {
-                // The last bit but one of the logit of class 0, which stands at the top of its word.
+                // The second bit of the logit of class 0, which is at the top of its word.
                 choose(samples, &mut rng).into_iter().for_each(|sample| share[sample] = share[sample].wrapping_add(1 << 30));
             }
         })

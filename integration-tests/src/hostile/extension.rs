@@ -11,9 +11,9 @@ use fusion_ring::channel::Channel;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
-use super::Problem;
 use super::lane::{CLIENT, End, SERVER};
 use super::line::{Line, line};
+use super::problem::Problem;
 use super::tamper::{Mutation, PhaseNow, Sent, Tampered};
 
 pub(super) const EXTENSION: &str = "silent extension";
@@ -116,4 +116,3 @@ pub(super) fn grind(role: Role, seed: u64) -> Result<Ground, Problem> {
         Ok(Ground { guesses: guesses.len(), learned: guesses.contains(&delta) })
     })
 }
-

@@ -4,9 +4,9 @@ use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use super::Problem;
 use super::batch::Judgement;
 use super::lane::End;
+use super::problem::Problem;
 
 /// A run that takes longer hangs: ten times what any took on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(90);

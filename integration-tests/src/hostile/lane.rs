@@ -11,11 +11,11 @@ use fusion_ring::channel::{Channel, ChannelError};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
-use super::Problem;
 use super::batch::{Batch, Judgement};
 use super::line::line;
 use super::network::Model;
 use super::ots::{Lie, Lying};
+use super::problem::Problem;
 use super::tamper::{Mutation, PhaseNow, Sent, Tampered};
 
 pub(super) const SETUP: &str = "set-up of OT";
@@ -61,30 +61,31 @@ pub(super) enum End {
 }
 
 impl End {
+    fn of(named: bool, error: &dyn std::fmt::Display) -> Self {
+        if named { Self::Named(error.to_string()) } else { Self::Unnamed(error.to_string()) }
+    }
+
     pub(super) fn of_ot(error: &OtError) -> Self {
-        match error {
-            OtError::Channel(error) => Self::of_channel(error),
-            OtError::PeerMisbehaved(_) => Self::Named(error.to_string()),
-            _ => Self::Unnamed(error.to_string()),
+        if let OtError::Channel(error) = error {
+            return Self::of_channel(error);
         }
+        Self::of(matches!(error, OtError::PeerMisbehaved(_)), error)
     }
 
     fn of_channel(error: &ChannelError) -> Self {
-        match error {
-            ChannelError::Closed | ChannelError::Timeout { .. } => Self::Named(error.to_string()),
-            _ => Self::Unnamed(error.to_string()),
-        }
+        Self::of(matches!(error, ChannelError::Closed | ChannelError::Timeout { .. }), error)
     }
 
+    /// With the step, which is what a user reads.
     pub(super) fn of_lane(error: &LaneError) -> Self {
-        let text = error.to_string();
-        let inner = match error {
-            LaneError::Channel(error) | LaneError::Protocol { error: ProtocolError::Channel(error), .. } => Self::of_channel(error),
-            LaneError::SetUp(error) | LaneError::Protocol { error: ProtocolError::Ot(error), .. } => Self::of_ot(error),
-            _ => return Self::Unnamed(text),
+        let inner = if let LaneError::Channel(cause) | LaneError::Protocol { error: ProtocolError::Channel(cause), .. } = error {
+            Self::of_channel(cause)
+        } else if let LaneError::SetUp(cause) | LaneError::Protocol { error: ProtocolError::Ot(cause), .. } = error {
+            Self::of_ot(cause)
+        } else {
+            Self::of(false, error)
         };
-        // With the step, which is what a user reads.
-        if let Self::Named(_) = inner { Self::Named(text) } else { inner }
+        Self::of(matches!(inner, Self::Named(_)), error)
     }
 }
 

@@ -2,14 +2,15 @@
 //! messages: its class is the quarter of the image with the brightest pixel.
 
 use fusion_model::program::{
-    Activation, Knot, LinearTerm, LinearWeights, Op, Piecewise, PoolGeometry, Program, RingBits, Step, TensorId, TensorSpec, Weights, Window,
+    Activation, Knot, LinearTerm, LinearWeights, Op, Piecewise, PoolGeometry, Program, RingBits, Step, TensorId, TensorSpec, Weights,
+    Window,
 };
 use fusion_nn::exec::{EncodedImage, Hint, PublicModel, ServerModel};
 use fusion_rlwe::{ConvGeometry, Padding, PublicSeed, ServerKey, Shape};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
-use super::Problem;
+use super::problem::Problem;
 
 pub(super) const CLASSES: usize = 4;
 /// Rows and columns of an image.

@@ -2,9 +2,7 @@
 //! party if it is to deviate.
 
 use fusion_ot::OtError;
-use fusion_ot::functionality::{
-    ChoiceBits, PAD_BIT, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads,
-};
+use fusion_ot::functionality::{ChoiceBits, PAD_BIT, RandomOtReceiver, RandomOtSender, ReceiverBits, ReceiverPads, SenderBits, SenderPads};
 use fusion_ring::channel::Channel;
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;

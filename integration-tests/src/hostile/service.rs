@@ -17,14 +17,14 @@ use fusion_rlwe::ServerKey;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
-use super::Problem;
 use super::batch::{Batch, Judgement, mix};
 use super::lane::{CLIENT, End};
 use super::network::{CLASSES, HONEST, SIDE, program, weights};
+use super::problem::Problem;
 use super::tamper::Mutation;
 
 /// How long either side waits for a byte. Beyond what anything takes here on a busy machine.
-const IDLE: Duration = Duration::from_secs(4);
+const IDLE: Duration = Duration::from_secs(3);
 
 /// A message of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,8 +176,6 @@ fn action(mutation: Mutation) -> Action {
 /// An error of the transport names the fault, unless a server says that it failed itself: then its
 /// client was told nothing of what a peer did.
 fn of_net(error: &NetError) -> End {
-    match error {
-        NetError::PeerFailed(_) | NetError::Settings(_) | NetError::Disk { .. } => End::Unnamed(error.to_string()),
-        _ => End::Named(error.to_string()),
-    }
+    let unnamed = matches!(error, NetError::PeerFailed(_) | NetError::Settings(_) | NetError::Disk { .. });
+    if unnamed { End::Unnamed(error.to_string()) } else { End::Named(error.to_string()) }
 }

@@ -8,14 +8,17 @@ pub(super) const FRAME_HEADER: usize = 9;
 /// Bytes as a fault leaves them that does no more than change them.
 pub(super) fn rewritten(content: &[u8], action: Action) -> Vec<u8> {
     // Never what was there, and never a repetition.
-    let noise = |length: usize| (0..length).map(|at| (at as u8).wrapping_mul(151) ^ 0x5a ^ content.get(at).map_or(0, |byte| byte.rotate_left(3)));
+    let noise =
+        |length: usize| (0..length).map(|at| (at as u8).wrapping_mul(151) ^ 0x5a ^ content.get(at).map_or(0, |byte| byte.rotate_left(3)));
     match action {
         Action::Zero => vec![0; content.len()],
         Action::Noise => noise(content.len()).collect(),
         Action::Shorten => content[..content.len() / 2].to_vec(),
         Action::Lengthen => content.iter().copied().chain(noise(17)).collect(),
         Action::Repeat => content.repeat(2),
-        Action::Drop(_) | Action::Stall(_) | Action::Truncate | Action::Corrupt | Action::Reorder(_) | Action::Disconnect => content.to_vec(),
+        Action::Drop(_) | Action::Stall(_) | Action::Truncate | Action::Corrupt | Action::Reorder(_) | Action::Disconnect => {
+            content.to_vec()
+        }
     }
 }
 
