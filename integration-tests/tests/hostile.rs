@@ -3,7 +3,6 @@
 //!
 //! In a binary of its own: it hears of every panic of the process.
 #![forbid(unsafe_code)]
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeSet;
 

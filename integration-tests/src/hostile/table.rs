@@ -115,4 +115,28 @@ impl Report {
             self.panics.len(),
         )
     }
+
+    /// All of it, as `docs/hostile.md` has it.
+    #[must_use]
+    pub fn document(&self) -> String {
+        format!(
+            "# A peer that cheats\n\n\
+         Made by `cargo xtask hostile`; do not edit. Every message of every phase of a lane, in both directions, is changed in nine ways, one message a run; then servers deviate in ways that take \
+         knowledge of the protocol, in series of whole batches. A lane carries a mixed batch of a small network at full cryptographic parameters (three queries in two copies among four public samples, \
+         tau = 1, kappa = 1), and its client verifies the answers. Seeds are fixed.\n\n\
+         The command fails on a panic anywhere, a run that does not end, an error that names neither the peer nor the transport, more memory than a bound, and more wrong answers accepted than \
+         `fusion-mix` predicts (outside an interval of 99.9 %).\n\n\
+         * **precise error of the other**: how often the honest party ended so. That a peer \"sent nothing\" is told at once here, when both parties wait; the service waits for its idle limit. \
+         Of the service, where a client cheats: what the server told it.\n\
+         * **rejected**: the client's verification rejected the batch.\n\
+         * **no effect**: the answers were accepted and right. A changed bit mostly meets an entry of a table that the receiver did not choose, or what does not decide a label; what follows the last \
+         message of a party is not read in a lane, and an error of the service. The coin toss of the set-up decides the code of the silent extension, which a small lane does not use.\n\
+         * **accepted wrong**: the batch was accepted with a wrong answer; in brackets, of series, what was accepted in all and the predicted rates of both. A server that cheats in one message is held \
+         to the bound of soundness, {:.3} a batch at these parameters, which are so weak that accepting a wrong answer can be seen.\n\n\
+         {}.\n\n{}",
+            self.soundness,
+            self.summary(),
+            self.table()
+        )
+    }
 }

@@ -283,7 +283,7 @@ mod tests {
             ("0 c2s byte 3 truncate", vec![pass(b"012"), Step::End]),
             ("0 c2s byte 0 disconnect", vec![Step::Cut]),
             ("0 c2s byte 1 reorder 3", vec![pass(b"0456123789")]),
-            ("0 c2s byte 3 zero", vec![pass(b"012\0456789")]),
+            ("0 c2s byte 3 zero", vec![pass(b"012\x00456789")]),
             ("0 c2s byte 3 shorten", vec![pass(b"012456789")]),
             ("0 c2s byte 3 repeat", vec![pass(b"01233456789")]),
             ("0 c2s byte 8 reorder 3", vec![pass(b"0123456789")]),
