@@ -9,11 +9,14 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
-use fusion_model::card::ModelCard;
+use fusion_model::answer_sheet::AnswerSheet;
+use fusion_model::card::{HintFacts, ModelCard};
 use fusion_model::package::Package;
 use fusion_ring::bits::pack::{pack, packed_len, unpack, unpack_into};
 use fusion_ring::channel::ReplayChannel;
+use fusion_ring::symmetric::digest::Digest;
 use fusion_rlwe::{ClientLane, ConvGeometry, Input, Layer, Precision, PublicSeed, ServerKey, ServerLane, ServerLayer};
 use prost::Message;
 use rand_chacha::ChaCha20Rng;
@@ -23,12 +26,16 @@ use rand_chacha::rand_core::SeedableRng;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 15] = [
     ("card", card),
     ("onnx", onnx),
     ("package", package),
     ("image", image),
     ("frame", frame),
+    ("message", message),
+    ("journal", journal),
+    ("labels", labels),
+    ("answer_sheet", answer_sheet),
     ("base_ot", base_ot),
     ("ot_set_up", ot_set_up),
     ("rlwe_hint", rlwe_hint),
@@ -50,16 +57,24 @@ pub fn onnx(data: &[u8]) {
     let _ = fusion_model::onnx::import(data);
 }
 
-/// A package: card, weights and hint, each after its length but the last.
+/// A package: card, weights and hint, each after its length but the last. Once as it is, and once
+/// with a card that names the digests of what lies beside it, so that the weights are read too.
 pub fn package(data: &[u8]) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
     let (card, rest) = piece(data);
     let (weights, hint) = piece(rest);
-    for (name, bytes) in [("card.pb", card), ("weights.safetensors", weights), ("hint.bin", hint)] {
-        write(&folder.path().join(name), bytes);
-    }
-    if let Ok(package) = Package::open(folder.path()) {
-        package.private().weights.validate(&package.card().program).expect("an opened package holds weights of its program");
+    let mended = ModelCard::decode(card).ok().and_then(|mut card| {
+        card.weights_digest = Digest::of(weights);
+        card.hint = Some(HintFacts { digest: Digest::of(hint), bytes: hint.len() as u64 });
+        card.encode().ok()
+    });
+    for card in [Some(card), mended.as_deref()].into_iter().flatten() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (name, bytes) in [("card.pb", card), ("weights.safetensors", weights), ("hint.bin", hint)] {
+            write(&folder.path().join(name), bytes);
+        }
+        if let Ok(package) = Package::open(folder.path()) {
+            package.private().weights.validate(&package.card().program).expect("an opened package holds weights of its program");
+        }
     }
 }
 
@@ -93,6 +108,99 @@ pub fn frame(data: &[u8]) {
     same::<DescribeRequest>(data);
     same::<HintChunk>(data);
     same::<HintRequest>(data);
+}
+
+/// The messages of the service on their way to checked values: the first byte chooses which.
+pub fn message(data: &[u8]) {
+    use fusion_net::decoding;
+    use fusion_net::proto::{DescribeReply, HintChunk, LaneOpen, frame::Kind};
+    let (which, data) = case(data);
+    match which % 4 {
+        0 => {
+            let Ok(open) = LaneOpen::decode(data) else { return };
+            if let Ok(request) = decoding::lane_request(&open) {
+                assert!(request.n_samples > 0);
+                assert_eq!(decoding::first_frame(request).kind, Some(Kind::Open(open)), "a request has one form");
+            }
+        }
+        1 => {
+            let Ok(mut reply) = DescribeReply::decode(data) else { return };
+            let _ = decoding::description(reply.clone());
+            // With the card's right digest, so that what follows is read too.
+            reply.card_digest = Digest::of(&reply.card).as_bytes().to_vec().into();
+            if let Ok(served) = decoding::description(reply) {
+                assert!(!served.release.chars().any(char::is_control));
+            }
+        }
+        2 => {
+            let (total, mut rest) = case(data);
+            let mut pieces = Vec::new();
+            while !rest.is_empty() {
+                let (bytes, after) = piece(rest);
+                pieces.extend(HintChunk::decode(bytes));
+                rest = after;
+            }
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            if let Ok(done) = decoding::hint_pieces(folder.path().join("part"), u64::from(total), pieces) {
+                assert!(done <= u64::from(total));
+            }
+        }
+        _ => {
+            let (code, rest) = case(data);
+            let (reason, text) = piece(rest);
+            let errors = decoding::status(i32::from(code), reason, &String::from_utf8_lossy(text));
+            for text in errors.map(|error| error.to_string()) {
+                assert!(text.chars().count() < 500 && !text.chars().any(char::is_control), "{text:?}");
+            }
+        }
+    }
+}
+
+/// The directory of a run: facts, answers, failures and the secret batch, each after its length but
+/// the last, which gets a right digest if it has none.
+pub fn journal(data: &[u8]) {
+    let (facts, rest) = piece(data);
+    let (answers, rest) = piece(rest);
+    let (failures, batch) = piece(rest);
+    let has_digest = batch.split_last_chunk::<32>().is_some_and(|(body, digest)| Digest::of(body).as_bytes() == digest);
+    let batch = if has_digest { batch.to_vec() } else { digested(batch) };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, bytes) in [("run.json", facts), ("answers.jsonl", answers), ("failures", failures), ("batch.secret", &batch)] {
+        write(&folder.path().join(name), bytes);
+    }
+    let _ = fusion::client::read_facts(folder.path());
+    if let Ok(report) = fusion::verify(folder.path(), None) {
+        assert!(report.verdict == fusion_mix::verify::Verdict::Accepted || report.answers.is_empty(), "withheld unless accepted");
+    }
+}
+
+/// A list of labels, for the images of a folder and for a contact sheet.
+pub fn labels(data: &[u8]) {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    const SHEET: &[u8] = include_bytes!("../corpus/image/digit");
+    let folder = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        ["cat.png", "dog 1.jpg", "a,b.png"].iter().for_each(|name| write(&folder.path().join(name), b""));
+        folder
+    });
+    // Whoever fuzzes with several threads must not share the list.
+    let list = tempfile::NamedTempFile::new().expect("a temporary file");
+    list.as_file().write_all(data).expect("a written file");
+    if let Ok(samples) = fusion::images::labelled_folder(folder.path(), list.path()) {
+        assert!(samples.len() <= 3 && samples.iter().all(|sample| sample.label.is_some()));
+        let _ = fusion::images::check_labels(samples.iter(), 10);
+    }
+    if let Ok(text) = str::from_utf8(data) {
+        let _ = fusion::images::sheet(SHEET, text, 7, "fuzzed");
+    }
+}
+
+/// An answer sheet, which a client gets from a server. It has one encoding.
+pub fn answer_sheet(data: &[u8]) {
+    if let Ok(sheet) = AnswerSheet::decode(data, 10) {
+        assert_eq!(sheet.encode(), data);
+        assert!(sheet.undecided() <= sheet.images());
+    }
 }
 
 /// Splits off a first byte that chooses a case.
@@ -190,14 +298,17 @@ pub fn unpacked(data: &[u8]) {
 
 /// The file of a saved batch, with a right digest, so that what it covers is read too.
 pub fn saved_batch(data: &[u8]) {
-    use sha3::{Digest as _, Sha3_256};
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let with_digest = [data, &Sha3_256::digest(data)[..]].concat();
-    for (name, bytes) in [("as it is", data), ("with a digest", &with_digest)] {
+    for (name, bytes) in [("as it is", data), ("with a digest", &digested(data))] {
         let path = folder.path().join(name);
         write(&path, bytes);
         if let Ok(batch) = fusion_mix::batch::MixedBatch::load(&path) {
             assert_eq!(batch.publics().len() as u64, u64::from(batch.mix().publics()));
         }
     }
+}
+
+/// `data` and its digest.
+fn digested(data: &[u8]) -> Vec<u8> {
+    [data, Digest::of(data).as_bytes()].concat()
 }

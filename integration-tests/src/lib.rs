@@ -1,1 +1,7 @@
-//! End-to-end tests of the Fusion workspace live in `tests/`; this library is empty.
+//! What the tests in `tests/` and `cargo xtask` share: a peer that cheats, and inputs for fuzz
+//! targets by a seeded mutator.
+#![forbid(unsafe_code)]
+
+pub mod fuzzing;
+pub mod hostile;
+mod memory;

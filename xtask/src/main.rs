@@ -1,6 +1,8 @@
 //! Maintenance tasks of the Fusion workspace: `cargo xtask <task>`.
 
 mod codegen;
+mod fuzz;
+mod hostile;
 mod zoo;
 
 use std::path::PathBuf;
@@ -55,6 +57,10 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Feeds fuzz targets with mutations of their corpus, without a fuzzer
+    Fuzz(fuzz::Options),
+    /// Plays peers that cheat, in every message and in whole batches, and fails on what must not be
+    Hostile(hostile::Options),
     /// Exports the usual networks from PyTorch and Keras, and compares what we make of them with
     /// onnxruntime
     ModelZoo(zoo::Options),
@@ -84,6 +90,8 @@ fn main() -> anyhow::Result<()> {
         Task::Soak(options) => soak::run(&options),
         Task::Codegen { check: false } => codegen::write(&checkout::root()),
         Task::Codegen { check: true } => codegen::check(&checkout::root()),
+        Task::Fuzz(options) => fuzz::run(&options),
+        Task::Hostile(options) => hostile::run(&options, &checkout::root()),
         Task::ModelZoo(options) => zoo::run(&options, &checkout::root()),
         Task::Resnet50 { model } => {
             let found = resnet50_weights::obtain(model.as_deref(), &checkout::root().join(resnet50_weights::CACHE))?;

@@ -220,6 +220,36 @@ pub struct ServeArgs {
     /// Seconds after which a lane ends whatever it does.
     #[arg(long, value_name = "S")]
     pub lane_seconds: Option<u64>,
+    /// Memory for lanes, together: bytes, or with a unit such as 4GiB; lanes that have no room wait
+    /// [default: half of this machine's, or of its control group's].
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
+    /// Connections at the same time, over all clients; a quarter of them is kept for addresses from
+    /// which a client was let in before.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: Option<u32>,
+    /// Connections from one address (IPv6: one /64) at the same time. Behind a proxy all clients
+    /// are one address.
+    #[arg(long, value_name = "N")]
+    pub max_connections_per_address: Option<u32>,
+    /// Downloads of the hint at the same time, over all clients.
+    #[arg(long, value_name = "N")]
+    pub max_hints: Option<u32>,
+    /// Downloads of the hint by one client at the same time.
+    #[arg(long, value_name = "N")]
+    pub max_hints_per_client: Option<u32>,
+    /// Bytes of the hint that a client must take per second.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub min_hint_rate: Option<u64>,
+    /// Seconds after which a download of the hint is cut; the client goes on where it stopped.
+    #[arg(long, value_name = "S")]
+    pub hint_seconds: Option<u64>,
+    /// Seconds from accepting a connection until its first request must have been answered.
+    #[arg(long, value_name = "S")]
+    pub first_request_seconds: Option<u64>,
+    /// Seconds without a request after which a connection is closed.
+    #[arg(long, value_name = "S")]
+    pub connection_idle_seconds: Option<u64>,
     /// Seconds that running lanes get at shutdown.
     #[arg(long, value_name = "S", default_value_t = 30)]
     pub grace_seconds: u64,
@@ -245,6 +275,25 @@ pub struct HealthArgs {
     /// Where the server is.
     #[command(flatten)]
     pub connect: ConnectArgs,
+}
+
+/// A number of bytes, with or without a unit.
+fn parse_size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 9] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+        ("kB", 1000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+        ("B", 1),
+    ];
+    let unit = UNITS.iter().find_map(|(unit, bytes)| text.strip_suffix(unit).map(|number| (number, *bytes)));
+    let (number, bytes) = unit.unwrap_or((text, 1));
+    let size = number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(bytes)).filter(|&size| size > 0);
+    size.ok_or_else(|| format!("{text:?} is no size: give bytes, or a whole number with a unit, such as 4GiB or 512MiB"))
 }
 
 /// `fusion eval`.
@@ -277,6 +326,17 @@ mod tests {
     #[test]
     fn flags_are_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_units_and_nonsense_has_none() {
+        for (text, size) in [("4GiB", 4 << 30), ("512 MiB", 512 << 20), ("1GB", 1_000_000_000), ("65536", 65536), ("7B", 7), ("2kB", 2000)]
+        {
+            assert_eq!(super::parse_size(text), Ok(size), "{text}");
+        }
+        for text in ["", "GiB", "0", "-1", "1.5GiB", "4G", "4gib", "99999999TiB"] {
+            assert!(super::parse_size(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub fn run(args: &ServeArgs) -> Result<()> {
         show(format_args!("metrics on http://{}/metrics", listener.local_addr()?))?;
         metrics::serve(listener, server.monitor())?;
     }
+    let (memory, samples) = (server.limits().memory as f64 / f64::from(1 << 30), server.samples_per_lane());
+    note(format_args!("lanes may take {memory:.1} GiB together (--memory), each at most {samples} samples"));
     if args.until_stdin_closes {
         let wake = wake.clone();
         std::thread::spawn(move || {

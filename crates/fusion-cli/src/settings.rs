@@ -196,6 +196,16 @@ impl ServeArgs {
         limits.bytes_per_lane = self.max_lane_bytes.unwrap_or(limits.bytes_per_lane);
         limits.idle = seconds(self.idle_seconds, limits.idle);
         limits.lane = seconds(self.lane_seconds, limits.lane);
+        limits.memory = self.memory.unwrap_or(limits.memory);
+        limits.connections_total = self.max_connections.unwrap_or(limits.connections_total);
+        limits.connections_reserved = limits.connections_total / 4;
+        limits.connections_per_address = self.max_connections_per_address.unwrap_or(limits.connections_per_address);
+        limits.first_request = seconds(self.first_request_seconds, limits.first_request);
+        limits.connection_idle = seconds(self.connection_idle_seconds, limits.connection_idle);
+        limits.hints_total = self.max_hints.unwrap_or(limits.hints_total);
+        limits.hints_per_client = self.max_hints_per_client.unwrap_or(limits.hints_per_client);
+        limits.hint_rate = self.min_hint_rate.unwrap_or(limits.hint_rate);
+        limits.hint = seconds(self.hint_seconds, limits.hint);
         limits
     }
 }

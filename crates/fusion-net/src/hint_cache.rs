@@ -1,9 +1,10 @@
 //! The client's cache of hints. A hint is under its own name only when it is complete and has the
 //! right digest; until then its beginning is kept beside it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::{Misbehaviour, NetError};
 use fusion_ring::symmetric::digest::{Digest, Hasher};
@@ -27,6 +28,19 @@ pub struct HintProgress {
     pub done: u64,
     /// Bytes of the whole hint.
     pub total: u64,
+    /// What the download waits for, while it does.
+    pub waits_for: Option<HintWait>,
+}
+
+/// What a download waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HintWait {
+    /// Another process on this machine downloads the same file.
+    OtherProcess,
+    /// The server has no room for another download, cut this one, or cannot be reached; the next
+    /// try comes after this time.
+    Server(Duration),
 }
 
 impl HintCache {
@@ -48,11 +62,17 @@ impl HintCache {
         self.directory.join(format!("{digest}.part"))
     }
 
-    /// Waits until no other process works on this hint. Dropping the file releases the lock.
-    pub(crate) fn lock(&self, digest: Digest) -> Result<File, NetError> {
+    /// Waits until no other process works on this hint, and says so before it does. Dropping the
+    /// file releases the lock.
+    pub(crate) fn lock(&self, digest: Digest, waits: &mut dyn FnMut()) -> Result<File, NetError> {
         let path = self.directory.join(format!("{digest}.lock"));
         fs::create_dir_all(&self.directory).map_err(|error| NetError::disk(&self.directory, &error))?;
         let lock = OpenOptions::new().create(true).append(true).open(&path).map_err(|error| NetError::disk(&path, &error))?;
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => waits(),
+            Err(TryLockError::Error(error)) => return Err(NetError::disk(&path, &error)),
+        }
         lock.lock().map_err(|error| NetError::disk(&path, &error))?;
         Ok(lock)
     }
@@ -100,7 +120,7 @@ impl Part {
 
     /// How far the download is.
     pub(crate) fn progress(&self) -> HintProgress {
-        HintProgress { done: self.len, total: self.total }
+        HintProgress { done: self.len, total: self.total, waits_for: None }
     }
 
     pub(crate) fn is_complete(&self) -> bool {

@@ -51,8 +51,9 @@
 //!
 //! # What a hostile peer can do
 //! * To a server: hold as many lanes as [`Limits`] allow, each with at most about 40 MiB of
-//!   buffers, until the idle time or the lane time is over. Everything else ends its call with a
-//!   status that names the limit, the mismatch or the malformed part.
+//!   buffers, until the idle time or the lane time is over. Connections that do nothing are closed
+//!   in time, and make room for others before that. Everything else ends its call with a status
+//!   that names the limit, the mismatch or the malformed part.
 //! * To a client: waste its time up to the limits of [`ClientSettings`]. Nothing that a server
 //!   announces is allocated in advance.
 //!
@@ -61,7 +62,8 @@
 //!
 //! # Features
 //! `relay`, off by default: the module `relay`, a link of a given rate and delay, with faults by
-//! script, for tests and measurements.
+//! script, for tests and measurements. `test-utils`, off by default: the module `decoding`, for
+//! fuzz targets.
 //!
 //! # Where to read next
 //! [`LaneHandler`] for serving, [`Client`] for the other side, [`LaneChannel`] for what happens to
@@ -70,6 +72,8 @@
 #![forbid(unsafe_code)]
 
 mod client;
+#[cfg(feature = "test-utils")]
+pub mod decoding;
 mod error;
 mod handler;
 mod hint_cache;
@@ -93,7 +97,7 @@ pub use client::{Client, ClientSettings, Served};
 pub use error::{Fault, Misbehaviour, Mismatch, NetError};
 pub use fusion_ring::symmetric::digest::Digest;
 pub use handler::{Description, HintSource, LaneFailure, LaneHandler};
-pub use hint_cache::{HintCache, HintProgress};
+pub use hint_cache::{HintCache, HintProgress, HintWait};
 pub use lane::LaneChannel;
 pub use lane_request::{Extension, LaneRequest, Reveal, Split};
 pub use limit_name::LimitName;

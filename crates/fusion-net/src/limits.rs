@@ -48,8 +48,10 @@ pub struct Limits {
     pub connection_idle: Duration,
     /// Hint downloads of one client at the same time (4).
     pub hints_per_client: u32,
-    /// Bytes of a hint that its client must take per second, averaged over 30 s (64 KiB).
+    /// Bytes of a hint that its client must take per second, on average (64 KiB).
     pub hint_rate: u64,
+    /// How far a client may fall behind that rate, and how long it may take nothing (30 s).
+    pub hint_grace: Duration,
     /// Time after which a hint download ends whatever it does (1 h). The client goes on where it
     /// stopped.
     pub hint: Duration,
@@ -77,6 +79,7 @@ impl Default for Limits {
             connection_idle: Duration::from_secs(60),
             hints_per_client: 4,
             hint_rate: 64 << 10,
+            hint_grace: Duration::from_secs(30),
             hint: Duration::from_secs(3600),
             memory: crate::memory::machine() / 2,
         }
@@ -118,6 +121,7 @@ impl Limits {
             (LimitName::FirstRequest, self.first_request),
             (LimitName::ConnectionIdle, self.connection_idle),
             (LimitName::HintTime, self.hint),
+            (LimitName::HintRate, self.hint_grace),
         ] {
             if value.is_zero() || value > Duration::from_secs(u64::from(u32::MAX)) {
                 return Err(NetError::Settings(format!("the limit {name} must be above 0 and below 2^32 s")));

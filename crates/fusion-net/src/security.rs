@@ -23,6 +23,7 @@ pub struct KeyPair {
 
 impl KeyPair {
     fn read(&self) -> Result<Identity, NetError> {
+        private(&self.key)?;
         let key = Zeroizing::new(read(&self.key)?);
         Ok(Identity::from_pem(read(&self.certificate)?, key.as_slice()))
     }
@@ -113,9 +114,31 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// Refuses a file with a secret that others on this machine can read. A group may read what belongs
+/// to root and is not this process's to change, such as a credential that systemd hands out.
+#[cfg(unix)]
+fn private(path: &Path) -> Result<(), NetError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let file = std::fs::metadata(path).map_err(|error| NetError::disk(path, &error))?;
+    let forbidden = if file.uid() == 0 { 0o037 } else { 0o077 };
+    if file.mode() & forbidden == 0 {
+        return Ok(());
+    }
+    let (path, mode) = (path.display(), file.mode() & 0o777);
+    Err(NetError::Settings(format!("{path} holds a secret, but others may read or change it (mode {mode:03o}): chmod 600 {path}")))
+}
+
+#[cfg(not(unix))]
+fn private(_: &Path) -> Result<(), NetError> {
+    Ok(())
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, NetError> {
     std::fs::read(path).map_err(|error| NetError::disk(path, &error))
 }
+
+/// Characters of a token, at least: fewer can be guessed.
+const TOKEN_CHARS: usize = 16;
 
 /// A bearer token. It comes from a file or the environment, never from a command line that others
 /// can list.
@@ -123,14 +146,15 @@ fn read(path: &Path) -> Result<Vec<u8>, NetError> {
 pub struct Token(Zeroizing<String>);
 
 impl Token {
-    /// A token of visible ASCII characters.
+    /// A token of at least 16 visible ASCII characters.
     ///
     /// # Errors
-    /// [`NetError::Settings`] for an empty token or other characters.
+    /// [`NetError::Settings`] for a shorter token or other characters.
     pub fn new(text: &str) -> Result<Self, NetError> {
         let text = text.trim_end_matches(['\r', '\n']);
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(NetError::Settings("a token must consist of visible ASCII characters, at least one".into()));
+        if text.len() < TOKEN_CHARS || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let rule = format!("a token consists of at least {TOKEN_CHARS} visible ASCII characters");
+            return Err(NetError::Settings(format!("{rule}: make one with `openssl rand -hex 32`")));
         }
         Ok(Self(Zeroizing::new(text.to_string())))
     }
@@ -138,8 +162,10 @@ impl Token {
     /// The token in a file; a line end after it is ignored.
     ///
     /// # Errors
-    /// [`NetError::Disk`] if the file cannot be read, else as [`Token::new`].
+    /// [`NetError::Disk`] if the file cannot be read, [`NetError::Settings`] if others can read it
+    /// too, else as [`Token::new`].
     pub fn from_file(path: &Path) -> Result<Self, NetError> {
+        private(path)?;
         let text = Zeroizing::new(std::fs::read_to_string(path).map_err(|error| NetError::disk(path, &error))?);
         Self::new(&text)
     }
@@ -208,12 +234,35 @@ mod tests {
 
     #[test]
     fn tokens_are_compared_whole_and_never_shown() {
-        let token = Token::new("s3cret-token\n").unwrap();
-        assert!(token.is_header(b"Bearer s3cret-token"));
-        for wrong in [&b"Bearer s3cret-toke"[..], b"Bearer s3cret-tokenn", b"bearer s3cret-token", b"s3cret-token", b""] {
+        let token = Token::new("s3cret-token-0123\n").unwrap();
+        assert!(token.is_header(b"Bearer s3cret-token-0123"));
+        for wrong in [&b"Bearer s3cret-token-012"[..], b"Bearer s3cret-token-01233", b"bearer s3cret-token-0123", b"s3cret-token-0123", b""]
+        {
             assert!(!token.is_header(wrong));
         }
         assert!(!format!("{token:?}").contains("s3cret"));
-        assert!(Token::new("").is_err() && Token::new("two words").is_err());
+        for wrong in ["", "x", "fifteen-letters", "two words of more than 16"] {
+            let error = Token::new(wrong).unwrap_err().to_string();
+            assert!(error.contains("openssl rand -hex 32") && (wrong.len() < 2 || !error.contains(wrong)), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn secrets_that_others_can_read_are_refused_with_advice() {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("token");
+        std::fs::write(&file, "0123456789abcdef").unwrap();
+        let set = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let roots = std::fs::metadata(&file).unwrap().uid() == 0;
+        for (mode, good) in [(0o600, true), (0o400, true), (0o640, roots), (0o620, false), (0o604, false), (0o644, false), (0o666, false)] {
+            set(mode);
+            let (token, key) = (Token::from_file(&file), KeyPair { certificate: file.clone(), key: file.clone() }.read());
+            assert_eq!((token.is_ok(), key.is_ok()), (good, good), "{mode:o}");
+            if let Err(error) = token {
+                assert!(error.to_string().contains(&format!("chmod 600 {}", file.display())), "{error}");
+            }
+        }
     }
 }

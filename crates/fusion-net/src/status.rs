@@ -12,7 +12,13 @@ use tonic::{Code, Status};
 use crate::error::{Misbehaviour, Mismatch, NetError};
 use crate::limit_name::LimitName;
 
-const REASON: &str = "fusion-reason";
+pub(crate) const REASON: &str = "fusion-reason";
+
+/// How the gRPC library of this process begins what it says of a peer's message that does not
+/// decode or does not come. Its status is internal and has no source, as that of a server that
+/// failed.
+const MALFORMED: [&str; 4] =
+    ["failed to decode Protobuf message", "Missing response message", "Missing request message", "Unexpected EOF decoding stream"];
 
 /// When to try again, in ms: the name that gRPC's own retries know.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
@@ -96,6 +102,7 @@ pub(crate) fn from_server(status: &Status) -> NetError {
         Code::Unauthenticated | Code::PermissionDenied => NetError::Unauthenticated,
         // The library gives transport errors these codes too; then the status has a source.
         Code::Unavailable if std::error::Error::source(status).is_none() => NetError::ShuttingDown,
+        Code::Internal if MALFORMED.iter().any(|said| text.starts_with(said)) => Misbehaviour::MalformedMessage.into(),
         Code::Internal if std::error::Error::source(status).is_none() => NetError::PeerFailed(text),
         Code::OutOfRange => Misbehaviour::MalformedMessage.into(),
         Code::Cancelled => NetError::Closed,
@@ -194,6 +201,16 @@ mod tests {
             let NetError::Limit { retry_after, .. } = from_server(&status(pushback)) else { panic!("another error") };
             assert_eq!(retry_after, expected, "{pushback}");
         }
+    }
+
+    #[test]
+    fn a_reply_that_does_not_decode_is_the_servers_fault() {
+        use prost::Message as _;
+        let error = crate::proto::DescribeReply::decode(&b"\xff"[..]).unwrap_err();
+        for said in [&error.to_string(), "Missing response message."] {
+            assert_eq!(from_server(&Status::internal(said)), Misbehaviour::MalformedMessage.into());
+        }
+        assert!(matches!(from_server(&Status::internal("the server failed")), NetError::PeerFailed(_)));
     }
 
     #[test]

@@ -35,3 +35,10 @@ pub(crate) const OPENING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Largest message other than a frame: the description with its card.
 pub(crate) const DESCRIPTION_BYTES: usize = 64 << 20;
+
+/// Memory of a lane's queues, its windows and its thread, beside what its handler takes.
+pub(crate) const LANE_BUFFERS: u64 = 40 << 20;
+
+/// Metadata with the number that a run gives itself, 16 hexadecimal digits: a server divides the
+/// room of one address among its runs by it. It names nobody and is checked by nobody.
+pub(crate) const RUN_KEY: &str = "fusion-run";

@@ -2,13 +2,15 @@
 //! stopped.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tonic::Streaming;
 
+use super::pause::Pauses;
 use super::{Client, Served, dial, within};
 use crate::error::{Fault, NetError};
-use crate::hint_cache::{HintCache, HintProgress, Part};
+use crate::hint_cache::{HintCache, HintProgress, HintWait, Part};
 use crate::limit_name::LimitName;
 use crate::proto::fusion_client::FusionClient;
 use crate::proto::{HintChunk, HintRequest};
@@ -16,8 +18,10 @@ use crate::tuning::HINT_CHUNK_BYTES;
 use fusion_ring::symmetric::digest::Digest;
 
 impl Client {
-    /// The hint of `served` in the cache, downloaded first if it is not there. A broken download
-    /// goes on where it stopped, in this call or in a later one.
+    /// The hint of `served` in the cache, downloaded first if it is not there. A download that
+    /// broke, was cut or was refused for lack of room goes on where it stopped, in this call as
+    /// long as its [`patience`](crate::ClientSettings::patience) lasts, or in a later one.
+    /// `progress` is told of every piece and of every wait.
     ///
     /// # Errors
     /// [`Misbehaviour::HintDigest`](crate::Misbehaviour::HintDigest) with both digests if the bytes
@@ -42,26 +46,41 @@ impl Client {
         if total > self.settings.max_hint_bytes {
             return Err(NetError::limit(LimitName::HintBytes));
         }
-        let _lock = cache.lock(digest)?;
+        let waits = |waits_for| HintProgress { done: 0, total, waits_for: Some(waits_for) };
+        let _lock = cache.lock(digest, &mut || progress(waits(HintWait::OtherProcess)))?;
         if let Some(path) = cache.lookup(digest)? {
-            progress(HintProgress { done: total, total });
+            progress(HintProgress { done: total, total, waits_for: None });
             return Ok(path);
         }
         let mut part = Part::open(cache.part_path(digest), total)?;
         progress(part.progress());
-        let mut retries = self.settings.hint_retries;
+        let (mut patience, mut pauses) = (self.settings.patience, Pauses::default());
         while !part.is_complete() {
-            let before = part.progress().done;
+            let (before, began) = (part.progress().done, Instant::now());
             let attempt = self.open_hint(digest, before).and_then(|chunks| download(chunks, &mut part, progress));
-            let done = part.progress().done;
-            match attempt {
-                Ok(()) => {}
-                Err(error) if error.fault() == Fault::Network && done > before && retries > 0 => {
-                    tracing::info!(%error, done, total, "taking up the hint download again");
-                    retries -= 1;
-                }
-                Err(error) => return Err(error),
+            if attempt == Ok(()) && part.progress().done == before {
+                return Err(NetError::PeerFailed(format!("the download ended in order after {before} of {total} bytes")));
             }
+            let error = match attempt {
+                Ok(()) if part.is_complete() => break,
+                // A server that ends a stream early without saying why.
+                Ok(()) => NetError::Closed,
+                Err(error) => error,
+            };
+            let done = part.progress().done;
+            if done > before {
+                pauses.reset();
+            } else {
+                patience = patience.saturating_sub(began.elapsed());
+            }
+            let pause = pauses.next(retry_after(&error));
+            if !is_passing(&error) || pause > patience {
+                return Err(error);
+            }
+            tracing::info!(%error, done, total, ?pause, "the hint download goes on after a pause");
+            progress(HintProgress { waits_for: Some(HintWait::Server(pause)), ..part.progress() });
+            patience -= pause;
+            std::thread::sleep(pause);
         }
         let whole = cache.path(digest);
         part.finish(digest, &whole)?;
@@ -82,6 +101,19 @@ impl Client {
     }
 }
 
+/// Whether a download that ended so can be expected to go on later.
+fn is_passing(error: &NetError) -> bool {
+    if let NetError::Limit { limit, retry_after } = error {
+        let cut = matches!(limit, LimitName::HintRate | LimitName::HintTime | LimitName::FirstRequest);
+        return cut || retry_after.is_some();
+    }
+    error.fault() == Fault::Network
+}
+
+fn retry_after(error: &NetError) -> Option<Duration> {
+    if let NetError::Limit { retry_after, .. } = error { *retry_after } else { None }
+}
+
 /// The pieces of a hint as they arrive.
 struct HintStream<'a> {
     client: &'a Client,
@@ -95,11 +127,11 @@ impl HintStream<'_> {
     }
 }
 
-/// Appends what arrives until the hint is complete; a stream that ends before is a lost connection.
+/// Appends what arrives until the stream ends.
 fn download(mut chunks: HintStream<'_>, part: &mut Part, progress: &mut dyn FnMut(HintProgress)) -> Result<(), NetError> {
     while let Some(chunk) = chunks.next()? {
         part.append(chunk.offset, &chunk.data)?;
         progress(part.progress());
     }
-    if part.is_complete() { Ok(()) } else { Err(NetError::Closed) }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod health;
 mod hint;
+mod pause;
 
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +28,7 @@ use crate::security::ClientSecurity;
 use crate::status::from_server;
 use crate::transport::{deadline_after, runtime};
 use crate::tuning::{
-    CONNECTION_WINDOW, DESCRIPTION_BYTES, FRAME_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MAX_HEADER_LIST, MAX_HTTP2_FRAME,
+    CONNECTION_WINDOW, DESCRIPTION_BYTES, FRAME_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MAX_HEADER_LIST, MAX_HTTP2_FRAME, RUN_KEY,
     STREAM_WINDOW,
 };
 use fusion_ring::symmetric::digest::Digest;
@@ -52,9 +53,13 @@ pub struct ClientSettings {
     pub bytes_per_lane: u64,
     /// Length of the longest hint that is downloaded (64 GiB).
     pub max_hint_bytes: u64,
-    /// How often one call resumes a broken hint download, as long as every attempt makes progress
-    /// (5).
-    pub hint_retries: u32,
+    /// How long the calls of one download together may fail and wait, as long as the server can be
+    /// expected to come back or to have room again (300 s). Time in which bytes arrive does not
+    /// count.
+    pub patience: Duration,
+    /// Tells this run from others behind the same address, where a server divides the room of that
+    /// address; random, and nothing is proved by it.
+    pub run: u64,
 }
 
 impl ClientSettings {
@@ -69,7 +74,8 @@ impl ClientSettings {
             lane: Duration::from_secs(2 * 3600),
             bytes_per_lane: 256 << 30,
             max_hint_bytes: 64 << 30,
-            hint_retries: 5,
+            patience: Duration::from_secs(300),
+            run: pause::random(),
         }
     }
 }
@@ -175,6 +181,9 @@ impl Client {
         if let Some(token) = &self.token {
             request.metadata_mut().insert("authorization", token.clone());
         }
+        if let Ok(run) = format!("{:016x}", self.settings.run).parse() {
+            request.metadata_mut().insert(RUN_KEY, run);
+        }
         request
     }
 }
@@ -265,7 +274,7 @@ fn bearer(header: &str) -> Result<MetadataValue<Ascii>, NetError> {
 }
 
 /// Checks what the server says about itself.
-fn served(reply: DescribeReply) -> Result<Served, NetError> {
+pub(crate) fn served(reply: DescribeReply) -> Result<Served, NetError> {
     if reply.protocol_version != PROTOCOL_VERSION {
         return Err(NetError::Mismatch(Mismatch::ProtocolVersion));
     }

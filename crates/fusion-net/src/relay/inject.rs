@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::rewrite::{FRAME_HEADER, rewritten, rewritten_frame};
 use super::script::{Action, Fault, Position};
 
 /// A client opens an HTTP/2 connection with these bytes, which are no frame.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const FRAME_HEADER: usize = 9;
 const DATA_FRAME: u8 = 0;
 
 /// What the relay does next.
@@ -143,6 +143,11 @@ impl ByteFaults {
                 self.dead = true;
                 steps.push(if action == Action::Truncate { Step::End } else { Step::Cut });
             }
+            Action::Zero | Action::Noise | Action::Shorten | Action::Lengthen | Action::Repeat => {
+                let (hit, rest) = self.advance(bytes, 1);
+                steps.push(Step::Pass(rewritten(hit, action)));
+                return rest;
+            }
         }
         bytes
     }
@@ -220,6 +225,10 @@ impl MessageFaults {
                 }
                 steps.push(Step::Pass(frame));
             }
+            Some(Action::Repeat) => steps.extend([Step::Pass(frame.clone()), Step::Pass(frame)]),
+            Some(action @ (Action::Zero | Action::Noise | Action::Shorten | Action::Lengthen)) => {
+                steps.push(Step::Pass(rewritten_frame(&frame, action)));
+            }
             Some(Action::Truncate) => {
                 frame.truncate(frame.len() / 2);
                 steps.extend([Step::Pass(frame), Step::End]);
@@ -266,7 +275,7 @@ mod tests {
     #[test]
     fn byte_faults_do_what_they_say_wherever_the_cuts_are() {
         let wait = Step::Wait(Some(Duration::from_millis(9)));
-        let cases: [(&str, Vec<Step>); 9] = [
+        let cases: [(&str, Vec<Step>); 12] = [
             ("", vec![pass(b"0123456789")]),
             ("0 c2s byte 3 drop 4", vec![pass(b"012789")]),
             ("0 c2s byte 3 corrupt", vec![pass(b"012\xcc456789")]),
@@ -274,6 +283,9 @@ mod tests {
             ("0 c2s byte 3 truncate", vec![pass(b"012"), Step::End]),
             ("0 c2s byte 0 disconnect", vec![Step::Cut]),
             ("0 c2s byte 1 reorder 3", vec![pass(b"0456123789")]),
+            ("0 c2s byte 3 zero", vec![pass(b"012\x00456789")]),
+            ("0 c2s byte 3 shorten", vec![pass(b"012456789")]),
+            ("0 c2s byte 3 repeat", vec![pass(b"01233456789")]),
             ("0 c2s byte 8 reorder 3", vec![pass(b"0123456789")]),
             ("0 c2s byte 7 drop; 0 c2s byte 1 drop 2", vec![pass(b"0345689")]),
         ];

@@ -19,6 +19,7 @@ mod link;
 mod measure;
 mod proxy;
 mod pump;
+mod rewrite;
 mod script;
 
 pub use self::link::Link;

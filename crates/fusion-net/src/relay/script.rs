@@ -38,6 +38,16 @@ pub enum Action {
     Reorder(u64),
     /// Cuts the connection in both directions.
     Disconnect,
+    /// Puts a zero in the place of the byte; at a message, of all bytes of its content.
+    Zero,
+    /// Puts another byte in the place of the byte; at a message, noise in the place of its content.
+    Noise,
+    /// Loses the byte; at a message, the second half of its content.
+    Shorten,
+    /// Adds a byte of noise before the byte; at a message, some after its content.
+    Lengthen,
+    /// Sends the byte, or the message, twice.
+    Repeat,
 }
 
 /// One fault.
@@ -66,6 +76,7 @@ impl Script {
     /// ```text
     /// CONNECTION c2s|s2c byte|message K ACTION
     /// ACTION: drop [BYTES] | stall [MS] | truncate | corrupt | reorder [BYTES] | disconnect
+    ///         | zero | noise | shorten | lengthen | repeat
     /// ```
     ///
     /// ```
@@ -115,6 +126,11 @@ fn read_fault(text: &str) -> Option<Fault> {
         ("corrupt", None) => Action::Corrupt,
         ("reorder", n) => Action::Reorder(n.unwrap_or(1)),
         ("disconnect", None) => Action::Disconnect,
+        ("zero", None) => Action::Zero,
+        ("noise", None) => Action::Noise,
+        ("shorten", None) => Action::Shorten,
+        ("lengthen", None) => Action::Lengthen,
+        ("repeat", None) => Action::Repeat,
         _ => return None,
     };
     Some(Fault { connection, direction, position, action })

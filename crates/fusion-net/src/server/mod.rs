@@ -2,12 +2,21 @@
 //! order.
 
 mod accept;
+mod asker;
+mod attempts;
+mod connections;
 mod counters;
 mod ending;
+mod gate;
 mod health;
+mod hint;
+mod known;
 mod monitor;
+mod origin;
 mod service;
 mod slots;
+mod throttle;
+mod waiting;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -16,13 +25,14 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
 use self::accept::Accept;
+use self::connections::Connections;
 use self::counters::Tally;
 pub use self::counters::{Counters, LaneFault};
 pub use self::ending::Ending;
+use self::gate::Gate;
 pub use self::monitor::Monitor;
 use self::service::Service;
 use self::slots::Slots;
@@ -56,6 +66,9 @@ pub struct Server {
     address: SocketAddr,
     slots: Arc<Slots>,
     tally: Arc<Tally>,
+    connections: Arc<Connections>,
+    limits: Limits,
+    samples_per_lane: u32,
     ending: Ending,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
@@ -89,6 +102,19 @@ impl Server {
         self.slots.running()
     }
 
+    /// The limits that it was given.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Samples of the longest lane that it announces: what its limits allow and its memory has room
+    /// for.
+    #[must_use]
+    pub fn samples_per_lane(&self) -> u32 {
+        self.samples_per_lane
+    }
+
     /// What it has done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -98,7 +124,7 @@ impl Server {
     /// Counts for another thread, also while the server shuts down.
     #[must_use]
     pub fn monitor(&self) -> Monitor {
-        Monitor { slots: Arc::clone(&self.slots), tally: Arc::clone(&self.tally) }
+        Monitor { slots: Arc::clone(&self.slots), tally: Arc::clone(&self.tally), connections: Arc::clone(&self.connections) }
     }
 
     /// Its end, for another thread to wait for: a server may fail although nobody stops it.
@@ -185,15 +211,19 @@ impl<H: LaneHandler> ServerBuilder<H> {
         let description = self.handler.describe();
         let slots = Arc::new(Slots::default());
         let tally = Arc::new(Tally::default());
-        let service = Service {
+        let connections = Arc::new(Connections::new(self.limits.clone(), Arc::clone(&tally)));
+        let mut service = Service {
             card_digest: Digest::of(&description.card),
             description,
             handler: Arc::new(self.handler),
             slots: Arc::clone(&slots),
             tally: Arc::clone(&tally),
-            token: self.security.token,
             limits: self.limits.clone(),
+            announced: self.limits.to_wire(),
         };
+        service.announce()?;
+        let samples_per_lane = service.announced.samples_per_lane;
+        let gate = Gate::new(self.security.token, self.limits.first_request, Arc::clone(&connections), Arc::clone(&tally));
         let service =
             FusionServer::new(service).max_decoding_message_size(self.limits.message_bytes).max_encoding_message_size(DESCRIPTION_BYTES);
         let reflection = tonic_reflection::server::Builder::configure()
@@ -214,6 +244,8 @@ impl<H: LaneHandler> ServerBuilder<H> {
             transport = transport.tls_config(tls).map_err(setup)?;
         }
 
+        let mut transport = transport.layer(gate);
+
         let runtime = runtime()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let ending = Ending::default();
@@ -221,8 +253,8 @@ impl<H: LaneHandler> ServerBuilder<H> {
         let reporter = health.clone();
         let serving = {
             let _entered = runtime.enter();
-            let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener).map_err(setup)?).with_nodelay(Some(true));
-            let incoming = Accept::new(incoming, self.limits.connections_total);
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(setup)?;
+            let incoming = Accept::new(listener, Arc::clone(&connections), Arc::clone(&tally));
             tokio::spawn(ending.clone().supervise(async move {
                 reporter.set_serving::<FusionServer<Service<H>>>().await;
                 let until = async move {
@@ -234,8 +266,9 @@ impl<H: LaneHandler> ServerBuilder<H> {
                 router.serve_with_incoming_shutdown(incoming, until).await
             }))
         };
-        tracing::info!(%address, "serving");
-        Ok(Server { address, slots, tally, ending, stop: Some(stop), serving: Some(serving), health, runtime: Some(runtime) })
+        tracing::info!(%address, samples_per_lane, memory = self.limits.memory, "serving");
+        let (limits, stop, serving, runtime) = (self.limits, Some(stop), Some(serving), Some(runtime));
+        Ok(Server { address, slots, tally, connections, limits, samples_per_lane, ending, stop, serving, health, runtime })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::connections::Connections;
 use super::counters::{Counters, Tally};
 use super::slots::Slots;
 
@@ -10,6 +11,7 @@ use super::slots::Slots;
 pub struct Monitor {
     pub(super) slots: Arc<Slots>,
     pub(super) tally: Arc<Tally>,
+    pub(super) connections: Arc<Connections>,
 }
 
 impl Monitor {
@@ -18,6 +20,7 @@ impl Monitor {
     pub fn counters(&self) -> Counters {
         let mut counters = self.tally.snapshot();
         self.slots.count(&mut counters);
+        self.connections.count(&mut counters);
         counters
     }
 }

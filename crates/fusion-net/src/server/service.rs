@@ -1,29 +1,31 @@
 //! The gRPC side of the server: checks every request, then hands lanes to their threads.
 
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio_stream::Stream;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
+use tonic::transport::server::TlsConnectInfo;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::asker::{Asker, ClientId};
+use super::connections::Handle;
 use super::counters::Tally;
-use super::slots::{ClientId, HintSlot, LaneSlot, Slots};
+use super::hint::HintReader;
+use super::slots::{LaneSlot, Slots};
 use crate::error::{Misbehaviour, Mismatch, NetError};
-use crate::handler::{Description, HintSource, LaneHandler};
+use crate::handler::{Description, LaneHandler};
 use crate::lane::{LaneBounds, LaneChannel, LanePipes, OutgoingFrames, ReplyFrames, read_frames};
-use crate::lane_request::LaneRequest;
+use crate::lane_request::{Extension, LaneRequest, Reveal, Split};
 use crate::limit_name::LimitName;
 use crate::limits::Limits;
+use crate::proto;
 use crate::proto::fusion_server::Fusion;
 use crate::proto::{DescribeReply, DescribeRequest, Frame, HintChunk, HintRequest, frame::Kind};
-use crate::security::Token;
 use crate::status::{from_client, to_status};
 use crate::transport::deadline_after;
-use crate::tuning::{HINT_CHUNK_BYTES, OPENING_TIMEOUT};
+use crate::tuning::{LANE_BUFFERS, OPENING_TIMEOUT, RUN_KEY};
 use crate::{PROTOCOL_VERSION, RELEASE};
 use fusion_ring::symmetric::digest::Digest;
 
@@ -36,16 +38,11 @@ pub(super) struct Service<H> {
     pub(super) limits: Limits,
     pub(super) slots: Arc<Slots>,
     pub(super) tally: Arc<Tally>,
-    pub(super) token: Option<Token>,
+    /// What clients are told.
+    pub(super) announced: proto::Limits,
 }
 
 impl<H: LaneHandler> Service<H> {
-    fn authorize<T>(&self, request: &Request<T>) -> Result<(), NetError> {
-        let Some(expected) = &self.token else { return Ok(()) };
-        let presented = request.metadata().get("authorization").map(|value| value.as_bytes());
-        if presented.is_some_and(|header| expected.is_header(header)) { Ok(()) } else { Err(NetError::Unauthenticated) }
-    }
-
     fn check_request(&self, request: &LaneRequest) -> Result<(), NetError> {
         if request.params_version != self.description.params_version {
             return Err(NetError::Mismatch(Mismatch::ParamsVersion));
@@ -56,14 +53,60 @@ impl<H: LaneHandler> Service<H> {
         if request.n_samples > self.limits.samples_per_lane {
             return Err(NetError::limit(LimitName::SamplesPerLane));
         }
+        if !self.fits(request) {
+            let samples = self.samples_that_fit(*request);
+            return Err(NetError::LaneTooLarge { limit: LimitName::Memory, samples });
+        }
+        Ok(())
+    }
+
+    fn fits(&self, request: &LaneRequest) -> bool {
+        self.handler.lane_bytes(request).saturating_add(LANE_BUFFERS) <= self.limits.memory
+    }
+
+    /// Samples of the largest lane on the terms of `request` that has room on an idle server.
+    fn samples_that_fit(&self, request: LaneRequest) -> u32 {
+        let fits = |n_samples| self.fits(&LaneRequest { n_samples, ..request });
+        // The largest number that fits is below `above`.
+        let (mut fit, mut above) = (0, self.limits.samples_per_lane.saturating_add(1));
+        while above - fit > 1 {
+            let middle = fit + (above - fit) / 2;
+            if fits(middle) { fit = middle } else { above = middle }
+        }
+        fit
+    }
+
+    /// Announces no longer lanes than have room, on the terms that clients ask for.
+    ///
+    /// # Errors
+    /// [`NetError::Settings`] if not even a lane of one sample has room.
+    pub(super) fn announce(&mut self) -> Result<(), NetError> {
+        let request = LaneRequest {
+            card_digest: self.card_digest,
+            params_version: self.description.params_version,
+            n_samples: 1,
+            reveal: Reveal::Label,
+            lane: 0,
+            split: Split::OneMore,
+            extension: Extension::Medium,
+        };
+        let samples = self.samples_that_fit(request);
+        if samples == 0 {
+            let (needed, memory) = (self.handler.lane_bytes(&request).saturating_add(LANE_BUFFERS), self.limits.memory);
+            return Err(NetError::Settings(format!(
+                "a lane of one sample takes {needed} bytes, but the limit memory is {memory}: raise it"
+            )));
+        }
+        self.announced = proto::Limits { samples_per_lane: samples, ..self.limits.to_wire() };
         Ok(())
     }
 
     async fn open_lane(&self, request: Request<Streaming<Frame>>) -> Result<Replies<Frame>, NetError> {
-        self.authorize(&request)?;
+        let connection = connection_of(&request)?;
+        let asker = asker(&request, &connection);
         let pipes = LanePipes::new();
         // The slot comes first, so that clients who open streams and say nothing are counted.
-        let slot = self.slots.open(client_id(&request), &self.limits, &pipes)?;
+        let slot = self.slots.open(&asker, &self.limits, &pipes)?;
         let mut frames = request.into_inner();
         let wait = self.limits.idle.min(OPENING_TIMEOUT);
         let first = tokio::time::timeout(wait, frames.message())
@@ -75,21 +118,26 @@ impl<H: LaneHandler> Service<H> {
         };
         let asked = LaneRequest::from_wire(&open)?;
         self.check_request(&asked)?;
+        slot.take_memory(&asker, self.handler.lane_bytes(&asked).saturating_add(LANE_BUFFERS), &self.limits)?;
 
         let bounds = LaneBounds { idle: self.limits.idle, deadline: deadline_after(self.limits.lane), bytes: self.limits.bytes_per_lane };
         let reader = tokio::spawn(read_frames(frames, Arc::clone(&pipes.incoming), from_client)).abort_handle();
         let replies = ReplyFrames::new(OutgoingFrames::of_server(pipes.clone()));
         let channel = LaneChannel::new(pipes, bounds, reader, Box::new(()));
+        let working = connection.work();
         let (handler, tally) = (Arc::clone(&self.handler), Arc::clone(&self.tally));
         std::thread::Builder::new()
             .name(format!("lane-{}", slot.id))
-            .spawn(move || run_lane(&*handler, asked, channel, slot, &tally))
+            .spawn(move || {
+                let _working = working;
+                run_lane(&*handler, asked, channel, slot, &tally);
+            })
             .map_err(|error| NetError::PeerFailed(format!("no thread for a lane: {error}")))?;
         Ok(Box::pin(replies))
     }
 
     fn open_hint(&self, request: &Request<HintRequest>) -> Result<HintReader, NetError> {
-        self.authorize(request)?;
+        let connection = connection_of(request)?;
         let wanted = request.get_ref();
         let digest = Digest::from_slice(&wanted.digest).ok_or(Misbehaviour::DigestLength(wanted.digest.len()))?;
         let found = if digest == self.description.hint_digest {
@@ -101,8 +149,9 @@ impl<H: LaneHandler> Service<H> {
         if wanted.offset > length {
             return Err(Misbehaviour::HintOffset { offset: wanted.offset, length }.into());
         }
-        let slot = self.slots.open_hint(&self.limits)?;
-        Ok(HintReader { source, next: wanted.offset, length, idle: self.limits.idle, tally: Arc::clone(&self.tally), _slot: slot })
+        let slot = self.slots.open_hint(&client_of(request, &connection), &self.limits)?;
+        let held = (slot, connection.work());
+        Ok(HintReader::new(source, (wanted.offset, length), &self.limits, Arc::clone(&self.tally), held))
     }
 }
 
@@ -141,7 +190,7 @@ impl<H: LaneHandler> Fusion for Service<H> {
     // A client that speaks another version of the protocol is told ours and decides; only its lanes
     // are refused.
     async fn describe(&self, request: Request<DescribeRequest>) -> Result<Response<DescribeReply>, Status> {
-        self.authorize(&request).map_err(|error| to_status(&error))?;
+        let _ = request;
         Ok(Response::new(DescribeReply {
             protocol_version: PROTOCOL_VERSION,
             params_version: self.description.params_version,
@@ -150,7 +199,7 @@ impl<H: LaneHandler> Fusion for Service<H> {
             card_digest: Bytes::copy_from_slice(self.card_digest.as_bytes()),
             hint_digest: Bytes::copy_from_slice(self.description.hint_digest.as_bytes()),
             hint_bytes: self.description.hint_bytes,
-            limits: Some(self.limits.to_wire()),
+            limits: Some(self.announced),
         }))
     }
 
@@ -161,11 +210,7 @@ impl<H: LaneHandler> Fusion for Service<H> {
             self.tally.refused(&error);
             to_status(&error)
         })?;
-        // One message ahead of the transport; the task ends when the receiver is gone.
-        let (send, receive) = tokio::sync::mpsc::channel(1);
-        let runtime = tokio::runtime::Handle::current();
-        tokio::task::spawn_blocking(move || reader.run(&runtime, &send));
-        Ok(Response::new(Box::pin(tokio_stream::wrappers::ReceiverStream::new(receive))))
+        Ok(Response::new(Box::pin(reader.start())))
     }
 
     type LaneStream = Replies<Frame>;
@@ -182,65 +227,22 @@ impl<H: LaneHandler> Fusion for Service<H> {
     }
 }
 
-/// The rest of a hint or of another public file, from one offset on.
-struct HintReader {
-    source: HintSource,
-    next: u64,
-    length: u64,
-    idle: Duration,
-    tally: Arc<Tally>,
-    _slot: HintSlot,
-}
-
-type HintSender = tokio::sync::mpsc::Sender<Result<HintChunk, Status>>;
-
-impl HintReader {
-    fn run(self, runtime: &tokio::runtime::Handle, send: &HintSender) {
-        if let Err(error) = self.send_rest(runtime, send) {
-            if error != NetError::Closed {
-                tracing::error!(%error, "cannot send the hint");
-            }
-            // Fails if the receiver is gone or does not read; neither can be told anything.
-            let _ = send.try_send(Err(to_status(&error)));
-        }
-    }
-
-    fn send_rest(&self, runtime: &tokio::runtime::Handle, send: &HintSender) -> Result<(), NetError> {
-        let mut file = match &self.source {
-            HintSource::Memory(_) => None,
-            HintSource::File(path) => {
-                let mut file = std::fs::File::open(path).map_err(|error| NetError::disk(path, &error))?;
-                file.seek(SeekFrom::Start(self.next)).map_err(|error| NetError::disk(path, &error))?;
-                Some(file)
-            }
-        };
-        let mut next = self.next;
-        while next < self.length {
-            let len = (self.length - next).min(HINT_CHUNK_BYTES as u64) as usize;
-            let data = match (&self.source, &mut file) {
-                (HintSource::File(path), Some(file)) => {
-                    let mut piece = vec![0; len];
-                    file.read_exact(&mut piece).map_err(|error| NetError::disk(path, &error))?;
-                    Bytes::from(piece)
-                }
-                (HintSource::Memory(bytes), _) if bytes.len() as u64 >= next + len as u64 => {
-                    bytes.slice(next as usize..next as usize + len)
-                }
-                _ => return Err(NetError::PeerFailed("the hint is shorter than described".into())),
-            };
-            runtime.block_on(send.send_timeout(Ok(HintChunk { offset: next, data }), self.idle)).map_err(|_| NetError::Closed)?;
-            self.tally.add(|counters| counters.hint_bytes += len as u64);
-            next += len as u64;
-        }
-        Ok(())
-    }
-}
-
 /// A certificate names a client better than its address.
-fn client_id<T>(request: &Request<T>) -> ClientId {
-    let tls = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
-    if let Some(certificate) = tls.and_then(TlsConnectInfo::peer_certs).as_ref().and_then(|chain| chain.first()) {
-        return ClientId::Certificate(Digest::of(certificate));
+fn client_of<T>(request: &Request<T>, connection: &Handle) -> ClientId {
+    let tls = request.extensions().get::<TlsConnectInfo<Handle>>();
+    match tls.and_then(TlsConnectInfo::peer_certs).as_ref().and_then(|chain| chain.first()) {
+        Some(certificate) => ClientId::Certificate(Digest::of(certificate)),
+        None => ClientId::Address(connection.origin()),
     }
-    request.remote_addr().map_or(ClientId::Unknown, |address| ClientId::Address(address.ip()))
+}
+
+/// Who asks, if what it says of itself can be read.
+fn asker<T>(request: &Request<T>, connection: &Handle) -> Asker {
+    let run = request.metadata().get(RUN_KEY).and_then(|run| u64::from_str_radix(run.to_str().ok()?, 16).ok());
+    Asker { client: client_of(request, connection), run }
+}
+
+/// The connection that a request came by.
+fn connection_of<T>(request: &Request<T>) -> Result<Handle, NetError> {
+    request.extensions().get::<Handle>().cloned().ok_or_else(|| NetError::PeerFailed("a call without a connection".into()))
 }

@@ -133,7 +133,7 @@ fn a_hint_that_cannot_be_had_now_keeps_its_part_for_later() {
     let directory = tempfile::tempdir().unwrap();
     let cache = HintCache::new(directory.path());
     let relay = through(&server, "1 s2c byte 1500000 disconnect");
-    let client = Client::connect(ClientSettings { hint_retries: 0, ..impatient(&relay) }).unwrap();
+    let client = Client::connect(ClientSettings { patience: Duration::ZERO, ..impatient(&relay) }).unwrap();
     let served = client.describe().unwrap();
     let error = client.fetch_hint(&served, &cache, &mut |_| {}).unwrap_err();
     assert_eq!(error.fault(), fusion_net::Fault::Network, "{error}");

@@ -1,6 +1,14 @@
 //! Hint download: whole, resumed, damaged, wrong.
+
+use std::time::{Duration, Instant};
+
+use crate::support::raw::RawClient;
 use crate::support::*;
-use fusion_net::{Digest, HintCache, HintProgress, LimitName, Misbehaviour, Mismatch, NetError, Server};
+use fusion_net::proto::HintRequest;
+use fusion_net::relay::{Link, Relay, Script};
+use fusion_net::{
+    Client, ClientSettings, Digest, HintCache, HintProgress, HintWait, LimitName, Limits, Misbehaviour, Mismatch, NetError, Server,
+};
 
 fn fetch(server: &Server, cache: &HintCache) -> (Result<std::path::PathBuf, NetError>, Vec<HintProgress>) {
     let client = connect(server);
@@ -21,7 +29,7 @@ fn a_hint_is_downloaded_once_and_then_found() {
         let path = path.unwrap();
         assert!(std::fs::read(&path).unwrap() == hint);
         assert_eq!(seen.first().unwrap().done, 0);
-        assert_eq!(seen.last(), Some(&HintProgress { done: len as u64, total: len as u64 }));
+        assert_eq!(seen.last(), Some(&HintProgress { done: len as u64, total: len as u64, waits_for: None }));
         let (again, seen) = fetch(&server, &cache);
         assert_eq!((again.unwrap(), seen.len()), (path, 1));
     }
@@ -124,7 +132,90 @@ fn two_processes_may_want_the_same_hint() {
     std::thread::scope(|scope| {
         let both = [0, 1].map(|_| scope.spawn(|| fetch(&server, &cache)));
         let downloads = both.map(|one| one.join().unwrap());
-        assert_eq!(downloads.iter().filter(|(_, seen)| seen.len() > 1).count(), 1, "one downloads, the other finds it");
+        assert_eq!(
+            downloads.iter().filter(|(_, seen)| seen.iter().filter(|told| told.waits_for.is_none()).count() > 1).count(),
+            1,
+            "one downloads, the other finds it"
+        );
         assert!(downloads.iter().all(|(path, _)| std::fs::read(path.as_ref().unwrap()).unwrap() == hint));
+    });
+}
+
+/// Longer than what the buffers of both sides and of the system hold.
+const LONG: usize = 48 << 20;
+
+fn serve_hint(hint: Vec<u8>, limits: Limits) -> (Server, HintRequest) {
+    let digest = Digest::of(&hint);
+    let server = Server::builder(Model::new(hint)).limits(limits).start(local()).unwrap();
+    (server, HintRequest { digest: digest.as_bytes().to_vec().into(), offset: 0 })
+}
+
+#[test]
+fn a_download_that_nobody_reads_is_cut_and_ends_with_an_error() {
+    let short = Duration::from_millis(700);
+    for (limits, name) in
+        [(Limits { hint: short, ..Limits::default() }, "hint_seconds"), (Limits { hint_grace: short, ..Limits::default() }, "hint_rate")]
+    {
+        let (server, request) = serve_hint(vec![1; LONG], limits);
+        let raw = RawClient::connect(server.local_addr());
+        let mut unread = raw.hint(request).unwrap();
+        eventually("it runs", || server.counters().hints_running == 1);
+        eventually("its slot is free", || server.counters().hints_running == 0);
+        let (bytes, end) = raw.read_to_end(&mut unread);
+        assert!(bytes < LONG, "{bytes}");
+        let end = end.unwrap_err();
+        assert_eq!(end.metadata().get("fusion-reason").unwrap().to_str().unwrap(), name, "{end}");
+        assert_eq!(server.counters().refusals.values().sum::<u64>(), 1);
+    }
+}
+
+#[test]
+fn a_client_waits_for_a_download_that_has_no_room_and_says_so() {
+    let limits = Limits { hints_total: 1, hint: Duration::from_secs(2), ..Limits::default() };
+    let (server, request) = serve_hint(noise(LONG), limits);
+    let raw = RawClient::connect(server.local_addr());
+    let _unread = raw.hint(request).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (path, seen) = fetch(&server, &HintCache::new(directory.path()));
+    assert_eq!(std::fs::metadata(path.unwrap()).unwrap().len(), LONG as u64);
+    assert!(seen.iter().any(|told| matches!(told.waits_for, Some(HintWait::Server(_)))));
+    assert!(server.counters().refusals[&LimitName::HintsTotal] > 0);
+}
+
+#[test]
+fn a_download_that_is_cut_goes_on_until_patience_ends() {
+    // 48 MiB at 200 Mbit/s are 2 s, of which the buffers take less than one.
+    let hint = noise(LONG);
+    let (server, _) = serve_hint(hint.clone(), Limits { hint: Duration::from_millis(300), ..Limits::default() });
+    let relay = Relay::start(server.local_addr(), Link::parse("200,0").unwrap(), Script::default()).unwrap();
+    let with = |patience| {
+        let directory = tempfile::tempdir().unwrap();
+        let client = Client::connect(ClientSettings { patience, ..settings(relay.address()) }).unwrap();
+        let served = client.describe().unwrap();
+        client.fetch_hint(&served, &HintCache::new(directory.path()), &mut |_| {}).map(|path| std::fs::read(path).unwrap() == hint)
+    };
+    assert_eq!(with(Duration::from_secs(60)), Ok(true));
+    assert!(server.counters().refusals[&LimitName::HintTime] >= 1);
+    let began = Instant::now();
+    assert!(matches!(with(Duration::ZERO), Err(NetError::Limit { limit: LimitName::HintTime, .. })));
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_client_that_waits_for_another_process_says_so() {
+    let server = Server::builder(Model::new(noise(1000))).start(local()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let cache = HintCache::new(directory.path());
+    let lock = std::fs::File::create(cache.path(Digest::of(&noise(1000))).with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    let (told, waits) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let download = scope.spawn(|| {
+            let client = connect(&server);
+            client.fetch_hint(&client.describe().unwrap(), &cache, &mut |progress| told.send(progress.waits_for).unwrap())
+        });
+        assert_eq!(waits.recv_timeout(Duration::from_secs(20)), Ok(Some(HintWait::OtherProcess)));
+        lock.unlock().unwrap();
+        download.join().unwrap().unwrap();
     });
 }

@@ -13,9 +13,21 @@ fn reached(limit: LimitName) -> NetError {
     NetError::Limit { limit, retry_after: None }
 }
 
+/// A limit that is worth waiting for.
+fn is_full(error: &NetError, name: LimitName) -> bool {
+    matches!(error, NetError::Limit { limit, retry_after: Some(wait) } if *limit == name && *wait >= Duration::from_millis(100))
+}
+
 fn still_serves(server: &Server) {
     eventually("all lanes are free", || server.lanes_running() == 0);
-    assert_eq!(echo(&mut connect(server).open_lane(lane(ECHO)).unwrap(), b"on"), b"on");
+    // Room is kept for a while for whoever was refused before.
+    let client = connect(server);
+    let mut lane = Err(NetError::Closed);
+    eventually("there is room", || {
+        lane = client.open_lane(crate::support::lane(ECHO));
+        lane.is_ok()
+    });
+    assert_eq!(echo(&mut lane.unwrap(), b"on"), b"on");
 }
 
 #[test]
@@ -23,7 +35,7 @@ fn lanes_in_total() {
     let server = serve(Limits { lanes_total: 2, ..Limits::default() });
     let client = connect(&server);
     let held = [0, 1].map(|_| client.open_lane(lane(ECHO)).unwrap());
-    assert_eq!(client.open_lane(lane(ECHO)).unwrap_err(), reached(LimitName::LanesTotal));
+    assert!(is_full(&client.open_lane(lane(ECHO)).unwrap_err(), LimitName::LanesTotal));
     drop(held);
     still_serves(&server);
 }
@@ -34,7 +46,7 @@ fn lanes_per_client() {
     let client = connect(&server);
     let held = client.open_lane(lane(ECHO)).unwrap();
     // Another connection from the same address is the same client.
-    assert_eq!(connect(&server).open_lane(lane(ECHO)).unwrap_err(), reached(LimitName::LanesPerClient));
+    assert!(is_full(&connect(&server).open_lane(lane(ECHO)).unwrap_err(), LimitName::LanesPerClient));
     drop(held);
     still_serves(&server);
 }
@@ -45,7 +57,7 @@ fn a_lane_that_never_opens_is_counted_and_ended() {
     let raw = RawClient::connect(server.local_addr());
     let silent = raw.lane_open_ended(vec![]);
     eventually("the silent lane counts", || server.lanes_running() == 1);
-    assert_eq!(connect(&server).open_lane(lane(ECHO)).unwrap_err(), reached(LimitName::LanesTotal));
+    assert!(is_full(&connect(&server).open_lane(lane(ECHO)).unwrap_err(), LimitName::LanesTotal));
     let status = silent.join().unwrap();
     assert_eq!((status.code(), reason(&status)), (Code::ResourceExhausted, "idle_seconds".into()));
     still_serves(&server);
@@ -136,9 +148,10 @@ fn hints_in_total() {
 
 #[test]
 fn connections_in_total() {
-    let server = serve(Limits { connections_total: 2, ..Limits::default() });
+    let server = serve(Limits { connections_total: 2, connections_reserved: 0, ..Limits::default() });
     let client = connect(&server);
-    let held = client.open_lane(lane(ECHO)).unwrap();
+    // The client's first connection does nothing, and makes room.
+    let held = [0, 1].map(|_| client.open_lane(lane(ECHO)).unwrap());
     let error = client.open_lane(lane(ECHO)).unwrap_err();
     assert_eq!(error.fault(), fusion_net::Fault::Network, "{error}");
     drop(held);

@@ -3,12 +3,15 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod crowds;
 mod faults;
 mod hints;
 mod hostile;
 mod lanes;
 mod limits;
 mod link;
+mod room;
 mod standard;
 mod support;
 mod tls;
+mod tokens;

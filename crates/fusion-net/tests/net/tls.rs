@@ -31,7 +31,7 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let file = |end: &str| self.directory.join(format!("{name}.{end}"));
         std::fs::write(file("pem"), certificate.pem()).unwrap();
-        std::fs::write(file("key"), key.serialize_pem()).unwrap();
+        write_secret(&file("key"), &key.serialize_pem());
         KeyPair { certificate: file("pem"), key: file("key") }
     }
 }
@@ -69,7 +69,8 @@ fn mutual_tls_lets_in_whom_the_authority_vouches_for_and_nobody_else() {
     let data = noise(3_000_000);
     assert!(echo(&mut channel, &data) == data);
     // Two certificates from one address are two clients.
-    assert_eq!(alice.open_lane(lane(ECHO)).unwrap_err(), NetError::Limit { limit: LimitName::LanesPerClient, retry_after: None });
+    let full = alice.open_lane(lane(ECHO)).unwrap_err();
+    assert!(matches!(full, NetError::Limit { limit: LimitName::LanesPerClient, retry_after: Some(_) }), "{full}");
     let bob = client(&server, with(&servers, Some(clients.issue("bob")))).unwrap();
     assert_eq!(echo(&mut bob.open_lane(lane(ECHO)).unwrap(), b"bob"), b"bob");
 
@@ -82,6 +83,23 @@ fn mutual_tls_lets_in_whom_the_authority_vouches_for_and_nobody_else() {
     // Plaintext gets nowhere.
     is_refused(&server, ClientSecurity::default());
     assert_eq!(channel.traffic().received, 3_000_000);
+}
+
+#[test]
+fn a_handshake_that_does_not_come_to_an_end_is_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new(directory.path(), "slow");
+    let security = ServerSecurity { identity: Some(authority.issue("fusion.test")), ..Default::default() };
+    let limits = Limits { first_request: std::time::Duration::from_millis(500), ..Limits::default() };
+    let server = Server::builder(Model::new(vec![])).security(security).limits(limits).start(local()).unwrap();
+    // Nothing, and the head of a client hello.
+    let mut held = [0, 1].map(|_| std::net::TcpStream::connect(server.local_addr()).unwrap());
+    std::io::Write::write_all(&mut held[1], &[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]).unwrap();
+    eventually("both are counted", || server.counters().connections_accepted == 2);
+    eventually("both are closed", || server.counters().connections_open == 0);
+    assert_eq!(server.counters().refusals[&LimitName::FirstRequest], 2);
+    let security = ClientSecurity { server_ca: Some(authority.ca.clone()), server_name: Some("fusion.test".into()), ..Default::default() };
+    client(&server, security).unwrap().describe().unwrap();
 }
 
 #[test]
@@ -116,13 +134,13 @@ fn versions_before_1_3_are_refused() {
 fn a_token_opens_every_call_and_a_wrong_one_none() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("token");
-    std::fs::write(&file, "correct-horse\n").unwrap();
+    write_secret(&file, "correct-horse-battery\n");
     let token = Token::from_file(&file).unwrap();
     let server = serve_securely(ServerSecurity { token: Some(token.clone()), ..Default::default() });
     let good = client(&server, ClientSecurity { token: Some(token), ..Default::default() }).unwrap();
     let served = good.describe().unwrap();
     let cache = fusion_net::HintCache::new(directory.path());
-    for token in [None, Some(Token::new("correct-hors").unwrap())] {
+    for token in [None, Some(Token::new("correct-horse-batter").unwrap())] {
         let bad = client(&server, ClientSecurity { token, ..Default::default() }).unwrap();
         assert_eq!(bad.describe().unwrap_err(), NetError::Unauthenticated);
         assert_eq!(bad.open_lane(lane(ECHO)).unwrap_err(), NetError::Unauthenticated);
@@ -136,7 +154,7 @@ fn a_token_opens_every_call_and_a_wrong_one_none() {
 fn key_files_that_hold_no_keys_are_named_before_anything_listens() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("empty.pem");
-    std::fs::write(&file, "nothing").unwrap();
+    write_secret(&file, "nothing");
     let identity = Some(KeyPair { certificate: file.clone(), key: file });
     let error = Server::builder(Model::new(vec![])).security(ServerSecurity { identity, ..Default::default() }).start(local()).unwrap_err();
     assert!(matches!(error, NetError::Settings(_)), "{error}");

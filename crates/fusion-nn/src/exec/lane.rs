@@ -305,7 +305,7 @@ impl<'a, S: Side> Lane<'a, S> {
 
 /// Index of the last step that reads each tensor; tensors that are never dropped early get
 /// `usize::MAX`.
-fn last_uses(steps: &[Step], logits: TensorId, tensors: usize) -> Vec<usize> {
+pub(super) fn last_uses(steps: &[Step], logits: TensorId, tensors: usize) -> Vec<usize> {
     let mut last = vec![usize::MAX; tensors];
     for (index, step) in steps.iter().enumerate() {
         step.op.inputs().into_iter().for_each(|id| last[id.0] = index);

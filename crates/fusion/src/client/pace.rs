@@ -15,8 +15,8 @@
 //! # A busy server
 //! A server that says that it has no room is not away, and nothing is held against it: a lane that
 //! was not opened has sent nothing. Half as many lanes run side by side, and with every lane that
-//! ends well one more; the last ones need not wait for that. It is asked again when it says, or else as after an outage. That ends when
-//! for as long as the patience no lane of ours was served.
+//! ends well one more; the last ones need not wait for that. It is asked again when it says, or
+//! else as after an outage. That ends when for as long as the patience no lane of ours was served.
 
 use std::time::Duration;
 
@@ -108,8 +108,9 @@ impl Pace {
         }
     }
 
-    /// Whether one of `pending` lanes may begin beside `running` ones. When fewer are left than run,
-    /// they need not wait until some of those end: the sooner we are done, the better for others.
+    /// Whether one of `pending` lanes may begin beside `running` ones. When fewer are left than
+    /// run, they need not wait until some of those end: the sooner we are done, the better for
+    /// others.
     pub(super) fn may_begin(&self, now: Duration, running: usize, pending: usize) -> bool {
         let most = if pending <= running { self.most } else { self.allowed };
         running < most && self.pause.as_ref().is_none_or(|pause| !pause.tries && now >= pause.until)

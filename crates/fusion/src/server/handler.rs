@@ -7,7 +7,7 @@ use fusion_model::card::CardError;
 use fusion_model::package::Package;
 use fusion_net::{Description, Extension, HintSource, LaneFailure, LaneHandler, LaneRequest};
 use fusion_nn::LANE_VERSION;
-use fusion_nn::exec::{Hint, Lane, LaneError, PublicModel, Server, ServerModel};
+use fusion_nn::exec::{Hint, Lane, LaneError, PublicModel, Server, ServerModel, server_lane_bytes};
 use fusion_nn::layers::Ledger;
 use fusion_ring::channel::Channel;
 use rand_chacha::ChaCha20Rng;
@@ -84,6 +84,10 @@ impl LaneHandler for ModelHandler {
     fn published(&self, digest: fusion_net::Digest) -> Option<(HintSource, u64)> {
         let (known, source, bytes) = self.answers.as_ref()?;
         (*known == digest).then(|| (source.clone(), *bytes))
+    }
+
+    fn lane_bytes(&self, request: &LaneRequest) -> u64 {
+        server_lane_bytes(self.model.public().program(), request.n_samples as usize, terms_of(request))
     }
 
     fn run_lane(&self, request: LaneRequest, channel: &mut dyn Channel) -> Result<(), LaneFailure> {

@@ -96,6 +96,19 @@ impl Server {
         self.net.lanes_running()
     }
 
+    /// The limits that it was given.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        self.net.limits()
+    }
+
+    /// Samples of the longest lane that it announces: what its limits allow and its memory has room
+    /// for.
+    #[must_use]
+    pub fn samples_per_lane(&self) -> u32 {
+        self.net.samples_per_lane()
+    }
+
     /// What it has done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {

@@ -60,6 +60,30 @@ impl RawClient {
         std::thread::spawn(move || runtime.block_on(run(channel, tokio_stream::iter(messages).chain(tokio_stream::pending()))))
     }
 
+    /// Describes once in order, then begins to ask and never ends; returns how the server ends
+    /// that.
+    pub fn describe_without_end(&self) -> Status {
+        self.runtime.block_on(async {
+            let request = proto::DescribeRequest { protocol_version: PROTOCOL_VERSION };
+            proto::fusion_client::FusionClient::new(self.channel.clone()).describe(request).await.unwrap();
+            call("/fusion.v1.Fusion/Describe", self.channel.clone(), tokio_stream::pending()).await
+        })
+    }
+
+    /// Bytes of a hint until its end, and how it ends.
+    pub fn read_to_end(&self, hint: &mut Streaming<HintChunk>) -> (usize, Result<(), Status>) {
+        let mut bytes = 0;
+        self.runtime.block_on(async {
+            loop {
+                match hint.message().await {
+                    Ok(Some(chunk)) => bytes += chunk.data.len(),
+                    Ok(None) => return (bytes, Ok(())),
+                    Err(status) => return (bytes, Err(status)),
+                }
+            }
+        })
+    }
+
     pub fn hint(&self, request: HintRequest) -> Result<Streaming<HintChunk>, Status> {
         let mut client = proto::fusion_client::FusionClient::new(self.channel.clone());
         self.runtime.block_on(client.hint(request)).map(tonic::Response::into_inner)
@@ -67,9 +91,13 @@ impl RawClient {
 }
 
 async fn run(channel: Channel, messages: impl Stream<Item = Bytes> + Send + 'static) -> Status {
+    call("/fusion.v1.Fusion/Lane", channel, messages).await
+}
+
+async fn call(path: &'static str, channel: Channel, messages: impl Stream<Item = Bytes> + Send + 'static) -> Status {
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await.unwrap();
-    let path = tonic::codegen::http::uri::PathAndQuery::from_static("/fusion.v1.Fusion/Lane");
+    let path = tonic::codegen::http::uri::PathAndQuery::from_static(path);
     let mut replies = match client.streaming(tonic::Request::new(messages), path, RawCodec).await {
         Ok(replies) => replies.into_inner(),
         Err(status) => return status,
