@@ -58,7 +58,8 @@ pub fn onnx(data: &[u8]) {
 }
 
 /// A package: card, weights and hint, each after its length but the last. Once as it is, and once
-/// with a card that names the digests of what lies beside it, so that the weights are read too.
+/// with a card that names the digests of what lies beside it, so that the weights are read too. A
+/// seal, which only the owner of a key can make, is missing: nothing is opened in the end.
 pub fn package(data: &[u8]) {
     let (card, rest) = piece(data);
     let (weights, hint) = piece(rest);
@@ -72,9 +73,7 @@ pub fn package(data: &[u8]) {
         for (name, bytes) in [("card.pb", card), ("weights.safetensors", weights), ("hint.bin", hint)] {
             write(&folder.path().join(name), bytes);
         }
-        if let Ok(package) = Package::open(folder.path()) {
-            package.private().weights.validate(&package.card().program).expect("an opened package holds weights of its program");
-        }
+        assert!(Package::open(folder.path()).is_err(), "a package without a seal was opened");
     }
 }
 

@@ -90,7 +90,8 @@ fn a_lane_takes_what_it_is_admitted_with() {
             match told {
                 Told::Done(_) => done += 1,
                 Told::Failed(failed) => panic!("{}", failed.error),
-                Told::Progress(_) => {}
+                Told::GivenUp(why) => panic!("{why}"),
+                Told::Progress(_) | Told::Waiting { .. } => {}
             }
             Next::Go
         });

@@ -97,7 +97,7 @@ impl Service {
         let home = tempfile::tempdir().map_err(other)?;
         let mut settings = ClientSettings::new(relay.address().to_string(), home.path());
         settings.connection.idle = IDLE;
-        settings.connection.hint_retries = 1;
+        settings.connection.patience = IDLE;
         Ok(match fusion::Client::connect(settings) {
             Ok(_) => End::Finished,
             Err(fusion::Error::Net(error) | fusion::Error::NoServer(error)) => of_net(&error),

@@ -69,6 +69,7 @@ fn the_numbers_are_those_of_what_ran() {
         let name = format!("fusion_lane_phase_seconds_total{{phase=\"{phase}\"}}");
         assert!(after.get(&name).is_some_and(|seconds| *seconds > 0.0), "{name}: {page}");
     }
+    assert!(after["fusion_wrong_tokens_total"] >= 1.0 && after["fusion_connections_accepted_total"] >= 7.0, "{page}");
     // Nothing of who asked.
     let port = address.rsplit(':').next().unwrap();
     assert!(!page.contains("127.0.0.1") && !page.contains(port) && !page.contains("0123456789abcdef"), "{page}");
