@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use fusion::client::Trust;
 use fusion::mix::plan::Plan;
 use fusion::model::card::ModelCard;
-use fusion::net::NetError;
+use fusion::net::{HintWait, NetError};
 use fusion::{Event, LaneProgress};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -32,6 +32,8 @@ pub(crate) struct Watcher {
     journal: Option<PathBuf>,
     /// Bytes sent and received at a time: for rates.
     before: (u64, u64, Instant),
+    /// What the download of the hint was last said to wait for.
+    hint_wait: Option<std::mem::Discriminant<HintWait>>,
 }
 
 /// What a bar stands for.
@@ -48,7 +50,7 @@ impl Watcher {
     /// Shows lines, and `bars` if they are wanted.
     #[must_use]
     pub(crate) fn new(bars: bool) -> Self {
-        Self { bars, bar: None, journal: None, before: (0, 0, Instant::now()) }
+        Self { bars, bar: None, journal: None, before: (0, 0, Instant::now()), hint_wait: None }
     }
 
     /// Says where the run is kept when it begins.
@@ -64,6 +66,7 @@ impl Watcher {
             Event::Hint { done, total } => {
                 self.advance(What::Hint, done, total, "hint      {bar:30} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}");
             }
+            Event::HintWaits(wait) => self.hint_waits(wait),
             Event::Images { done, total } => {
                 self.advance(What::Images, done as u64, total as u64, "images    {bar:30} {pos} of {len}");
             }
@@ -94,6 +97,22 @@ impl Watcher {
         let (_, bar) = self.bar.get_or_insert_with(|| (what, bar(shown, total, template)));
         bar.set_position(done.min(total));
         bar
+    }
+
+    /// Says once what a download waits for.
+    fn hint_waits(&mut self, wait: HintWait) {
+        let what = std::mem::discriminant(&wait);
+        if self.hint_wait.replace(what) == Some(what) {
+            return;
+        }
+        match wait {
+            HintWait::OtherProcess => self.say("Waiting:  another process of this machine downloads the same hint"),
+            HintWait::Server(pause) => {
+                let pause = humantime::format_duration(Duration::from_secs(pause.as_secs().max(1)));
+                self.say(&format!("Waiting:  the server has no room for the download of the hint, or is away; trying again in {pause}"));
+            }
+            _ => {}
+        }
     }
 
     fn lanes(&mut self, p: LaneProgress) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fusion_mix::plan::Plan;
 use fusion_model::card::ModelCard;
-use fusion_net::NetError;
+use fusion_net::{HintWait, NetError};
 
 use crate::client::run_error::RunError;
 use crate::client::trust::Trust;
@@ -28,6 +28,9 @@ pub enum Event<'a> {
         /// Bytes in all.
         total: u64,
     },
+    /// The download of the hint waits, for another process of this machine that downloads the same
+    /// or for the server; it goes on where it stopped. Told at every try.
+    HintWaits(HintWait),
     /// So many images are read and encoded.
     Images {
         /// Images done.

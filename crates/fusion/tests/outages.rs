@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use fusion::client::Outcome;
 use fusion::mix::verify::Verdict;
-use fusion::net::NetError;
 use fusion::net::relay::{Link, Relay, Script};
+use fusion::net::{HintWait, NetError};
 use fusion::net::{LaneRequest, Limits, Reveal};
 use fusion::{Client, ClientSettings, Error, Event, Inputs, Journal, Server, ServerSettings, silent};
 use rand_chacha::ChaCha20Rng;
@@ -225,4 +225,28 @@ fn connecting_waits_for_a_server_that_is_about_to_come() {
         assert_eq!(told, 1);
         drop(come.join().unwrap());
     });
+}
+
+#[test]
+fn a_client_that_waits_for_another_process_to_download_says_so() {
+    let served = Served::new();
+    // The digest of the hint, from a client with another home.
+    let mut elsewhere = served.settings();
+    elsewhere.home = served.scratch.path().join("elsewhere");
+    let hint = Client::connect(elsewhere).unwrap().card().hint.unwrap().digest;
+    let hints = served.settings().home.join("hints");
+    std::fs::create_dir_all(&hints).unwrap();
+    let lock = std::fs::File::create(hints.join(format!("{hint}.lock"))).unwrap();
+    lock.lock().unwrap();
+    let mut held = Some(lock);
+    let mut told = Vec::new();
+    Client::connect_telling(served.settings(), &mut |event| {
+        if let Event::HintWaits(wait) = event {
+            told.push(wait);
+            // The other process is done.
+            drop(held.take());
+        }
+    })
+    .unwrap();
+    assert_eq!(told, [HintWait::OtherProcess]);
 }

@@ -67,8 +67,9 @@ impl Client {
         // What cannot be remembered later is noticed now, before anything is asked for.
         let memory = Memory::of(&settings.home);
         memory.check()?;
-        let clock = &*settings.clock;
-        let (net, served, card, round_trip) = described(&settings.connection, clock, settings.connect_patience, events)?;
+        // Downloads go on where they stopped, which only the transport can do: it waits for them.
+        let connection = fusion_net::ClientSettings { patience: settings.patience, ..settings.connection.clone() };
+        let (net, served, card, round_trip) = described(&connection, &*settings.clock, settings.connect_patience, events)?;
         let model = PublicModel::new(card.program.clone(), card.seed()?)?;
         let refuse = |reason: String| Error::Served { reason };
         let total = served.description.hint_bytes;
@@ -84,8 +85,9 @@ impl Client {
         events(Event::Connected { card: &card, trust });
         let cache = HintCache::new(settings.home.join("hints"));
         let hint_cached = cache.path(digest).is_file();
-        let path = patiently(clock, settings.patience, events, |events| {
-            net.fetch_hint(&served, &cache, &mut |p| events(Event::Hint { done: p.done, total }))
+        let path = net.fetch_hint(&served, &cache, &mut |p| match p.waits_for {
+            Some(wait) => events(Event::HintWaits(wait)),
+            None => events(Event::Hint { done: p.done, total }),
         })?;
         let hint = Hint::open(&model, &path)?;
         Ok(Self { inner: Arc::new(Inner { settings, memory, net, served, card, model, hint, trust, round_trip, hint_cached }) })
@@ -135,9 +137,7 @@ impl Client {
         let Inner { settings, net, card, .. } = &*self.inner;
         let Some(facts) = card.answers else { return Ok(None) };
         let cache = HintCache::new(settings.home.join("answers"));
-        let path = patiently(&*settings.clock, settings.patience, &mut silent, |_| {
-            net.fetch_published((facts.digest, facts.bytes), &cache, &mut |_| ())
-        })?;
+        let path = net.fetch_published((facts.digest, facts.bytes), &cache, &mut |_| ())?;
         let bytes = std::fs::read(&path).map_err(Error::file(&path))?;
         Ok(Some(AnswerSheet::decode(&bytes, card.classes())?))
     }
