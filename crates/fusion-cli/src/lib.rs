@@ -51,12 +51,12 @@ pub mod terminal;
 
 pub use advice::advice_on;
 pub use query::cores;
+pub use report::report_text;
 
 use anyhow::Result;
 
 use crate::cli::Command;
 use crate::outcome::Files;
-use crate::report::report_text;
 use crate::terminal::show;
 
 /// Runs one command; returns the process's exit code.
