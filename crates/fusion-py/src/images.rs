@@ -107,9 +107,12 @@ impl Images {
     }
 }
 
-/// The digits that come with the program: the ONNX file of a network, 600 images of it, labels.
+/// An ONNX file, images of shape (N, rows, columns), their labels.
+type Digits<'py> = (Bound<'py, PyBytes>, Bound<'py, PyArray3<u8>>, Bound<'py, PyArray1<i64>>);
+
+/// The digits that come with the program, and a network for them.
 #[pyfunction]
-pub(crate) fn digits(py: Python<'_>) -> PyResult<(Bound<'_, PyBytes>, Bound<'_, PyArray3<u8>>, Bound<'_, PyArray1<i64>>)> {
+pub(crate) fn digits(py: Python<'_>) -> PyResult<Digits<'_>> {
     let pool = raised(py, assets::mnist_pool())?;
     // Luma as it is.
     let recipe = Preprocess { channels: Channels::Gray, mean: vec![0.0], scale: vec![1.0], ..Preprocess::mnist() };

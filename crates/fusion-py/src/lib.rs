@@ -9,11 +9,11 @@
 //! ```
 //!
 //! Calls that take long run on a thread of their own, without Python, while the caller's thread
-//! waits, passes progress on and watches for interrupts ([`calls`]). So other Python threads run
+//! waits, passes progress on and watches for interrupts (`calls.rs`). So other Python threads run
 //! meanwhile, and Ctrl-C works where the library itself says nothing for minutes.
 //!
 //! # Where to read next
-//! [`calls`], then [`client`]. The package's README is for its users.
+//! `calls.rs`, then `client.rs`. The package's README is for its users.
 #![forbid(unsafe_code)]
 
 mod calls;

@@ -8,7 +8,7 @@ from typing import Any
 
 import fusion
 import numpy as np
-import pandas
+import pandas  # type: ignore[import-untyped, unused-ignore]
 import pytest
 from conftest import SMALL, labels_of
 from PIL import Image

@@ -6,6 +6,26 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+__all__ = [
+    "Client",
+    "Images",
+    "Pool",
+    "Report",
+    "Server",
+    "Twin",
+    "__version__",
+    "command",
+    "digits",
+    "evaluate",
+    "judge",
+    "predict",
+    "prepare",
+    "serve",
+    "simulate",
+    "soundness",
+    "standalone_plan",
+]
+
 __version__: str
 
 _Listener = Callable[[str], object] | None

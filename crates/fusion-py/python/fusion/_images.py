@@ -164,9 +164,9 @@ def split(image: Any) -> list[Any]:
     return list(planes("the batch", image)) if isinstance(image, np.ndarray) else [image]
 
 
-def is_run(value: object) -> bool:
+def is_run(value: Any) -> bool:
     """Whether ``value`` is an earlier run."""
-    return isinstance(value, (Run, Report)) or (is_path(value) and os.path.isfile(os.path.join(value, "run.json")))  # type: ignore[arg-type]
+    return isinstance(value, (Run, Report)) or (is_path(value) and os.path.isfile(os.path.join(value, "run.json")))
 
 
 def source_of(path: str) -> dict[str, Any]:

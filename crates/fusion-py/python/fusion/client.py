@@ -363,9 +363,9 @@ class Client:
         Examples
         --------
         >>> images, truth = fusion.digits.load()
-        >>> report = client.classify(images[:2], publics=(images[2:], truth[2:]), detect_below=0.8, progress=False)
+        >>> report = client.classify(images[2:4], publics=(images[4:], truth[4:]), detect_below=0.8, progress=False)
         >>> report.verdict, [answer["label"] for answer in report.answers]
-        ('accepted', [0, 5])
+        ('accepted', [4, 5])
         """
         keywords = mix_keywords(
             assurance=assurance,
@@ -398,7 +398,7 @@ class Client:
         source = json.dumps(_source(run))
         with Progress(progress) as shown:
             return self._finished(
-                run, strict, lambda: self._native.classify(run._queries.images, pool, json.dumps(keywords), run.path, source, shown.listener)  # type: ignore[union-attr]
+                run, strict, lambda: self._native.classify(run._queries.images, pool, json.dumps(keywords), run.path, source, shown.listener)
             )
 
     def resume(
@@ -450,7 +450,7 @@ class Client:
         pool = self._pool(found, earlier, kept._origin, mix_keywords())
         with Progress(progress) as shown:
             return self._finished(
-                kept, strict, lambda: self._native.resume(kept._queries.images, pool, kept.path, shown.listener)  # type: ignore[union-attr]
+                kept, strict, lambda: self._native.resume(kept._queries.images, pool, kept.path, shown.listener)
             )
 
     def _finished(self, run: Run, strict: bool, work: Any) -> Report:

@@ -168,7 +168,7 @@ def prepare(
     >>> prepared = fusion.prepare(fusion.digits.MODEL, calibration=images[:64], out=folder / "new.fusion",
     ...                           **fusion.digits.PREPARE, progress=False)
     >>> prepared.steps, len(prepared.digest)
-    (7, 64)
+    (8, 64)
     """
     given = _quantise_keywords(
         preprocess, window, weight_bits, left_out, label_agreement, logit_noise, exact_sign, margin, calibration_images, input_shape, output
@@ -317,8 +317,8 @@ class Twin:
         Examples
         --------
         >>> images, truth = fusion.digits.load()
-        >>> fusion.twin(package).labels(images[:4]).tolist()
-        [0, 5, 4, 5]
+        >>> fusion.twin(package).labels(images[2:6]).tolist()
+        [4, 5, 4, 1]
         """
         return self._run(images, seed, progress)[0]
 
@@ -405,7 +405,7 @@ def _quantise_keywords(
     input_shape: Sequence[int] | None,
     output: str | None,
 ) -> dict[str, Any]:
-    recipe = {"preset": preprocess} if isinstance(preprocess, str) else {"preset": "none", **preprocess}
+    recipe: dict[str, Any] = {"preset": preprocess} if isinstance(preprocess, str) else {"preset": "none", **preprocess}
     for planes in ("mean", "std"):
         if isinstance(recipe.get(planes), (int, float)):
             recipe[planes] = [recipe[planes]]

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["Guarantee", "Report", "Run", "verify"]
 
 
+#: The columns of a table of answers, in order.
+ANSWER_KEYS = ("index", "file", "label", "class", "float_label", "copies")
+
+
 class Run:
     """A run: the directory that keeps it, and its images as far as this process holds them.
 
@@ -124,7 +128,7 @@ class Report:
         many gave the most frequent label. Empty if the batch was rejected, unless the client was
         made with ``show_rejected_answers=True``. ``pandas.DataFrame(report.answers)`` is a table.
         """
-        return list(self._data["answers"])
+        return [{key: answer[key] for key in ANSWER_KEYS} for answer in self._data["answers"]]
 
     @property
     def guarantee(self) -> Guarantee | None:
