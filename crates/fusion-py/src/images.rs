@@ -43,7 +43,7 @@ impl Images {
         Self::default()
     }
 
-    /// Adds the file, or the images of the folder, that `path` names; a single one may have a label.
+    /// Adds the file, or the images of the folder, that `path` names; a file may have a label.
     #[pyo3(signature = (path, label=None))]
     fn add_path(&mut self, py: Python<'_>, path: PathBuf, label: Option<u32>) -> PyResult<()> {
         let mut found = raised(py, images::listing(&path))?;

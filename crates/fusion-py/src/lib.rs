@@ -56,7 +56,7 @@ mod module {
     #[pymodule_export]
     use super::twin::Twin;
 
-    /// An instruction tier that cannot be had is an error now, and not a panic in some kernel later.
+    /// An instruction tier that cannot be had is an error now, and not a panic in a kernel later.
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
