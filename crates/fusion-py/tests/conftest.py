@@ -81,14 +81,21 @@ def digit_files(tmp_path_factory: pytest.TempPathFactory, images: Any, truth: An
 
 
 @pytest.fixture
-def python() -> Callable[..., subprocess.Popen[str]]:
-    """Starts a Python program as a process of its own."""
+def python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a Python program as a process of its own, which does not outlive the test."""
+    started: list[subprocess.Popen[str]] = []
 
-    def start(program: str, *args: str, **more: Any) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", program, *args]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+    def start(program: str, *args: str) -> subprocess.Popen[str]:
+        # Of a shell that runs its jobs in the background Python inherits that Ctrl-C is ignored.
+        heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        command = [sys.executable, "-c", heeding + program, *args]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return started[-1]
 
-    return start
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def labels_of(report: fusion.Report) -> Any:
