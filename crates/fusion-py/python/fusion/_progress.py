@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeAlias, Union
@@ -34,7 +35,10 @@ class Progress:
         self._bars: Any = None
         if self._shown:
             try:
-                self._bars = importlib.import_module("tqdm.auto").tqdm
+                with warnings.catch_warnings():
+                    # In notebooks without widgets it says so, and shows bars of text.
+                    warnings.simplefilter("ignore")
+                    self._bars = importlib.import_module("tqdm.auto").tqdm
             except ImportError:
                 self._bars = None
         self._bar: Any = None
