@@ -18,6 +18,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fusion", &["fusion-ring", "fusion-ot", "fusion-rlwe", "fusion-model", "fusion-nn", "fusion-mix", "fusion-net"]),
     // Mixing and models only to print what `fusion` returns.
     ("fusion-cli", &["fusion", "fusion-mix", "fusion-model"]),
+    // The words and pages of reports, and the readers of flags, are those of the command.
+    ("fusion-py", &["fusion", "fusion-cli"]),
 ];
 
 /// What whoever only wants a private ReLU must not have to build.

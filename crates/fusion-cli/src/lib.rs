@@ -58,13 +58,13 @@ pub mod terminal;
 
 pub use advice::advice_on;
 pub use query::cores;
+pub use report::report_text;
 
 use anyhow::{Context, Result};
 
 use crate::cli::{Command, QueryArgs};
 use crate::outcome::{Files, every};
 use crate::query::Ran;
-use crate::report::report_text;
 use crate::terminal::show;
 
 /// Runs one command; returns the process's exit code.

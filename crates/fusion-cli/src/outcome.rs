@@ -98,15 +98,21 @@ fn write_csv(path: &Path, report: &Report) -> Result<()> {
 /// Longest side of a small picture on a page, pixels.
 const THUMBNAIL: u32 = 96;
 
-/// Writes the report as a page, with small pictures of `queries` as far as they can be read.
+/// The report as a page, with small pictures of `queries` as far as they can be read.
+#[must_use]
+pub fn html(report: &Report, queries: &[Sample]) -> String {
+    let uri = |png: Vec<u8>| format!("data:image/png;base64,{}", BASE64_STANDARD.encode(png));
+    let shown = if report.answers.is_empty() { &[] } else { queries };
+    let thumbnails: Vec<Option<String>> = shown.iter().map(|sample| sample.thumbnail(THUMBNAIL).ok().map(uri)).collect();
+    report_html(report, &thumbnails)
+}
+
+/// Writes the report as a page.
 ///
 /// # Errors
 /// If it cannot be written.
 fn write_html(path: &Path, report: &Report, queries: &[Sample]) -> Result<()> {
-    let uri = |png: Vec<u8>| format!("data:image/png;base64,{}", BASE64_STANDARD.encode(png));
-    let shown = if report.answers.is_empty() { &[] } else { queries };
-    let thumbnails: Vec<Option<String>> = shown.iter().map(|sample| sample.thumbnail(THUMBNAIL).ok().map(uri)).collect();
-    std::fs::write(path, report_html(report, &thumbnails)).with_context(|| format!("cannot write {}", path.display()))
+    std::fs::write(path, html(report, queries)).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Writes a JSON file.

@@ -16,5 +16,5 @@ mod words;
 pub(crate) use html::report_html;
 pub(crate) use overview::{audit_text, plan_text};
 pub(crate) use spreadsheet::report_csv;
-pub(crate) use text::report_text;
+pub use text::report_text;
 pub(crate) use words::plain;

@@ -13,7 +13,8 @@ use super::{
 pub(super) const MOST_LINES: usize = 20;
 
 /// The report for a terminal.
-pub(crate) fn report_text(report: &Report) -> String {
+#[must_use]
+pub fn report_text(report: &Report) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = write(report, &mut out);

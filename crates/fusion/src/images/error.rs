@@ -77,6 +77,20 @@ pub enum ImageError {
         /// Side of the model's input.
         crop: usize,
     },
+    /// Pixels in memory that are not as many as announced, or too many.
+    #[error("{name}: {width} x {height} pixels (each side from 1 to {MAX_SIDE}) are {expected} bytes, given are {given}")]
+    Pixels {
+        /// What the image is called.
+        name: String,
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// Bytes of so many pixels.
+        expected: u64,
+        /// Bytes given.
+        given: u64,
+    },
     /// The model card's recipe is unusable.
     #[error("the model's preprocessing is invalid: {0}")]
     Preprocess(#[from] PreprocessError),

@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use fusion_model::preprocess::Preprocess;
 use fusion_ring::symmetric::digest::{Digest, Hasher};
-use image::DynamicImage;
+use image::{DynamicImage, GrayImage, RgbImage};
 
 use super::decode;
-use super::error::{ImageError, MAX_FILE_BYTES};
+use super::error::{ImageError, MAX_FILE_BYTES, MAX_SIDE};
 
 /// One image, with its true label if that is known.
 #[derive(Debug, Clone)]
@@ -64,6 +64,23 @@ impl Sample {
 
     pub(super) fn of_pixels(name: String, label: u32, listed: Listed, pixels: DynamicImage) -> Self {
         Self { name, label: Some(label), listed: Some(listed), source: Source::Pixels(pixels) }
+    }
+
+    /// An image in memory: `height` rows of `width` bytes, each the luma of a pixel.
+    ///
+    /// # Errors
+    /// [`ImageError::Pixels`] if that is not what `pixels` are, or a side is 0 or above
+    /// [`MAX_SIDE`].
+    pub fn from_gray(name: impl Into<String>, (width, height): (u32, u32), pixels: Vec<u8>) -> Result<Self, ImageError> {
+        in_memory(name.into(), (width, height), 1, pixels, |pixels| GrayImage::from_raw(width, height, pixels).map(Into::into))
+    }
+
+    /// An image in memory: `height` rows of `width` pixels of three bytes, red, green and blue.
+    ///
+    /// # Errors
+    /// As [`from_gray`](Self::from_gray).
+    pub fn from_rgb(name: impl Into<String>, (width, height): (u32, u32), pixels: Vec<u8>) -> Result<Self, ImageError> {
+        in_memory(name.into(), (width, height), 3, pixels, |pixels| RgbImage::from_raw(width, height, pixels).map(Into::into))
     }
 
     /// The network's input for this image, ordered `[channel][row][column]`.
@@ -131,9 +148,65 @@ impl Sample {
             }
             Source::Pixels(image) => {
                 hash.update(&image.width().to_le_bytes());
+                // Six gray pixels are not two coloured ones. Gray ones are hashed as ever: tallies
+                // know the digits of contact sheets by it.
+                let planes = image.color().channel_count();
+                if planes > 1 {
+                    hash.update(&[planes]);
+                }
                 hash.update(image.as_bytes());
             }
         }
         Ok(hash.finish())
+    }
+}
+
+/// A sample of pixels of `planes` bytes each, of which `image` makes a picture.
+fn in_memory(
+    name: String,
+    (width, height): (u32, u32),
+    planes: u64,
+    pixels: Vec<u8>,
+    image: impl FnOnce(Vec<u8>) -> Option<DynamicImage>,
+) -> Result<Sample, ImageError> {
+    let expected = u64::from(width) * u64::from(height) * planes;
+    let (given, sides) = (pixels.len() as u64, 1..=MAX_SIDE);
+    let fits = sides.contains(&width) && sides.contains(&height) && given == expected;
+    match fits.then(|| image(pixels)).flatten() {
+        Some(image) => Ok(Sample { name, label: None, listed: None, source: Source::Pixels(image) }),
+        None => Err(ImageError::Pixels { name, width, height, expected, given }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_in_memory_are_read_as_those_of_a_file() {
+        let spec = Preprocess { crop: 2, ..Preprocess::none() };
+        let rgb: Vec<u8> = (1..=18).collect();
+        let sample = Sample::from_rgb("array", (3, 2), rgb.clone()).unwrap();
+        let mut png = Cursor::new(Vec::new());
+        RgbImage::from_raw(3, 2, rgb.clone()).unwrap().write_to(&mut png, image::ImageFormat::Png).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), png.into_inner()).unwrap();
+        let stored = Sample::of_file("file".to_owned(), file.path().to_owned());
+        assert_eq!(sample.tensor(&spec).unwrap(), stored.tensor(&spec).unwrap());
+        assert_eq!((sample.size().unwrap(), sample.label), ((3, 2), None));
+        // Gray pixels are equal in all planes.
+        let gray = Sample::from_gray("array", (2, 2), vec![1, 2, 3, 4]).unwrap();
+        assert_eq!(gray.tensor(&spec).unwrap(), [1., 2., 3., 4.].repeat(3));
+        let (wide, tall) = (Sample::from_rgb("a", (2, 1), vec![7; 6]).unwrap(), Sample::from_gray("a", (2, 3), vec![7; 6]).unwrap());
+        assert_ne!(wide.digest().unwrap(), tall.digest().unwrap(), "the same bytes");
+    }
+
+    #[test]
+    fn other_pixels_than_announced_are_refused() {
+        let refused = |sides, bytes| Sample::from_gray("array", sides, vec![0; bytes]).unwrap_err().to_string();
+        assert!(refused((3, 2), 5).contains("6 bytes") && refused((3, 2), 7).contains("given are 7"));
+        assert!(refused((0, 2), 0).contains("0 x 2"));
+        assert!(refused((MAX_SIDE + 1, 1), MAX_SIDE as usize + 1).contains("16385 x 1"));
+        assert!(Sample::from_rgb("array", (2, 1), vec![0; 2]).is_err());
     }
 }
