@@ -128,7 +128,7 @@ fn made(py: Python<'_>, class: &str, text: &str, facts: &Bound<'_, PyDict>) -> P
 #[expect(clippy::wildcard_enum_match_arm, reason = "errors without a kind of their own are of the general one")]
 fn kind(error: &Error) -> Kind {
     match error {
-        Error::NoServer(_) => Kind::ServerUnavailable,
+        Error::NoServer(_) | Error::OutOfPatience { .. } => Kind::ServerUnavailable,
         Error::Net(error) => kind_on_the_way(error),
         Error::Trust(TrustError::NotPinned { .. } | TrustError::Changed { .. })
         | Error::Served { .. }
@@ -154,6 +154,8 @@ fn kind(error: &Error) -> Kind {
         | Error::NoAnswers
         | Error::TwoLabels { .. }
         | Error::NoSuchClass { .. }
+        | Error::FloatLabels { .. }
+        | Error::Memory(_)
         | Error::MixedPool
         | Error::NotAccepted { .. }
         | Error::NoDigests { .. }
@@ -164,7 +166,7 @@ fn kind(error: &Error) -> Kind {
         | Error::OtherInputs
         | Error::File { .. } => Kind::BadInput,
         Error::LaneRun { error, .. } => match &**error {
-            fusion::client::RunError::Net(error) => kind_on_the_way(error),
+            fusion::client::RunError::Net(error) | fusion::client::RunError::Opening(error) => kind_on_the_way(error),
             _ => Kind::FusionError,
         },
         _ => Kind::FusionError,

@@ -57,6 +57,8 @@ pub(crate) struct ClientKeywords {
     lanes: Option<usize>,
     lane_samples: Option<u32>,
     max_failures: u32,
+    /// Seconds.
+    patience: f64,
     allow_unsound: bool,
     show_rejected_answers: bool,
 }
@@ -76,6 +78,8 @@ impl ClientKeywords {
         settings.lane_samples = self.lane_samples;
         settings.cores = fusion_cli::cores();
         settings.max_failures = self.max_failures;
+        let patience = Duration::try_from_secs_f64(self.patience);
+        settings.patience = patience.map_err(|_| Fault::input(format!("patience is a number of seconds, not {}", self.patience)))?;
         settings.allow_unsound = self.allow_unsound;
         settings.reveal_rejected = self.show_rejected_answers.then_some(fusion::mix::verify::RevealRejected);
         Ok(settings)

@@ -21,13 +21,13 @@ def test_server_unavailable() -> None:
 def test_untrusted(server: fusion.Server, package: Path) -> None:
     with pytest.raises(fusion.Untrusted, match="not the pinned one"):
         fusion.Client(server.address, pin="00" * 32)
-    with fusion.serve(package, token="secret-of-ours") as closed:
+    with fusion.serve(package, token="secret-of-ours-00") as closed:
         with pytest.raises(fusion.Untrusted, match="refused the credentials"):
             fusion.Client(closed.address)
         with pytest.raises(fusion.Untrusted) as caught:
-            fusion.Client(closed.address, token="another-secret")
-        assert "another-secret" not in str(caught.value)
-        assert fusion.Client(closed.address, token="secret-of-ours").card.name == "digits"
+            fusion.Client(closed.address, token="another-secret-00")
+        assert "another-secret-00" not in str(caught.value)
+        assert fusion.Client(closed.address, token="secret-of-ours-00").card.name == "digits"
 
 
 def test_another_model_at_a_known_address(package: Path, tmp_path: Path, images: Any) -> None:
@@ -126,7 +126,7 @@ def test_rejected(package: Path, images: Any, truth: Any) -> None:
 
 def test_incomplete_when_the_server_stays_away(package: Path, images: Any, truth: Any, tmp_path: Path) -> None:
     server = fusion.serve(package)
-    client = fusion.Client(server.address, lanes=1, lane_samples=4, max_failures=3, allow_unsound=True)
+    client = fusion.Client(server.address, lanes=1, lane_samples=4, patience=2, allow_unsound=True)
 
     def stop(event: dict[str, Any]) -> None:
         if event["event"] == "lane_done":

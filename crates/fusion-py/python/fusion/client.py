@@ -66,9 +66,9 @@ class Card:
     input_shape : tuple of int
         (planes, rows, columns) that the network reads.
     digest : str
-        Of the hint, hexadecimal: the identity of the weights, and what clients pin.
-    card_digest : str
-        Of the card.
+        Of the model, hexadecimal: what clients pin.
+    hint_digest : str
+        Of the hint alone: the identity of the weights.
     hint_bytes : int
         Bytes that a client downloads once.
     steps : int
@@ -88,7 +88,7 @@ class Card:
     dataset: str | None
     input_shape: tuple[int, int, int]
     digest: str
-    card_digest: str
+    hint_digest: str
     hint_bytes: int
     steps: int
     flip_rate: float | None
@@ -119,7 +119,7 @@ class Client:
     insecure : bool
         Allow plaintext to a server on another machine.
     pin : str, optional
-        Digest of the model's hint; anything else is refused. Without it the first digest seen at an
+        Digest of the model; anything else is refused. Without it the first digest seen at an
         address is remembered.
     home : path, optional
         Directory of what is remembered between runs [default: :func:`fusion.client.home`].
@@ -132,7 +132,9 @@ class Client:
     client_cert, client_key : path, optional
         PEM files for mutual TLS.
     max_failures : int
-        Lanes of a run that may fail before the server counts as unavailable.
+        Lanes of a run that may break the protocol before it ends.
+    patience : float
+        Seconds that a run waits in all for a server that is away or has no room.
     allow_unsound : bool
         Run mixes that are weaker than what is asked for: for experiments.
     show_rejected_answers : bool
@@ -169,6 +171,7 @@ class Client:
         client_cert: str | os.PathLike[str] | None = None,
         client_key: str | os.PathLike[str] | None = None,
         max_failures: int = 8,
+        patience: float = 300.0,
         allow_unsound: bool = False,
         show_rejected_answers: bool = False,
         progress: ProgressLike = True,
@@ -187,6 +190,7 @@ class Client:
             "lanes": lanes,
             "lane_samples": lane_samples,
             "max_failures": max_failures,
+            "patience": float(patience),
             "allow_unsound": allow_unsound,
             "show_rejected_answers": show_rejected_answers,
         }

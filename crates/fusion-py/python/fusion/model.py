@@ -36,8 +36,9 @@ class Prepared:
         Absolute path of the package.
     name : str
     digest : str
-        Of the hint, hexadecimal: publish it, clients pin it.
-    card_digest : str
+        Of the model, hexadecimal: publish it, clients pin it.
+    hint_digest : str
+        Of the hint alone: the identity of the weights.
     hint_bytes : int
         Bytes that a client downloads once.
     hint_seconds : float
@@ -60,7 +61,7 @@ class Prepared:
     package: str
     name: str
     digest: str
-    card_digest: str
+    hint_digest: str
     hint_bytes: int
     hint_seconds: float
     steps: int
@@ -189,8 +190,8 @@ def prepare(
     return Prepared(
         package=package,
         name=data["name"],
-        digest=data["hint_digest"],
-        **{key: data[key] for key in ("card_digest", "hint_bytes", "hint_seconds", "steps", "ring_bits", "flip_rate", "answers", "preview", "frontier")},
+        digest=data["card_digest"],
+        **{key: data[key] for key in ("hint_digest", "hint_bytes", "hint_seconds", "steps", "ring_bits", "flip_rate", "answers", "preview", "frontier")},
     )
 
 
