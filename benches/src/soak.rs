@@ -7,7 +7,7 @@
 //! leaks: at rest a descriptor too many is a descriptor lost.
 //!
 //! ```text
-//!   cycle:  load (clients, faults, junk) -> rest (nobody is there) -> memory, descriptors, threads, lanes
+//!   cycle:  load (clients, faults, junk) -> rest (nobody is there) -> what the server holds
 //!   end:    the slope of each over all rests but the first ones, as a part of its mean
 //! ```
 //!

@@ -40,11 +40,11 @@ enum Task {
     BenchNetworks(networks::Options),
     /// The server of bench-resnet50, bench-networks and soak
     #[command(hide = true)]
-    Serve(fusion_cli::cli::ServeArgs),
+    Serve(Box<fusion_cli::cli::ServeArgs>),
     /// A client of soak
     #[command(hide = true)]
     Query(Box<fusion_cli::cli::QueryArgs>),
-    /// Loads a server with clients, faults and junk for minutes, and fails if it holds more and more
+    /// Loads a server with clients, faults and junk for minutes; fails if it holds more and more
     Soak(soak::Options),
     /// Measures the linear layers of ResNet50: seconds a side, share of the kernel's peak, bytes,
     /// hint

@@ -91,8 +91,8 @@ enum Chance {
 }
 
 impl Clients {
-    /// `number` clients of the server at `server`, below `folder`. Runs a batch undisturbed, to which
-    /// all others are held.
+    /// `number` clients of the server at `server`, below `folder`. Runs a batch undisturbed, to
+    /// which all others are held.
     pub(super) fn new(folder: &Path, server: &str, number: usize, seed: u64) -> Result<Self> {
         for (index, digit) in assets::mnist_pool()?.iter().take(QUERIES).enumerate() {
             fs::write(folder.join(format!("digit-{index}.png")), digit.thumbnail(28)?).context("cannot write a digit")?;
