@@ -17,7 +17,7 @@ use crate::settings::{home, system_rng};
 use crate::sources::{AsLabelled, PublicSource, Sources};
 
 /// Where a server is looked for if nobody says.
-const DEFAULT_SERVER: &str = "127.0.0.1:7878";
+pub(crate) const DEFAULT_SERVER: &str = "127.0.0.1:7878";
 
 /// A query that came to its end.
 pub(crate) struct Ran {
