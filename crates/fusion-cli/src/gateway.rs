@@ -58,6 +58,7 @@ fn settings(args: &GatewayArgs) -> Result<GatewaySettings> {
         in_batch: args.most_in_batch.unwrap_or_else(|| args.batch.saturating_mul(BATCHES_AT_ONCE)),
         waiting: args.max_waiting,
         bytes: args.max_image_bytes,
+        disk: args.max_disk_bytes,
     };
     settings.keep_images = args.keep_images;
     settings.forget_after = args.forget_after.0;

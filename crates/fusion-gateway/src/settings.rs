@@ -55,6 +55,9 @@ pub struct Most {
     pub waiting: u32,
     /// Bytes of one.
     pub bytes: usize,
+    /// Bytes of the database with all of them (8 GiB): an image that comes when it is larger is
+    /// told to come back.
+    pub disk: u64,
 }
 
 /// Whom to tell of batches that ended.
@@ -101,7 +104,7 @@ impl GatewaySettings {
             plaintext: false,
             batch: 512,
             every: Duration::from_secs(24 * 3600),
-            most: Most { in_batch: 4096, waiting: 16_384, bytes: 16 << 20 },
+            most: Most { in_batch: 4096, waiting: 16_384, bytes: 16 << 20, disk: 8 << 30 },
             keep_images: false,
             forget_after: Some(Duration::from_secs(30 * 24 * 3600)),
             webhook: None,

@@ -9,6 +9,7 @@
 //! | `interrupted` | killed clients and servers, resumed runs |
 //! | `bad_input` | errors that name the thing, and leave nothing behind |
 //! | `cheats` | every kind of cheating server at small parameters |
+//! | `gateway` | `fusion gateway`: kills, cheats, its manual, its page in a browser |
 //! | `answers` | published answers, small batches, names and files |
 //! | `agreement` | protocol against float model and twin on 200 digits |
 //!
@@ -23,6 +24,7 @@ mod answers;
 mod bad_input;
 mod cheats;
 mod demo;
+mod gateway;
 mod harness;
 mod interrupted;
 mod walkthrough;

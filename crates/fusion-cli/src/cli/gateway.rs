@@ -85,6 +85,9 @@ pub struct GatewayArgs {
     /// Bytes of an image at most.
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     pub max_image_bytes: usize,
+    /// Bytes of the gateway's database at most: while it is larger images are told to come back.
+    #[arg(long, value_name = "BYTES", default_value_t = 8 << 30)]
+    pub max_disk_bytes: u64,
     /// Keep the bytes of images after their batch, until they are forgotten.
     #[arg(long)]
     pub keep_images: bool,

@@ -19,7 +19,7 @@ use super::state::{Http, blocking};
 use super::views::{ImageView, ImagesView};
 use crate::ids;
 use crate::shared::{Happened, now};
-use crate::store::{Added, Deleted, ImageState, NewImage};
+use crate::store::{Added, Deleted, ImageState, NewImage, Room};
 
 /// Characters of a name that are kept.
 const NAME_CHARS: usize = 200;
@@ -72,8 +72,9 @@ pub(super) async fn post(
         let text = "too many images wait for their batch: come back when it has run, or ask for one with POST /v1/batches";
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "full", text).after(30)
     };
-    let most = shared.settings.most.waiting;
-    if waiting.count >= most {
+    let most = shared.settings.most;
+    let most = Room { images: most.waiting, bytes: i64::try_from(most.disk).unwrap_or(i64::MAX) };
+    if waiting.count >= most.images {
         return Err(full());
     }
     // Bounds the bytes in memory: whoever waits here has sent nothing yet.

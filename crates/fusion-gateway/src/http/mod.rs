@@ -24,6 +24,7 @@ mod webhook;
 use std::sync::Arc;
 
 use axum::error_handling::HandleErrorLayer;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::{BoxError, Router, middleware};
 use tokio::sync::Semaphore;
@@ -67,7 +68,10 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/api.js", get(page::api))
         .route("/app.js", get(page::app))
         .route("/figures.js", get(page::figures))
+        .route("/icon.svg", get(page::icon))
         .route("/style.css", get(page::style))
+        // Handlers have limits of their own.
+        .layer(DefaultBodyLimit::disable())
         .layer(bounded)
         // Whoever watches over the gateway is answered however busy it is.
         .route("/healthz", get(status::health))

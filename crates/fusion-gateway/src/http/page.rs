@@ -1,4 +1,4 @@
-//! The page, compiled in: three files, nothing from elsewhere.
+//! The page, compiled in: a few files, nothing from elsewhere.
 
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -7,6 +7,7 @@ const HTML: &str = include_str!("../page/index.html");
 const API: &str = include_str!("../page/api.js");
 const APP: &str = include_str!("../page/app.js");
 const FIGURES: &str = include_str!("../page/figures.js");
+const ICON: &str = include_str!("../page/icon.svg");
 const STYLE: &str = include_str!("../page/style.css");
 
 fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
@@ -29,6 +30,10 @@ pub(super) async fn figures() -> impl IntoResponse {
     file("text/javascript; charset=utf-8", FIGURES)
 }
 
+pub(super) async fn icon() -> impl IntoResponse {
+    file("image/svg+xml", ICON)
+}
+
 pub(super) async fn style() -> impl IntoResponse {
     file("text/css; charset=utf-8", STYLE)
 }
@@ -40,7 +45,7 @@ mod tests {
     /// What the page's policy forbids would be silently dead; and text must not become markup.
     #[test]
     fn the_page_has_nothing_inline_and_nothing_from_elsewhere() {
-        for (name, text) in [("html", HTML), ("api", API), ("app", APP), ("figures", FIGURES), ("style", STYLE)] {
+        for (name, text) in [("html", HTML), ("api", API), ("app", APP), ("figures", FIGURES), ("icon", ICON), ("style", STYLE)] {
             for forbidden in
                 ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "javascript:", "//cdn"]
             {

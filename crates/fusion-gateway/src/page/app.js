@@ -222,7 +222,7 @@ function evidence(report) {
   ];
   if (wrong.length > 0) {
     const rows = wrong.slice(0, 200).map((one) => element("tr", {}, element("td", { class: "number" }, String(one.id)), element("td", { class: "number" }, String(one.expected)), element("td", { class: "number" }, String(one.answered))));
-    parts.push(details(`The ${wrong.length} wrong answers`, element("div", { class: "scroll" }, element("table", { class: "evidence" },
+    parts.push(details(wrong.length === 1 ? "The wrong answer" : `The ${wrong.length} wrong answers`, element("div", { class: "scroll" }, element("table", { class: "evidence" },
       element("thead", {}, element("tr", {}, ...["Public sample", "Known label", "Answered"].map((text) => element("th", { scope: "col" }, text)))),
       element("tbody", {}, ...rows)))));
   }
@@ -250,7 +250,7 @@ function accuracy(report) {
   return [
     element("h3", {}, "Accuracy"),
     paragraph(`${correct} of ${total} public samples were answered ${right}. With ${percent(ends.confidence)} confidence the rate lies between ${percent(ends.low)} and ${percent(ends.high)}.`),
-    interval(ends, total ? correct / total : 0, report.plan.labels?.GroundTruth?.claimed_accuracy ?? report.plan.labels?.["ground-truth"]?.claimed_accuracy),
+    interval(ends, total ? correct / total : 0, report.plan.labels?.claimed_accuracy),
   ];
 }
 
@@ -276,9 +276,9 @@ async function showReport(id, move) {
     if (batch.state === "rejected") parts.push(paragraph("All answers of the batch are withheld: they may be wrong on purpose. Treat the provisional answers of this server alike."));
     if (report) {
       report.all_disagreements = disagreements;
+      if (report.warnings.length > 0) parts.push(details(report.warnings.length === 1 ? "A warning" : `${report.warnings.length} warnings`, element("ul", {}, ...report.warnings.map((text) => element("li", {}, text)))));
       parts.push(...(batch.state === "rejected" ? evidence(report) : guarantees(report)), ...accuracy(report), ...costs(report));
       if (batch.state === "accepted") parts.push(...evidence(report));
-      if (report.warnings.length > 0) parts.push(element("h3", {}, "Warnings"), element("ul", {}, ...report.warnings.map((text) => element("li", {}, text))));
     }
     find("report-body").replaceChildren(...parts.filter((part) => part));
     show("report", true);
@@ -318,6 +318,7 @@ async function told(name, data) {
   if (name === "image") return data.state ? takeImage(data, true) : dropImage(data.id);
   if (name === "batch") {
     await Promise.all([loadImages(), loadBatches()]);
+    say("");
     if (data.state && data.state !== "running") speak(`A batch ended: ${VERDICTS[data.state]}`);
     if (open === data.id || data.state === "accepted" || data.state === "rejected") await showReport(data.id, false);
     return undefined;

@@ -27,7 +27,7 @@ function drawing(width, height, words, ...shapes) {
   return svg;
 }
 
-export const percent = (rate) => `${(100 * rate).toFixed(rate === 1 || rate === 0 ? 0 : 1)}%`;
+export const percent = (rate) => `${(100 * rate).toFixed(1).replace(/\.0$/, "")}%`;
 
 // A bar that is filled from 0 to `part`.
 export function bar(part, words) {

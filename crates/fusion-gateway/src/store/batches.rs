@@ -5,6 +5,14 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::Store;
 use super::rows::{Answer, BatchRow, BatchState};
 
+/// Bytes of the images of one batch at most, but that it has one: all are in memory when it begins.
+const BATCH_BYTES: i64 = 1 << 30;
+
+/// The waiting images that a batch takes, `?1` of `?2` bytes at most, with their places.
+const TAKEN: &str = "SELECT of, place FROM (SELECT seq AS of, row_number() OVER oldest - 1 AS place, \
+     sum(length(bytes)) OVER oldest AS total FROM images JOIN pictures ON image = seq WHERE state = 'waiting' \
+     WINDOW oldest AS (ORDER BY seq)) WHERE place < ?1 AND (total <= ?2 OR place = 0)";
+
 /// The verified label of an image of a batch, by its place; none if its copies disagree.
 pub(crate) type Label = Option<Answer>;
 
@@ -17,12 +25,12 @@ pub(crate) enum Ending<'a> {
 }
 
 impl Store {
-    /// Begins a batch of the oldest waiting images, `most` of them at most, in one transaction.
-    /// Returns how many it took; none, and there is no batch, if none wait.
+    /// Begins a batch of the oldest waiting images, `most` of them and [`BATCH_BYTES`] at most, in one
+    /// transaction. Returns how many it took; none, and there is no batch, if none wait.
     pub(crate) fn begin_batch(&self, id: &str, most: u32, hint: &str, model: &str, now: i64) -> rusqlite::Result<u32> {
         self.write(|transaction| {
-            let waiting: u32 = transaction.query_row("SELECT count(*) FROM images WHERE state = 'waiting'", (), |row| row.get(0))?;
-            let images = waiting.min(most);
+            let count = format!("SELECT count(*) FROM ({TAKEN})");
+            let images: u32 = transaction.query_row(&count, params![most, BATCH_BYTES], |row| row.get(0))?;
             transaction.execute("DELETE FROM memo WHERE key = 'wanted'", ())?;
             if images == 0 {
                 return Ok(0);
@@ -31,12 +39,10 @@ impl Store {
                 "INSERT INTO batches (id, state, begun, hint, model, images) VALUES (?1, 'running', ?2, ?3, ?4, ?5)",
                 params![id, now, hint, model, images],
             )?;
-            transaction.execute(
-                "UPDATE images SET state = 'running', batch = ?1, place = taken.place FROM (SELECT seq AS taken_seq, \
-                 row_number() OVER (ORDER BY seq) - 1 AS place FROM images WHERE state = 'waiting' ORDER BY seq LIMIT ?2) AS taken \
-                 WHERE seq = taken.taken_seq",
-                params![id, images],
-            )?;
+            let take = format!(
+                "UPDATE images SET state = 'running', batch = ?3, place = taken.place FROM ({TAKEN}) AS taken WHERE seq = taken.of"
+            );
+            transaction.execute(&take, params![most, BATCH_BYTES, id])?;
             Ok(images)
         })
     }

@@ -9,6 +9,15 @@ use super::rows::{Answer, ImageRow, ImageState};
 /// their number is bounded; the image then waits for its batch without a provisional label.
 pub(crate) const PROVISIONAL_TRIES: u32 = 3;
 
+/// How much there may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    /// Images that wait.
+    pub(crate) images: u32,
+    /// Bytes of the database.
+    pub(crate) bytes: i64,
+}
+
 /// An image that comes.
 #[derive(Clone, Copy)]
 pub(crate) struct NewImage<'a> {
@@ -59,9 +68,9 @@ pub(crate) struct Waiting {
 }
 
 impl Store {
-    /// Takes an image in, unless `most` wait already. One that comes with the key of an earlier one
+    /// Takes an image in, unless there is no room. One that comes with the key of an earlier one
     /// is that image, sent again by somebody who did not hear the answer.
-    pub(crate) fn add_image(&self, new: &NewImage<'_>, now: i64, most: u32) -> rusqlite::Result<Added> {
+    pub(crate) fn add_image(&self, new: &NewImage<'_>, now: i64, most: Room) -> rusqlite::Result<Added> {
         let NewImage { id, user, name, key, bytes } = *new;
         self.write(|transaction| {
             let query = "SELECT id FROM images WHERE user = ?1 AND key = ?2";
@@ -70,7 +79,9 @@ impl Store {
                 return Ok(Added::Known(id));
             }
             let waiting: u32 = transaction.query_row("SELECT count(*) FROM images WHERE state = 'waiting'", (), |row| row.get(0))?;
-            if waiting >= most {
+            let pragma = |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            let used = (pragma("page_count")? - pragma("freelist_count")?).saturating_mul(pragma("page_size")?);
+            if waiting >= most.images || used >= most.bytes {
                 return Ok(Added::Full);
             }
             transaction.execute(

@@ -37,4 +37,12 @@ impl Store {
     pub(crate) fn want_batch(&self) -> rusqlite::Result<()> {
         self.write(|transaction| transaction.execute("INSERT OR IGNORE INTO memo (key) VALUES ('wanted')", ()).map(drop))
     }
+
+    /// Forgets a wish for a batch.
+    pub(crate) fn want_no_batch(&self) -> rusqlite::Result<()> {
+        if self.is_batch_wanted()? {
+            self.write(|transaction| transaction.execute("DELETE FROM memo WHERE key = 'wanted'", ()).map(drop))?;
+        }
+        Ok(())
+    }
 }

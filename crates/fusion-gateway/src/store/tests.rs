@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::*;
 
@@ -14,6 +14,10 @@ const CHILD: &str = "FUSION_GATEWAY_STORE_TEST";
 
 fn new<'a>(id: &'a str, user: &'a str, bytes: &'a [u8]) -> NewImage<'a> {
     NewImage { id, user, name: "n.png", key: None, bytes }
+}
+
+fn room(images: u32) -> Room {
+    Room { images, bytes: 1 << 20 }
 }
 
 fn id(number: u32) -> String {
@@ -68,10 +72,11 @@ fn work(directory: &Path) -> ! {
         for _ in 0..7 {
             number += 1;
             let bytes = [(number % 250) as u8; 3000];
-            assert_eq!(store.add_image(&new(&id(number), "ada", &bytes), 5, 1000).unwrap(), Added::Waits);
+            assert_eq!(store.add_image(&new(&id(number), "ada", &bytes), 5, room(1000)).unwrap(), Added::Waits);
             say(format!("added {}", id(number)));
         }
-        let asked: Vec<_> = store.to_ask(HINT, 16).unwrap().into_iter().map(|image| (image.seq, answer(u32::from(image.bytes[0])))).collect();
+        let asked: Vec<_> =
+            store.to_ask(HINT, 16).unwrap().into_iter().map(|image| (image.seq, answer(u32::from(image.bytes[0])))).collect();
         store.set_provisional(&asked, HINT, 6).unwrap();
         number += 1;
         store.begin_batch(&format!("b{number:031x}"), 12, HINT, "m", 7).unwrap();
@@ -102,7 +107,9 @@ fn a_database_that_is_killed_at_any_moment_has_lost_nothing() {
             let words: Vec<&str> = line.split('@').next_back().unwrap_or_default().split(' ').collect();
             match words[..] {
                 ["added", id] => assert!(added.insert(id.to_owned()), "{id} was added twice"),
-                ["ended", id, label] => assert!(ended.insert(id.to_owned(), label.parse::<u32>().unwrap()).is_none(), "{id} was answered twice"),
+                ["ended", id, label] => {
+                    assert!(ended.insert(id.to_owned(), label.parse::<u32>().unwrap()).is_none(), "{id} was answered twice")
+                }
                 _ => {}
             }
         }
@@ -134,10 +141,10 @@ fn every_step_leaves_files_that_open() {
     };
     copies(0, false);
     for number in 1..=4 {
-        store.add_image(&new(&id(number), "ada", &[7; 9]), 1, 4).unwrap();
+        store.add_image(&new(&id(number), "ada", &[7; 9]), 1, room(4)).unwrap();
         copies(number as usize, false);
     }
-    assert_eq!(store.add_image(&new(&id(5), "ada", &[7; 9]), 1, 4).unwrap(), Added::Full);
+    assert_eq!(store.add_image(&new(&id(5), "ada", &[7; 9]), 1, room(4)).unwrap(), Added::Full);
     store.begin_batch("b", 3, HINT, "m", 2).unwrap();
     copies(4, true);
     assert!(store.begin_batch("c", 3, HINT, "m", 2).is_err(), "one batch at a time");
@@ -158,13 +165,30 @@ fn every_step_leaves_files_that_open() {
 }
 
 #[test]
+fn a_full_disk_and_a_huge_batch_are_bounded() {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(home.path()).unwrap();
+    let bytes = [1; 50_000];
+    let mut added = 0;
+    while store.add_image(&new(&id(added), "ada", &bytes), 1, room(99)).unwrap() == Added::Waits {
+        added += 1;
+    }
+    assert!((10..=21).contains(&added), "{added} images in a mebibyte");
+    assert_eq!(store.begin_batch("b", 7, HINT, "m", 2).unwrap(), 7);
+    let images = store.images_of("b").unwrap();
+    assert_eq!(images.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>(), (0..7).map(id).collect::<Vec<_>>(), "the oldest, in order");
+    store.end_batch("b", &Ending::Rejected, "{}", 3, false).unwrap();
+    assert_eq!(store.add_image(&new(&id(99), "ada", &bytes), 1, room(99)).unwrap(), Added::Waits, "there is room again");
+}
+
+#[test]
 fn users_see_their_own_and_an_image_that_is_sent_again_is_one() {
     let home = tempfile::tempdir().unwrap();
     let store = Store::open(home.path()).unwrap();
     let twice = NewImage { key: Some("k"), ..new("1", "ada", b"x") };
-    assert_eq!(store.add_image(&twice, 1, 9).unwrap(), Added::Waits);
-    assert_eq!(store.add_image(&NewImage { id: "2", ..twice }, 1, 9).unwrap(), Added::Known("1".to_owned()));
-    assert_eq!(store.add_image(&NewImage { id: "3", user: "bob", ..twice }, 1, 9).unwrap(), Added::Waits, "a key is its user's");
+    assert_eq!(store.add_image(&twice, 1, room(9)).unwrap(), Added::Waits);
+    assert_eq!(store.add_image(&NewImage { id: "2", ..twice }, 1, room(9)).unwrap(), Added::Known("1".to_owned()));
+    assert_eq!(store.add_image(&NewImage { id: "3", user: "bob", ..twice }, 1, room(9)).unwrap(), Added::Waits, "a key is its user's");
     for (user, id) in [("bob", "1"), ("ada", "3"), ("ada", "' OR 1=1 --"), ("' OR ''='", "1")] {
         assert_eq!(store.image(user, id).unwrap(), None);
         assert_eq!(store.picture(user, id).unwrap(), None);
@@ -186,7 +210,7 @@ fn what_is_erased_is_nowhere_in_the_files() {
     let store = Store::open(home.path()).unwrap();
     let (secret, name) = (b"what only the client may see".repeat(400), "hidden-name.png");
     for number in 0..3 {
-        store.add_image(&NewImage { name, ..new(&id(number), "ada", &secret) }, 1, 9).unwrap();
+        store.add_image(&NewImage { name, ..new(&id(number), "ada", &secret) }, 1, room(9)).unwrap();
     }
     assert!(holds(home.path(), &secret[..64]) && holds(home.path(), name.as_bytes()));
     store.delete_image("ada", &id(0)).unwrap();
@@ -207,7 +231,7 @@ fn files_are_the_owners_and_of_one_process() {
     let home = tempfile::tempdir().unwrap();
     let directory = home.path().join("gateway");
     let store = Store::open(&directory).unwrap();
-    store.add_image(&new("1", "ada", b"x"), 1, 9).unwrap();
+    store.add_image(&new("1", "ada", b"x"), 1, room(9)).unwrap();
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -226,7 +250,7 @@ fn files_are_the_owners_and_of_one_process() {
 fn a_provisional_label_is_given_once_for_a_model_and_tried_a_few_times() {
     let home = tempfile::tempdir().unwrap();
     let store = Store::open(home.path()).unwrap();
-    store.add_image(&new("1", "ada", b"x"), 1, 9).unwrap();
+    store.add_image(&new("1", "ada", b"x"), 1, room(9)).unwrap();
     let seq = store.to_ask(HINT, 9).unwrap()[0].seq;
     store.set_provisional(&[(seq, answer(3))], HINT, 2).unwrap();
     assert!(store.to_ask(HINT, 9).unwrap().is_empty());
@@ -240,7 +264,7 @@ fn a_provisional_label_is_given_once_for_a_model_and_tried_a_few_times() {
     store.begin_batch("b", 9, "another model", "m", 2).unwrap();
     store.end_batch("b", &Ending::Accepted(&[Some(answer(4))]), "{}", 3, false).unwrap();
     assert_eq!(store.image("ada", "1").unwrap().unwrap().differs(), None);
-    store.add_image(&new("2", "ada", b"x"), 1, 9).unwrap();
+    store.add_image(&new("2", "ada", b"x"), 1, room(9)).unwrap();
     let seq = store.to_ask(HINT, 9).unwrap()[0].seq;
     store.set_provisional(&[(seq, answer(3))], HINT, 2).unwrap();
     store.begin_batch("c", 9, HINT, "m", 2).unwrap();

@@ -27,7 +27,7 @@ use crate::store::{BatchRow, Ending, Label};
 /// Longest wait before a batch that came to no end is tried again.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Runs batches, and erases what is to be forgotten, until the gateway stops.
+/// Runs batches until the gateway stops.
 pub(super) fn work(shared: &Shared, links: &Links) {
     let mut backoff = Backoff::new(LONGEST);
     while !shared.stops() {
@@ -51,7 +51,6 @@ enum Step {
 
 fn step(shared: &Shared, links: &Links) -> rusqlite::Result<Step> {
     let seen = shared.wakes();
-    forget(shared)?;
     if let Some(batch) = shared.store.running_batch()? {
         return run(shared, links, &batch);
     }
@@ -75,7 +74,11 @@ fn step(shared: &Shared, links: &Links) -> rusqlite::Result<Step> {
 /// How long until a batch is due, if no more images come.
 fn due_in(shared: &Shared) -> rusqlite::Result<Duration> {
     let waiting = shared.store.waiting()?;
-    let Some(oldest) = waiting.oldest else { return Ok(LOOK) };
+    let Some(oldest) = waiting.oldest else {
+        // What somebody wanted a batch of is gone.
+        shared.store.want_no_batch()?;
+        return Ok(LOOK);
+    };
     if waiting.count >= shared.settings.batch || shared.store.is_batch_wanted()? {
         return Ok(Duration::ZERO);
     }
@@ -92,6 +95,10 @@ fn run(shared: &Shared, links: &Links, batch: &BatchRow) -> rusqlite::Result<Ste
     let withdraw = |reason: String, asked: bool| {
         tracing::warn!(batch = batch.id, %reason, "a batch comes to no end; its images wait again");
         shared.store.withdraw(&batch.id, &reason, asked, now())?;
+        if !asked {
+            // What a kill left of a journal that had not begun; nothing refers to it any more.
+            let _ = std::fs::remove_dir_all(&journal);
+        }
         shared.tell(Happened::Batch { id: batch.id.clone() });
         Ok(Step::Failed)
     };
@@ -214,20 +221,4 @@ fn end(shared: &Shared, link: &Link, batch: &BatchRow, outcome: &Outcome) -> rus
     tracing::info!(batch = batch.id, verdict = %report.verdict, "a batch ended");
     shared.tell(Happened::Batch { id: batch.id.clone() });
     Ok(Step::Ended)
-}
-
-/// Erases what ended long enough ago: images, labels, and the journals that hold labels by
-/// position.
-fn forget(shared: &Shared) -> rusqlite::Result<()> {
-    let Some(after) = shared.settings.forget_after else { return Ok(()) };
-    let moment = now().saturating_sub(i64::try_from(after.as_millis()).unwrap_or(i64::MAX));
-    for batch in shared.store.forget(moment)? {
-        let journal = journal_of(&shared.directory, &batch);
-        match std::fs::remove_dir_all(&journal) {
-            Ok(()) => shared.store.erased(&batch)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => shared.store.erased(&batch)?,
-            Err(error) => tracing::error!(%error, journal = %journal.display(), "a journal cannot be erased; trying again later"),
-        }
-    }
-    Ok(())
 }

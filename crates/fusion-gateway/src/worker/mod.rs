@@ -3,13 +3,15 @@
 //! ```text
 //!   provisional   waiting images, up to sixteen in one plain lane     -> a provisional label
 //!   batch         all waiting images, mixed, tested, judged           -> verified, rejected, inconclusive
+//!   sweep         what ended long enough ago                          -> erased
 //! ```
-//! Both stop asking when a batch was rejected, until somebody has acknowledged it: what a cheating
+//! The first two stop asking when a batch was rejected, until somebody has acknowledged it: what a cheating
 //! server learns from further questions is its own.
 
 mod batch;
 mod link;
 mod provisional;
+mod sweep;
 mod waits;
 
 use std::sync::Arc;
@@ -27,7 +29,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, Gateway
         let run = move || work(&shared, &links);
         std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(GatewayError::file(&shared_name(name)))
     };
-    Ok(vec![begin("provisional", provisional::work)?, begin("batch", batch::work)?])
+    Ok(vec![begin("provisional", provisional::work)?, begin("batch", batch::work)?, begin("sweep", sweep::work)?])
 }
 
 fn shared_name(thread: &str) -> std::path::PathBuf {

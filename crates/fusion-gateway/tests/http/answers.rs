@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fusion_gateway::{GatewaySettings, Webhook};
 
-use crate::common::{ADA, Api, digit, settings, started, wait, with_users};
+use crate::common::{ADA, Api, digit, label, settings, started, wait, with_users};
 
 #[test]
 fn an_image_is_provisional_then_verified_then_forgotten() {
@@ -33,7 +33,7 @@ fn an_image_is_provisional_then_verified_then_forgotten() {
 
     assert_eq!(api.ask("POST", "/v1/batches", &[], b"").0, 202);
     let image = api.wait_for(&id, |image| image["state"] == "verified");
-    assert_eq!((&image["verified"]["label"], &image["has_picture"]), (&7.into(), &false.into()), "bytes go with the verdict");
+    assert_eq!((&image["verified"]["label"], &image["has_picture"]), (&label(7).into(), &false.into()), "bytes go with the verdict");
     assert!(image["provisional_differs"].is_boolean());
     assert!(heard.join().unwrap().is_some());
 
@@ -66,7 +66,9 @@ fn several_images_share_a_form_s_way_and_a_lane() {
     let api = Api::of(&gateway, Some(ADA));
     let mut ids = Vec::new();
     for number in 0..3 {
-        let head = format!("--x\r\nContent-Disposition: form-data; name=\"image\"; filename=\"../d-{number}.png\"\r\nContent-Type: image/png\r\n\r\n");
+        let head = format!(
+            "--x\r\nContent-Disposition: form-data; name=\"image\"; filename=\"../d-{number}.png\"\r\nContent-Type: image/png\r\n\r\n"
+        );
         let form = [head.as_bytes(), &digit(number), b"\r\n--x--\r\n"].concat();
         let (status, image) = api.ask("POST", "/v1/images", &[("content-type", "multipart/form-data; boundary=x")], &form);
         assert_eq!((status, &image["name"]), (202, &format!("d-{number}.png").into()), "{image}");
@@ -78,7 +80,8 @@ fn several_images_share_a_form_s_way_and_a_lane() {
     // Pages of a list.
     let (_, first) = api.get("/v1/images?limit=2&state=waiting");
     let rest = api.get(&format!("/v1/images?limit=2&before={}", first["next"].as_str().unwrap())).1;
-    let listed: Vec<&str> = [&first, &rest].iter().flat_map(|page| page["images"].as_array().unwrap()).map(|i| i["id"].as_str().unwrap()).collect();
+    let listed: Vec<&str> =
+        [&first, &rest].iter().flat_map(|page| page["images"].as_array().unwrap()).map(|i| i["id"].as_str().unwrap()).collect();
     assert_eq!(listed, ids.iter().rev().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(rest["next"], ().into());
     // Deleted before its batch.
@@ -117,5 +120,5 @@ fn a_webhook_is_told_until_it_listens() {
     let (line, body) = &told[1];
     assert_eq!(line, "POST /hook?x=1 HTTP/1.1");
     assert_eq!(body["batch"]["state"], "accepted");
-    assert_eq!((&body["images"][0]["id"], &body["images"][0]["label"]), (&id.into(), &1.into()));
+    assert_eq!((&body["images"][0]["id"], &body["images"][0]["label"]), (&id.into(), &label(1).into()));
 }

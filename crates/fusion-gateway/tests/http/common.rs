@@ -32,6 +32,12 @@ pub(crate) fn digit(number: usize) -> Vec<u8> {
     std::fs::read(asset(&format!("queries/digit-{number:02}.png"))).unwrap()
 }
 
+/// What a digit shows.
+pub(crate) fn label(number: usize) -> u32 {
+    let list = std::fs::read_to_string(asset("queries.csv")).unwrap();
+    list.lines().nth(number + 1).unwrap().rsplit_once(',').unwrap().1.parse().unwrap()
+}
+
 fn pool() -> Vec<Sample> {
     images::sheet(&std::fs::read(asset("pool.png")).unwrap(), &std::fs::read_to_string(asset("pool.csv")).unwrap(), 28, "pool").unwrap()
 }

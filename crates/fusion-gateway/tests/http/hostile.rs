@@ -44,7 +44,8 @@ fn users_see_nothing_of_each_other() {
     assert_eq!(bob.get(&format!("/v1/images?before={a}")).1["images"].as_array().unwrap().len(), 0);
     assert_eq!(bob.get("/v1/images").1["images"].as_array().unwrap().len(), 1);
     // A key of ours that another user has is no way to their image.
-    let send = |api: &Api| api.ask("POST", "/v1/images", &[("content-type", "image/png"), ("idempotency-key", "k")], &digit(5)).1["id"].clone();
+    let send =
+        |api: &Api| api.ask("POST", "/v1/images", &[("content-type", "image/png"), ("idempotency-key", "k")], &digit(5)).1["id"].clone();
     assert_ne!(send(&ada), send(&bob));
 
     // Both are in one batch, and each is told of their own part only.
@@ -141,7 +142,8 @@ fn slow_and_huge_requests_end() {
     let endless = [form, format!("{:x}\r\n{part}\r\n", part.len()), chunk.repeat(24)].concat();
     assert!(matches!(timed(endless.as_bytes()), 0 | 408 | 413));
     // Nothing was asked of a stranger's body.
-    let stranger = "POST /v1/images HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\ncontent-length: 99999999\r\nconnection: close\r\n\r\n";
+    let stranger =
+        "POST /v1/images HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\ncontent-length: 99999999\r\nconnection: close\r\n\r\n";
     assert_eq!(timed(stranger.as_bytes()), 401);
     assert_eq!(Api::of(&gateway, Some(ADA)).get("/v1/status").0, 200, "and the gateway works");
 }
@@ -157,7 +159,9 @@ fn more_than_there_is_room_for_is_turned_away_and_health_is_not() {
     assert!(listen().is_err(), "a third listener is told to come back");
     drop(streams);
     // Requests whose bodies do not come.
-    let head = format!("POST /v1/images HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADA}\r\ncontent-type: image/png\r\ncontent-length: 9\r\n\r\n");
+    let head = format!(
+        "POST /v1/images HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADA}\r\ncontent-type: image/png\r\ncontent-length: 9\r\n\r\n"
+    );
     let slow: Vec<TcpStream> = (0..3)
         .map(|_| {
             let mut stream = TcpStream::connect(gateway.address()).unwrap();

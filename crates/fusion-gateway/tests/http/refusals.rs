@@ -11,7 +11,7 @@ const PNG: (&str, &str) = ("content-type", "image/png");
 #[test]
 fn images_that_cannot_be_taken_say_why() {
     let home = tempfile::tempdir().unwrap();
-    let most = Most { in_batch: 100, waiting: 100, bytes: 20_000 };
+    let most = Most { in_batch: 100, waiting: 100, bytes: 20_000, disk: 1 << 30 };
     let gateway = started(GatewaySettings { most, ..settings(&home) });
     let api = Api::of(&gateway, None);
     let form = ("content-type", "multipart/form-data; boundary=x");
@@ -42,7 +42,9 @@ fn images_that_cannot_be_taken_say_why() {
     let (status, error) = api.ask("POST", "/v1/images", &[("content-type", "image/bmp")], &bmp);
     assert_eq!(status, 400, "{error}");
     assert!(error["message"].as_str().unwrap().contains("1 x 1 pixels"), "{error}");
-    for (path, status) in [("/v1/images?state=nonsense", 400), ("/v1/images?limit=-1", 400), ("/v1/images?before=x", 400), ("/v1/nothing", 404)] {
+    for (path, status) in
+        [("/v1/images?state=nonsense", 400), ("/v1/images?limit=-1", 400), ("/v1/images?before=x", 400), ("/v1/nothing", 404)]
+    {
         assert_eq!(api.get(path).0, status, "{path}");
     }
     assert_eq!(api.ask("PUT", "/v1/images", &[], b"").0, 405);
@@ -51,7 +53,7 @@ fn images_that_cannot_be_taken_say_why() {
 #[test]
 fn too_many_are_told_to_come_back() {
     let home = tempfile::tempdir().unwrap();
-    let most = Most { in_batch: 2, waiting: 2, bytes: 20_000 };
+    let most = Most { in_batch: 2, waiting: 2, bytes: 20_000, disk: 1 << 30 };
     let gateway = started(GatewaySettings { most, batch: 2, every: Duration::from_secs(3600), ..with_users(&home) });
     let api = Api::of(&gateway, Some(ADA));
     api.send(&digit(0), "a");
