@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   cli (flags) -> settings -> fusion::{Client, Server, prepare} -> progress, tables, outcome
-//!                     a module per command: demo prepare inspect serve query gateway eval, report_commands
+//!     a module per command: demo prepare inspect serve query gateway eval, report_commands
 //! ```
 //!
 //! `main.rs` is a page; everything else is here, so that tests and `xtask` call the same code that

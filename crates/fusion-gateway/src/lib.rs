@@ -7,13 +7,13 @@
 //! inference, and verifies all of them together when a batch is full or its time has come.
 //!
 //! ```text
-//!   application, page            gateway                                        Fusion server
-//!   POST /v1/images  ──────>  decode, fit? ──> store: waiting
-//!                             provisional worker ── plain lane, 1 to 16 ──────>   sees that it is queries
-//!   GET, events  <───────────  provisional label
-//!                             batch worker: all that wait, in one transaction
-//!                                mix, journal ── lanes ──────────────────────>   cannot tell which is which
-//!   GET, events  <───────────  verified | rejected | inconclusive
+//!   application, page            gateway                             Fusion server
+//!   POST /v1/images  ────>  decode, fit? ──> store: waiting
+//!                           provisional: plain lanes of 1 to 16 ──>  sees that they are queries
+//!   GET, events  <────────  provisional label
+//!                           batch: all that wait, one transaction
+//!                              mix, journal ── lanes ─────────────>  cannot tell which is which
+//!   GET, events  <────────  verified | rejected | inconclusive
 //! ```
 //!
 //! # Example
@@ -25,9 +25,13 @@
 //! use fusion_gateway::{Gateway, GatewaySettings, PoolOf};
 //!
 //! let known = images::labelled_folder("known".as_ref(), "known/labels.csv".as_ref())?;
-//! let pool: PoolOf = Arc::new(move |_| PublicPool::labelled(known.clone(), KnownFrom::GroundTruth).map_err(|e| e.to_string()));
+//! let pool: PoolOf = Arc::new(move |_| {
+//!     let pool = PublicPool::labelled(known.clone(), KnownFrom::GroundTruth);
+//!     pool.map_err(|error| error.to_string())
+//! });
 //! let client = ClientSettings::new("127.0.0.1:7878", "/var/lib/me/fusion");
-//! let gateway = Gateway::start(GatewaySettings::new(client, MixSettings::at_lambda(40.0, Some(0.6)), pool))?;
+//! let mix = MixSettings::at_lambda(40.0, Some(0.6));
+//! let gateway = Gateway::start(GatewaySettings::new(client, mix, pool))?;
 //! println!("http://{}/", gateway.address());
 //! std::thread::park();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -44,12 +48,13 @@
 //! # Security
 //! The verdict of a batch is that of `fusion-mix`: a provisional label proves nothing, and says so
 //! wherever it is shown. What the plain lanes tell a server (that they hold queries, how many and
-//! when, never what they show) is in [`threats`](fusion::threats). After a rejected batch the server
-//! is asked nothing more until somebody has acknowledged it. Users see their own images only; bytes
-//! and labels are erased when their time is over, and overwritten in the database. Not audited.
+//! when, never what they show) is in [`threats`](fusion::threats). After a rejected batch the
+//! server is asked nothing more until somebody has acknowledged it. Users see their own images
+//! only; bytes and labels are erased when their time is over, and overwritten in the database. Not
+//! audited.
 //!
 //! # Where to read next
-//! `store` for the states of an image, then `worker::batch`; `http` for what a request passes through.
+//! `store` for the states of an image, then `worker::batch`; `http` for the way of a request.
 #![forbid(unsafe_code)]
 
 mod error;

@@ -17,7 +17,7 @@ use crate::store::Store;
 use crate::users::Users;
 
 /// Events that a slow listener may be behind before it is told to look for itself.
-const BACKLOG: usize = 1024;
+const BACKLOG: usize = 8192;
 
 /// The way to the Fusion server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]

@@ -1,10 +1,10 @@
 //! What happens, as it happens: server-sent events.
 //!
 //! ```text
-//!   event: image    one of the user's own images changed    data: as GET /v1/images/{id}; {"id"} if it is gone
-//!   event: batch    a batch began or ended                  data: as in GET /v1/batches
-//!   event: status   the state changed                       data: as GET /v1/status
-//!   event: resync   too much happened: look for yourself    data: {}
+//!   event: image    one of the user's own images changed    as GET /v1/images/{id}; {"id"}: gone
+//!   event: batch    a batch began or ended                  as in GET /v1/batches
+//!   event: status   the state changed                       as GET /v1/status
+//!   event: resync   too much happened: look for yourself    {}
 //! ```
 
 use std::convert::Infallible;

@@ -40,8 +40,8 @@ pub(super) struct Named {
 }
 
 /// Takes an image in: as `multipart/form-data` with one file, or as the body itself. It is decoded
-/// and held against the model before the answer, and on disk. Whoever may have to send it again gives
-/// an `Idempotency-Key`: it is taken in once, then.
+/// and held against the model before the answer, and on disk. Whoever may have to send it again
+/// gives an `Idempotency-Key`: it is taken in once, then.
 #[utoipa::path(
     post, path = "/v1/images", security(("token" = [])),
     params(Named, ("idempotency-key" = Option<String>, Header, description = "The same for the same image, at most 64 characters")),

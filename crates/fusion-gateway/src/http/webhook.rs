@@ -148,9 +148,11 @@ async fn look(shared: &Arc<Shared>) -> Result<Option<(String, Vec<u8>)>, String>
     let shared = Arc::clone(shared);
     let look = move || -> rusqlite::Result<_> {
         let Some(batch) = shared.store.untold()?.into_iter().next() else { return Ok(None) };
-        let images = shared.store.ended_images(&batch.id)?;
-        let images: Vec<_> =
-            images.into_iter().map(|(user, id, state, label)| json!({ "user": user, "id": id, "state": state, "label": label })).collect();
+        let images = shared.store.members(&batch.id)?;
+        let images: Vec<_> = images
+            .into_iter()
+            .map(|image| json!({ "user": image.user, "id": image.id, "state": image.state, "label": image.label }))
+            .collect();
         let body = json!({ "batch": BatchView::from(&batch), "images": images });
         Ok(Some((batch.id, body.to_string().into_bytes())))
     };

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::Store;
-use super::rows::{Answer, BatchRow, BatchState};
+use super::rows::{Answer, BatchRow, BatchState, ImageState};
 
 /// Bytes of the images of one batch at most, but that it has one: all are in memory when it begins.
 const BATCH_BYTES: i64 = 1 << 30;
@@ -16,6 +16,14 @@ const TAKEN: &str = "SELECT of, place FROM (SELECT seq AS of, row_number() OVER 
 /// The verified label of an image of a batch, by its place; none if its copies disagree.
 pub(crate) type Label = Option<Answer>;
 
+/// An image of a batch, as others than its user may need it.
+pub(crate) struct Member {
+    pub(crate) user: String,
+    pub(crate) id: String,
+    pub(crate) state: ImageState,
+    pub(crate) label: Option<u32>,
+}
+
 /// How a batch ends.
 pub(crate) enum Ending<'a> {
     /// Accepted, with a label for every image.
@@ -25,8 +33,8 @@ pub(crate) enum Ending<'a> {
 }
 
 impl Store {
-    /// Begins a batch of the oldest waiting images, `most` of them and [`BATCH_BYTES`] at most, in one
-    /// transaction. Returns how many it took; none, and there is no batch, if none wait.
+    /// Begins a batch of the oldest waiting images, `most` of them and [`BATCH_BYTES`] at most, in
+    /// one transaction. Returns how many it took; none, and there is no batch, if none wait.
     pub(crate) fn begin_batch(&self, id: &str, most: u32, hint: &str, model: &str, now: i64) -> rusqlite::Result<u32> {
         self.write(|transaction| {
             let count = format!("SELECT count(*) FROM ({TAKEN})");
@@ -159,11 +167,12 @@ impl Store {
         self.write(|transaction| transaction.execute("UPDATE batches SET erased = 1 WHERE id = ?1", params![id]).map(drop))
     }
 
-    /// All images of a batch, for the webhook: user, id, state and label.
-    pub(crate) fn ended_images(&self, batch: &str) -> rusqlite::Result<Vec<(String, String, super::ImageState, Option<u32>)>> {
+    /// All images of a batch, by place.
+    pub(crate) fn members(&self, batch: &str) -> rusqlite::Result<Vec<Member>> {
         let connection = self.connection();
         let mut statement = connection.prepare("SELECT user, id, state, label FROM images WHERE batch = ?1 ORDER BY place")?;
-        statement.query_map(params![batch], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?.collect()
+        let read = |row: &rusqlite::Row<'_>| Ok(Member { user: row.get(0)?, id: row.get(1)?, state: row.get(2)?, label: row.get(3)? });
+        statement.query_map(params![batch], read)?.collect()
     }
 }
 

@@ -28,7 +28,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::GatewayError;
 
-pub(crate) use batches::{Ending, Label};
+pub(crate) use batches::{Ending, Label, Member};
 pub(crate) use images::{Added, Deleted, NewImage, PROVISIONAL_TRIES, Room, ToAsk};
 pub(crate) use memo::SeenModel;
 pub(crate) use rows::{Answer, BatchRow, BatchState, ImageRow, ImageState};

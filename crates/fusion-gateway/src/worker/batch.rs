@@ -22,7 +22,7 @@ use super::waits::{Backoff, LOOK, in_words, is_held, trouble};
 use crate::ids;
 use crate::settings::journal_of;
 use crate::shared::{Happened, Progress, ServerState, Shared, now};
-use crate::store::{BatchRow, Ending, Label};
+use crate::store::{BatchRow, Ending, Label, Member};
 
 /// Longest wait before a batch that came to no end is tried again.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -65,10 +65,17 @@ fn step(shared: &Shared, links: &Links) -> rusqlite::Result<Step> {
     };
     let most = shared.settings.most.in_batch;
     if shared.store.begin_batch(&id, most, &link.hint, &link.client.card().name, now())? > 0 {
-        shared.tell(Happened::Batch { id });
+        tell(shared, &id, &shared.store.members(&id)?);
     }
     // The next step runs it.
     Ok(Step::Idle { seen, most: Duration::ZERO })
+}
+
+/// Tells of a batch and of its images.
+fn tell(shared: &Shared, batch: &str, members: &[Member]) {
+    let image = |member: &Member| Happened::Image { user: member.user.clone(), id: member.id.clone() };
+    members.iter().for_each(|member| shared.tell(image(member)));
+    shared.tell(Happened::Batch { id: batch.to_owned() });
 }
 
 /// How long until a batch is due, if no more images come.
@@ -94,12 +101,13 @@ fn run(shared: &Shared, links: &Links, batch: &BatchRow) -> rusqlite::Result<Ste
     let asked = !matches!(begun, Err(JournalError::NoRun { .. } | JournalError::NotBegun { .. }));
     let withdraw = |reason: String, asked: bool| {
         tracing::warn!(batch = batch.id, %reason, "a batch comes to no end; its images wait again");
+        let members = shared.store.members(&batch.id)?;
         shared.store.withdraw(&batch.id, &reason, asked, now())?;
         if !asked {
             // What a kill left of a journal that had not begun; nothing refers to it any more.
             let _ = std::fs::remove_dir_all(&journal);
         }
-        shared.tell(Happened::Batch { id: batch.id.clone() });
+        tell(shared, &batch.id, &members);
         Ok(Step::Failed)
     };
     if batch.hint != link.hint {
@@ -219,6 +227,6 @@ fn end(shared: &Shared, link: &Link, batch: &BatchRow, outcome: &Outcome) -> rus
     json["answers"] = serde_json::Value::Array(Vec::new());
     shared.store.end_batch(&batch.id, &ending, &json.to_string(), now(), shared.settings.keep_images)?;
     tracing::info!(batch = batch.id, verdict = %report.verdict, "a batch ended");
-    shared.tell(Happened::Batch { id: batch.id.clone() });
+    tell(shared, &batch.id, &shared.store.members(&batch.id)?);
     Ok(Step::Ended)
 }

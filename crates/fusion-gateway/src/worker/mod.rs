@@ -1,12 +1,12 @@
 //! The threads that talk to the Fusion server.
 //!
 //! ```text
-//!   provisional   waiting images, up to sixteen in one plain lane     -> a provisional label
-//!   batch         all waiting images, mixed, tested, judged           -> verified, rejected, inconclusive
-//!   sweep         what ended long enough ago                          -> erased
+//!   provisional   waiting images, up to sixteen in a plain lane   -> a provisional label
+//!   batch         all waiting images, mixed, tested, judged       -> verified or rejected
+//!   sweep         what ended long enough ago                      -> erased
 //! ```
-//! The first two stop asking when a batch was rejected, until somebody has acknowledged it: what a cheating
-//! server learns from further questions is its own.
+//! The first two stop asking when a batch was rejected, until somebody has acknowledged it: what a
+//! cheating server learns from further questions is its own.
 
 mod batch;
 mod link;

@@ -63,7 +63,7 @@ fn server() -> String {
 pub(crate) fn settings(home: &TempDir) -> GatewaySettings {
     let mut client = ClientSettings::new(server(), home.path());
     (client.lanes, client.allow_unsound) = (Some(2), true);
-    let given = GivenMix { copies: 2, publics: 6, tau: 3, max_inconclusive: 2 };
+    let given = GivenMix { copies: 2, publics: 6, tau: 3, max_inconclusive: 1 };
     let mix = MixSettings { given: Some(given), ..MixSettings::at_lambda(2.0, None) };
     let pool: PoolOf = Arc::new(|_| PublicPool::labelled(pool(), KnownFrom::GroundTruth).map_err(|error| error.to_string()));
     GatewaySettings { listen: ([127, 0, 0, 1], 0).into(), batch: 100, ..GatewaySettings::new(client, mix, pool) }

@@ -136,7 +136,7 @@ fn a_rejected_server_is_an_alarm_with_evidence() {
     for said in ["Rejected: the server did not pass", "Evidence", "were answered wrongly; at most 4 are tolerated", "withheld"] {
         assert!(report.contains(said), "no {said:?} in {report}");
     }
-    browser.click("#report details summary");
+    browser.click("#report details:has(.evidence) summary");
     browser.until("document.querySelectorAll('.evidence tbody tr').length > 4 && document.querySelector('.evidence').checkVisibility()");
     assert_eq!(browser.run("return document.getElementById('verify').disabled"), true);
     assert_eq!(browser.run(CONTRAST), Value::Array(Vec::new()));
