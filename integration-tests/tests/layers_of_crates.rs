@@ -16,8 +16,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fusion-mix", &[]),
     ("fusion-net", &["fusion-ring"]),
     ("fusion", &["fusion-ring", "fusion-ot", "fusion-rlwe", "fusion-model", "fusion-nn", "fusion-mix", "fusion-net"]),
+    ("fusion-gateway", &["fusion"]),
     // Mixing and models only to print what `fusion` returns.
-    ("fusion-cli", &["fusion", "fusion-mix", "fusion-model"]),
+    ("fusion-cli", &["fusion", "fusion-gateway", "fusion-mix", "fusion-model"]),
     // The words and pages of reports, and the readers of flags, are those of the command.
     ("fusion-py", &["fusion", "fusion-cli"]),
 ];

@@ -2,6 +2,7 @@
 
 mod afterwards;
 mod demo;
+mod gateway;
 mod pixels;
 mod plan;
 mod query;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use afterwards::{AuditArgs, VerifyArgs};
 pub use demo::{DemoArgs, DemoServer};
+pub use gateway::GatewayArgs;
 pub use pixels::{FilterArg, LayoutArg, PixelArgs};
 pub use plan::PlanArgs;
 pub use query::{AssuranceArg, ConnectArgs, MixArgs, QueryArgs};
@@ -61,6 +63,8 @@ pub enum Command {
     Health(HealthArgs),
     /// Classify images privately on a server, and check the server.
     Query(QueryArgs),
+    /// Take images in over HTTP one at a time, for applications and people; verify them in batches.
+    Gateway(Box<GatewayArgs>),
     /// Choose or judge the mix of copies and public samples, before anything runs.
     Plan(PlanArgs),
     /// Verify the answers of a finished or interrupted query again, from its run directory.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   cli (flags) -> settings -> fusion::{Client, Server, prepare} -> progress, tables, outcome
-//!                     a module per command: demo prepare inspect serve query eval, report_commands
+//!     a module per command: demo prepare inspect serve query gateway eval, report_commands
 //! ```
 //!
 //! `main.rs` is a page; everything else is here, so that tests and `xtask` call the same code that
@@ -34,6 +34,7 @@ mod demo;
 pub mod diagnostics;
 mod eval;
 mod frontier;
+mod gateway;
 mod hardening;
 mod health;
 mod inspect;
@@ -90,6 +91,7 @@ pub fn run(command: &Command) -> Result<u8> {
         Command::Serve(args) => serve::run(args).map(|()| 0),
         Command::Health(args) => health::run(args),
         Command::Query(args) => queried(args),
+        Command::Gateway(args) => gateway::run(args).map(|()| 0),
         Command::Plan(args) => report_commands::plan(args),
         Command::Verify(args) => report_commands::verify(args),
         Command::Audit(args) => report_commands::audit(args),

@@ -1,6 +1,5 @@
 //! `fusion serve`: one package, any number of lanes.
 
-use std::io::Read;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -42,13 +41,7 @@ pub fn run(args: &ServeArgs) -> Result<()> {
     let (memory, samples) = (server.limits().memory as f64 / f64::from(1 << 30), server.samples_per_lane());
     note(format_args!("lanes may take {memory:.1} GiB together (--memory), each at most {samples} samples"));
     if args.until_stdin_closes {
-        let wake = wake.clone();
-        std::thread::spawn(move || {
-            let mut sink = [0u8; 256];
-            let mut input = std::io::stdin();
-            while matches!(input.read(&mut sink), Ok(n) if n > 0) {}
-            let _ = wake.send(Wake::Stop);
-        });
+        signals::watch_input(wake.clone());
     }
     let ending = server.ending();
     let watching = std::thread::Builder::new().name("ending".to_owned()).spawn(move || {

@@ -14,6 +14,16 @@ pub(crate) enum Wake {
     Failed(fusion::net::NetError),
 }
 
+/// Sends [`Wake::Stop`] when standard input ends: for a parent that must not leave a process behind.
+pub(crate) fn watch_input(wake: Sender<Wake>) {
+    std::thread::spawn(move || {
+        // Whatever is read says only that the parent is still there.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        // Nobody waits any more: the process is on its way out.
+        let _ = wake.send(Wake::Stop);
+    });
+}
+
 /// Sends [`Wake::Stop`] at the first SIGINT or SIGTERM; the second one ends the process at once, as
 /// if nobody watched for it. SIGHUP is kept for reloading and ends nothing.
 ///
@@ -29,7 +39,7 @@ pub(crate) fn watch(wake: Sender<Wake>) -> Result<()> {
         let mut stopping = false;
         for signal in signals.forever() {
             if signal == SIGHUP {
-                warning("Nothing to reload: a package does not change. To serve another one, start another server.");
+                warning("Nothing to reload: what is served does not change. To serve something else, start another process.");
             } else if std::mem::replace(&mut stopping, true) {
                 // Cannot fail for signals that the system knows; if it did, the process would go on
                 // to drain.

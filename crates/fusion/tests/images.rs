@@ -263,3 +263,16 @@ fn the_committed_pool_and_queries_are_usable_digits() {
         assert!(!pool.contains(&tensor), "{} is in the public pool", query.name);
     }
 }
+
+#[test]
+fn an_image_in_memory_is_what_its_file_is() {
+    let path = data("pattern.png");
+    let (file, bytes) = (images::listing(&path).unwrap().samples.remove(0), std::fs::read(&path).unwrap());
+    let memory = Sample::of_bytes("pattern.png", bytes);
+    let spec = raw(Some(20), 20, Channels::Rgb);
+    assert_eq!(memory.tensor(&spec).unwrap(), file.tensor(&spec).unwrap());
+    assert_eq!(memory.digest().unwrap(), file.digest().unwrap());
+    assert_eq!((memory.size().unwrap(), memory.thumbnail(9).unwrap()), (file.size().unwrap(), file.thumbnail(9).unwrap()));
+    assert!(!format!("{memory:?}").contains("PNG"), "what an image shows is not printed");
+    assert!(matches!(Sample::of_bytes("x", *b"no image").tensor(&spec), Err(ImageError::UnknownType { .. })));
+}

@@ -12,6 +12,7 @@
 //! | `bad_input` | errors that name the thing, and leave nothing behind |
 //! | `cheats` | every kind of cheating server at small parameters |
 //! | `faults` | kills, full disks, clocks and links: undisturbed answers, or a run to resume |
+//! | `gateway` | `fusion gateway`: kills, cheats, its manual, its page in a browser |
 //! | `answers` | published answers, small batches, names and files |
 //! | `operation` | standard error that nobody reads, signals, health, core files |
 //! | `metrics`, `logs` | what an operator sees, and that no secret is in it |
@@ -31,6 +32,7 @@ mod cheats;
 mod demo;
 mod deployment;
 mod faults;
+mod gateway;
 mod harness;
 mod interrupted;
 mod kept;

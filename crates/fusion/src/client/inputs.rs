@@ -156,7 +156,12 @@ impl Encoded {
     }
 }
 
-fn encode(card: &ModelCard, sample: &Sample) -> Result<Arc<EncodedImage>, Error> {
+/// The image as the network of `card` reads it, for lanes of the caller's
+/// ([`unverified_lanes`](crate::Client::unverified_lanes)), or to see whether it fits.
+///
+/// # Errors
+/// [`Error::Image`] and [`Error::Encode`] for one that cannot be read, or does not fit.
+pub fn encode(card: &ModelCard, sample: &Sample) -> Result<Arc<EncodedImage>, Error> {
     let image = Wiped::from(sample.tensor(&card.preprocess)?);
     let refuse = |reason: String| Error::Encode { name: sample.name.clone(), reason };
     let values = Wiped::from(card.program.encode(&image).map_err(|e| refuse(e.to_string()))?);

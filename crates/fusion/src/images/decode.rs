@@ -68,7 +68,12 @@ pub fn decode(content: &[u8], name: &str) -> Result<DynamicImage, ImageError> {
 
 /// Width and height in pixels, as stored.
 pub(super) fn size(path: &Path) -> Result<(u32, u32), ImageError> {
-    Ok(decoder(&read(path)?, &path.display().to_string())?.0.dimensions())
+    size_of(&read(path)?, &path.display().to_string())
+}
+
+/// Width and height in pixels of an image held in memory, as stored.
+pub(super) fn size_of(content: &[u8], name: &str) -> Result<(u32, u32), ImageError> {
+    Ok(decoder(content, name)?.0.dimensions())
 }
 
 /// A decoder that has read the head of the file, and keeps within the bounds.

@@ -45,6 +45,8 @@ const CHUNK: usize = 64 << 10;
 enum Source {
     File(PathBuf),
     Pixels(DynamicImage),
+    /// The content of a file, in memory.
+    Bytes(Arc<[u8]>),
 }
 
 /// Names a file, and says nothing of what an image shows.
@@ -53,6 +55,7 @@ impl std::fmt::Debug for Source {
         match self {
             Self::File(path) => write!(f, "File({})", path.display()),
             Self::Pixels(image) => write!(f, "Pixels({} x {})", image.width(), image.height()),
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
         }
     }
 }
@@ -83,6 +86,13 @@ impl Sample {
         in_memory(name.into(), (width, height), 3, pixels, |pixels| RgbImage::from_raw(width, height, pixels).map(Into::into))
     }
 
+    /// The image whose file has this content; `name` is for reports and errors. Nothing is decoded
+    /// yet.
+    #[must_use]
+    pub fn of_bytes(name: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self { name: name.into(), label: None, listed: None, source: Source::Bytes(bytes.into()) }
+    }
+
     /// The network's input for this image, ordered `[channel][row][column]`.
     ///
     /// # Errors
@@ -91,6 +101,7 @@ impl Sample {
         match &self.source {
             Source::File(path) => decode::load(path, spec),
             Source::Pixels(image) => decode::preprocess(image.clone(), &self.name, spec),
+            Source::Bytes(bytes) => decode::preprocess(decode::decode(bytes, &self.name)?, &self.name, spec),
         }
     }
 
@@ -102,6 +113,7 @@ impl Sample {
         match &self.source {
             Source::Pixels(image) => Ok((image.width(), image.height())),
             Source::File(path) => decode::size(path),
+            Source::Bytes(bytes) => decode::size_of(bytes, &self.name),
         }
     }
 
@@ -113,6 +125,7 @@ impl Sample {
         let whole = match &self.source {
             Source::File(path) => decode::open(path)?,
             Source::Pixels(image) => image.clone(),
+            Source::Bytes(bytes) => decode::decode(bytes, &self.name)?,
         };
         let small = if whole.width().max(whole.height()) > side { whole.thumbnail(side, side) } else { whole };
         let mut png = Cursor::new(Vec::new());
@@ -156,6 +169,7 @@ impl Sample {
                 }
                 hash.update(image.as_bytes());
             }
+            Source::Bytes(bytes) => hash.update(bytes),
         }
         Ok(hash.finish())
     }
