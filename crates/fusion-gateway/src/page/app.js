@@ -269,7 +269,8 @@ function costs(report) {
 async function showReport(id, move) {
   try {
     const { batch, report, disagreements, own_images: own } = await api.report(id);
-    open = id;
+    const same = open?.id === id && open.state === batch.state;
+    open = { id, state: batch.state };
     const head = { running: "The batch is running.", accepted: "Accepted: the server passed the test.", rejected: "Rejected: the server did not pass the test.", unavailable: "The batch came to no end; nothing was compared." }[batch.state];
     const parts = [paragraph(head, `verdict ${batch.state}`), paragraph(`${batch.images} images, ${own.length} of them yours. Begun ${when(batch.begun_at)}${batch.ended_at ? `, ended ${when(batch.ended_at)}` : ""}.`, "note")];
     if (batch.reason) parts.push(paragraph(batch.reason));
@@ -280,7 +281,8 @@ async function showReport(id, move) {
       parts.push(...(batch.state === "rejected" ? evidence(report) : guarantees(report)), ...accuracy(report), ...costs(report));
       if (batch.state === "accepted") parts.push(...evidence(report));
     }
-    find("report-body").replaceChildren(...parts.filter((part) => part));
+    // One that is read is not closed under its reader's eyes.
+    if (!same) find("report-body").replaceChildren(...parts.filter((part) => part));
     show("report", true);
     if (move) { find("report").focus(); find("report").scrollIntoView({ block: "start" }); }
   } catch (error) { failed(error); }
@@ -320,7 +322,7 @@ async function told(name, data) {
     await Promise.all([loadImages(), loadBatches()]);
     say("");
     if (data.state && data.state !== "running") speak(`A batch ended: ${VERDICTS[data.state]}`);
-    if (open === data.id || data.state === "accepted" || data.state === "rejected") await showReport(data.id, false);
+    if (open?.id === data.id || data.state === "accepted" || data.state === "rejected") await showReport(data.id, false);
     return undefined;
   }
   return load();
