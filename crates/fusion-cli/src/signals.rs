@@ -14,7 +14,8 @@ pub(crate) enum Wake {
     Failed(fusion::net::NetError),
 }
 
-/// Sends [`Wake::Stop`] when standard input ends: for a parent that must not leave a process behind.
+/// Sends [`Wake::Stop`] when standard input ends: for a parent that must not leave a process
+/// behind.
 pub(crate) fn watch_input(wake: Sender<Wake>) {
     std::thread::spawn(move || {
         // Whatever is read says only that the parent is still there.

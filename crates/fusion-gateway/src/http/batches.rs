@@ -76,6 +76,7 @@ pub(super) async fn acknowledge(State(http): State<Http>, User(user): User, Path
     }
     tracing::warn!(batch = id, user, "a rejected batch is acknowledged; the server is asked again");
     http.shared.tell(Happened::Batch { id });
+    http.shared.tell(Happened::State);
     http.shared.wake();
     Ok(StatusCode::NO_CONTENT)
 }

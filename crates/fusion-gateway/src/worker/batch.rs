@@ -71,11 +71,13 @@ fn step(shared: &Shared, links: &Links) -> rusqlite::Result<Step> {
     Ok(Step::Idle { seen, most: Duration::ZERO })
 }
 
-/// Tells of a batch and of its images.
+/// Tells of a batch and of its images, and of what follows for everybody: whether one runs, and
+/// whether the server is still asked.
 fn tell(shared: &Shared, batch: &str, members: &[Member]) {
     let image = |member: &Member| Happened::Image { user: member.user.clone(), id: member.id.clone() };
     members.iter().for_each(|member| shared.tell(image(member)));
     shared.tell(Happened::Batch { id: batch.to_owned() });
+    shared.tell(Happened::State);
 }
 
 /// How long until a batch is due, if no more images come.

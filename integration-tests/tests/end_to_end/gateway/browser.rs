@@ -3,12 +3,13 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use super::{agent, wait};
+use super::{PATIENCE, agent};
 use crate::harness::workspace;
 
 /// What an element is called in WebDriver's JSON.
@@ -72,7 +73,12 @@ impl Browser {
     /// Waits until an expression is true.
     #[track_caller]
     pub(crate) fn until(&self, expression: &str) {
-        wait(expression, || self.run(&format!("return Boolean({expression})")) == true);
+        let holds = || self.run(&format!("return Boolean({expression})")) == true;
+        let began = Instant::now();
+        while !holds() {
+            assert!(began.elapsed() < PATIENCE, "{expression}: waited in vain; the page says\n{}", self.text("body"));
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// The text that a reader sees in an element.
