@@ -1,11 +1,14 @@
 //! The command line: flags and their help. Nothing here does work.
 
 mod afterwards;
+mod configuration;
 mod demo;
+mod doctor;
 mod gateway;
 mod pixels;
 mod plan;
 mod query;
+mod shell;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,11 +16,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use afterwards::{AuditArgs, VerifyArgs};
+pub use configuration::{ConfigArgs, ConfigCommand};
 pub use demo::{DemoArgs, DemoServer};
+pub use doctor::DoctorArgs;
 pub use gateway::GatewayArgs;
 pub use pixels::{FilterArg, LayoutArg, PixelArgs};
 pub use plan::PlanArgs;
 pub use query::{AssuranceArg, ConnectArgs, MixArgs, QueryArgs};
+pub use shell::{CompletionsArgs, ManArgs};
 
 use fusion::server::Cheat;
 
@@ -37,6 +43,10 @@ pub struct Cli {
     /// What lines on standard error are: text for people, or JSON, one object a line.
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+    /// Settings for flags that are not typed [default: fusion/fusion.toml in the configuration
+    /// directory, or what FUSION_CONFIG names].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// What lines on standard error are.
@@ -55,7 +65,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// Turn an ONNX classifier into a package that can be served.
     Prepare(PrepareArgs),
-    /// Show what the linear layers of a package are: rings, bits, noise, bytes.
+    /// Show what a file is: a package, a card, the directory of a run, or a report.
     Inspect(InspectArgs),
     /// Serve a prepared package.
     Serve(ServeArgs),
@@ -73,6 +83,14 @@ pub enum Command {
     Audit(AuditArgs),
     /// Compare a model's fixed-point twin with the float model on images, without any cryptography.
     Eval(EvalArgs),
+    /// Look at this machine, and at a server if one is named: what is fine, and what to do.
+    Doctor(DoctorArgs),
+    /// Show which settings are in effect, and where they come from.
+    Config(ConfigArgs),
+    /// Print a script that completes this command in a shell.
+    Completions(CompletionsArgs),
+    /// Write manual pages.
+    Man(ManArgs),
 }
 
 /// How to read a float model and quantise it.
@@ -171,11 +189,14 @@ pub struct PrepareArgs {
 
 /// `fusion inspect`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  fusion inspect mnist.fusion\n  fusion inspect mnist.fusion/card.pb --json layers.json")]
+#[command(
+    after_help = "Examples:\n  fusion inspect mnist.fusion\n  fusion inspect mnist.fusion/card.pb --json layers.json\n  fusion inspect run1\n  fusion inspect outcome.json"
+)]
 pub struct InspectArgs {
-    /// The package, or the card that a server published.
-    pub package: PathBuf,
-    /// Write the layers as JSON.
+    /// A package, the card that a server published, the directory of a run, or a report in JSON.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write what is shown as JSON: the layers of a model, the state of a run, the report.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }

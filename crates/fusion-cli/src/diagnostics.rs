@@ -20,6 +20,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
 use crate::cli::LogFormat;
+use crate::colour::{self, Mood, painted};
 
 /// Bytes that may wait to be written.
 const QUEUE_BYTES: usize = 4 << 20;
@@ -56,7 +57,7 @@ pub fn start(format: LogFormat, verbose: u8) -> LastLines {
     // A line that cannot be written is counted by the writer, not told to the same full disk.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(started.clone()).log_internal_errors(false);
     let log = match format {
-        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).try_init(),
+        LogFormat::Text => log.with_ansi(colour::wanted(&io::stderr())).try_init(),
         LogFormat::Json => log.json().try_init(),
     };
     if let Err(error) = log {
@@ -96,8 +97,17 @@ pub(crate) fn warning(text: impl Display) {
     say("WARN", text);
 }
 
+/// What ended the work, and what to do about it.
+pub fn failed(error: impl Display, advice: Option<String>) {
+    let colours = STARTED.get().is_none_or(|started| started.format == LogFormat::Text) && colour::wanted(&io::stderr());
+    failure(format_args!("{} {error}", painted("error:", Mood::Bad, colours)));
+    if let Some(advice) = advice {
+        failure(format_args!("{}   {advice}", painted("try:", Mood::Good, colours)));
+    }
+}
+
 /// Lines about what ended the work.
-pub fn failure(text: impl Display) {
+fn failure(text: impl Display) {
     say("ERROR", text);
 }
 

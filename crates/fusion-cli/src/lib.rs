@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   cli (flags) -> settings -> fusion::{Client, Server, prepare} -> progress, tables, outcome
-//!     a module per command: demo prepare inspect serve query gateway eval, report_commands
+//!     a module per command: demo prepare inspect serve query gateway eval doctor, report_commands
+//!   configuration: what the environment and fusion.toml add to the flags, before they are parsed
 //! ```
 //!
 //! `main.rs` is a page; everything else is here, so that tests and `xtask` call the same code that
@@ -30,8 +31,11 @@
 mod advice;
 pub mod assets;
 pub mod cli;
+mod colour;
+mod configuration;
 mod demo;
 pub mod diagnostics;
+mod doctor;
 mod eval;
 mod frontier;
 mod gateway;
@@ -52,12 +56,14 @@ mod report_commands;
 pub mod serve;
 pub mod server_process;
 mod settings;
+mod shell;
 mod signals;
 mod sources;
 pub mod tables;
 pub mod terminal;
 
 pub use advice::advice_on;
+pub use configuration::command_line;
 pub use query::cores;
 pub use report::report_text;
 
@@ -96,6 +102,10 @@ pub fn run(command: &Command) -> Result<u8> {
         Command::Verify(args) => report_commands::verify(args),
         Command::Audit(args) => report_commands::audit(args),
         Command::Eval(args) => eval::run(args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Config(args) => configuration::run(args).map(|()| 0),
+        Command::Completions(args) => shell::completions(args).map(|()| 0),
+        Command::Man(args) => shell::man(args).map(|()| 0),
     }
 }
 

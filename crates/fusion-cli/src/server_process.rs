@@ -24,6 +24,10 @@ impl ServerProcess {
         let program = std::env::current_exe().context("cannot find this program's file")?;
         let mut command = Command::new(program);
         command.arg("serve");
+        // What its user has set for servers is for others than this one.
+        let set = std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("FUSION_SERVE_"));
+        set.for_each(|name| _ = command.env_remove(name));
+        command.env("FUSION_CONFIG", "").env_remove(crate::settings::TOKEN_VARIABLE);
         if let Some(cheat) = cheat {
             command.args(["--cheat", cheat]);
         }

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 fn fusion(words: &[&str], simd: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fusion"));
-    command.args(words).env_remove("FUSION_SIMD").env_remove("FUSION_TOKEN");
+    command.args(words).env_remove("FUSION_SIMD").env_remove("FUSION_TOKEN").env_remove("FUSION_SERVER").env("FUSION_CONFIG", "");
     if let Some(tier) = simd {
         command.env("FUSION_SIMD", tier);
     }
@@ -14,7 +14,9 @@ fn fusion(words: &[&str], simd: Option<&str>) -> Output {
 
 #[test]
 fn every_command_has_help_with_examples() {
-    for command in ["demo", "prepare", "inspect", "serve", "query", "plan", "verify", "audit", "eval"] {
+    for command in
+        ["demo", "prepare", "inspect", "serve", "query", "plan", "verify", "audit", "eval", "doctor", "config", "completions", "man"]
+    {
         let help = fusion(&[command, "--help"], None);
         let text = String::from_utf8(help.stdout).unwrap();
         assert!(help.status.success() && text.contains("Example") && text.contains(&format!("fusion {command}")), "{text}");

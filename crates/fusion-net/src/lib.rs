@@ -93,7 +93,7 @@ mod transport;
 mod tuning;
 mod waits;
 
-pub use client::{Client, ClientSettings, Served};
+pub use client::{Client, ClientSettings, HintRate, Served};
 pub use error::{Fault, Misbehaviour, Mismatch, NetError};
 pub use fusion_ring::symmetric::digest::Digest;
 pub use handler::{Description, HintSource, LaneFailure, LaneHandler};
@@ -102,6 +102,7 @@ pub use lane::LaneChannel;
 pub use lane_request::{Extension, LaneRequest, Reveal, Split};
 pub use limit_name::LimitName;
 pub use limits::{AnnouncedLimits, Limits};
+pub use memory::Memory;
 pub use security::{ClientSecurity, KeyPair, ServerSecurity, Token};
 pub use server::{Counters, Ending, LaneFault, Monitor, Server, ServerBuilder, Shutdown};
 pub use waits::Waits;

@@ -81,7 +81,7 @@ impl Default for Limits {
             hint_rate: 64 << 10,
             hint_grace: Duration::from_secs(30),
             hint: Duration::from_secs(3600),
-            memory: crate::memory::machine() / 2,
+            memory: crate::memory::Memory::of_this_process().limit() / 2,
         }
     }
 }

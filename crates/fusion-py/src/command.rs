@@ -1,13 +1,12 @@
 //! The `fusion` command, for those who have the Python package alone: `python -m fusion`.
 
-use clap::Parser as _;
 use fusion_cli::cli::{Cli, Command};
 use pyo3::prelude::*;
 
 /// Runs the command with `args`, of which the first is its name; returns the exit code.
 #[pyfunction]
 pub(crate) fn command(py: Python<'_>, args: Vec<String>) -> u8 {
-    py.detach(|| match Cli::try_parse_from(args) {
+    py.detach(|| match fusion_cli::command_line(args) {
         Err(error) => {
             // Help goes to standard output and is no failure.
             let _ = error.print();

@@ -60,6 +60,7 @@ mod prepare;
 mod quantise;
 mod sample_seconds;
 pub mod server;
+mod speed;
 
 pub use client::{Client, ClientSettings, GivenMix, Inputs, Journal, MixSettings, Outcome, PoolFacts, PublicPool, verify};
 pub use clock::{Clock, SystemClock};
@@ -69,6 +70,7 @@ pub use prepare::{PackageSettings, Prepared, PublishedAnswers, prepare};
 pub use quantise::{FRONTIER_MBIT, Fit, FrontierPoint, Preview, QuantiseSettings, Quantised, Tolerance, Widths, quantise, quantise_file};
 pub use sample_seconds::SampleSeconds;
 pub use server::{Server, ServerSettings};
+pub use speed::Speed;
 
 pub use fusion_ring::simd;
 pub use {fusion_mix as mix, fusion_model as model, fusion_net as net, fusion_nn as nn};

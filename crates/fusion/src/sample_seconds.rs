@@ -5,7 +5,7 @@ use fusion_nn::cost::{Prediction, StepCost};
 /// Seconds per random OT on one core, with the layer protocol that uses it:
 /// `cargo xtask bench-resnet50 --wan` spent 5.3 s of processor time a party on a sample's 58 M OTs
 /// and linear layers, on a two-core Skylake virtual machine with AVX-512.
-const SECONDS_PER_OT: f64 = 0.076e-6;
+pub(crate) const SECONDS_PER_OT: f64 = 0.076e-6;
 
 /// Seconds per byte of the linear layers on one core: ResNet50's 28.6 MB took the server, the
 /// slower party, 0.32 s on a Zen 3 virtual machine with AVX2 (`cargo xtask bench-linear`).

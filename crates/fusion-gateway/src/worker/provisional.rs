@@ -125,7 +125,8 @@ fn run(shared: &Shared, link: &Link, images: &[Arc<EncodedImage>]) -> Result<Vec
     let lanes = link.client.unverified_lanes(&image, &mut rng);
     let mut ended = Err(Ended::Stopped);
     let failed = |reason: String, counts| Err(Ended::Failed { reason, counts });
-    lanes.run_all(vec![0..images.len() as u32], 1, &mut |told| {
+    let whole = 0..images.len() as u32;
+    lanes.run_all(vec![whole], 1, &mut |told| {
         match told {
             Told::Progress(_) => {}
             Told::Waiting { why, .. } => shared.server_is(ServerState::Away, Some(why.to_string())),

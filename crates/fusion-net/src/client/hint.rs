@@ -87,6 +87,22 @@ impl Client {
         Ok(whole)
     }
 
+    /// How fast the hint of `served` comes, by its beginning, which is thrown away: at most about
+    /// `bytes` of it, for at most about `time`.
+    ///
+    /// # Errors
+    /// The server's refusal of a download, errors of the transport.
+    pub fn hint_rate(&self, served: &Served, bytes: u64, time: Duration) -> Result<HintRate, NetError> {
+        let mut chunks = self.open_hint(served.description.hint_digest, 0)?;
+        // Opening took round trips of its own, which a long download does not notice.
+        let (began, mut rate) = (Instant::now(), HintRate { bytes: 0, time: Duration::ZERO });
+        while rate.bytes < bytes && rate.time < time {
+            let Some(chunk) = chunks.next()? else { break };
+            rate = HintRate { bytes: rate.bytes + chunk.data.len() as u64, time: began.elapsed() };
+        }
+        Ok(rate)
+    }
+
     /// Starts a download of the hint at `offset`.
     fn open_hint(&self, digest: Digest, offset: u64) -> Result<HintStream<'_>, NetError> {
         let request = self.request(HintRequest { digest: Bytes::copy_from_slice(digest.as_bytes()), offset });
@@ -98,6 +114,23 @@ impl Client {
         };
         let chunks = self.transport.block_on(opening)?.into_inner();
         Ok(HintStream { client: self, chunks })
+    }
+}
+
+/// How fast a part of a hint came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HintRate {
+    /// Bytes that came.
+    pub bytes: u64,
+    /// In this time.
+    pub time: Duration,
+}
+
+impl HintRate {
+    /// As a rate in Mbit/s.
+    #[must_use]
+    pub fn mbit(&self) -> f64 {
+        self.bytes as f64 * 8.0 / 1e6 / self.time.as_secs_f64().max(1e-9)
     }
 }
 

@@ -5,6 +5,8 @@ mod health;
 mod hint;
 mod pause;
 
+pub use hint::HintRate;
+
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

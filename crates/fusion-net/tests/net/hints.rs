@@ -36,6 +36,28 @@ fn a_hint_is_downloaded_once_and_then_found() {
 }
 
 #[test]
+fn the_rate_is_that_of_the_link_and_takes_no_more_than_it_may() {
+    const MBIT: f64 = 80.0;
+    let server = Server::builder(Model::new(noise(6_000_000))).start(local()).unwrap();
+    let link = Link::new(MBIT, Duration::ZERO).unwrap();
+    let relay = Relay::start(server.local_addr(), link, Script::default()).unwrap();
+    let client = Client::connect(settings(relay.address())).unwrap();
+    let served = client.describe().unwrap();
+    let forever = Duration::from_secs(600);
+    let rate = client.hint_rate(&served, 2_000_000, forever).unwrap();
+    assert!((2_000_000..3_000_000).contains(&rate.bytes), "{rate:?}");
+    assert!((0.2 * MBIT..2.0 * MBIT).contains(&rate.mbit()), "{} Mbit/s", rate.mbit());
+    let short = client.hint_rate(&served, u64::MAX, Duration::from_millis(100)).unwrap();
+    assert!(short.bytes < 6_000_000, "{short:?}");
+    assert_eq!(client.hint_rate(&served, u64::MAX, forever).unwrap().bytes, 6_000_000);
+    let other = fusion_net::Served {
+        description: fusion_net::Description { hint_digest: Digest::of(b""), ..served.description.clone() },
+        ..served
+    };
+    assert_eq!(client.hint_rate(&other, 1, forever), Err(NetError::Mismatch(Mismatch::Hint)));
+}
+
+#[test]
 fn another_public_file_is_had_by_its_digest_and_no_other() {
     let server = Server::builder(Model::new(noise(1000))).start(local()).unwrap();
     let directory = tempfile::tempdir().unwrap();

@@ -206,6 +206,73 @@ pub fn read_facts(path: &Path) -> Result<RunFacts, JournalError> {
     Ok(facts)
 }
 
+/// How far a run is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunState {
+    /// What it agreed on.
+    pub facts: RunFacts,
+    /// Lanes whose answers are on disk.
+    pub lanes: usize,
+    /// Positions that those answer.
+    pub answered: u32,
+    /// Positions in all.
+    pub positions: u32,
+    /// Lane runs that failed.
+    pub failures: u32,
+}
+
+impl RunState {
+    /// Whether every position is answered.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.answered >= self.positions
+    }
+
+    /// Whether the run may go on: something is left to do, and the number of failed lane runs that
+    /// it began with is not used up.
+    #[must_use]
+    pub fn is_resumable(&self) -> bool {
+        !self.is_complete() && self.facts.max_failures.is_none_or(|most| self.failures <= most)
+    }
+}
+
+/// How far the run in a directory is. Changes nothing there and takes no lock, so that it may be
+/// asked while the run goes on; a last line that is not whole does not count.
+///
+/// # Errors
+/// As [`read_facts`], and for a damaged journal.
+pub fn read_state(path: &Path) -> Result<RunState, JournalError> {
+    let facts = read_facts(path)?;
+    let file = path.join(ANSWERS);
+    let (answers, _) = read_answers(&file)?;
+    let failures = path.join(FAILURES).metadata().map_or(0, |file| u32::try_from(file.len()).unwrap_or(u32::MAX));
+    let answered = answers.iter().map(|(slice, _)| slice.end.saturating_sub(slice.start)).sum();
+    let positions = facts.slices.iter().map(|slice| slice.end).max().unwrap_or(0);
+    Ok(RunState { facts, lanes: answers.len(), answered, positions, failures })
+}
+
+/// The whole lines of a journal, and the bytes that they take.
+fn read_answers(file: &Path) -> Result<(Vec<Answered>, u64), JournalError> {
+    let (mut answers, mut good) = (Vec::new(), 0);
+    let mut reader = BufReader::new(File::open(file).map_err(disk(file))?);
+    let mut line = String::new();
+    while reader.read_line(&mut line).map_err(disk(file))? > 0 {
+        let entry = serde_json::from_str::<Entry>(&line).ok().filter(|_| line.ends_with('\n'));
+        let Some(entry) = entry else {
+            // Only the last line can be cut: each is synced before the next is begun.
+            let mut rest = String::new();
+            if reader.read_line(&mut rest).map_err(disk(file))? > 0 {
+                return Err(JournalError::Damaged { path: file.to_owned(), at: Some(good) });
+            }
+            break;
+        };
+        good += line.len() as u64;
+        answers.push((entry.start..entry.end, entry.labels));
+        line.clear();
+    }
+    Ok((answers, good))
+}
+
 /// An open run directory. Only one process may have it open.
 #[derive(Debug)]
 pub(super) struct RunDir {
@@ -246,25 +313,8 @@ impl RunDir {
         // A run that counts its failures has had the file from its beginning: one that lost it must
         // not begin again at zero.
         let run = Self::files(path, Self::lock(path)?, facts.max_failures.is_none())?;
-        let mut answers = Vec::new();
         let file = path.join(ANSWERS);
-        let mut good = 0;
-        let mut reader = BufReader::new(File::open(&file).map_err(disk(&file))?);
-        let mut line = String::new();
-        while reader.read_line(&mut line).map_err(disk(&file))? > 0 {
-            let entry = serde_json::from_str::<Entry>(&line).ok().filter(|_| line.ends_with('\n'));
-            let Some(entry) = entry else {
-                // Only the last line can be cut: each is synced before the next is begun.
-                let mut rest = String::new();
-                if reader.read_line(&mut rest).map_err(disk(&file))? > 0 {
-                    return Err(JournalError::Damaged { path: file, at: Some(good) });
-                }
-                break;
-            };
-            good += line.len() as u64;
-            answers.push((entry.start..entry.end, entry.labels));
-            line.clear();
-        }
+        let (answers, good) = read_answers(&file)?;
         run.journal.set_len(good).map_err(disk(&file))?;
         Ok((run, facts, answers))
     }

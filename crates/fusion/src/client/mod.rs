@@ -32,7 +32,7 @@ pub(crate) mod trust;
 pub use connect::{Client, card_of};
 pub use costs::{BytesJson, Costs, LaneTime, SecondsJson};
 pub use inputs::{Inputs, encode};
-pub use journal::{Journal, JournalError, read_facts};
+pub use journal::{Journal, JournalError, RunState, read_facts, read_state};
 pub use judge::verify;
 pub use lanes::{Failed, ImageOf, LaneResult, Lanes, Next, Told};
 pub use memory::{MemoryError, audit_log};

@@ -75,6 +75,31 @@ fn a_run_survives_being_killed_at_any_byte() {
 }
 
 #[test]
+fn how_far_a_run_is_can_be_asked_while_it_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("run");
+    assert!(matches!(read_state(&path), Err(JournalError::NoRun { .. })));
+    let mut run = RunDir::create(&path, &facts(), &batch()).unwrap();
+    let state = || read_state(&path).unwrap();
+    assert_eq!((state().lanes, state().answered, state().positions, state().failures), (0, 0, 17, 0));
+    run.append(&(0..9), &[1; 9]).unwrap();
+    run.lane_failed().unwrap();
+    assert_eq!((state().lanes, state().answered, state().failures, state().is_resumable()), (1, 9, 1, true));
+    // What is being written is left as it is, and does not count.
+    let journal = path.join("answers.jsonl");
+    let whole = std::fs::read(&journal).unwrap();
+    std::fs::write(&journal, [&whole[..], b"{\"start\":9"].concat()).unwrap();
+    assert_eq!((state().answered, std::fs::read(&journal).unwrap().len()), (9, whole.len() + 10));
+    std::fs::write(&journal, [b"x\n", &whole[..]].concat()).unwrap();
+    assert!(matches!(read_state(&path), Err(JournalError::Damaged { at: Some(0), .. })));
+    std::fs::write(&journal, &whole).unwrap();
+    (0..3).for_each(|_| run.lane_failed().unwrap());
+    assert!(!state().is_resumable(), "four failed where three may");
+    run.append(&(9..17), &[1; 8]).unwrap();
+    assert!(state().is_complete() && !state().is_resumable());
+}
+
+#[test]
 fn failed_lanes_stay_failed() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("run");

@@ -1,4 +1,4 @@
-//! `fusion inspect`: what the linear layers of a package or a card are.
+//! What the linear layers of a package or a card are.
 
 use std::path::Path;
 
@@ -11,8 +11,8 @@ use fusion::nn::cost::predict;
 use fusion::nn::layers::LaneTerms;
 use serde::Serialize;
 
-use crate::cli::InspectArgs;
 use crate::outcome::write_json;
+use crate::report::plain;
 use crate::tables::{human_bytes, plain_table};
 use crate::terminal::show;
 
@@ -81,17 +81,17 @@ fn private_part(package: &Path) -> bool {
     package.join(Package::PRIVATE_PART).exists()
 }
 
-/// Runs the command.
+/// Shows a package, or a card alone.
 ///
 /// # Errors
 /// A package or card that cannot be read, a file that cannot be written.
-pub(crate) fn run(args: &InspectArgs) -> Result<()> {
-    let card = match private_part(&args.package) {
-        true => Package::open(&args.package)?.card().clone(),
-        false => Package::read_card(&args.package)?,
+pub(super) fn inspect(path: &Path, json: Option<&Path>) -> Result<()> {
+    let card = match private_part(path) {
+        true => Package::open(path)?.card().clone(),
+        false => Package::read_card(path)?,
     };
     let layers = layers(&card.program)?;
-    show(format_args!("Model: {} ({} steps, {} classes)", card.name, card.program.steps.len(), card.classes()))?;
+    show(format_args!("Model: {} ({} steps, {} classes)", plain(&card.name), card.program.steps.len(), card.classes()))?;
     show(format_args!("Digest: {} (clients pin it)", card.digest()?))?;
     if let Some(hint) = card.hint {
         show(format_args!("Hint:   {}, digest {}", human_bytes(hint.bytes), hint.digest))?;
@@ -104,7 +104,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
         total(|l| l.hint_bytes)
     ))?;
     show("Widths in bits; noise as a standard deviation in units of the window that reads the layer: at most 0.107.")?;
-    if let Some(path) = &args.json {
+    if let Some(path) = json {
         write_json(path, &layers)?;
     }
     Ok(())
