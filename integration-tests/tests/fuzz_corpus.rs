@@ -201,6 +201,7 @@ fn run_directory(put: &impl Fn(&str, &str, &[u8]), batch: &[u8]) {
         version: 2,
         id: "ab".to_owned(),
         server: "127.0.0.1:1".to_owned(),
+        model: None,
         card_digest: "aa".to_owned(),
         hint_digest: "bb".to_owned(),
         plan,

@@ -21,6 +21,9 @@ fn on_library(error: &Error) -> Option<String> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "errors without advice need none")]
     match error {
         Error::NoServer(why) | Error::Net(why) => on_network(why),
+        Error::WhichModel { address } | Error::NoSuchModel { address, .. } => {
+            Some(format!("see which there are with `fusion models --server {address}`, and name one with --model"))
+        }
         Error::Package(PackageError::Io { path, .. }) => on_absent(path),
         Error::Trust(TrustError::Changed { served, .. }) => {
             Some(format!("ask the operator whether the model was meant to change; if it was, --pin {served}"))
@@ -76,6 +79,9 @@ fn on_network(error: &NetError) -> Option<String> {
         }
         NetError::Mismatch(Mismatch::Card | Mismatch::Hint) => {
             Some("the server serves another model than a moment ago: try again, and ask the operator which digest to --pin".to_owned())
+        }
+        NetError::Mismatch(Mismatch::Model | Mismatch::Unnamed) => {
+            Some("see which models there are with `fusion models --server`, and name one with --model".to_owned())
         }
         NetError::Unreachable { reason, .. } => {
             Some(on_handshake(reason).unwrap_or("start one with `fusion serve PACKAGE`, or name another with --server").to_owned())

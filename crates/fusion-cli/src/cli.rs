@@ -5,6 +5,7 @@ mod configuration;
 mod demo;
 mod doctor;
 mod gateway;
+mod models;
 mod pixels;
 mod plan;
 mod query;
@@ -20,9 +21,10 @@ pub use configuration::{ConfigArgs, ConfigCommand};
 pub use demo::{DemoArgs, DemoServer};
 pub use doctor::DoctorArgs;
 pub use gateway::GatewayArgs;
+pub use models::ModelsArgs;
 pub use pixels::{FilterArg, LayoutArg, PixelArgs};
 pub use plan::PlanArgs;
-pub use query::{AssuranceArg, ConnectArgs, MixArgs, QueryArgs};
+pub use query::{AssuranceArg, ConnectArgs, MixArgs, ModelArgs, QueryArgs};
 pub use shell::{CompletionsArgs, ManArgs};
 
 use fusion::server::Cheat;
@@ -71,6 +73,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Ask a server whether it takes lanes: exit code 0 if it does.
     Health(HealthArgs),
+    /// List the models of a server.
+    Models(ModelsArgs),
     /// Classify images privately on a server, and check the server.
     Query(QueryArgs),
     /// Take images in over HTTP one at a time, for applications and people; verify them in batches.
@@ -204,11 +208,14 @@ pub struct InspectArgs {
 /// `fusion serve`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  fusion serve mnist.fusion\n  fusion serve resnet50.fusion --listen 0.0.0.0:7878 --tls-cert cert.pem --tls-key key.pem --token-file token"
+    after_help = "Examples:\n  fusion serve mnist.fusion\n  fusion serve mnist.fusion resnet50.fusion\n  fusion serve models/\n  fusion serve resnet50.fusion --listen 0.0.0.0:7878 --tls-cert cert.pem --tls-key key.pem --token-file token"
 )]
 pub struct ServeArgs {
-    /// The package that `fusion prepare` wrote.
-    pub package: PathBuf,
+    /// Packages that `fusion prepare` wrote, or folders of packages. Clients choose one of several
+    /// by its name or digest. SIGHUP has the server look at them again: what is new is served, what
+    /// is gone is not, and running lanes go on.
+    #[arg(required = true, value_name = "PACKAGE|DIR")]
+    pub packages: Vec<PathBuf>,
     /// Address to listen on.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7878")]
     pub listen: SocketAddr,

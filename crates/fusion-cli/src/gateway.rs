@@ -8,11 +8,11 @@ use fusion::ClientSettings;
 use fusion_gateway::{Gateway, GatewaySettings, HttpLimits, Most, PoolOf, Webhook};
 
 use crate::cli::GatewayArgs;
-use crate::diagnostics::note;
+use crate::diagnostics::{note, warning};
 use crate::left_out::say_left_out;
 use crate::query::{DEFAULT_SERVER, cores};
 use crate::settings::{home, system_rng};
-use crate::signals;
+use crate::signals::{self, Wake};
 use crate::sources::{AsLabelled, PublicSource, Sources};
 use crate::terminal::show;
 
@@ -40,6 +40,7 @@ pub(crate) fn run(args: &GatewayArgs) -> Result<()> {
 fn settings(args: &GatewayArgs) -> Result<GatewaySettings> {
     let mut client = ClientSettings::new(String::new(), home()?);
     client.connection = args.connect.settings(DEFAULT_SERVER)?;
+    client.model = args.model.name.clone();
     client.pin = args.pin.clone();
     client.lanes = args.lanes;
     client.terms = args.terms.map(Into::into);
@@ -100,6 +101,8 @@ fn wait_for_stop(until_stdin_closes: bool) -> Result<()> {
         signals::watch_input(wake);
     }
     // The watcher of signals holds a sender for the life of the process: this waits for one.
-    let _ = woken.recv();
+    while let Ok(Wake::Reload) = woken.recv() {
+        warning("Nothing to reload: what a gateway is does not change. For other settings start it again.");
+    }
     Ok(())
 }

@@ -45,6 +45,7 @@ mod inspect;
 pub mod lane_terms;
 mod left_out;
 mod metrics;
+mod models;
 pub mod outcome;
 mod predict;
 mod prepare;
@@ -96,6 +97,7 @@ pub fn run(command: &Command) -> Result<u8> {
         Command::Inspect(args) => inspect::run(args).map(|()| 0),
         Command::Serve(args) => serve::run(args).map(|()| 0),
         Command::Health(args) => health::run(args),
+        Command::Models(args) => models::run(args).map(|()| 0),
         Command::Query(args) => queried(args),
         Command::Gateway(args) => gateway::run(args).map(|()| 0),
         Command::Plan(args) => report_commands::plan(args),

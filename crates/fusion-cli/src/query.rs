@@ -38,17 +38,17 @@ pub(crate) fn run(args: &QueryArgs) -> Result<Ran> {
     let mut watcher = Watcher::new(true);
     let mut rng = system_rng()?;
     let mix = args.mix.settings();
-    let (sources, address) = match &args.resume {
+    let (sources, address, model) = match &args.resume {
         Some(path) => {
             let facts = read_facts(path)?;
-            (Sources::of_run(path, facts.inputs.source)?, facts.server)
+            (Sources::of_run(path, facts.inputs.source)?, facts.server, facts.model)
         }
-        None => (sources(args)?, DEFAULT_SERVER.to_owned()),
+        None => (sources(args)?, DEFAULT_SERVER.to_owned(), None),
     };
     // Images that cannot be found are missed before the server is bothered.
     let (inputs, (publics, left_out)) = (sources.queries()?, sources.publics()?);
     say_left_out("of the public samples", left_out.iter().map(|(file, reason)| (file.as_str(), *reason)));
-    let settings = client_settings(args, &address, home.clone())?;
+    let settings = ClientSettings { model: args.model.name.clone().or(model), ..client_settings(args, &address, home.clone())? };
     let client = Client::connect_telling(settings, &mut |event| watcher.show(event))?;
     let inputs = readable(inputs, &client, &sources.queries)?;
     let pool = sources.pool(&client, &mix, publics)?;

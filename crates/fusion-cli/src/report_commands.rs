@@ -29,9 +29,12 @@ const CONFIDENCE: f64 = 0.95;
 /// No plan, or a card that cannot be read or had.
 pub(crate) fn plan(args: &PlanArgs) -> Result<u8> {
     let card = match (&args.model, &args.connect.server) {
+        (model, Some(server)) if model.as_ref().is_none_or(|path| !path.exists()) => {
+            let name = model.as_ref().map(|name| name.to_string_lossy());
+            Some(card_of(args.connect.settings(server)?, name.as_deref(), &SystemClock::new())?.0)
+        }
         (Some(path), _) => Some(Package::read_card(path)?),
-        (None, Some(server)) => Some(card_of(args.connect.settings(server)?, &SystemClock::new())?.0),
-        (None, None) => None,
+        (None, _) => None,
     };
     let mix = args.mix.settings();
     let known_from = match &card {

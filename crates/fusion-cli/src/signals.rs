@@ -4,12 +4,16 @@ use std::sync::mpsc::Sender;
 
 use anyhow::{Context, Result};
 
+#[cfg(not(unix))]
 use crate::diagnostics::warning;
 
 /// Why a server is woken.
 pub(crate) enum Wake {
     /// It is to stop.
     Stop,
+    /// It is to look again at what it serves: where the system has a signal for that.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there is no such signal"))]
+    Reload,
     /// It no longer serves, although nobody told it to stop.
     Failed(fusion::net::NetError),
 }
@@ -26,7 +30,7 @@ pub(crate) fn watch_input(wake: Sender<Wake>) {
 }
 
 /// Sends [`Wake::Stop`] at the first SIGINT or SIGTERM; the second one ends the process at once, as
-/// if nobody watched for it. SIGHUP is kept for reloading and ends nothing.
+/// if nobody watched for it. [`Wake::Reload`] at every SIGHUP.
 ///
 /// # Errors
 /// The system lets nobody watch.
@@ -40,7 +44,7 @@ pub(crate) fn watch(wake: Sender<Wake>) -> Result<()> {
         let mut stopping = false;
         for signal in signals.forever() {
             if signal == SIGHUP {
-                warning("Nothing to reload: what is served does not change. To serve something else, start another process.");
+                let _ = wake.send(Wake::Reload);
             } else if std::mem::replace(&mut stopping, true) {
                 // Cannot fail for signals that the system knows; if it did, the process would go on
                 // to drain.

@@ -36,7 +36,7 @@ fn workspace() -> PathBuf {
 
 fn command(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fusion"));
-    for name in ["FUSION_SIMD", "FUSION_TOKEN", "FUSION_SERVER"] {
+    for name in ["FUSION_SIMD", "FUSION_TOKEN", "FUSION_SERVER", "FUSION_MODEL"] {
         command.env_remove(name);
     }
     command.env("FUSION_HOME", home.join("home")).env("FUSION_CONFIG", "").current_dir(home);

@@ -114,10 +114,16 @@ pub enum Mismatch {
     /// The hint.
     #[error("hint_digest")]
     Hint,
+    /// The model that the client asked for: none that is served has this name or digest.
+    #[error("model")]
+    Model,
+    /// Several models are served, and the client named none.
+    #[error("choice of a model: several are served, and none was named")]
+    Unnamed,
 }
 
 impl Mismatch {
-    pub(crate) const ALL: [Self; 4] = [Self::ProtocolVersion, Self::ParamsVersion, Self::Card, Self::Hint];
+    pub(crate) const ALL: [Self; 6] = [Self::ProtocolVersion, Self::ParamsVersion, Self::Card, Self::Hint, Self::Model, Self::Unnamed];
 }
 
 /// How a peer broke the protocol.

@@ -63,6 +63,12 @@ impl LaneFailure {
 
 /// A served model. One value serves all lanes at once.
 pub trait LaneHandler: Send + Sync + 'static {
+    /// What clients ask for it by, where several models are served. One without a name, which is
+    /// the default, can be asked for by the digest of its card.
+    fn name(&self) -> String {
+        String::new()
+    }
+
     /// What is served; must not change while the server runs.
     fn describe(&self) -> Description;
 

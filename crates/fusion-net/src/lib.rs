@@ -104,7 +104,7 @@ pub use limit_name::LimitName;
 pub use limits::{AnnouncedLimits, Limits};
 pub use memory::Memory;
 pub use security::{ClientSecurity, KeyPair, ServerSecurity, Token};
-pub use server::{Counters, Ending, LaneFault, Monitor, Server, ServerBuilder, Shutdown};
+pub use server::{Catalogue, Counters, Ending, LaneFault, ModelFacts, Monitor, Server, ServerBuilder, Shutdown};
 pub use waits::Waits;
 
 /// Version of the wire protocol of this build: `proto/fusion.proto` and the framing of lanes.

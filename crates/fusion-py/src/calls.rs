@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use fusion::net::HintWait;
 use fusion::{Event, Events};
 use pyo3::prelude::*;
 use serde_json::json;
@@ -122,6 +123,12 @@ fn text_of(event: &Event<'_>) -> String {
     let value = match event {
         Event::Connected { card, trust } => json!({ "event": "connected", "model": card.name, "trust": trust }),
         Event::Hint { done, total } => json!({ "event": "hint", "done": done, "total": total }),
+        Event::HintWaits(wait) => {
+            json!({ "event": "hint_waits", "for": if matches!(wait, HintWait::OtherProcess) { "process" } else { "server" } })
+        }
+        Event::Waiting { why, at_most } => {
+            json!({ "event": "waiting", "error": why.to_string(), "at_most_seconds": at_most.as_secs_f64() })
+        }
         Event::Images { done, total } => json!({ "event": "images", "done": done, "total": total }),
         Event::Mixed { plan, lanes } => json!({ "event": "mixed", "samples": plan.mix.samples(), "lanes": lanes }),
         Event::Lanes(progress) => json!({

@@ -148,6 +148,8 @@ fn kind(error: &Error) -> Kind {
         Error::Trust(_)
         | Error::Mix(_)
         | Error::NoClaim
+        | Error::NoSuchModel { .. }
+        | Error::WhichModel { .. }
         | Error::Unsound { .. }
         | Error::WeakRun { .. }
         | Error::NothingTells
@@ -191,6 +193,7 @@ fn kind_on_the_way(error: &NetError) -> Kind {
 fn hint(error: &Error) -> Option<&'static str> {
     match error {
         Error::NoServer(_) => Some("Start one with fusion.serve(package), or name another address."),
+        Error::NoSuchModel { .. } | Error::WhichModel { .. } => Some("Name one with fusion.Client(..., model=NAME)."),
         Error::NoClaim => Some(
             "Pass claimed_accuracy=, or known_from=\"certified\" if the labels are the model's own answers, or a whole mix: copies=, public_samples=, tau=, max_inconclusive=.",
         ),

@@ -18,12 +18,12 @@ pub(crate) struct Server {
     server: Mutex<Option<fusion::Server>>,
 }
 
-/// Serves a package.
+/// Serves packages.
 #[pyfunction]
-pub(crate) fn serve(py: Python<'_>, package: PathBuf, keywords: &str) -> PyResult<Server> {
+pub(crate) fn serve(py: Python<'_>, packages: Vec<PathBuf>, keywords: &str) -> PyResult<Server> {
     let settings = read::<ServerKeywords>(keywords).and_then(ServerKeywords::settings).map_err(|fault| fault.raise(py))?;
     call(py, py.None().bind(py), Patience::Moment, move |_| {
-        let server = fusion::Server::serve(&package, settings, system_rng()?).map_err(Fault::of_package)?;
+        let server = fusion::Server::serve_all(&packages, settings, system_rng()?).map_err(Fault::of_package)?;
         Ok(Server { address: server.local_addr().to_string(), server: Mutex::new(Some(server)) })
     })
 }

@@ -53,6 +53,7 @@ pub(crate) struct ClientKeywords {
     client_key: Option<PathBuf>,
     token: Option<String>,
     insecure: bool,
+    model: Option<String>,
     pin: Option<String>,
     lanes: Option<usize>,
     lane_samples: Option<u32>,
@@ -73,6 +74,7 @@ impl ClientKeywords {
             token: token(self.token.as_ref())?,
             insecure: self.insecure,
         };
+        settings.model = self.model;
         settings.pin = self.pin;
         settings.lanes = self.lanes;
         settings.lane_samples = self.lane_samples;

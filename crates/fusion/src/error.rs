@@ -18,6 +18,20 @@ pub enum Error {
     /// Nobody answers at the address.
     #[error("is the server running?")]
     NoServer(#[source] fusion_net::NetError),
+    /// The server has no model of this name or digest.
+    #[error("{address} serves no model {model:?}")]
+    NoSuchModel {
+        /// The server.
+        address: String,
+        /// What was asked for.
+        model: String,
+    },
+    /// The server has several models, and none was asked for.
+    #[error("{address} serves several models: which one?")]
+    WhichModel {
+        /// The server.
+        address: String,
+    },
     /// The server's model is not the one that was seen before, or that was asked for.
     #[error(transparent)]
     Trust(#[from] TrustError),

@@ -86,7 +86,8 @@ fn a_lane_takes_what_it_is_admitted_with() {
         let image = |_: u32| Ok(Arc::new(EncodedImage::new(&client.card().program, &blank).unwrap()));
         let lanes = client.unverified_lanes(&image, &mut rng);
         let mut done = 0;
-        lanes.run_all(vec![0..samples], 1, &mut |told| {
+        let whole = 0..samples;
+        lanes.run_all(vec![whole], 1, &mut |told| {
             match told {
                 Told::Done(_) => done += 1,
                 Told::Failed(failed) => panic!("{}", failed.error),

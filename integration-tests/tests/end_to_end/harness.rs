@@ -103,6 +103,36 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Starts it.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let output = tempfile::tempdir().unwrap();
+        let file = |name| File::create(output.path().join(name)).unwrap();
+        let child = command.stdout(file("out")).stderr(file("err")).spawn().unwrap();
+        Self { child, output }
+    }
+
+    /// Waits until it has said so many lines on standard output.
+    pub(crate) fn says(&mut self, lines: usize) {
+        let began = Instant::now();
+        while self.stdout().lines().count() < lines {
+            assert!(self.is_running() && began.elapsed() < PATIENCE, "it does not come up: {}", self.stderr());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until it has said something on standard error, and gives what follows.
+    pub(crate) fn hears(&self, what: &str) -> String {
+        let began = Instant::now();
+        loop {
+            let said = self.stderr();
+            if let Some((_, rest)) = said.split_once(what) {
+                return rest.to_owned();
+            }
+            assert!(began.elapsed() < PATIENCE, "it never said {what:?}:\n{said}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Waits for the end.
     pub(crate) fn end(mut self) -> Ended {
         let began = Instant::now();
@@ -125,6 +155,11 @@ impl Running {
     /// What it has said on standard output so far.
     pub(crate) fn stdout(&self) -> String {
         fs::read_to_string(self.output.path().join("out")).unwrap()
+    }
+
+    /// What it has said on standard error so far.
+    pub(crate) fn stderr(&self) -> String {
+        fs::read_to_string(self.output.path().join("err")).unwrap()
     }
 
     /// Sends it a signal, by name.
@@ -190,7 +225,12 @@ impl User {
     /// working directory, `<name>` for an asset.
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(binary());
-        command.env("FUSION_HOME", self.path("home")).env_remove("FUSION_TOKEN").env_remove("FUSION_SERVER").env_remove("RUST_LOG");
+        command
+            .env("FUSION_HOME", self.path("home"))
+            .env_remove("FUSION_TOKEN")
+            .env_remove("FUSION_SERVER")
+            .env_remove("FUSION_MODEL")
+            .env_remove("RUST_LOG");
         command.current_dir(self.directory.path()).stdin(Stdio::null());
         for word in line.split_whitespace() {
             let inside = |open, close| word.strip_prefix(open).and_then(|w: &str| w.strip_suffix(close));
@@ -205,10 +245,7 @@ impl User {
 
     /// Starts `fusion` with these arguments.
     pub(crate) fn start(&self, line: &str) -> Running {
-        let output = tempfile::tempdir().unwrap();
-        let file = |name| File::create(output.path().join(name)).unwrap();
-        let child = self.command(line).stdout(file("out")).stderr(file("err")).spawn().unwrap();
-        Running { child, output }
+        Running::spawn(self.command(line))
     }
 
     /// Runs `fusion` with these arguments to its end.
@@ -249,12 +286,7 @@ impl User {
     /// are those that it says it listens on and answers for metrics.
     pub(crate) fn operate(&self, package: &str, more: &str) -> (Running, String, Option<String>) {
         let mut server = self.start(&format!("serve {{{package}}} --listen 127.0.0.1:0 {more}"));
-        let began = Instant::now();
-        let lines = 1 + usize::from(more.contains("--metrics"));
-        while server.stdout().lines().count() < lines {
-            assert!(server.is_running() && began.elapsed() < PATIENCE, "the server does not come up");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        server.says(1 + usize::from(more.contains("--metrics")));
         let stdout = server.stdout();
         let after = |what: &str| stdout.lines().find_map(|line| line.strip_prefix(what)).map(str::to_owned);
         let metrics = after("metrics on http://").map(|url| url.trim_end_matches("/metrics").to_owned());

@@ -15,6 +15,7 @@
 //! | `gateway` | `fusion gateway`: kills, cheats, its manual, its page in a browser |
 //! | `answers` | published answers, small batches, names and files |
 //! | `operation` | standard error that nobody reads, signals, health, core files |
+//! | `models` | several models at one address |
 //! | `metrics`, `logs` | what an operator sees, and that no secret is in it |
 //! | `deployment` | `deploy/` and `docs/operations.md` against the command |
 //! | `agreement` | protocol against float model and twin on 200 digits |
@@ -38,6 +39,7 @@ mod interrupted;
 mod kept;
 mod logs;
 mod metrics;
+mod models;
 mod operation;
 mod outages;
 mod walkthrough;

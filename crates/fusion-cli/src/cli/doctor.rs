@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::query::ConnectArgs;
+use super::query::{ConnectArgs, ModelArgs};
 
 /// `fusion doctor`.
 #[derive(Debug, Args)]
@@ -15,6 +15,9 @@ pub struct DoctorArgs {
     /// The server to look at; without one only this machine is.
     #[command(flatten)]
     pub connect: ConnectArgs,
+    /// Which of its models.
+    #[command(flatten)]
+    pub model: ModelArgs,
     /// Write the findings as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

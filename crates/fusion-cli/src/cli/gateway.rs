@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::query::{ConnectArgs, MixArgs};
+use super::query::{ConnectArgs, MixArgs, ModelArgs};
 use crate::lane_terms::TermsArg;
 
 /// `fusion gateway`.
@@ -18,6 +18,9 @@ pub struct GatewayArgs {
     /// Where the Fusion server is.
     #[command(flatten)]
     pub connect: ConnectArgs,
+    /// Which of its models.
+    #[command(flatten)]
+    pub model: ModelArgs,
     /// Folder of public samples. Their labels are the answers that the model's owner has published;
     /// else give --public-labels.
     #[arg(long, value_name = "DIR")]
@@ -34,8 +37,8 @@ pub struct GatewayArgs {
     /// The mix.
     #[command(flatten)]
     pub mix: MixArgs,
-    /// Digest of the model's hint; anything else is refused. Without it the first digest seen at an
-    /// address is remembered.
+    /// Digest of the model, as `fusion prepare` and `fusion inspect` show it; anything else is
+    /// refused. Without it the first digest seen at an address is remembered.
     #[arg(long, value_name = "DIGEST")]
     pub pin: Option<String>,
     /// Lanes side by side [default: two per core, four if the server is 10 ms away].

@@ -21,9 +21,10 @@ pub struct PlanArgs {
     /// Public samples that can be had, at most.
     #[arg(long, value_name = "N")]
     pub pool: Option<u32>,
-    /// Package, or model card, to predict time and bytes for [default: the card of --server, if one
-    /// is given]. What it claims, and how often copies flip, are the defaults of the plan.
-    #[arg(long, value_name = "PATH", visible_alias = "card")]
+    /// Package, or model card, to predict time and bytes for; with --server also the name or digest
+    /// of one of its models [default: the only model of --server, if one is given]. What it claims,
+    /// and how often copies flip, are the defaults of the plan.
+    #[arg(long, value_name = "PATH|NAME", visible_alias = "card")]
     pub model: Option<PathBuf>,
     /// Where the server is.
     #[command(flatten)]

@@ -26,6 +26,15 @@ impl From<AssuranceArg> for Assurance {
     }
 }
 
+/// Which of a server's models.
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    /// The model, where the server has several: its name, or its digest, which is then pinned
+    /// [default: the only one, or that of the run to resume].
+    #[arg(long = "model", value_name = "NAME|DIGEST", env = "FUSION_MODEL")]
+    pub name: Option<String>,
+}
+
 /// How to reach a server.
 #[derive(Debug, Args)]
 pub struct ConnectArgs {
@@ -104,7 +113,7 @@ pub struct MixArgs {
 /// `fusion query`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  fusion query assets/mnist/queries --public-mnist --out run1\n  fusion query photo.jpg more/ --public-dir known/ --csv answers.csv\n  fusion query photo.jpg --public-dir known/ --public-labels known/labels.csv --assurance covert\n  fusion query next.jpg --known-from run1\n  fusion query --resume run1"
+    after_help = "Examples:\n  fusion query assets/mnist/queries --public-mnist --out run1\n  fusion query photo.jpg more/ --public-dir known/ --csv answers.csv\n  fusion query photo.jpg --public-dir known/ --public-labels known/labels.csv --assurance covert\n  fusion query next.jpg --known-from run1\n  fusion query photo.jpg --server host:7878 --model resnet50 --public-dir known/\n  fusion query --resume run1"
 )]
 pub struct QueryArgs {
     /// Images, or folders of them.
@@ -113,6 +122,9 @@ pub struct QueryArgs {
     /// Where the server is.
     #[command(flatten)]
     pub connect: ConnectArgs,
+    /// Which of its models.
+    #[command(flatten)]
+    pub model: ModelArgs,
     /// Folder of public samples. Their labels are the answers that the model's owner has published;
     /// else give --public-labels.
     #[arg(long, value_name = "DIR")]

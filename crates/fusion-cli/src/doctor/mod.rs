@@ -43,7 +43,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<u8> {
     let (computed, speed) = compute::measured();
     findings.push(computed);
     if let Some(address) = &args.connect.server {
-        findings.extend(server::look_at(&args.connect, address, speed));
+        findings.extend(server::look_at(&args.connect, (address, args.model.name.as_deref().unwrap_or_default()), speed));
     }
     let written = args.json.as_ref().map_or(Ok(()), |path| write_json(path, &finding::to_json(&findings)));
     every([show(finding::text(&findings, colour::wanted(&io::stdout()))), written])?;

@@ -33,8 +33,9 @@ const CERTAIN_BYTES: u64 = 2 << 20;
 /// Samples per lane for which costs are predicted, as `fusion plan` does.
 const LANE_SAMPLES: usize = 8;
 
-/// All that can be told of the server at `address`; `speed` is this machine's.
-pub(super) fn look_at(connect: &ConnectArgs, address: &str, speed: Option<Speed>) -> Vec<Finding> {
+/// All that can be told of the server at `address` and its model of this name; `speed` is this
+/// machine's.
+pub(super) fn look_at(connect: &ConnectArgs, (address, model): (&str, &str), speed: Option<Speed>) -> Vec<Finding> {
     let met = connect.settings(address).and_then(|mut settings| {
         settings.idle = PATIENCE;
         Ok((Client::connect(settings.clone())?, settings))
@@ -44,7 +45,7 @@ pub(super) fn look_at(connect: &ConnectArgs, address: &str, speed: Option<Speed>
         Err(error) => return vec![failed("server", &format!("{address} cannot be reached"), error)],
     };
     let mut findings = vec![Finding::ok("server", format!("{address} answers")), encryption(connect, address)];
-    let (served, round_trip) = match described(&client) {
+    let (served, round_trip) = match described(&client, model) {
         Ok(described) => described,
         Err(error) => {
             findings.push(failed("version", "it does not say what it serves", error.into()));
@@ -63,7 +64,7 @@ pub(super) fn look_at(connect: &ConnectArgs, address: &str, speed: Option<Speed>
             return findings;
         }
     };
-    findings.push(model(&card, &served));
+    findings.push(served_model(&card, &served));
     let milliseconds = round_trip.as_secs_f64() * 1e3;
     findings.push(
         Finding::ok("round trip", format!("{milliseconds:.1} ms, the median of {ASKED} descriptions"))
@@ -102,12 +103,12 @@ fn encryption(connect: &ConnectArgs, address: &str) -> Finding {
 }
 
 /// What is served, and the median of the times that it took to say so.
-fn described(client: &Client) -> Result<(Served, Duration), NetError> {
+fn described(client: &Client, model: &str) -> Result<(Served, Duration), NetError> {
     let mut times = Vec::new();
-    let mut served = client.describe()?;
+    let mut served = client.describe_model(model)?;
     for _ in 0..ASKED {
         let asked = Instant::now();
-        served = client.describe()?;
+        served = client.describe_model(model)?;
         times.push(asked.elapsed());
     }
     times.sort_unstable();
@@ -146,7 +147,7 @@ fn lanes(client: &Client, served: &Served) -> Finding {
     finding.with(json!({ "total": limits.lanes_total, "per_client": limits.lanes_per_client, "samples": limits.samples_per_lane, "bytes": limits.bytes_per_lane }))
 }
 
-fn model(card: &ModelCard, served: &Served) -> Finding {
+fn served_model(card: &ModelCard, served: &Served) -> Finding {
     let (digest, bytes) = (served.card_digest.to_string(), served.description.hint_bytes);
     let says = format!("{} of {} classes, hint {}, digest {digest}", plain(&card.name), card.classes(), human_bytes(bytes));
     let figures = json!({ "name": card.name, "classes": card.classes(), "digest": digest, "hint_bytes": bytes });

@@ -61,7 +61,7 @@ fn work(directory: &Path) -> ! {
         if let Some(batch) = store.running_batch().unwrap() {
             let images = store.images_of(&batch.id).unwrap();
             if number % 5 == 4 {
-                store.withdraw(&batch.id, "the server went away", number % 2 == 0, 7).unwrap();
+                store.withdraw(&batch.id, "the server went away", number.is_multiple_of(2), 7).unwrap();
                 number += 1;
                 continue;
             }

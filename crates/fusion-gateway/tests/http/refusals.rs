@@ -8,6 +8,9 @@ use crate::common::{ADA, Api, digit, settings, started, with_users};
 
 const PNG: (&str, &str) = ("content-type", "image/png");
 
+/// A path, headers and a body; then the status and words of the answer.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
+
 #[test]
 fn images_that_cannot_be_taken_say_why() {
     let home = tempfile::tempdir().unwrap();
@@ -18,7 +21,7 @@ fn images_that_cannot_be_taken_say_why() {
     let part = |name: &str| format!("--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\nx\r\n");
     let whole = digit(1);
     let (two, none) = (format!("{}{}--x--\r\n", part("a"), part("b")), "--x--\r\n".to_owned());
-    let cases: [(&str, &[(&str, &str)], &[u8], u16, &str); 12] = [
+    let cases: [Case<'_>; 12] = [
         ("/v1/images", &[PNG], b"no image", 400, "no image of a type that is read"),
         ("/v1/images", &[PNG], b"", 400, "no image"),
         ("/v1/images", &[PNG], &whole[..whole.len() - 20], 400, "ends before the image does"),

@@ -138,11 +138,14 @@ fn parts_of_another_model_are_refused() {
     }
 }
 
+/// Changes one field.
+type Edit = fn(&mut ModelCard);
+
 /// Each field of a valid card that says something to clients, changed as an owner might, who knows
 /// the digests of the other parts and how a card is encoded.
 #[test]
 fn an_edited_card_is_refused_and_named() {
-    let edits: [(&str, fn(&mut ModelCard)); 8] = [
+    let edits: [(&str, Edit); 8] = [
         ("name", |card| card.name.push('x')),
         ("claim", |card| card.claim = Some(Claim { top1: 0.5, dataset: "noise".to_owned() })),
         ("flips", |card| card.flips = Some(Flips { rate: 0.005, group: 0.05, images: 64 })),

@@ -25,8 +25,9 @@ use crate::lane::{LaneBounds, LaneChannel, LanePipes, OutgoingFrames, read_frame
 use crate::lane_request::LaneRequest;
 use crate::limits::AnnouncedLimits;
 use crate::proto::fusion_client::FusionClient;
-use crate::proto::{DescribeReply, DescribeRequest};
+use crate::proto::{DescribeReply, DescribeRequest, ModelsRequest, ServedModel};
 use crate::security::ClientSecurity;
+use crate::server::ModelFacts;
 use crate::status::from_server;
 use crate::transport::{deadline_after, runtime};
 use crate::tuning::{
@@ -37,6 +38,9 @@ use fusion_ring::symmetric::digest::Digest;
 
 /// Characters of the server's release that are kept.
 const RELEASE_CHARS: usize = 64;
+
+/// Characters of a model's name that are kept.
+const NAME_CHARS: usize = 200;
 
 /// Whom a client talks to, and what it allows its server.
 #[derive(Debug, Clone)]
@@ -144,15 +148,37 @@ impl Client {
         Ok(Self { transport, endpoint, token, control, settings: Arc::new(settings) })
     }
 
-    /// Asks what is served.
+    /// Asks which models are served. Nothing of the answer is proved: it is for people to choose
+    /// from.
+    ///
+    /// # Errors
+    /// [`NetError::PeerMisbehaved`] for a digest that is none; errors of the transport, as from a
+    /// server of an earlier release, which knows no such question.
+    pub fn models(&self) -> Result<Vec<ModelFacts>, NetError> {
+        let mut control = self.control.clone();
+        let reply = self.transport.block_on(within(self.settings.idle, control.models(self.request(ModelsRequest {}))))?;
+        reply.into_inner().models.into_iter().map(facts).collect()
+    }
+
+    /// Asks what is served, where it is one model.
+    ///
+    /// # Errors
+    /// As [`describe_model`](Self::describe_model).
+    pub fn describe(&self) -> Result<Served, NetError> {
+        self.describe_model("")
+    }
+
+    /// Asks for the model of this name, or whose card has this digest in hexadecimal; for the only
+    /// one, if `model` is empty. Whether the answer is what was asked for is for the caller to
+    /// check: this crate reads no cards.
     ///
     /// # Errors
     /// [`NetError::Mismatch`] if the server speaks another version of the wire protocol;
     /// [`NetError::PeerMisbehaved`] for a description that contradicts itself; errors of the
     /// transport.
-    pub fn describe(&self) -> Result<Served, NetError> {
+    pub fn describe_model(&self, model: &str) -> Result<Served, NetError> {
         let mut control = self.control.clone();
-        let request = self.request(DescribeRequest { protocol_version: PROTOCOL_VERSION });
+        let request = self.request(DescribeRequest { protocol_version: PROTOCOL_VERSION, model: model.to_owned() });
         let reply = self.transport.block_on(within(self.settings.idle, control.describe(request)))?;
         served(reply.into_inner())
     }
@@ -286,9 +312,21 @@ pub(crate) fn served(reply: DescribeReply) -> Result<Served, NetError> {
     if found != announced {
         return Err(Misbehaviour::CardDigest { announced, found }.into());
     }
-    let release = reply.server_release.chars().filter(|c| !c.is_control()).take(RELEASE_CHARS).collect();
+    let release = printable(&reply.server_release, RELEASE_CHARS);
     let description = Description { card: reply.card, hint_digest, hint_bytes: reply.hint_bytes, params_version: reply.params_version };
     Ok(Served { description, card_digest: found, release, limits: reply.limits.unwrap_or_default().into() })
+}
+
+/// A line of a server's list.
+fn facts(model: ServedModel) -> Result<ModelFacts, NetError> {
+    let digest = Digest::from_slice(&model.card_digest).ok_or(Misbehaviour::DigestLength(model.card_digest.len()))?;
+    let name = printable(&model.name, NAME_CHARS);
+    Ok(ModelFacts { name, card_digest: digest, hint_bytes: model.hint_bytes, samples_per_lane: model.samples_per_lane })
+}
+
+/// What a server says for people, without what would act on their terminals.
+fn printable(text: &str, most: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(most).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod accept;
 mod asker;
 mod attempts;
+mod catalogue;
 mod connections;
 mod counters;
 mod ending;
@@ -28,6 +29,7 @@ use tokio::task::JoinHandle;
 use tonic_health::server::HealthReporter;
 
 use self::accept::Accept;
+pub use self::catalogue::{Catalogue, ModelFacts};
 use self::connections::Connections;
 use self::counters::Tally;
 pub use self::counters::{Counters, LaneFault};
@@ -47,7 +49,6 @@ use crate::tuning::{
     CONNECTION_WINDOW, DESCRIPTION_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MAX_HEADER_LIST, MAX_HTTP2_FRAME, STREAM_WINDOW,
     STREAMS_PER_CONNECTION,
 };
-use fusion_ring::symmetric::digest::Digest;
 
 /// How long the last frames of ended lanes may take to leave once the grace period is over.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -55,7 +56,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// What a server is made of.
 #[derive(Debug)]
 pub struct ServerBuilder<H> {
-    handler: H,
+    handlers: Vec<Arc<H>>,
     limits: Limits,
     security: ServerSecurity,
 }
@@ -68,7 +69,6 @@ pub struct Server {
     tally: Arc<Tally>,
     connections: Arc<Connections>,
     limits: Limits,
-    samples_per_lane: u32,
     ending: Ending,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
@@ -87,7 +87,13 @@ impl Server {
     /// Begins to describe a server of one model.
     #[must_use]
     pub fn builder<H: LaneHandler>(handler: H) -> ServerBuilder<H> {
-        ServerBuilder { handler, limits: Limits::default(), security: ServerSecurity::default() }
+        Self::builder_of(vec![Arc::new(handler)])
+    }
+
+    /// Begins to describe a server of several models.
+    #[must_use]
+    pub fn builder_of<H: LaneHandler>(handlers: Vec<Arc<H>>) -> ServerBuilder<H> {
+        ServerBuilder { handlers, limits: Limits::default(), security: ServerSecurity::default() }
     }
 
     /// Where the server listens; the port is real even if 0 was asked for.
@@ -106,13 +112,6 @@ impl Server {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
-    }
-
-    /// Samples of the longest lane that it announces: what its limits allow and its memory has room
-    /// for.
-    #[must_use]
-    pub fn samples_per_lane(&self) -> u32 {
-        self.samples_per_lane
     }
 
     /// What it has done so far.
@@ -202,27 +201,26 @@ impl<H: LaneHandler> ServerBuilder<H> {
     /// [`NetError::Settings`] for limits, TLS settings or an address that cannot be used;
     /// [`NetError::Disk`] for certificate files that cannot be read.
     pub fn start(self, address: SocketAddr) -> Result<Server, NetError> {
+        self.start_replaceable(address).map(|(server, _)| server)
+    }
+
+    /// As [`start`](Self::start), and gives the models, which can be replaced while the server
+    /// runs.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_replaceable(self, address: SocketAddr) -> Result<(Server, Catalogue<H>), NetError> {
         self.limits.check()?;
         let tls = self.security.tls(address)?;
         let listener = TcpListener::bind(address).map_err(|error| NetError::Settings(format!("cannot listen on {address}: {error}")))?;
         let address = listener.local_addr().map_err(setup)?;
         listener.set_nonblocking(true).map_err(setup)?;
 
-        let description = self.handler.describe();
+        let models = Catalogue::new(self.handlers, &self.limits)?;
         let slots = Arc::new(Slots::default());
         let tally = Arc::new(Tally::default());
         let connections = Arc::new(Connections::new(self.limits.clone(), Arc::clone(&tally)));
-        let mut service = Service {
-            card_digest: Digest::of(&description.card),
-            description,
-            handler: Arc::new(self.handler),
-            slots: Arc::clone(&slots),
-            tally: Arc::clone(&tally),
-            limits: self.limits.clone(),
-            announced: self.limits.to_wire(),
-        };
-        service.announce()?;
-        let samples_per_lane = service.announced.samples_per_lane;
+        let service = Service { models: models.clone(), limits: self.limits.clone(), slots: Arc::clone(&slots), tally: Arc::clone(&tally) };
         let gate = Gate::new(self.security.token, self.limits.first_request, Arc::clone(&connections), Arc::clone(&tally));
         let service =
             FusionServer::new(service).max_decoding_message_size(self.limits.message_bytes).max_encoding_message_size(DESCRIPTION_BYTES);
@@ -266,9 +264,11 @@ impl<H: LaneHandler> ServerBuilder<H> {
                 router.serve_with_incoming_shutdown(incoming, until).await
             }))
         };
-        tracing::info!(%address, samples_per_lane, memory = self.limits.memory, "serving");
+        for ModelFacts { name, card_digest, samples_per_lane, .. } in models.facts() {
+            tracing::info!(%address, name, %card_digest, samples_per_lane, memory = self.limits.memory, "serving");
+        }
         let (limits, stop, serving, runtime) = (self.limits, Some(stop), Some(serving), Some(runtime));
-        Ok(Server { address, slots, tally, connections, limits, samples_per_lane, ending, stop, serving, health, runtime })
+        Ok((Server { address, slots, tally, connections, limits, ending, stop, serving, health, runtime }, models))
     }
 }
 

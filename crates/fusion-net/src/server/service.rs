@@ -10,97 +10,33 @@ use tonic::transport::server::TlsConnectInfo;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::asker::{Asker, ClientId};
+use super::catalogue::{Catalogue, ModelFacts};
 use super::connections::Handle;
 use super::counters::Tally;
 use super::hint::HintReader;
 use super::slots::{LaneSlot, Slots};
 use crate::error::{Misbehaviour, Mismatch, NetError};
-use crate::handler::{Description, LaneHandler};
+use crate::handler::LaneHandler;
 use crate::lane::{LaneBounds, LaneChannel, LanePipes, OutgoingFrames, ReplyFrames, read_frames};
-use crate::lane_request::{Extension, LaneRequest, Reveal, Split};
-use crate::limit_name::LimitName;
+use crate::lane_request::LaneRequest;
 use crate::limits::Limits;
-use crate::proto;
 use crate::proto::fusion_server::Fusion;
-use crate::proto::{DescribeReply, DescribeRequest, Frame, HintChunk, HintRequest, frame::Kind};
+use crate::proto::{DescribeReply, DescribeRequest, Frame, HintChunk, HintRequest, ModelsReply, ModelsRequest, ServedModel, frame::Kind};
 use crate::status::{from_client, to_status};
 use crate::transport::deadline_after;
-use crate::tuning::{LANE_BUFFERS, OPENING_TIMEOUT, RUN_KEY};
-use crate::{PROTOCOL_VERSION, RELEASE};
+use crate::tuning::{OPENING_TIMEOUT, RUN_KEY};
 use fusion_ring::symmetric::digest::Digest;
 
 type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 pub(super) struct Service<H> {
-    pub(super) handler: Arc<H>,
-    pub(super) description: Description,
-    pub(super) card_digest: Digest,
+    pub(super) models: Catalogue<H>,
     pub(super) limits: Limits,
     pub(super) slots: Arc<Slots>,
     pub(super) tally: Arc<Tally>,
-    /// What clients are told.
-    pub(super) announced: proto::Limits,
 }
 
 impl<H: LaneHandler> Service<H> {
-    fn check_request(&self, request: &LaneRequest) -> Result<(), NetError> {
-        if request.params_version != self.description.params_version {
-            return Err(NetError::Mismatch(Mismatch::ParamsVersion));
-        }
-        if request.card_digest != self.card_digest {
-            return Err(NetError::Mismatch(Mismatch::Card));
-        }
-        if request.n_samples > self.limits.samples_per_lane {
-            return Err(NetError::limit(LimitName::SamplesPerLane));
-        }
-        if !self.fits(request) {
-            let samples = self.samples_that_fit(*request);
-            return Err(NetError::LaneTooLarge { limit: LimitName::Memory, samples });
-        }
-        Ok(())
-    }
-
-    fn fits(&self, request: &LaneRequest) -> bool {
-        self.handler.lane_bytes(request).saturating_add(LANE_BUFFERS) <= self.limits.memory
-    }
-
-    /// Samples of the largest lane on the terms of `request` that has room on an idle server.
-    fn samples_that_fit(&self, request: LaneRequest) -> u32 {
-        let fits = |n_samples| self.fits(&LaneRequest { n_samples, ..request });
-        // The largest number that fits is below `above`.
-        let (mut fit, mut above) = (0, self.limits.samples_per_lane.saturating_add(1));
-        while above - fit > 1 {
-            let middle = fit + (above - fit) / 2;
-            if fits(middle) { fit = middle } else { above = middle }
-        }
-        fit
-    }
-
-    /// Announces no longer lanes than have room, on the terms that clients ask for.
-    ///
-    /// # Errors
-    /// [`NetError::Settings`] if not even a lane of one sample has room.
-    pub(super) fn announce(&mut self) -> Result<(), NetError> {
-        let request = LaneRequest {
-            card_digest: self.card_digest,
-            params_version: self.description.params_version,
-            n_samples: 1,
-            reveal: Reveal::Label,
-            lane: 0,
-            split: Split::OneMore,
-            extension: Extension::Medium,
-        };
-        let samples = self.samples_that_fit(request);
-        if samples == 0 {
-            let (needed, memory) = (self.handler.lane_bytes(&request).saturating_add(LANE_BUFFERS), self.limits.memory);
-            return Err(NetError::Settings(format!(
-                "a lane of one sample takes {needed} bytes, but the limit memory is {memory}: raise it"
-            )));
-        }
-        self.announced = proto::Limits { samples_per_lane: samples, ..self.limits.to_wire() };
-        Ok(())
-    }
-
     async fn open_lane(&self, request: Request<Streaming<Frame>>) -> Result<Replies<Frame>, NetError> {
         let connection = connection_of(&request)?;
         let asker = asker(&request, &connection);
@@ -117,15 +53,16 @@ impl<H: LaneHandler> Service<H> {
             return Err(Misbehaviour::NotOpened.into());
         };
         let asked = LaneRequest::from_wire(&open)?;
-        self.check_request(&asked)?;
-        slot.take_memory(&asker, self.handler.lane_bytes(&asked).saturating_add(LANE_BUFFERS), &self.limits)?;
+        let model = self.models.of_card(asked.card_digest)?;
+        model.check(&asked)?;
+        slot.take_memory(&asker, model.lane_bytes(&asked), &self.limits)?;
 
         let bounds = LaneBounds { idle: self.limits.idle, deadline: deadline_after(self.limits.lane), bytes: self.limits.bytes_per_lane };
         let reader = tokio::spawn(read_frames(frames, Arc::clone(&pipes.incoming), from_client)).abort_handle();
         let replies = ReplyFrames::new(OutgoingFrames::of_server(pipes.clone()));
         let channel = LaneChannel::new(pipes, bounds, reader, Box::new(()));
         let working = connection.work();
-        let (handler, tally) = (Arc::clone(&self.handler), Arc::clone(&self.tally));
+        let (handler, tally) = (Arc::clone(&model.handler), Arc::clone(&self.tally));
         std::thread::Builder::new()
             .name(format!("lane-{}", slot.id))
             .spawn(move || {
@@ -140,12 +77,7 @@ impl<H: LaneHandler> Service<H> {
         let connection = connection_of(request)?;
         let wanted = request.get_ref();
         let digest = Digest::from_slice(&wanted.digest).ok_or(Misbehaviour::DigestLength(wanted.digest.len()))?;
-        let found = if digest == self.description.hint_digest {
-            Some((self.handler.hint(), self.description.hint_bytes))
-        } else {
-            self.handler.published(digest)
-        };
-        let (source, length) = found.ok_or(NetError::Mismatch(Mismatch::Hint))?;
+        let (source, length) = self.models.file(digest).ok_or(NetError::Mismatch(Mismatch::Hint))?;
         if wanted.offset > length {
             return Err(Misbehaviour::HintOffset { offset: wanted.offset, length }.into());
         }
@@ -187,20 +119,27 @@ fn run_lane<H: LaneHandler>(handler: &H, request: LaneRequest, mut channel: Lane
 
 #[tonic::async_trait]
 impl<H: LaneHandler> Fusion for Service<H> {
+    async fn models(&self, request: Request<ModelsRequest>) -> Result<Response<ModelsReply>, Status> {
+        let _ = request;
+        let in_short = |facts: ModelFacts| ServedModel {
+            name: facts.name,
+            card_digest: Bytes::copy_from_slice(facts.card_digest.as_bytes()),
+            hint_bytes: facts.hint_bytes,
+            samples_per_lane: facts.samples_per_lane,
+        };
+        Ok(Response::new(ModelsReply { models: self.models.facts().into_iter().map(in_short).collect() }))
+    }
+
     // A client that speaks another version of the protocol is told ours and decides; only its lanes
     // are refused.
     async fn describe(&self, request: Request<DescribeRequest>) -> Result<Response<DescribeReply>, Status> {
-        let _ = request;
-        Ok(Response::new(DescribeReply {
-            protocol_version: PROTOCOL_VERSION,
-            params_version: self.description.params_version,
-            server_release: RELEASE.into(),
-            card: self.description.card.clone(),
-            card_digest: Bytes::copy_from_slice(self.card_digest.as_bytes()),
-            hint_digest: Bytes::copy_from_slice(self.description.hint_digest.as_bytes()),
-            hint_bytes: self.description.hint_bytes,
-            limits: Some(self.announced),
-        }))
+        match self.models.named(&request.get_ref().model) {
+            Ok(model) => Ok(Response::new(model.describe())),
+            Err(error) => {
+                self.tally.refused(&error);
+                Err(to_status(&error))
+            }
+        }
     }
 
     type HintStream = Replies<HintChunk>;

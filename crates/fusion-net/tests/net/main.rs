@@ -10,6 +10,7 @@ mod hostile;
 mod lanes;
 mod limits;
 mod link;
+mod models;
 mod room;
 mod standard;
 mod support;

@@ -16,7 +16,7 @@ fn a_lane_is_admitted_by_the_memory_that_its_samples_take() {
     let limits = Limits { memory: 110 * mib, ..Limits::default() };
     let server = Server::builder(model()).limits(limits.clone()).start(local()).unwrap();
     let client = connect(&server);
-    assert_eq!((client.describe().unwrap().limits.samples_per_lane, server.samples_per_lane()), (7, 7));
+    assert_eq!((client.describe().unwrap().limits.samples_per_lane, client.models().unwrap()[0].samples_per_lane), (7, 7));
     let error = client.open_lane(lane(8)).unwrap_err();
     assert_eq!(error, NetError::LaneTooLarge { limit: LimitName::Memory, samples: 7 });
     assert!(error.to_string().contains("memory; a lane of at most 7 samples"), "{error}");

@@ -67,6 +67,9 @@ class Progress:
         elif event["event"] == "lane_failed":
             self._clear()
             print(f"a lane failed and runs again: {event['error']}", file=sys.stderr)
+        elif event["event"] == "waiting":
+            self._clear()
+            print(f"waits for the server, {event['at_most_seconds']:.0f} s at most: {event['error']}", file=sys.stderr)
         elif event["event"] in COUNTED:
             self._count(event)
 

@@ -118,6 +118,9 @@ class Client:
         Bearer token to present [default: the variable ``FUSION_TOKEN``, if it is set].
     insecure : bool
         Allow plaintext to a server on another machine.
+    model : str, optional
+        Which of the server's models, where it has several: its name, or its digest, which is then
+        pinned.
     pin : str, optional
         Digest of the model; anything else is refused. Without it the first digest seen at an
         address is remembered.
@@ -163,6 +166,7 @@ class Client:
         ca: str | os.PathLike[str] | None = None,
         token: str | None = None,
         insecure: bool = False,
+        model: str | None = None,
         pin: str | None = None,
         home: str | os.PathLike[str] | None = None,
         lanes: int | None = None,
@@ -186,6 +190,7 @@ class Client:
             "client_key": path_or_none(client_key),
             "token": token or os.environ.get("FUSION_TOKEN") or None,
             "insecure": insecure,
+            "model": model,
             "pin": pin,
             "lanes": lanes,
             "lane_samples": lane_samples,

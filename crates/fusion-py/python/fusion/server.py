@@ -50,9 +50,8 @@ class Server:
 
 
 def serve(
-    package: str | os.PathLike[str],
+    *packages: str | os.PathLike[str],
     listen: str = "127.0.0.1:0",
-    *,
     tls_cert: str | os.PathLike[str] | None = None,
     tls_key: str | os.PathLike[str] | None = None,
     client_ca: str | os.PathLike[str] | None = None,
@@ -64,12 +63,13 @@ def serve(
     lane_seconds: float | None = None,
     cheat: str | None = None,
 ) -> Server:
-    """Serves a package until it is shut down. Its threads run beside Python.
+    """Serves packages until it is shut down. Its threads run beside Python.
 
     Parameters
     ----------
-    package : path
-        What :func:`fusion.prepare` wrote.
+    *packages : path
+        What :func:`fusion.prepare` wrote, or folders of such packages. Of several models clients
+        choose one by its name or digest.
     listen : str
         Address to listen on, an IP address and a port; port 0 takes any free one.
     tls_cert, tls_key : path, optional
@@ -96,7 +96,7 @@ def serve(
     Raises
     ------
     fusion.errors.BadModel
-        If the package is damaged.
+        If a package is damaged.
 
     Examples
     --------
@@ -117,4 +117,4 @@ def serve(
         "lane_seconds": lane_seconds,
         "cheat": cheat,
     }
-    return Server(_fusion.serve(os.path.abspath(os.fspath(package)), json.dumps(keywords)))
+    return Server(_fusion.serve([os.path.abspath(os.fspath(package)) for package in packages], json.dumps(keywords)))

@@ -9,7 +9,7 @@ use fusion_mix::plan::Plan;
 use fusion_mix::pool::KnownFrom;
 use fusion_model::answer_sheet::AnswerSheet;
 use fusion_model::card::ModelCard;
-use fusion_net::{HintCache, NetError, Served};
+use fusion_net::{HintCache, Mismatch, ModelFacts, NetError, Served};
 use fusion_nn::LANE_VERSION;
 use fusion_nn::exec::{Hint, PublicModel};
 use fusion_nn::layers::LaneTerms;
@@ -19,7 +19,7 @@ use crate::client::mixing::MixSettings;
 use crate::client::patience::patiently;
 use crate::client::public_pool::PublicPool;
 use crate::client::settings::{ClientSettings, LONG_ROUND_TRIP, lanes_for, terms_for};
-use crate::client::trust::{ServedDigests, Trust};
+use crate::client::trust::{Asked, ServedDigests, Trust};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{Event, Events, silent};
@@ -69,7 +69,8 @@ impl Client {
         memory.check()?;
         // Downloads go on where they stopped, which only the transport can do: it waits for them.
         let connection = fusion_net::ClientSettings { patience: settings.patience, ..settings.connection.clone() };
-        let (net, served, card, round_trip) = described(&connection, &*settings.clock, settings.connect_patience, events)?;
+        let (net, served, card, round_trip) =
+            described(&connection, settings.model.as_deref(), &*settings.clock, settings.connect_patience, events)?;
         let model = PublicModel::new(card.program.clone(), card.seed()?)?;
         let refuse = |reason: String| Error::Served { reason };
         let total = served.description.hint_bytes;
@@ -81,7 +82,9 @@ impl Client {
         }
         let digest = served.description.hint_digest;
         let known_by = ServedDigests { model: served.card_digest, hint: digest };
-        let trust = memory.trust(&settings.connection.address, known_by, settings.pin.as_deref())?;
+        let pin = settings.pin.as_deref().or_else(|| settings.model.as_deref().filter(|model| is_digest(model)));
+        let asked = Asked { address: &settings.connection.address, model: settings.model.as_deref() };
+        let trust = memory.trust(asked, known_by, pin)?;
         events(Event::Connected { card: &card, trust });
         let cache = HintCache::new(settings.home.join("hints"));
         let hint_cached = cache.path(digest).is_file();
@@ -190,19 +193,29 @@ impl Client {
     }
 }
 
-/// The card of the model that a server serves, and how long the server took to describe it: about a
-/// round trip. For plans: nothing is trusted and nothing downloaded.
+/// The models of a server, as it lists them: names to choose from. Nothing is trusted.
+///
+/// # Errors
+/// A server that is not there ([`Error::NoServer`]), or that knows no such question.
+pub fn models_of(connection: fusion_net::ClientSettings) -> Result<Vec<ModelFacts>, Error> {
+    fusion_net::Client::connect(connection).and_then(|net| net.models()).map_err(not_there)
+}
+
+/// The card of the model that a server serves, of several the one called `model`, and how long the
+/// server took to describe it: about a round trip. For plans: nothing is trusted and nothing
+/// downloaded.
 ///
 /// # Errors
 /// As [`Client::connect`], but for trust and hint.
-pub fn card_of(connection: fusion_net::ClientSettings, clock: &dyn Clock) -> Result<(ModelCard, Duration), Error> {
-    let (_, _, card, round_trip) = described(&connection, clock, Duration::ZERO, &mut silent)?;
+pub fn card_of(connection: fusion_net::ClientSettings, model: Option<&str>, clock: &dyn Clock) -> Result<(ModelCard, Duration), Error> {
+    let (_, _, card, round_trip) = described(&connection, model, clock, Duration::ZERO, &mut silent)?;
     Ok((card, round_trip))
 }
 
 /// A connection to a server, what it serves, and how long it took to say so.
 fn described(
     connection: &fusion_net::ClientSettings,
+    model: Option<&str>,
     clock: &dyn Clock,
     patience: Duration,
     events: &mut Events<'_>,
@@ -212,7 +225,7 @@ fn described(
         let (mut round_trip, mut tries) = (Duration::MAX, 0);
         loop {
             let asked = clock.now();
-            let served = net.describe()?;
+            let served = net.describe_model(model.unwrap_or_default())?;
             round_trip = round_trip.min(clock.now().saturating_sub(asked));
             tries += 1;
             // A near server that is busy answers late, too: of a few answers one tells them apart.
@@ -221,10 +234,30 @@ fn described(
             }
         }
     });
-    let (net, served, round_trip) =
-        answered.map_err(|error| if matches!(error, NetError::Unreachable { .. }) { Error::NoServer(error) } else { Error::Net(error) })?;
+    let address = || connection.address.clone();
+    let (net, served, round_trip) = answered.map_err(|error| match (error, model) {
+        (NetError::Mismatch(Mismatch::Model), Some(model)) => Error::NoSuchModel { address: address(), model: model.to_owned() },
+        (NetError::Mismatch(Mismatch::Unnamed), None) => Error::WhichModel { address: address() },
+        (error, _) => not_there(error),
+    })?;
     let card = checked_card(&served)?;
+    // An earlier release answers with its only model, whatever it is asked for; a cheat with any.
+    if let Some(model) = model
+        && model != card.name
+        && !model.eq_ignore_ascii_case(&served.card_digest.to_string())
+    {
+        return Err(Error::NoSuchModel { address: address(), model: model.to_owned() });
+    }
     Ok((net, served, card, round_trip))
+}
+
+fn not_there(error: NetError) -> Error {
+    if matches!(error, NetError::Unreachable { .. }) { Error::NoServer(error) } else { Error::Net(error) }
+}
+
+/// Whether this is how digests are written: then it names one model for ever.
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 impl Inner {

@@ -29,7 +29,7 @@ mod run_facts;
 mod settings;
 pub(crate) mod trust;
 
-pub use connect::{Client, card_of};
+pub use connect::{Client, card_of, models_of};
 pub use costs::{BytesJson, Costs, LaneTime, SecondsJson};
 pub use inputs::{Inputs, encode};
 pub use journal::{Journal, JournalError, RunState, read_facts, read_state};

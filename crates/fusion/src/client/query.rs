@@ -138,6 +138,7 @@ impl Client {
             version: FORMAT,
             id: Digest::of(&id).to_string(),
             server: client.settings.connection.address.clone(),
+            model: client.settings.model.clone(),
             card_digest: client.served.card_digest.to_string(),
             hint_digest: client.served.description.hint_digest.to_string(),
             plan: plan.to_json(),

@@ -49,6 +49,9 @@ pub struct RunFacts {
     pub id: String,
     /// `host:port` of the server.
     pub server: String,
+    /// What the model was asked for by, where the server may have several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Digest of the model card.
     pub card_digest: String,
     /// Digest of the hint.

@@ -49,6 +49,9 @@ pub struct ClientSettings {
     /// Directory of what is remembered between runs: hints, and `memory.sqlite3` with the known
     /// models and the audit tally.
     pub home: PathBuf,
+    /// Which of the server's models: its name, or the digest of its card, hexadecimal, which is
+    /// then pinned. None where the server has only one.
+    pub model: Option<String>,
     /// Pinned digest of the model's card, hexadecimal: anything else is refused.
     pub pin: Option<String>,
     /// Lanes side by side [default: [`lanes_for`] the cores and the link, within the server's
@@ -84,6 +87,7 @@ impl ClientSettings {
         Self {
             connection: fusion_net::ClientSettings::new(address),
             home: home.into(),
+            model: None,
             pin: None,
             lanes: None,
             terms: None,
@@ -104,6 +108,7 @@ impl std::fmt::Debug for ClientSettings {
         f.debug_struct("ClientSettings")
             .field("address", &self.connection.address)
             .field("home", &self.home)
+            .field("model", &self.model)
             .field("pin", &self.pin)
             .field("lanes", &self.lanes)
             .finish_non_exhaustive()

@@ -3,7 +3,8 @@
 //! A model is known by the digest of its card, which names everything else: the hint, which commits
 //! the server to the weights of its linear layers (see `fusion-rlwe`), the private weights by a
 //! commitment, and what is promised of them. The first digest seen at an address is remembered;
-//! another one later is refused until the user says that the change is meant.
+//! another one later is refused until the user says that the change is meant. Where a server has
+//! several models, each name that is asked for has a first digest of its own.
 //!
 //! Older versions knew a model by its hint alone. What they remembered still counts, and is
 //! replaced; a pin of a hint is taken and said to be one, since it leaves open what a card claims.
@@ -52,6 +53,25 @@ pub enum Trust {
     FirstUse,
     /// The same digest as before.
     Known,
+}
+
+/// Whom a client asked, and for which of its models, if for one of several.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// `host:port`.
+    pub(crate) address: &'a str,
+    /// The model, by what the user calls it: a server cannot choose under what it is remembered.
+    pub(crate) model: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    /// What the first digest is remembered under. No address has a `#` in it.
+    pub(crate) fn key(self) -> String {
+        match self.model {
+            Some(model) => format!("{}#{model}", self.address),
+            None => self.address.to_owned(),
+        }
+    }
 }
 
 /// The digests that a served model is known by.

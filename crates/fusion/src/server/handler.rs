@@ -1,5 +1,6 @@
 //! A prepared model as the network serves it.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -22,6 +23,9 @@ const TESTED_OUTPUTS: usize = 3;
 
 /// Serves one model. Lanes share the packed weights and have everything else of their own.
 pub(super) struct ModelHandler {
+    /// Where the package is.
+    package: PathBuf,
+    name: String,
     model: ServerModel,
     card: Bytes,
     hint_digest: fusion_net::Digest,
@@ -31,26 +35,45 @@ pub(super) struct ModelHandler {
     answers: Option<(fusion_net::Digest, HintSource, u64)>,
     /// Bits of a logit that the card allows to open, 0 for none.
     logits_bits: u32,
+    shared: Shared,
+}
+
+/// What all models of a server share. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Shared {
     cheat: Option<Cheat>,
     /// Where the time of lanes went that came to their end.
-    spent: Arc<Mutex<Ledger>>,
+    pub(super) spent: Arc<Mutex<Ledger>>,
     /// Every lane has a generator of its own, seeded from the caller's: from the operating system,
     /// lane by lane, if that is what the caller hands in.
-    seeds: Mutex<Box<dyn CryptoRng + Send>>,
+    seeds: Arc<Mutex<Box<dyn CryptoRng + Send>>>,
+}
+
+impl Shared {
+    pub(super) fn new(cheat: Option<Cheat>, rng: impl CryptoRng + Send + 'static) -> Self {
+        Self { cheat, spent: Arc::default(), seeds: Arc::new(Mutex::new(Box::new(rng))) }
+    }
+
+    fn rng(&self) -> ChaCha20Rng {
+        ChaCha20Rng::from_rng(&mut **self.seeds.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl ModelHandler {
-    /// Serves the model of `package`; deviates in every lane if it is to cheat. Tests some outputs
-    /// of every linear layer first: nobody would notice later that weights and hint do not belong
-    /// together, but for wrong answers.
-    pub(super) fn new(package: &Package, cheat: Option<Cheat>, mut rng: impl CryptoRng + Send + 'static) -> Result<Self, Error> {
+    /// Serves the model of the package in the directory `path`; deviates in every lane if it is to
+    /// cheat. Tests some outputs of every linear layer first: nobody would notice later that
+    /// weights and hint do not belong together, but for wrong answers.
+    pub(super) fn open(path: &Path, shared: Shared) -> Result<Self, Error> {
+        let package = Package::open(path)?;
         let card = package.card();
         let facts = card.hint.ok_or(CardError::Missing("hint"))?;
         let public = PublicModel::new(card.program.clone(), card.seed()?)?;
         let model = ServerModel::new(public, &package.private().weights, &package.private().key)?;
         let hint = Hint::open(model.public(), &package.hint_path())?;
-        model.self_test(&hint, Some(TESTED_OUTPUTS), &mut rng)?;
+        model.self_test(&hint, Some(TESTED_OUTPUTS), &mut shared.rng())?;
         Ok(Self {
+            package: path.to_owned(),
+            name: card.name.clone(),
             model,
             card: Bytes::from(card.encode()?),
             hint_digest: facts.digest,
@@ -58,21 +81,24 @@ impl ModelHandler {
             hint: HintSource::File(package.hint_path()),
             answers: card.answers.zip(package.answers_path()).map(|(facts, path)| (facts.digest, HintSource::File(path), facts.bytes)),
             logits_bits: card.logits_bits,
-            cheat,
-            spent: Arc::default(),
-            seeds: Mutex::new(Box::new(rng)),
+            shared,
         })
     }
 }
 
 impl ModelHandler {
-    /// Where the time of lanes goes, as it becomes known.
-    pub(super) fn spent(&self) -> Arc<Mutex<Ledger>> {
-        Arc::clone(&self.spent)
+    /// Whether this is the package in the directory `path` with this card, which names the digests
+    /// of everything else.
+    pub(super) fn is_of(&self, path: &Path, card: &[u8]) -> bool {
+        self.package == path && self.card == card
     }
 }
 
 impl LaneHandler for ModelHandler {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
     fn describe(&self) -> Description {
         Description { card: self.card.clone(), hint_digest: self.hint_digest, hint_bytes: self.hint_bytes, params_version: LANE_VERSION }
     }
@@ -92,7 +118,7 @@ impl LaneHandler for ModelHandler {
 
     fn run_lane(&self, request: LaneRequest, channel: &mut dyn Channel) -> Result<(), LaneFailure> {
         let start = std::time::Instant::now();
-        let mut rng = ChaCha20Rng::from_rng(&mut **self.seeds.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut rng = self.shared.rng();
         let samples = request.n_samples as usize;
         let reveal = opened_by(request.reveal, self.logits_bits)
             .ok_or_else(|| LaneFailure::PeerMisbehaved("the owner of this model does not open logits: ask for labels".to_owned()))?;
@@ -102,12 +128,12 @@ impl LaneHandler for ModelHandler {
         }
         let lane = Lane::<Server>::connect(&request.binding(), samples, reveal, terms_of(&request), Box::new(channel), &mut rng);
         let mut lane = lane.map_err(failure)?;
-        if let Some(cheat) = &self.cheat {
+        if let Some(cheat) = &self.shared.cheat {
             let own = ChaCha20Rng::from_rng(&mut rng);
             lane = lane.deviating(cheat.deviation(self.model.public().program(), samples, own));
         }
         let finished = lane.run(&self.model, &mut rng, &mut |_| ()).map_err(failure)?;
-        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spent = self.shared.spent.lock().unwrap_or_else(PoisonError::into_inner);
         finished.costs.iter().for_each(|cost| *spent += cost.ledger);
         drop(spent);
         tracing::info!(samples, split = ?request.split, extension = ?request.extension, seconds = start.elapsed().as_secs_f64(), "lane done");

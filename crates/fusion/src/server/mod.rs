@@ -1,22 +1,24 @@
-//! The server: one package, any number of lanes.
+//! The server: one package or several, any number of lanes.
 
 mod cheat;
 mod handler;
+mod packages;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fusion_model::package::Package;
-use fusion_net::{Counters, Ending, Limits, ServerSecurity, Shutdown};
+use fusion_net::{Catalogue, Counters, Ending, Limits, ModelFacts, ServerSecurity, Shutdown};
 use fusion_nn::layers::Ledger;
 use rand_core::CryptoRng;
 
 pub use cheat::Cheat;
 
 use crate::error::Error;
-use handler::ModelHandler;
+use handler::{ModelHandler, Shared};
+use packages::packages;
 
 /// Where and how a package is served.
 #[derive(Debug, Clone)]
@@ -44,7 +46,42 @@ impl ServerSettings {
 /// end.
 pub struct Server {
     net: fusion_net::Server,
-    spent: Arc<Mutex<Ledger>>,
+    models: Models,
+}
+
+/// The models of a server, for whoever changes them while it runs. Cheap to clone.
+#[derive(Clone)]
+pub struct Models {
+    catalogue: Catalogue<ModelHandler>,
+    shared: Shared,
+}
+
+impl Models {
+    /// Serves the packages at `paths` from now on, as [`Server::serve_all`] does; those that are
+    /// served already, under the same digest and from the same directory, are not read again.
+    /// Lanes that run go on. Returns what is served now.
+    ///
+    /// # Errors
+    /// As [`Server::serve_all`]: then what was served is served still.
+    pub fn replace(&self, paths: &[PathBuf]) -> Result<Vec<ModelFacts>, Error> {
+        let served = self.catalogue.handlers();
+        let paths = packages(paths)?;
+        let models = paths.iter().map(|path| {
+            let card = Package::read_card(path)?.encode()?;
+            match served.iter().find(|model| model.is_of(path, &card)) {
+                Some(model) => Ok(Arc::clone(model)),
+                None => ModelHandler::open(path, self.shared.clone()).map(Arc::new),
+            }
+        });
+        self.catalogue.replace(models.collect::<Result<_, Error>>()?)?;
+        Ok(self.catalogue.facts())
+    }
+
+    /// What is served now, in the order of the packages.
+    #[must_use]
+    pub fn served(&self) -> Vec<ModelFacts> {
+        self.catalogue.facts()
+    }
 }
 
 /// What a server has done so far, for another thread than its owner's. Cheap to clone.
@@ -78,10 +115,28 @@ impl Server {
     /// A package that is truncated or whose parts do not match, an address or certificates that
     /// cannot be used.
     pub fn serve(package: &Path, settings: ServerSettings, rng: impl CryptoRng + Send + 'static) -> Result<Self, Error> {
-        let handler = ModelHandler::new(&Package::open(package)?, settings.cheat, rng)?;
-        let spent = handler.spent();
-        let net = fusion_net::Server::builder(handler).limits(settings.limits).security(settings.security).start(settings.listen)?;
-        Ok(Self { net, spent })
+        Self::serve_all(&[package.to_owned()], settings, rng)
+    }
+
+    /// Serves several models at one address: each path is a package, or a folder of packages.
+    /// Clients ask for a model by the name on its card, or by its digest.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve); two models of one name or one digest.
+    pub fn serve_all(paths: &[PathBuf], settings: ServerSettings, rng: impl CryptoRng + Send + 'static) -> Result<Self, Error> {
+        let shared = Shared::new(settings.cheat, rng);
+        let open = |path: &PathBuf| ModelHandler::open(path, shared.clone()).map(Arc::new);
+        let paths = packages(paths)?;
+        let models = paths.iter().map(open).collect::<Result<Vec<_>, Error>>()?;
+        let builder = fusion_net::Server::builder_of(models).limits(settings.limits).security(settings.security);
+        let (net, catalogue) = builder.start_replaceable(settings.listen)?;
+        Ok(Self { net, models: Models { catalogue, shared } })
+    }
+
+    /// What it serves, to be looked at and replaced.
+    #[must_use]
+    pub fn models(&self) -> Models {
+        self.models.clone()
     }
 
     /// The address that it listens on.
@@ -102,13 +157,6 @@ impl Server {
         self.net.limits()
     }
 
-    /// Samples of the longest lane that it announces: what its limits allow and its memory has room
-    /// for.
-    #[must_use]
-    pub fn samples_per_lane(&self) -> u32 {
-        self.net.samples_per_lane()
-    }
-
     /// What it has done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -124,7 +172,7 @@ impl Server {
     /// Counts what it does.
     #[must_use]
     pub fn monitor(&self) -> Monitor {
-        Monitor { net: self.net.monitor(), spent: Arc::clone(&self.spent) }
+        Monitor { net: self.net.monitor(), spent: Arc::clone(&self.models.shared.spent) }
     }
 
     /// Takes no more lanes, gives those that run `grace` to end, and then ends them.

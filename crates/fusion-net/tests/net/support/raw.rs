@@ -64,7 +64,7 @@ impl RawClient {
     /// that.
     pub fn describe_without_end(&self) -> Status {
         self.runtime.block_on(async {
-            let request = proto::DescribeRequest { protocol_version: PROTOCOL_VERSION };
+            let request = proto::DescribeRequest { protocol_version: PROTOCOL_VERSION, model: String::new() };
             proto::fusion_client::FusionClient::new(self.channel.clone()).describe(request).await.unwrap();
             call("/fusion.v1.Fusion/Describe", self.channel.clone(), tokio_stream::pending()).await
         })

@@ -21,6 +21,7 @@ fn facts() -> RunFacts {
         version: FORMAT,
         id: "ab".to_owned(),
         server: "127.0.0.1:1".to_owned(),
+        model: None,
         card_digest: "aa".to_owned(),
         hint_digest: "bb".to_owned(),
         plan,

@@ -16,7 +16,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::client::trust::{ServedDigests, Trust, TrustError};
+use crate::client::trust::{Asked, ServedDigests, Trust, TrustError};
 use crate::error::Error;
 
 /// Two public samples, of which the second is answered wrongly.
@@ -54,6 +54,10 @@ fn model(card: &str) -> ServedDigests {
     ServedDigests { model: Digest::of(card.as_bytes()), hint: Digest::of(b"hint") }
 }
 
+fn at(address: &str) -> Asked<'_> {
+    Asked { address, model: None }
+}
+
 fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -64,20 +68,36 @@ fn first_use_is_remembered_and_a_change_refused_with_both_digests() {
     let home = tempfile::tempdir().unwrap();
     let memory = Memory::of(&home.path().join("deep/home"));
     let (a, b) = (model("a"), model("b"));
-    assert_eq!(memory.trust("h:1", a, None).unwrap(), Trust::FirstUse);
-    assert_eq!(memory.trust("h:1", a, None).unwrap(), Trust::Known);
-    let changed = memory.trust("h:1", b, None).unwrap_err().to_string();
+    assert_eq!(memory.trust(at("h:1"), a, None).unwrap(), Trust::FirstUse);
+    assert_eq!(memory.trust(at("h:1"), a, None).unwrap(), Trust::Known);
+    let changed = memory.trust(at("h:1"), b, None).unwrap_err().to_string();
     assert!(changed.contains(&a.model.to_string()) && changed.contains(&b.model.to_string()), "{changed}");
-    assert_eq!(memory.trust("h:2", b, None).unwrap(), Trust::FirstUse);
+    assert_eq!(memory.trust(at("h:2"), b, None).unwrap(), Trust::FirstUse);
     // A pin overrides and becomes the known digest.
-    assert!(matches!(memory.trust("h:1", b, Some(&a.model.to_string())), Err(Error::Trust(TrustError::NotPinned { .. }))));
-    assert_eq!(memory.trust("h:1", b, Some(&b.model.to_string())).unwrap(), Trust::Pinned);
-    assert_eq!(memory.trust("h:1", b, None).unwrap(), Trust::Known);
+    assert!(matches!(memory.trust(at("h:1"), b, Some(&a.model.to_string())), Err(Error::Trust(TrustError::NotPinned { .. }))));
+    assert_eq!(memory.trust(at("h:1"), b, Some(&b.model.to_string())).unwrap(), Trust::Pinned);
+    assert_eq!(memory.trust(at("h:1"), b, None).unwrap(), Trust::Known);
     assert_eq!((mode(&memory.home), mode(&memory.path)), (0o700, 0o600));
     // What others could read before is theirs no longer.
     fs::set_permissions(&memory.path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     memory.check().unwrap();
     assert_eq!(mode(&memory.path), 0o600);
+}
+
+#[test]
+fn each_name_at_an_address_has_a_first_digest() {
+    let home = tempfile::tempdir().unwrap();
+    let memory = Memory::of(home.path());
+    let (a, b) = (model("a"), model("b"));
+    let named = |model| Asked { address: "h:1", model: Some(model) };
+    assert_eq!(memory.trust(at("h:1"), a, None).unwrap(), Trust::FirstUse);
+    // The model is known already; another one under this name is met for the first time.
+    assert_eq!(memory.trust(named("cats"), a, None).unwrap(), Trust::Known);
+    assert_eq!(memory.trust(named("dogs"), b, None).unwrap(), Trust::FirstUse);
+    for asked in [at("h:1"), named("cats")] {
+        assert!(matches!(memory.trust(asked, b, None), Err(Error::Trust(TrustError::Changed { .. }))), "{asked:?}");
+    }
+    assert!(matches!(memory.trust(named("dogs"), a, None), Err(Error::Trust(TrustError::Changed { .. }))));
 }
 
 #[test]
@@ -87,11 +107,11 @@ fn digests_of_hints_count_as_before_and_give_way_to_those_of_models() {
     let (a, b) = (model("a"), model("b"));
     let hint = a.hint.to_string();
     fs::write(home.path().join("known-models.json"), format!("{{\"h:1\": \"{hint}\"}}")).unwrap();
-    assert_eq!(memory.trust("h:1", a, None).unwrap(), Trust::Known);
+    assert_eq!(memory.trust(at("h:1"), a, None).unwrap(), Trust::Known);
     // From now on the card counts, although the hint is the same.
-    assert!(matches!(memory.trust("h:1", b, None), Err(Error::Trust(TrustError::Changed { .. }))));
-    assert_eq!(memory.trust("h:2", b, Some(&hint)).unwrap(), Trust::PinnedHint);
-    assert!(matches!(memory.trust("h:2", a, None), Err(Error::Trust(TrustError::Changed { .. }))));
+    assert!(matches!(memory.trust(at("h:1"), b, None), Err(Error::Trust(TrustError::Changed { .. }))));
+    assert_eq!(memory.trust(at("h:2"), b, Some(&hint)).unwrap(), Trust::PinnedHint);
+    assert!(matches!(memory.trust(at("h:2"), a, None), Err(Error::Trust(TrustError::Changed { .. }))));
 }
 
 #[test]
@@ -122,8 +142,8 @@ fn clients_side_by_side_lose_nothing() {
         let client = |client: usize| {
             let memory = Memory::of(home.path());
             together.wait();
-            let trust = memory.trust("one:1", model(&client.to_string()), None);
-            memory.trust(&format!("own:{client}"), model("model"), None).unwrap();
+            let trust = memory.trust(at("one:1"), model(&client.to_string()), None);
+            memory.trust(at(&format!("own:{client}")), model("model"), None).unwrap();
             for round in 0..ROUNDS {
                 together.wait();
                 memory.record(&entry(&format!("{client}-{round}")), &batch()).unwrap();
@@ -216,7 +236,7 @@ fn files_of_earlier_versions_are_taken_over_once() {
     let (tally, before) = (log.tallies().next().unwrap().1, expected.tallies().next().unwrap().1);
     assert_eq!((tally.batches, tally.rejected, tally.names.len()), (11, 1, 10));
     assert_eq!((tally.images["c0"], tally.images["c1"]), (before.images["c0"], before.images["c1"]));
-    assert!(matches!(memory.trust("h:1", model("a"), None), Err(Error::Trust(TrustError::Changed { known, .. })) if known == "aa"));
+    assert!(matches!(memory.trust(at("h:1"), model("a"), None), Err(Error::Trust(TrustError::Changed { known, .. })) if known == "aa"));
     // They are not looked at again.
     fs::write(home.path().join("tally.json"), "{").unwrap();
     assert_eq!(memory.audit().unwrap(), log);
