@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod circles;
+mod code_blocks;
 mod modules;
 mod paths;
 mod rules;

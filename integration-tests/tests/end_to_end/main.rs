@@ -18,6 +18,8 @@
 //! | `models` | several models at one address |
 //! | `metrics`, `logs` | what an operator sees, and that no secret is in it |
 //! | `deployment` | `deploy/` and `docs/operations.md` against the command |
+//! | `manuals` | the commands of README and manuals, as they stand there |
+//! | `report_page` | a report in a real browser |
 //! | `agreement` | protocol against float model and twin on 200 digits |
 //!
 //! Everything is written below temporary directories; `FUSION_HOME` is set for every process.
@@ -38,8 +40,11 @@ mod harness;
 mod interrupted;
 mod kept;
 mod logs;
+#[cfg(unix)]
+mod manuals;
 mod metrics;
 mod models;
 mod operation;
 mod outages;
+mod report_page;
 mod walkthrough;

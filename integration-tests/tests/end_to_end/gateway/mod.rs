@@ -7,7 +7,7 @@
 //! | `manual` | every command of docs/gateway.md |
 //! | `page` | the page in a real browser, `browser` |
 
-mod browser;
+pub(crate) mod browser;
 mod cheats;
 mod kills;
 mod manual;
