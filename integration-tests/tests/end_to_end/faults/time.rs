@@ -45,10 +45,11 @@ fn age(path: &Path, time: SystemTime) {
     }
 }
 
-/// No run decides by the wall clock. It names directories of runs; the gateway tells people when
-/// something happened, begins a batch after so many hours, and forgets after so many days.
+/// No run decides by the wall clock. It names directories of runs, and `doctor` looks at it; the
+/// gateway tells people when something happened, begins a batch after so many hours, and forgets
+/// after so many days.
 #[test]
-fn the_wall_clock_is_read_in_two_places() {
+fn the_wall_clock_is_read_in_three_places() {
     let crates = crate::harness::workspace().join("crates");
     let mut readers = Vec::new();
     let mut folders = vec![crates.clone()];
@@ -65,7 +66,7 @@ fn the_wall_clock_is_read_in_two_places() {
         }
     }
     readers.sort();
-    assert_eq!(readers, ["fusion-cli/src/query.rs", "fusion-gateway/src/shared.rs"]);
+    assert_eq!(readers, ["fusion-cli/src/doctor/machine.rs", "fusion-cli/src/query.rs", "fusion-gateway/src/shared.rs"]);
 }
 
 /// A server that stops for a minute, a link that stalls, a link that never moves again, a client
