@@ -163,8 +163,9 @@ fn waiting(why: &NetError, at_most: Duration, run: Option<&Path>) -> String {
 
 fn connected(card: &ModelCard, trust: Trust) {
     let claim = card.claim.as_ref();
-    let claim = claim.map_or_else(|| "no claimed accuracy".to_owned(), |c| format!("claims {:.1}% on {}", 100.0 * c.top1, c.dataset));
-    note(format_args!("Model:    {} ({} classes), {claim}", card.name, card.classes()));
+    let claim =
+        claim.map_or_else(|| "no claimed accuracy".to_owned(), |c| format!("claims {:.1}% on {}", 100.0 * c.top1, plain(&c.dataset)));
+    note(format_args!("Model:    {} ({} classes), {claim}", plain(&card.name), card.classes()));
     let trusted = match trust {
         Trust::Pinned => "pinned",
         Trust::PinnedHint => "only its hint is pinned",

@@ -62,6 +62,7 @@ mod http;
 mod ids;
 mod settings;
 mod shared;
+mod shown;
 mod store;
 mod users;
 mod worker;

@@ -58,14 +58,17 @@ fn foreign(request: &Request) -> Option<&'static str> {
     if !is_this_machine(host) {
         return Some("without users this gateway answers to localhost only: use that name, or give --users");
     }
-    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    // A link from elsewhere to the page is all that another site may make of us.
+    let follows = matches!(*request.method(), Method::GET | Method::HEAD)
+        && text(header::HeaderName::from_static("sec-fetch-mode")).is_none_or(|mode| mode == "navigate")
+        && request.uri().path() == "/";
     let origin = text(header::ORIGIN).map(|origin| origin.split_once("://").map_or("?", |(_, host)| host));
     let site = text(header::HeaderName::from_static("sec-fetch-site"));
     let other = origin.is_some_and(|origin| origin != host) || site.is_some_and(|site| !matches!(site, "same-origin" | "none"));
-    (changes && other).then_some("a page of another site may not do this")
+    (other && !follows).then_some("a page of another site may not do this")
 }
 
-fn is_this_machine(host: &str) -> bool {
+pub(super) fn is_this_machine(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
@@ -105,6 +108,9 @@ mod tests {
         }
         assert!(!request("DELETE", &[host, ("sec-fetch-site", "cross-site")]));
         assert!(!request("GET", &[("host", "evil.example")]), "a name that is made to point here");
-        assert!(request("GET", &[host, ("sec-fetch-site", "cross-site")]), "a link to the page");
+        assert!(!request("GET", &[host, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")]), "events, for one");
+        let link = Request::builder().uri("/").header("host", "localhost:8080").header("sec-fetch-site", "cross-site");
+        let link = link.header("sec-fetch-mode", "navigate").body(axum::body::Body::empty()).unwrap();
+        assert!(foreign(&link).is_none(), "a link to the page");
     }
 }

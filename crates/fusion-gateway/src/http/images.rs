@@ -19,6 +19,7 @@ use super::state::{Http, blocking};
 use super::views::{ImageView, ImagesView};
 use crate::ids;
 use crate::shared::{Happened, now};
+use crate::shown::shown;
 use crate::store::{Added, Deleted, ImageState, NewImage, Room};
 
 /// Characters of a name that are kept.
@@ -78,37 +79,45 @@ pub(super) async fn post(
         return Err(full());
     }
     // Bounds the bytes in memory: whoever waits here has sent nothing yet.
-    let _upload = http.uploads.acquire().await.map_err(|_| ApiError::busy("the gateway stops"))?;
+    let upload = Arc::clone(&http.uploads).acquire_owned().await.map_err(|_| ApiError::busy("the gateway stops"))?;
     let (name, bytes) = body(request, named.name, shared.settings.most.bytes).await?;
     let bytes: Arc<[u8]> = bytes.into();
     let sample = Sample::of_bytes(name.clone(), Arc::clone(&bytes));
     let checked = {
-        let _decoding = http.decoding.acquire().await.map_err(|_| ApiError::busy("the gateway stops"))?;
-        tokio::task::spawn_blocking(move || encode(&model.card, &sample).map(drop).map_err(|error| error.to_string())).await
+        let decoding = Arc::clone(&http.decoding).acquire_owned().await.map_err(|_| ApiError::busy("the gateway stops"))?;
+        // Whoever hangs up does not end a decoder: it keeps its places until it is done.
+        let check = move || (encode(&model.card, &sample).map(drop).map_err(|error| error.to_string()), upload, decoding);
+        tokio::task::spawn_blocking(check).await
     };
-    checked
-        .map_err(|_| ApiError::bad("the image made its decoder fail"))?
-        .map_err(|reason| ApiError::new(StatusCode::BAD_REQUEST, "no-image", format!("{reason}. Nothing was kept of it.")))?;
+    let (checked, _upload, decoding) = checked.map_err(|_| ApiError::bad("the image made its decoder fail"))?;
+    drop(decoding);
+    checked.map_err(|reason| ApiError::new(StatusCode::BAD_REQUEST, "no-image", format!("{reason}. Nothing was kept of it.")))?;
     let id = ids::fresh().ok_or_else(|| ApiError::busy("the operating system has no randomness"))?;
     let row = blocking(&http, {
         let user = user.clone();
         move |shared| {
             let new = NewImage { id: &id, user: &user, name: &name, key: key.as_deref(), bytes: &bytes };
             match shared.store.add_image(&new, now(), most)? {
-                Added::Full => Ok(None),
-                Added::Waits => shared.store.image(&user, &id),
-                Added::Known(id) => shared.store.image(&user, &id),
+                Added::Full => Ok(Err(full())),
+                Added::OtherKnown => Ok(Err(other_known())),
+                Added::Waits => Ok(shared.store.image(&user, &id)?.ok_or_else(|| ApiError::unknown("image"))),
+                Added::Known(id) => Ok(shared.store.image(&user, &id)?.ok_or_else(|| ApiError::unknown("image"))),
             }
         }
     })
     .await?;
-    let row = row.ok_or_else(full)?;
+    let row = row?;
     let id = row.id.clone();
     shared.tell(Happened::Image { user, id: id.clone() });
     shared.tell(Happened::State);
     shared.wake();
     let location = [(header::LOCATION, format!("/v1/images/{id}"))];
     Ok((StatusCode::ACCEPTED, location, Json(ImageView::from(row))).into_response())
+}
+
+fn other_known() -> ApiError {
+    let text = "another image was sent with this Idempotency-Key: take a new key for a new image. Nothing was kept of this one.";
+    ApiError::new(StatusCode::CONFLICT, "key-reused", text)
 }
 
 /// What the sender will send the image with again, should it not hear the answer.
@@ -177,10 +186,7 @@ fn content_type(headers: &HeaderMap) -> String {
 /// A name without folders, and without what could steer a terminal or reorder a line.
 fn clean(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let steers = |c: &char| {
-        c.is_control() || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    let kept: String = last.chars().filter(|c| !steers(c)).take(NAME_CHARS).collect();
+    let kept: String = shown(last).chars().take(NAME_CHARS).collect();
     if kept.trim().is_empty() { "image".to_owned() } else { kept }
 }
 
@@ -229,11 +235,11 @@ pub(super) async fn get(State(http): State<Http>, User(user): User, Path(id): Pa
     responses((status = 200, body = Vec<u8>, content_type = "image/png"), (status = 401, body = ErrorView), (status = 404, body = ErrorView)))]
 pub(super) async fn picture(State(http): State<Http>, User(user): User, Path(id): Path<String>) -> Result<Response, ApiError> {
     let id = own_id(id)?;
-    let _decoding = http.decoding.acquire().await.map_err(|_| ApiError::busy("the gateway stops"))?;
+    let decoding = Arc::clone(&http.decoding).acquire_owned().await.map_err(|_| ApiError::busy("the gateway stops"))?;
     let bytes = blocking(&http, move |shared| shared.store.picture(&user, &id)).await?;
     let bytes = bytes.ok_or_else(|| ApiError::unknown("picture"))?;
-    let small = tokio::task::spawn_blocking(move || Sample::of_bytes("image", bytes).thumbnail(PICTURE)).await;
-    let png = small.ok().and_then(Result::ok).ok_or_else(|| ApiError::unknown("picture"))?;
+    let small = tokio::task::spawn_blocking(move || (Sample::of_bytes("image", bytes).thumbnail(PICTURE), decoding)).await;
+    let png = small.ok().and_then(|(png, _)| png.ok()).ok_or_else(|| ApiError::unknown("picture"))?;
     Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
 }
 

@@ -1,8 +1,9 @@
-//! Connections: how many, over TLS or not, and for how long they may say nothing.
+//! Connections: how many, over TLS or not, and for how long they may say nothing, or take nothing.
 
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,6 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::error::GatewayError;
@@ -77,22 +79,61 @@ fn tls(certificate: &Path, key: &Path) -> Result<TlsAcceptor, GatewayError> {
 pub(crate) async fn serve(listener: Listener, router: Router) {
     let Listener { socket, tls, limits } = listener;
     let room = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::default();
     loop {
         // No connection is accepted that there is no room for: it waits in the system's queue.
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-        let stream = match socket.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match socket.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "no connection can be accepted");
                 tokio::time::sleep(NO_ROOM).await;
                 continue;
             }
         };
+        let Some(place) = Place::take(&places, peer.ip(), limits.connections) else {
+            tracing::debug!(%peer, "too many connections of one address");
+            continue;
+        };
         let (router, tls) = (router.clone(), tls.clone());
         tokio::spawn(async move {
-            let _permit = permit;
+            let _held = (permit, place);
             secured(stream, tls, router, limits).await;
         });
+    }
+}
+
+/// Connections by address.
+type Places = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
+/// A connection's place among those of its address. Half of all are one address's at most, so that
+/// nobody who sends from one machine keeps all others out.
+struct Place {
+    places: Places,
+    address: IpAddr,
+}
+
+impl Place {
+    fn take(places: &Places, address: IpAddr, connections: usize) -> Option<Self> {
+        let mut taken = places.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(address).or_default();
+        if *count >= connections.div_ceil(2) {
+            return None;
+        }
+        *count += 1;
+        Some(Self { places: Arc::clone(places), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.address);
+            }
+        }
     }
 }
 
@@ -110,14 +151,33 @@ async fn secured(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, li
 }
 
 async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router, limits: HttpLimits) {
+    // Whoever takes no answers holds a connection no longer than one that sends no request.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.request));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router))
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_leaves_room_for_others() {
+        let places = Places::default();
+        let (a, b) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        let held: Vec<_> = (0..2).map(|_| Place::take(&places, a, 4).unwrap()).collect();
+        assert!(Place::take(&places, a, 4).is_none());
+        assert!(Place::take(&places, b, 4).is_some());
+        drop(held);
+        assert!(Place::take(&places, a, 4).is_some() && places.lock().unwrap().is_empty());
     }
 }

@@ -9,6 +9,7 @@ use super::guard::User;
 use super::state::{Http, blocking};
 use super::views::{HealthView, ModelView, StatusView};
 use crate::shared::Shared;
+use crate::shown::shown;
 
 /// The state of the gateway: the server, what waits, when the next batch begins.
 #[utoipa::path(get, path = "/v1/status", security(("token" = [])),
@@ -27,7 +28,7 @@ pub(super) fn status_of(shared: &Shared, user: String) -> rusqlite::Result<Statu
         server: live.server,
         reason: live.reason,
         since: live.since,
-        model: live.model.map(|model| model.card.name.clone()),
+        model: live.model.map(|model| shown(&model.card.name)),
         waiting: waiting.count,
         batch: settings.batch,
         next_batch_at: waiting.oldest.map(|oldest| oldest.saturating_add(every)),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::shared::{Model, Progress, ServerState};
+use crate::shown::shown;
 use crate::store::{Answer, BatchRow, BatchState, ImageRow, ImageState};
 
 /// An image and what is known of it.
@@ -178,7 +179,7 @@ pub(super) struct ModelView {
 impl From<&Model> for ModelView {
     fn from(Model { card, hint }: &Model) -> Self {
         Self {
-            name: card.name.clone(),
+            name: shown(&card.name),
             hint_digest: hint.clone(),
             classes: card.classes(),
             labels: card.labels.clone(),

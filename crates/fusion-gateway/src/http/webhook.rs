@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::guard;
 use super::views::BatchView;
 use crate::error::GatewayError;
 use crate::settings::Webhook;
@@ -44,7 +45,9 @@ impl Target {
         let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
         let authority = authority.ok_or_else(|| bad("expected https://host/path, without a user"))?;
         let tls = match uri.scheme_str() {
-            Some("http") => None,
+            // Labels go to it: by a name that is this machine's, or encrypted.
+            Some("http") if guard::is_this_machine(authority.host()) => None,
+            Some("http") => return Err(bad("is not encrypted, and not on this machine: use https://")),
             Some("https") => {
                 let host = authority.host().trim_matches(['[', ']']).to_owned();
                 let name = ServerName::try_from(host).map_err(|_| bad("has no host that a certificate could name"))?;

@@ -29,7 +29,7 @@ const STATES = {
     : ["none", "…", image.provisional_given_up ? "No provisional answer; waits for its batch" : "Waits for a provisional answer"],
   running: (image) => ["provisional", image.provisional ? named(image.provisional) : "…", "Provisional: its batch is running"],
   verified: (image) => ["verified", named(image.verified), "Verified"],
-  rejected: () => ["rejected", "No answer", "Rejected: the server was caught cheating in this batch"],
+  rejected: () => ["rejected", "No answer", "Rejected: this batch failed its test, so no answer of it is given"],
   inconclusive: () => ["inconclusive", "No answer", "Inconclusive: its copies were answered differently"],
   unfit: (image) => ["rejected", "No answer", `Does not fit the model: ${image.reason ?? ""}`],
 };
@@ -170,7 +170,7 @@ function takeStatus(next) {
   find("retention").textContent = (status.keep_images ? "Images are kept after their batch." : "Images are erased here as soon as their batch has ended.") + forget;
   show("alarm", status.held_by !== null);
   if (status.held_by) {
-    find("alarm-text").textContent = "A batch was rejected. Its images get no verified answer, and their provisional ones are not to be relied on. The server is asked nothing more until somebody decides; images that come now wait.";
+    find("alarm-text").textContent = "The server cheated, or somebody sent images on the border between two classes, whose copies disagree by themselves: the evidence says which samples failed. The images of that batch get no verified answer, and their provisional ones are not to be relied on. The server is asked nothing more until somebody decides; images that come now wait.";
   }
   tick();
 }

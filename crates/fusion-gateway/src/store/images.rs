@@ -1,5 +1,6 @@
 //! Images: as they come, while they wait, and as their users see them.
 
+use fusion::net::Digest;
 use rusqlite::{OptionalExtension, params};
 
 use super::Store;
@@ -8,6 +9,12 @@ use super::rows::{Answer, ImageRow, ImageState};
 /// Provisional lanes that may fail with an image. Each failure tells the server a little, so that
 /// their number is bounded; the image then waits for its batch without a provisional label.
 pub(crate) const PROVISIONAL_TRIES: u32 = 3;
+
+/// Tells an image that is sent again from another one under its key, when its bytes are long
+/// erased. Under its random id, so that equal images do not show.
+fn sent_as(id: &str, bytes: &[u8]) -> String {
+    Digest::of(&[id.as_bytes(), bytes].concat()).to_string()
+}
 
 /// How much there may be.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +43,8 @@ pub(crate) enum Added {
     Waits,
     /// It came before, and has this id.
     Known(String),
+    /// Another image came with its key.
+    OtherKnown,
     /// Too many wait already.
     Full,
 }
@@ -73,11 +82,14 @@ impl Store {
     pub(crate) fn add_image(&self, new: &NewImage<'_>, now: i64, most: Room) -> rusqlite::Result<Added> {
         let NewImage { id, user, name, key, bytes } = *new;
         self.write(|transaction| {
-            let query = "SELECT id FROM images WHERE user = ?1 AND key = ?2";
-            let known: Option<String> = transaction.query_row(query, params![user, key], |row| row.get(0)).optional()?;
-            if let Some(id) = known {
-                return Ok(Added::Known(id));
+            let query = "SELECT id, sent FROM images WHERE user = ?1 AND key = ?2";
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?));
+            let known = transaction.query_row(query, params![user, key], read).optional()?;
+            if let Some((id, sent)) = known {
+                let same = Some(sent_as(&id, bytes)) == sent;
+                return Ok(if same { Added::Known(id) } else { Added::OtherKnown });
             }
+            let sent = key.map(|_| sent_as(id, bytes));
             let waiting: u32 = transaction.query_row("SELECT count(*) FROM images WHERE state = 'waiting'", (), |row| row.get(0))?;
             let pragma = |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
             let used = (pragma("page_count")? - pragma("freelist_count")?).saturating_mul(pragma("page_size")?);
@@ -85,8 +97,8 @@ impl Store {
                 return Ok(Added::Full);
             }
             transaction.execute(
-                "INSERT INTO images (id, user, name, key, received, state) VALUES (?1, ?2, ?3, ?4, ?5, 'waiting')",
-                params![id, user, name, key, now],
+                "INSERT INTO images (id, user, name, key, sent, received, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting')",
+                params![id, user, name, key, sent, now],
             )?;
             transaction.execute("INSERT INTO pictures (image, bytes) VALUES (last_insert_rowid(), ?1)", params![bytes])?;
             Ok(Added::Waits)

@@ -38,7 +38,7 @@ const VERSION: i64 = 1;
 
 const TABLES: &str = "
     CREATE TABLE images (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, user TEXT NOT NULL, name TEXT NOT NULL, key TEXT,
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, user TEXT NOT NULL, name TEXT NOT NULL, key TEXT, sent TEXT,
         received INTEGER NOT NULL, state TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0,
         p_label INTEGER, p_class TEXT, p_model TEXT, p_at INTEGER,
         batch TEXT REFERENCES batches (id), place INTEGER, label INTEGER, class TEXT, ended INTEGER, reason TEXT,
@@ -79,17 +79,27 @@ impl Store {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(directory).map_err(GatewayError::file(directory))?;
+        // One that was there, as from a backup, may be open to others.
+        #[cfg(unix)]
+        restrict(directory, 0o700)?;
         let lock = owner_only(&directory.join("lock"))?;
         if lock.try_lock().is_err() {
             return Err(GatewayError::Busy { path: directory.to_owned() });
         }
         let path = directory.join("gateway.sqlite3");
-        // SQLite gives its other files the mode of this one.
+        // SQLite gives its other files the mode of this one, when it makes them.
         drop(owner_only(&path)?);
+        for other in ["gateway.sqlite3-wal", "gateway.sqlite3-shm"].map(|name| directory.join(name)) {
+            if other.exists() {
+                drop(owner_only(&other)?);
+            }
+        }
         let mut connection = Connection::open(&path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "secure_delete", "ON")?;
+        // What is sorted stays out of the system's folder for temporary files: images are in it.
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.pragma_update(None, "foreign_keys", "ON")?;
         connection.pragma_update(None, "trusted_schema", "OFF")?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -134,5 +144,14 @@ fn owner_only(path: &Path) -> Result<File, GatewayError> {
     options.create(true).truncate(false).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(GatewayError::file(path))
+    let file = options.open(path).map_err(GatewayError::file(path))?;
+    #[cfg(unix)]
+    restrict(path, 0o600)?;
+    Ok(file)
+}
+
+#[cfg(unix)]
+fn restrict(path: &Path, mode: u32) -> Result<(), GatewayError> {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(path, mode).map_err(GatewayError::file(path))
 }

@@ -188,6 +188,7 @@ fn users_see_their_own_and_an_image_that_is_sent_again_is_one() {
     let twice = NewImage { key: Some("k"), ..new("1", "ada", b"x") };
     assert_eq!(store.add_image(&twice, 1, room(9)).unwrap(), Added::Waits);
     assert_eq!(store.add_image(&NewImage { id: "2", ..twice }, 1, room(9)).unwrap(), Added::Known("1".to_owned()));
+    assert_eq!(store.add_image(&NewImage { id: "2", bytes: b"y", ..twice }, 1, room(9)).unwrap(), Added::OtherKnown);
     assert_eq!(store.add_image(&NewImage { id: "3", user: "bob", ..twice }, 1, room(9)).unwrap(), Added::Waits, "a key is its user's");
     for (user, id) in [("bob", "1"), ("ada", "3"), ("ada", "' OR 1=1 --"), ("' OR ''='", "1")] {
         assert_eq!(store.image(user, id).unwrap(), None);
@@ -270,4 +271,23 @@ fn a_provisional_label_is_given_once_for_a_model_and_tried_a_few_times() {
     store.begin_batch("c", 9, HINT, "m", 2).unwrap();
     store.end_batch("c", &Ending::Accepted(&[Some(answer(4))]), "{}", 3, false).unwrap();
     assert_eq!(store.image("ada", "2").unwrap().unwrap().differs(), Some(true));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_was_open_to_others_is_closed() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("gateway");
+    drop(Store::open(&directory).unwrap());
+    let set = |path: &std::path::Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    set(&directory, 0o755);
+    set(&directory.join("gateway.sqlite3"), 0o644);
+    let _store = Store::open(&directory).unwrap();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&directory), 0o700);
+    for entry in std::fs::read_dir(&directory).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
 }

@@ -22,6 +22,7 @@ use super::waits::{Backoff, LOOK, in_words, is_held, trouble};
 use crate::ids;
 use crate::settings::journal_of;
 use crate::shared::{Happened, Progress, ServerState, Shared, now};
+use crate::shown::shown;
 use crate::store::{BatchRow, Ending, Label, Member};
 
 /// Longest wait before a batch that came to no end is tried again.
@@ -64,7 +65,7 @@ fn step(shared: &Shared, links: &Links) -> rusqlite::Result<Step> {
         return Ok(Step::Failed);
     };
     let most = shared.settings.most.in_batch;
-    if shared.store.begin_batch(&id, most, &link.hint, &link.client.card().name, now())? > 0 {
+    if shared.store.begin_batch(&id, most, &link.hint, &shown(&link.client.card().name), now())? > 0 {
         tell(shared, &id, &shared.store.members(&id)?);
     }
     // The next step runs it.
@@ -177,7 +178,12 @@ fn query(shared: &Shared, link: &Link, inputs: &Inputs, journal: &Path, asked: b
     if asked {
         return link.client.resume(inputs, &link.pool, journal, &mut rng, &mut events);
     }
-    let plan = link.client.plan(&shared.settings.mix, inputs.samples.len(), &link.pool)?;
+    let mut mix = shared.settings.mix.clone();
+    if let Some(given) = &mut mix.given {
+        // Of few images not so many can be undecided as a plan for a full batch allows.
+        given.max_inconclusive = given.max_inconclusive.min(u32::try_from(inputs.samples.len()).unwrap_or(u32::MAX));
+    }
+    let plan = link.client.plan(&mix, inputs.samples.len(), &link.pool)?;
     link.client.query(inputs, &link.pool, &plan, Journal::at(journal), &mut rng, &mut events)
 }
 

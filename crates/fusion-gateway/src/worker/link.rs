@@ -69,7 +69,12 @@ fn connect(shared: &Shared) -> Result<Link, (ServerState, String)> {
     let pool = (shared.settings.pool)(&client).map_err(refused)?;
     // Without a plan no batch could ever run: better known now than with the first full batch.
     let most = usize::try_from(shared.settings.batch.max(1)).unwrap_or(usize::MAX);
-    client.plan(&shared.settings.mix, most, &pool).map_err(|error| refused(in_words(&error)))?;
+    let plan = client.plan(&shared.settings.mix, most, &pool).map_err(|error| refused(in_words(&error)))?;
+    if !plan.is_sound() && !shared.settings.client.allow_unsound {
+        return Err(refused(
+            "the plan that is given lets cheating pass more often than it may: give --allow-unsound, or another".to_owned(),
+        ));
+    }
     let encoded = card.encode().map_err(|error| refused(error.to_string()))?;
     let seen = SeenModel { hint: hint.clone(), card: encoded };
     shared.store.see_model(&seen).map_err(|error| refused(format!("the gateway's database fails: {error}")))?;

@@ -15,6 +15,7 @@ use rand::rngs::SysRng;
 use super::link::{Link, Links};
 use super::waits::{Backoff, LOOK, in_words, is_held, trouble};
 use crate::shared::{Happened, ServerState, Shared, now};
+use crate::shown::shown;
 use crate::store::{Answer, ToAsk};
 
 /// Images in one lane: many share its set-up, and none waits long for the others.
@@ -30,6 +31,10 @@ pub(super) fn work(shared: &Shared, links: &Links) {
             continue;
         }
         let Some(link) = links.get(shared) else { return };
+        // A server that was away may have been caught meanwhile.
+        if is_held(shared) {
+            continue;
+        }
         let images = match shared.store.to_ask(&link.hint, IN_LANE) {
             Ok(images) => images,
             Err(error) => {
@@ -107,7 +112,7 @@ fn ask(shared: &Shared, link: &Link, images: Vec<ToAsk>) -> Result<(), Failure> 
 
 /// Why a lane gave no labels.
 enum Ended {
-    /// The gateway stops.
+    /// The gateway stops, or the server is to be asked nothing more.
     Stopped,
     /// The lane failed.
     Failed {
@@ -134,14 +139,22 @@ fn run(shared: &Shared, link: &Link, images: &[Arc<EncodedImage>]) -> Result<Vec
             Told::Done(lane) => ended = labels(link.client.card(), &lane, images.len()).or_else(|reason| failed(reason, true)),
             Told::Failed(lane) => match lane.error.kind() {
                 // Nothing that this client has checked failed: it is tried again within patience.
-                FailureKind::Outage | FailureKind::Busy { .. } => return Next::Again,
+                FailureKind::Outage | FailureKind::Busy { .. } => {
+                    return if to_stop(shared) { Next::Stop } else { Next::Again };
+                }
                 FailureKind::Misbehaviour => ended = failed(in_words(&lane.error), true),
                 FailureKind::Final => ended = failed(in_words(&lane.error), !matches!(lane.error, RunError::Opening(_))),
             },
         }
-        if shared.stops() { Next::Stop } else { Next::Go }
+        if to_stop(shared) { Next::Stop } else { Next::Go }
     });
-    ended
+    // Whoever was caught while this lane ran is not believed.
+    if is_held(shared) { Err(Ended::Stopped) } else { ended }
+}
+
+/// Whether nothing more is asked: a server may hold a lane up until it was caught in a batch.
+fn to_stop(shared: &Shared) -> bool {
+    shared.stops() || is_held(shared)
 }
 
 /// What a lane opened, as labels of the model.
@@ -156,7 +169,7 @@ fn labels(card: &ModelCard, lane: &LaneResult, images: usize) -> Result<Vec<Answ
     Ok(labels.iter().map(|&label| answer(card, label)).collect())
 }
 
-/// A label with the name of its class.
+/// A label with the name of its class, which is the server's text.
 pub(super) fn answer(card: &ModelCard, label: u32) -> Answer {
-    Answer { label, class: card.labels.get(label as usize).cloned() }
+    Answer { label, class: card.labels.get(label as usize).map(|class| shown(class)) }
 }

@@ -29,6 +29,8 @@ fn an_image_is_provisional_then_verified_then_forgotten() {
     // The same image again, by somebody who did not hear the answer, is one image.
     let sent = |key| api.ask("POST", "/v1/images", &[("content-type", "image/png"), ("idempotency-key", key)], &digit(8)).1;
     assert_eq!(sent("k1")["id"], sent("k1")["id"]);
+    let other = api.ask("POST", "/v1/images", &[("content-type", "image/png"), ("idempotency-key", "k1")], &digit(9));
+    assert_eq!((other.0, &other.1["code"]), (409, &"key-reused".into()), "another image under its key is not taken for it");
     assert_eq!(api.get("/v1/images").1["images"].as_array().unwrap().len(), 2);
 
     assert_eq!(api.ask("POST", "/v1/batches", &[], b"").0, 202);

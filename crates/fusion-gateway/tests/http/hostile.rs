@@ -113,7 +113,7 @@ fn names_of_files_do_not_become_headers_or_markup() {
 }
 
 fn hasty(home: &tempfile::TempDir) -> Gateway {
-    let limits = HttpLimits { connections: 6, requests: 3, streams: 2, head: Duration::from_secs(1), request: Duration::from_secs(2) };
+    let limits = HttpLimits { connections: 12, requests: 3, streams: 2, head: Duration::from_secs(1), request: Duration::from_secs(2) };
     started(GatewaySettings { limits, ..with_users(home) })
 }
 
@@ -146,6 +146,31 @@ fn slow_and_huge_requests_end() {
         "POST /v1/images HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\ncontent-length: 99999999\r\nconnection: close\r\n\r\n";
     assert_eq!(timed(stranger.as_bytes()), 401);
     assert_eq!(Api::of(&gateway, Some(ADA)).get("/v1/status").0, 200, "and the gateway works");
+}
+
+/// Strangers who ask without end and read nothing: half of all connections are one address's, and
+/// those are cut.
+#[test]
+fn answers_that_nobody_reads_hold_no_connection() {
+    let home = tempfile::tempdir().unwrap();
+    let gateway = hasty(&home);
+    let asked = b"GET /app.js HTTP/1.1\r\nhost: x\r\n\r\n".repeat(400);
+    let deaf: Vec<TcpStream> = (0..6)
+        .map(|_| {
+            let mut stream = TcpStream::connect(gateway.address()).unwrap();
+            stream.write_all(&asked).unwrap();
+            stream
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(status(&raw(gateway.address(), b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")), 0, "the seventh of an address");
+    let api = Api::of(&gateway, None);
+    let began = Instant::now();
+    while ureq::get(format!("{}/healthz", api.base)).call().is_err() {
+        assert!(began.elapsed() < Duration::from_secs(30), "connections that read nothing are held");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    drop(deaf);
 }
 
 #[test]

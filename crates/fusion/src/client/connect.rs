@@ -83,7 +83,7 @@ impl Client {
         let digest = served.description.hint_digest;
         let known_by = ServedDigests { model: served.card_digest, hint: digest };
         let pin = settings.pin.as_deref().or_else(|| settings.model.as_deref().filter(|model| is_digest(model)));
-        let asked = Asked { address: &settings.connection.address, model: settings.model.as_deref() };
+        let asked = Asked { address: &settings.connection.address, model: settings.model.as_deref(), card_name: &card.name };
         let trust = memory.trust(asked, known_by, pin)?;
         events(Event::Connected { card: &card, trust });
         let cache = HintCache::new(settings.home.join("hints"));
@@ -242,10 +242,12 @@ fn described(
     })?;
     let card = checked_card(&served)?;
     // An earlier release answers with its only model, whatever it is asked for; a cheat with any.
-    if let Some(model) = model
-        && model != card.name
-        && !model.eq_ignore_ascii_case(&served.card_digest.to_string())
-    {
+    let is_meant = |model: &str| match is_digest(model) {
+        // A card may call itself by another's digest.
+        true => model.eq_ignore_ascii_case(&served.card_digest.to_string()),
+        false => model == card.name,
+    };
+    if let Some(model) = model.filter(|model| !is_meant(model)) {
         return Err(Error::NoSuchModel { address: address(), model: model.to_owned() });
     }
     Ok((net, served, card, round_trip))

@@ -62,14 +62,19 @@ pub(crate) struct Asked<'a> {
     pub(crate) address: &'a str,
     /// The model, by what the user calls it: a server cannot choose under what it is remembered.
     pub(crate) model: Option<&'a str>,
+    /// What the card that is served says it is called.
+    pub(crate) card_name: &'a str,
 }
 
 impl Asked<'_> {
-    /// What the first digest is remembered under. No address has a `#` in it.
-    pub(crate) fn key(self) -> String {
+    /// What the first digest is remembered under. No address has a `#` in it. A model that was
+    /// met without a name is remembered under its own as well: else a server would only have to
+    /// make its clients type a name to serve another one.
+    pub(crate) fn keys(self) -> Vec<String> {
+        let named = |name: &str| format!("{}#{name}", self.address);
         match self.model {
-            Some(model) => format!("{}#{model}", self.address),
-            None => self.address.to_owned(),
+            Some(model) => vec![named(model)],
+            None => vec![self.address.to_owned(), named(self.card_name)],
         }
     }
 }

@@ -1,10 +1,58 @@
 //! A server that tampers with samples of its choice: its batch is rejected, and it is asked nothing
 //! more.
 
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{Gateway, digits, send, wait};
 use crate::harness::User;
+
+/// Passes connections on to a server, new ones only while `open`.
+fn gate(server: String, open: Arc<AtomicBool>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let Ok(server) = TcpStream::connect(&server) else { return };
+            if !open.load(Ordering::Relaxed) {
+                continue;
+            }
+            for (mut from, mut to) in [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)] {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+                });
+            }
+        }
+    });
+    address
+}
+
+/// A server that holds up a provisional lane until its batch was rejected, and only then answers.
+#[test]
+fn a_lane_that_was_held_up_until_the_rejection_is_not_believed() {
+    let user = User::new();
+    user.prepare("p");
+    let server = user.serve("p", "--cheat samples=0.5");
+    let open = Arc::new(AtomicBool::new(true));
+    let gate = gate(server.address.clone(), Arc::clone(&open));
+    let mix = "--copies 2 --public 30 --tau 2 --max-inconclusive 1 --lanes 1 --every 1h --batch 20";
+    let gateway = Gateway::start(&user, &gate, mix).connected();
+    for (number, (png, _)) in digits(20).iter().enumerate() {
+        send(&gateway.address, &format!("{number}.png"), png).unwrap();
+    }
+    let lanes = || gateway.get("/v1/status")["progress"]["running"].as_u64().unwrap_or(0);
+    wait("the batch runs", || lanes() > 0);
+    open.store(false, Ordering::Relaxed);
+    let late = send(&gateway.address, "late.png", &digits(1)[0].0).unwrap()["id"].as_str().unwrap().to_owned();
+    wait("the batch is rejected", || gateway.get("/healthz")["status"] == "held");
+    open.store(true, Ordering::Relaxed);
+    // Longer than the wait between two tries of a lane.
+    std::thread::sleep(Duration::from_secs(15));
+    assert_eq!(gateway.get(&format!("/v1/images/{late}"))["provisional"], serde_json::Value::Null);
+}
 
 fn is_caught(images: usize) {
     let user = User::new();

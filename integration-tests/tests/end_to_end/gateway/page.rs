@@ -128,7 +128,7 @@ fn a_rejected_server_is_an_alarm_with_evidence() {
     let Some((user, _server, gateway, browser)) = shown("--cheat samples=0.3", "--batch 8") else { return };
     browser.enter("#files", &files(&user, 8));
     browser.until("!document.getElementById('alarm').hidden && document.querySelectorAll('.image.rejected').length === 8");
-    assert!(browser.text("#alarm").contains("caught cheating"));
+    assert!(browser.text("#alarm").contains("batch was rejected"));
     assert!(browser.text("#images").contains("No answer"), "labels are withheld");
     browser.click("#show-evidence");
     browser.until("document.querySelector('.verdict.rejected')");

@@ -17,18 +17,21 @@ impl Memory {
                     transaction.query_row("SELECT digest FROM known_models WHERE address = ?1", [key], |row| row.get::<_, String>(0));
                 found.optional().map_err(|error| self.failed(error))
             };
-            let (key, digest) = (asked.key(), served.model.to_string());
-            let remembered = find(&key)?;
+            let digest = served.model.to_string();
             // A server that had one model may have several now: the same model is no news.
-            let known = match &remembered {
-                None => find(asked.address)?.filter(|first| *first == digest),
-                Some(_) => remembered.clone(),
-            };
-            let trust = decide(&key, known.as_deref(), served, pin)?;
-            if remembered.as_deref() != Some(&digest) {
-                let done = transaction.execute("INSERT OR REPLACE INTO known_models VALUES (?1, ?2)", params![key, digest]);
-                done.map_err(|error| self.failed(error))?;
+            let at_address = find(asked.address)?.filter(|first| *first == digest);
+            let mut trust = None;
+            for key in asked.keys() {
+                let known = find(&key)?;
+                let decided = decide(&key, known.as_deref().or(at_address.as_deref()), served, pin)?;
+                // What is new under one key may be known under another.
+                trust = trust.filter(|trust| *trust != Trust::FirstUse).or(Some(decided));
+                if known.as_deref() != Some(&digest) {
+                    let done = transaction.execute("INSERT OR REPLACE INTO known_models VALUES (?1, ?2)", params![key, digest]);
+                    done.map_err(|error| self.failed(error))?;
+                }
             }
+            let trust = trust.unwrap_or(Trust::FirstUse);
             Ok(trust)
         })
     }

@@ -55,7 +55,7 @@ fn model(card: &str) -> ServedDigests {
 }
 
 fn at(address: &str) -> Asked<'_> {
-    Asked { address, model: None }
+    Asked { address, model: None, card_name: "it" }
 }
 
 fn mode(path: &Path) -> u32 {
@@ -89,8 +89,12 @@ fn each_name_at_an_address_has_a_first_digest() {
     let home = tempfile::tempdir().unwrap();
     let memory = Memory::of(home.path());
     let (a, b) = (model("a"), model("b"));
-    let named = |model| Asked { address: "h:1", model: Some(model) };
+    let named = |model| Asked { address: "h:1", model: Some(model), card_name: model };
     assert_eq!(memory.trust(at("h:1"), a, None).unwrap(), Trust::FirstUse);
+    // A server that swaps its model cannot have the new one met for the first time by making its
+    // clients type the name.
+    assert!(matches!(memory.trust(named("it"), b, None), Err(Error::Trust(TrustError::Changed { .. }))));
+    assert_eq!(memory.trust(named("it"), a, None).unwrap(), Trust::Known);
     // The model is known already; another one under this name is met for the first time.
     assert_eq!(memory.trust(named("cats"), a, None).unwrap(), Trust::Known);
     assert_eq!(memory.trust(named("dogs"), b, None).unwrap(), Trust::FirstUse);
@@ -157,7 +161,8 @@ fn clients_side_by_side_lose_nothing() {
     let memory = Memory::of(home.path());
     assert_batches(&memory, CLIENTS * ROUNDS);
     let known: i64 = memory.open().unwrap().query_row("SELECT count(*) FROM known_models", (), |row| row.get(0)).unwrap();
-    assert_eq!(known as usize, CLIENTS + 1);
+    // Each under its address, and under its name there.
+    assert_eq!(known as usize, 2 * (CLIENTS + 1));
 }
 
 /// Not a test: the process that is killed by the one below.
