@@ -73,7 +73,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         // Handlers have limits of their own.
         .layer(DefaultBodyLimit::disable())
         .layer(bounded)
-        // Whoever watches over the gateway is answered however busy it is.
+        // Whoever watches over the gateway is answered however many requests run.
         .route("/healthz", get(status::health))
         .fallback(nowhere)
         .layer(middleware::from_fn_with_state(http.clone(), guard::guard))
