@@ -170,8 +170,8 @@ impl Clients {
             Chance::Link(script) => {
                 let relay = Relay::start(self.server.parse().context("the server's address")?, Link::LAN, script)?;
                 if let Err(error) = ended_well(&mut spawn(begin(&relay.address().to_string()), &out)?, &out) {
-                    // Without TLS a server takes a damaged byte for the client's fault, and says so.
-                    // That ends the run, since another try would not mend a client.
+                    // Without TLS a server takes a damaged byte for the client's fault, and says
+                    // so. That ends the run, since another try would not mend a client.
                     let log = fs::read_to_string(out.with_extension("log"))?;
                     ensure!(log.contains("the peer rejected what this side sent") && log.contains("can be resumed"), error);
                     let mut command = self.command(client, &self.server, &out);

@@ -43,7 +43,7 @@ fn a_lane_that_was_held_up_until_the_rejection_is_not_believed() {
     for (number, (png, _)) in digits(20).iter().enumerate() {
         send(&gateway.address, &format!("{number}.png"), png).unwrap();
     }
-    let lanes = || gateway.get("/v1/status")["progress"]["running"].as_u64().unwrap_or(0);
+    let lanes = || gateway.get("/v1/status")["progress"]["lanes"].as_u64().unwrap_or(0);
     wait("the batch runs", || lanes() > 0);
     open.store(false, Ordering::Relaxed);
     let late = send(&gateway.address, "late.png", &digits(1)[0].0).unwrap()["id"].as_str().unwrap().to_owned();
