@@ -168,6 +168,14 @@ pub enum Misbehaviour {
         /// What the card hashes to.
         found: Digest,
     },
+    /// A download of the hint that ended as if it were complete.
+    #[error("the download ended in order after {done} of {total} bytes")]
+    HintEnded {
+        /// Bytes that came, of this download and earlier ones.
+        done: u64,
+        /// Bytes that the server announced.
+        total: u64,
+    },
     /// The hint does not have the announced digest.
     #[error("the hint's digest is {found}, announced was {announced}; the bad file was deleted")]
     HintDigest {

@@ -9,7 +9,7 @@ use tonic::Streaming;
 
 use super::pause::Pauses;
 use super::{Client, Served, dial, within};
-use crate::error::{Fault, NetError};
+use crate::error::{Fault, Misbehaviour, NetError};
 use crate::hint_cache::{HintCache, HintProgress, HintWait, Part};
 use crate::limit_name::LimitName;
 use crate::proto::fusion_client::FusionClient;
@@ -59,7 +59,7 @@ impl Client {
             let (before, began) = (part.progress().done, Instant::now());
             let attempt = self.open_hint(digest, before).and_then(|chunks| download(chunks, &mut part, progress));
             if attempt == Ok(()) && part.progress().done == before {
-                return Err(NetError::PeerFailed(format!("the download ended in order after {before} of {total} bytes")));
+                return Err(Misbehaviour::HintEnded { done: before, total }.into());
             }
             let error = match attempt {
                 Ok(()) if part.is_complete() => break,
